@@ -1,0 +1,66 @@
+# The table of contents. `make` alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+BUF    ?= npx --yes @bufbuild/buf@1.75.0
+MEMBERS := $(wildcard services/*/pyproject.toml libs/*/pyproject.toml)
+PROTOS  := $(shell find protos -name '*.proto')
+PACKAGES := services libs tests benchmarks examples
+
+.DEFAULT_GOAL := help
+.PHONY: help setup contracts run test lint format lock breaking bench sandbox-image clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.ready libs/contracts/autodev/py.typed ## Make .venv with everything pinned in requirements.lock
+
+run: setup ## Start the mesh, run the demo on sample episodes, stay up (ARGS=--exit: end with the demo's status)
+	@$(BIN)/autodev demo --up $(ARGS)
+
+test: setup ## Run every test (ARGS='-k name' for some)
+	@$(BIN)/pytest $(ARGS)
+
+lint: setup ## Check style, types, and the protos for style and breaking changes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BUF) lint
+	$(MAKE) --no-print-directory breaking
+
+breaking: ## Check that the protos break no caller of the previous commit (AGAINST=<git ref>)
+	@ref=$${AGAINST:-$$(git rev-parse -q --verify HEAD~1 || true)}; \
+	if [ -z "$$ref" ]; then echo "breaking: no earlier commit to compare with"; \
+	else $(BUF) breaking --against ".git#ref=$$ref"; fi
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+contracts: $(VENV)/.ready ## Build the Python stubs from protos/
+	@$(BIN)/python libs/contracts/build_stubs.py
+
+lock: ## Renew requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev --no-emit-index-url \
+	  $(foreach name,$(notdir $(patsubst %/pyproject.toml,%,$(MEMBERS))),--no-emit-package autodev-$(name)) \
+	  --custom-compile-command "make lock" pyproject.toml $(MEMBERS) --output-file requirements.lock
+
+bench: setup ## Run every benchmark and print its figures with their denominators
+	@$(BIN)/python -m benchmarks
+
+sandbox-image: setup ## Build the sandbox's container image without a registry
+	@$(BIN)/python -m autodev_sandbox.image
+
+clean: ## Remove what set-up made
+	rm -rf $(VENV) libs/contracts/autodev .autodev
+
+$(VENV)/.ready: requirements.lock pyproject.toml $(MEMBERS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Auto-Dev needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -nE 's/^(uv==[^ ]+).*/\1/p' requirements.lock)"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(patsubst %/pyproject.toml,--editable %,$(MEMBERS))
+	@touch $@
+
+libs/contracts/autodev/py.typed: $(VENV)/.ready $(PROTOS) libs/contracts/build_stubs.py
+	@$(BIN)/python libs/contracts/build_stubs.py

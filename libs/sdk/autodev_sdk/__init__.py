@@ -1,0 +1,1 @@
+"""The Python client of Auto-Dev and its event hooks"""

@@ -1,0 +1,1 @@
+"""Scores of workflow variants, at once and by delayed signals"""
