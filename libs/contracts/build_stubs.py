@@ -19,7 +19,7 @@ SCRIPTS = Path(sys.executable).parent
 def main() -> int:
     shutil.rmtree(TARGET, ignore_errors=True)
     sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
-    status = protoc.main(
+    status: int = protoc.main(
         [
             "protoc",
             f"--proto_path={PROTOS}",

@@ -1,0 +1,157 @@
+"""Tenant-scoped database sessions on SQLAlchemy.
+
+A tenant table is a model that inherits `TenantScoped`. A session carries one tenant: every query of a tenant table is
+narrowed to it and every new row belongs to it, whatever the query says. A session without a tenant cannot be opened;
+the few jobs that work across tenants (relays, sweeps) say so by `across_tenants`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
+
+from sqlalchemy import String, event, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from autodev_runtime.identity import ALL_TENANTS
+
+BUSY_TIMEOUT_MS = 10_000
+POOL_SIZE = 4
+
+
+class TenantRequired(RuntimeError):
+    """A tenant table was reached without a tenant: a programming error, raised before any SQL."""
+
+
+class TenantScoped:
+    """Mixin of every table whose rows belong to a tenant."""
+
+    tenant_id: Mapped[str] = mapped_column(String(128))
+
+
+class _ScopedSession(Session):
+    """A session that cannot leave its tenant; see the module."""
+
+
+class Database:
+    """One service's database. Use as an asynchronous context manager."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._engine = self._make_engine()
+        # SQLite has one writer: waiting here, in order, is fairer and cheaper than SQLite's busy handler.
+        self._writer = asyncio.Lock() if self.is_sqlite else None
+
+    def _make_engine(self) -> AsyncEngine:
+        if not self.is_sqlite:
+            return create_async_engine(self.url, pool_size=POOL_SIZE, pool_pre_ping=True)
+        engine = create_async_engine(self.url, poolclass=AsyncAdaptedQueuePool, pool_size=POOL_SIZE)
+        event.listen(engine.sync_engine, "connect", _configure_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """For statements on tables that belong to no tenant, and for migrations."""
+        return self._engine
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def session(self, tenant: str) -> AsyncIterator[AsyncSession]:
+        """A transaction that may write, for one tenant: committed at the block's end, rolled back by an exception."""
+        if not tenant or tenant == ALL_TENANTS:
+            raise TenantRequired("a session needs one tenant; see across_tenants")
+        async with self._transaction(tenant, writes=True) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def reading(self, tenant: str) -> AsyncIterator[AsyncSession]:
+        """A transaction that only reads, for one tenant. On SQLite it waits for no writer."""
+        if not tenant or tenant == ALL_TENANTS:
+            raise TenantRequired("a session needs one tenant; see across_tenants")
+        async with self._transaction(tenant, writes=False) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def across_tenants(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that may write, for a job that serves all tenants. Never used to answer a call."""
+        async with self._transaction(None, writes=True) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self, tenant: str | None, *, writes: bool) -> AsyncIterator[AsyncSession]:
+        engine = self._engine.execution_options(autodev_writes=writes)
+        async with contextlib.AsyncExitStack() as stack:
+            if writes and self._writer is not None:
+                await stack.enter_async_context(self._writer)
+            session = AsyncSession(
+                engine, sync_session_class=_ScopedSession, expire_on_commit=False, info={"tenant": tenant}
+            )
+            await stack.enter_async_context(session)
+            async with session.begin():
+                yield session
+
+    async def ready(self) -> bool:
+        """Whether the database answers."""
+        async with self._engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        return True
+
+    async def run(self, change: Callable[[Connection], None]) -> None:
+        """Run a synchronous change of the schema in one transaction."""
+        async with self._engine.execution_options(autodev_writes=True).begin() as connection:
+            await connection.run_sync(change)
+
+
+def _configure_sqlite(connection: Any, _: object) -> None:
+    # The driver's own transaction control begins too late for BEGIN IMMEDIATE; `_begin_sqlite` does it instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        # FULL: a commit is on disk when it returns, also when the machine loses power.
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later can fail with SQLITE_BUSY at once; IMMEDIATE waits its turn.
+    writes = connection.get_execution_options().get("autodev_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _narrow(state: ORMExecuteState) -> None:
+    tenant = state.session.info.get("tenant")
+    if tenant is None or state.is_insert:
+        return
+    state.statement = state.statement.options(
+        with_loader_criteria(TenantScoped, lambda cls: cls.tenant_id == tenant, include_aliases=True)
+    )
+
+
+def _own(session: Session, *_: object) -> None:
+    tenant = session.info.get("tenant")
+    if tenant is None:
+        return
+    for row in session.new:
+        if isinstance(row, TenantScoped):
+            if row.tenant_id not in (None, tenant):
+                raise TenantRequired(f"a row of another tenant in a session of {tenant!r}")
+            row.tenant_id = tenant
+
+
+event.listen(_ScopedSession, "do_orm_execute", _narrow)
+event.listen(_ScopedSession, "before_flush", _own)

@@ -1,0 +1,99 @@
+"""Who calls. The tenant always comes from here, never from a request's body.
+
+The gateway finds the identity from a credential; services behind it are told by the call's metadata, which they
+believe only because they listen on loopback (settings.py refuses anything else).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autodev_runtime.errors import PermissionDenied, Unauthenticated
+
+TENANT_KEY = "autodev-tenant"
+SUBJECT_KEY = "autodev-subject"
+ROLES_KEY = "autodev-roles"
+
+ALL_TENANTS = "*"
+"""The tenant of a service that works for all of them. No credential can have it."""
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+class Role(StrEnum):
+    """What a caller may do beyond reading and reporting."""
+
+    RUNTIME = "runtime"
+    """May vouch for outcomes."""
+    REVIEWER = "reviewer"
+    """May approve, reject, roll back."""
+    OPERATOR = "operator"
+    """May change settings and levels."""
+    SERVICE = "service"
+    """Is a service of the mesh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller: its workspace, its name for the record, and its roles."""
+
+    tenant: str
+    subject: str
+    roles: frozenset[Role]
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The identity as call metadata, for a service behind the gateway."""
+        return ((TENANT_KEY, self.tenant), (SUBJECT_KEY, self.subject), (ROLES_KEY, ",".join(sorted(self.roles))))
+
+
+def service_identity(service: str, tenant: str = ALL_TENANTS) -> Identity:
+    """A service acting on its own: for one tenant, or for all."""
+    return Identity(tenant, service, frozenset({Role.SERVICE}))
+
+
+_current: ContextVar[Identity | None] = ContextVar("autodev_identity", default=None)
+
+
+def current_identity() -> Identity:
+    """The identity of the call being served. Raises Unauthenticated outside one."""
+    identity = _current.get()
+    if identity is None:
+        raise Unauthenticated("no identity: the call carries no tenant")
+    return identity
+
+
+def current_tenant() -> str:
+    """The tenant of the call being served."""
+    return current_identity().tenant
+
+
+@contextmanager
+def acting_as(identity: Identity) -> Iterator[None]:
+    """Serve or call as this identity within the block."""
+    token = _current.set(identity)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def require_role(role: Role) -> Identity:
+    """The current identity, if it has the role. Raises PermissionDenied."""
+    identity = current_identity()
+    if role not in identity.roles and Role.SERVICE not in identity.roles:
+        raise PermissionDenied(
+            f"this needs the role {role.value!r}", reason="ROLE_REQUIRED", metadata={"role": role.value}
+        )
+    return identity
+
+
+async def identity_from_metadata(metadata: Metadata) -> Identity:
+    """The identity that a trusted peer states. Raises Unauthenticated."""
+    stated = dict(metadata)
+    tenant, subject = stated.get(TENANT_KEY), stated.get(SUBJECT_KEY, "")
+    if not isinstance(tenant, str) or not tenant:
+        raise Unauthenticated(f"the call's metadata has no {TENANT_KEY}; call the gateway, which adds it")
+    roles = str(stated.get(ROLES_KEY, "")).split(",")
+    return Identity(tenant, str(subject), frozenset(Role(role) for role in roles if role in Role._value2member_map_))

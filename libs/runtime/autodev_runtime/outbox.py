@@ -1,0 +1,114 @@
+"""The outbox: a service writes its rows and its events in one transaction, and a relay publishes the events.
+
+A crash before the commit leaves neither; one after it leaves both, and the relay goes on at the next start. Publishing
+again is harmless: the log drops an id that it has.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from prometheus_client import Gauge
+from sqlalchemy import DateTime, LargeBinary, delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from autodev.gateway.v1.event_pb2 import Event
+from autodev_runtime.database import Database, TenantScoped
+from autodev_runtime.errors import AutoDevError, InvalidArgument
+from autodev_runtime.tracing import current_trace
+
+log = logging.getLogger(__name__)
+
+BATCH_EVENTS = 200
+POLL_S = 1.0
+RETRY_S = 0.2
+
+LAG = Gauge("autodev_outbox_lag_seconds", "Age of the oldest event that is written and not yet published")
+
+
+class OutboxRow(TenantScoped):
+    """Columns of a service's `outbox` table: `class OutboxRow(outbox.OutboxRow, Base)`."""
+
+    __tablename__ = "outbox"
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    event: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+
+
+class Publish(Protocol):
+    """Appends events to the log. Raises AutoDevError."""
+
+    async def __call__(self, events: Sequence[Event]) -> None: ...
+
+
+class Outbox:
+    """Adds events to a service's outbox, and relays them."""
+
+    def __init__(self, database: Database, row: type[OutboxRow]) -> None:
+        self._database = database
+        self._row = row
+        self._added = asyncio.Event()
+
+    def add(self, session: AsyncSession, *events: Event) -> None:
+        """Write events with the session's transaction. They are published after its commit."""
+        tenant = session.info["tenant"]
+        trace = current_trace()
+        for event in events:
+            event.tenant_id = tenant
+            if trace is not None:
+                event.traceparent = trace.traceparent
+            row = self._row()
+            row.event = event.SerializeToString()
+            session.add(row)
+        self._added.set()
+
+    async def relay(self, publish: Publish) -> None:
+        """Publish what is written, oldest first, for ever."""
+        while True:
+            try:
+                sent = await self._relay_batch(publish)
+            except AutoDevError as error:
+                log.warning("events wait in the outbox: %s", error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            if not sent:
+                await self._wait()
+
+    async def _relay_batch(self, publish: Publish) -> int:
+        self._added.clear()
+        async with self._database.across_tenants() as session:
+            rows = list(await session.scalars(select(self._row).order_by(self._row.position).limit(BATCH_EVENTS)))
+        if not rows:
+            LAG.set(0)
+            return 0
+        LAG.set((datetime.now(UTC) - _aware(rows[0].created_at)).total_seconds())
+        await self._publish(publish, rows)
+        async with self._database.across_tenants() as session:
+            await session.execute(delete(self._row).where(self._row.position.in_([row.position for row in rows])))
+        return len(rows)
+
+    async def _publish(self, publish: Publish, rows: Sequence[OutboxRow]) -> None:
+        events = [Event.FromString(row.event) for row in rows]
+        try:
+            await publish(events)
+        except InvalidArgument as error:
+            if len(rows) == 1:
+                # The log will never take it: waiting for it would hold up every event behind it.
+                log.error("dropped an event that the log refuses, %s: %s", events[0].id, error)
+                return
+            for row in rows:
+                await self._publish(publish, [row])
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_S):
+                await self._added.wait()
+        except TimeoutError:
+            return
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,37 @@
+"""Opaque page tokens (AIP-158): the key of the last row sent, and nothing a caller should read."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+
+from autodev_runtime.errors import InvalidArgument
+
+DEFAULT_PAGE = 50
+Key = Sequence[str | int | float]
+
+
+def page_size(requested: int) -> int:
+    """How many rows to send: what was asked for, or 50."""
+    return requested or DEFAULT_PAGE
+
+
+def token_after(key: Key) -> str:
+    """The token of the page that follows the row with this key."""
+    return base64.urlsafe_b64encode(json.dumps(list(key), separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def key_from(token: str, *kinds: type) -> list[str | int | float] | None:
+    """The key that a token holds, a value of each kind in order; None for no token. Raises InvalidArgument."""
+    if not token:
+        return None
+    try:
+        key = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise InvalidArgument.field("page_token", "is not a token that this list gave") from error
+    fits = isinstance(key, list) and len(key) == len(kinds)
+    if not fits or any(type(value) is not kind for value, kind in zip(key, kinds, strict=True)):
+        raise InvalidArgument.field("page_token", "is not a token that this list gave")
+    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in key):
+        raise InvalidArgument.field("page_token", "is not a token that this list gave")
+    return list(key)

@@ -1,0 +1,176 @@
+"""What every call goes through before it reaches a servicer: one interceptor, in this order.
+
+bounds → identity → parse → field rules → deadline → servicer → errors → metrics
+
+It takes the place of several small interceptors because each costs every call a hop through the event loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from autodev_runtime import telemetry
+from autodev_runtime.errors import AutoDevError, DeadlineExceeded, InvalidArgument, ResourceExhausted
+from autodev_runtime.identity import Identity, Metadata, acting_as, identity_from_metadata
+from autodev_runtime.rules import check_message
+from autodev_runtime.status import abort
+from autodev_runtime.tracing import TraceContext, trace_from_metadata, tracing_as
+
+log = logging.getLogger(__name__)
+
+Authenticate = Callable[[Metadata], Awaitable[Identity]]
+
+_END = object()
+_UNWRAPPED = ("/grpc.health.", "/grpc.reflection.")
+
+
+@dataclass(frozen=True, slots=True)
+class CallBounds:
+    """What calls may use of a server."""
+
+    calls_in_flight: int = 1000
+    default_timeout_s: float = 60.0
+
+
+class CallPipeline(grpc.aio.ServerInterceptor):
+    """The interceptor. Health and reflection pass by it: they say nothing of a tenant."""
+
+    def __init__(self, service: str, bounds: CallBounds, authenticate: Authenticate = identity_from_metadata) -> None:
+        self._service = service
+        self._bounds = bounds
+        self._authenticate = authenticate
+        self._in_flight = 0
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Wrap the method's handler, once."""
+        method = handler_call_details.method
+        if (wrapped := self._wrapped.get(method)) is not None:
+            return wrapped
+        handler = await continuation(handler_call_details)
+        if handler is None or method.startswith(_UNWRAPPED):
+            return handler
+        wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        parse = _parser(handler.request_deserializer)
+        if handler.response_streaming:
+            behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else (grpc.unary_stream_rpc_method_handler)
+            )
+            return make(
+                self._streaming(method, behavior, parse, handler.request_streaming),
+                response_serializer=handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(method, handler.unary_unary, parse), response_serializer=handler.response_serializer
+        )
+
+    def _unary(self, method: str, behavior: Any, parse: Callable[[bytes], Any]) -> Any:
+        metrics = telemetry.CallMetrics(self._service, method)
+        default_timeout_s = self._bounds.default_timeout_s
+
+        async def call(request: bytes, context: Any) -> Any:
+            started = time.perf_counter()
+            self._in_flight += 1
+            code = "OK"
+            try:
+                identity, trace = await self._admit(context)
+                with acting_as(identity), tracing_as(trace):
+                    remaining = context.time_remaining()
+                    async with asyncio.timeout(default_timeout_s if remaining is None else remaining):
+                        return await behavior(parse(request), context)
+            except TimeoutError:
+                code = "DEADLINE_EXCEEDED"
+                await abort(context, DeadlineExceeded())
+            except Exception as error:
+                code = _name(error)
+                await _abort(context, error)
+            finally:
+                self._in_flight -= 1
+                metrics.observe(code, time.perf_counter() - started)
+
+        return call
+
+    def _streaming(self, method: str, behavior: Any, parse: Callable[[bytes], Any], many: bool) -> Any:
+        metrics = telemetry.CallMetrics(self._service, method)
+
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            started = time.perf_counter()
+            self._in_flight += 1
+            code = "OK"
+            try:
+                identity, trace = await self._admit(context)
+                with acting_as(identity), tracing_as(trace):
+                    responses = behavior(_parse_each(request, parse) if many else parse(request), context)
+                # The identity is bound while each step of the generator runs, not in between: the context of an
+                # asynchronous generator is its consumer's.
+                async with contextlib.aclosing(responses):
+                    while True:
+                        with acting_as(identity), tracing_as(trace):
+                            response = await anext(responses, _END)
+                        if response is _END:
+                            return
+                        yield response
+            except Exception as error:
+                code = _name(error)
+                await _abort(context, error)
+            finally:
+                self._in_flight -= 1
+                metrics.observe(code, time.perf_counter() - started)
+
+        return call
+
+    async def _admit(self, context: Any) -> tuple[Identity, TraceContext]:
+        if self._in_flight > self._bounds.calls_in_flight:
+            raise ResourceExhausted(
+                f"{self._bounds.calls_in_flight} calls are in flight",
+                reason="TOO_MANY_CALLS",
+                retry_after=timedelta(seconds=1),
+            )
+        metadata = context.invocation_metadata() or ()
+        return await self._authenticate(metadata), trace_from_metadata(metadata)
+
+
+def _parser(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    if deserialize is None:
+        return lambda request: request
+
+    def parse(request: bytes) -> Any:
+        try:
+            message = deserialize(request)
+        except Exception as error:
+            raise InvalidArgument.field("request", "is no valid encoding of the method's request message") from error
+        if isinstance(message, Message):
+            check_message(message)
+        return message
+
+    return parse
+
+
+async def _parse_each(requests: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield parse(request)
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__ if isinstance(error, AutoDevError) else "INTERNAL"
+
+
+async def _abort(context: Any, error: Exception) -> None:
+    # An abort that a servicer made by itself is under way already; to abort again would hide its status.
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    await abort(context, error)

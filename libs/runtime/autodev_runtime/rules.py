@@ -1,0 +1,238 @@
+"""Enforces the field rules that the protos state (`autodev.options.v1.rules`).
+
+A message's descriptor is compiled once to a list of checks; after that, only the fields that are set are looked at.
+See docs/decisions for why this is not protovalidate.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from autodev.options.v1.rules_pb2 import FieldRules, rules
+from autodev_runtime.errors import FieldViolation, InvalidArgument
+
+DEFAULT_STRING_BYTES = 1024
+DEFAULT_ITEMS = 1000
+DEFAULT_STRUCT_BYTES = 64 * 1024
+STRUCT_DEPTH = 32
+IDENTIFIER = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
+TIMESTAMP_SECONDS = (-62135596800, 253402300799)
+DURATION_SECONDS = 315576000000
+
+Violations = list[FieldViolation]
+Check = Callable[[Any, str, Violations], None]
+
+
+def check_message(message: Message) -> None:
+    """Check a request against its proto's rules. Raises InvalidArgument naming every field at fault."""
+    violations: Violations = []
+    _message_check(message.DESCRIPTOR)(message, "", violations)
+    if violations:
+        raise InvalidArgument(violations)
+
+
+@cache
+def _message_check(descriptor: Descriptor) -> Check:
+    if descriptor.full_name in _WELL_KNOWN:
+        return _WELL_KNOWN[descriptor.full_name]
+    required = [field for field in descriptor.fields if _is_required(field)]
+    checks: dict[int, Check] = {}
+
+    def check(message: Any, path: str, violations: Violations) -> None:
+        prefix = f"{path}." if path else ""
+        present = message.ListFields()
+        for field, value in present:
+            # Compiled on first use, so that messages may contain themselves.
+            found = checks.get(field.number)
+            if found is None:
+                found = checks[field.number] = _field_check(field)
+            found(value, prefix + field.name, violations)
+        if required:
+            numbers = {field.number for field, _ in present}
+            violations.extend(
+                FieldViolation(prefix + field.name, "is required") for field in required if field.number not in numbers
+            )
+
+    return check
+
+
+def _rules_of(field: FieldDescriptor) -> FieldRules:
+    return field.GetOptions().Extensions[rules]
+
+
+def _is_required(field: FieldDescriptor) -> bool:
+    stated = _rules_of(field)
+    # A number without presence is absent when it is 0, which a least number above 0 forbids.
+    implied = not field.has_presence and not field.is_repeated and stated.HasField("gte") and stated.gte > 0
+    return stated.required or stated.min_items > 0 or implied
+
+
+def _field_check(field: FieldDescriptor) -> Check:
+    stated = _rules_of(field)
+    if field.is_repeated:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            return _items_check(stated, _map_check(field))
+        return _items_check(stated, _each(_single_check(field, stated)))
+    return _single_check(field, stated)
+
+
+def _items_check(stated: FieldRules, each: Check) -> Check:
+    least, most = stated.min_items, stated.max_items or DEFAULT_ITEMS
+
+    def check(values: Any, path: str, violations: Violations) -> None:
+        if not least <= len(values) <= most:
+            violations.append(FieldViolation(path, f"has {len(values)} entries; allowed are {least} to {most}"))
+        else:
+            each(values, path, violations)
+
+    return check
+
+
+def _each(check: Check) -> Check:
+    def check_all(values: Any, path: str, violations: Violations) -> None:
+        for index, value in enumerate(values):
+            check(value, f"{path}[{index}]", violations)
+
+    return check_all
+
+
+def _map_check(field: FieldDescriptor) -> Check:
+    assert field.message_type is not None
+    entry = field.message_type.fields_by_name
+    keys, values = _single_check(entry["key"], FieldRules()), _single_check(entry["value"], FieldRules())
+
+    def check(mapping: Any, path: str, violations: Violations) -> None:
+        for key, value in mapping.items():
+            keys(key, f"{path} key", violations)
+            values(value, f"{path}[{key!r}]", violations)
+
+    return check
+
+
+def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check:
+    if field.message_type is not None:
+        if field.message_type.full_name in ("google.protobuf.Struct", "google.protobuf.Value"):
+            return _struct_check(stated)
+        inner = _message_check(field.message_type)
+        if field.message_type.full_name == "google.protobuf.Duration":
+            return _both(inner, _number_check(stated, lambda value: value.seconds + value.nanos / 1e9))
+        return inner
+    if field.enum_type is not None:
+        defined = frozenset(field.enum_type.values_by_number)
+        return lambda value, path, violations: (
+            None if value in defined else violations.append(FieldViolation(path, f"{value} is not a value of the enum"))
+        )
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return _string_check(stated)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return _length_check(stated)
+    return _number_check(stated, lambda value: value)
+
+
+def _both(first: Check, second: Check) -> Check:
+    def check(value: Any, path: str, violations: Violations) -> None:
+        first(value, path, violations)
+        second(value, path, violations)
+
+    return check
+
+
+def _string_check(stated: FieldRules) -> Check:
+    least, most = stated.min_len, stated.max_len or (2**31 if stated.text else DEFAULT_STRING_BYTES)
+    pattern = IDENTIFIER if stated.identifier else re.compile(stated.pattern) if stated.pattern else None
+
+    def check(value: str, path: str, violations: Violations) -> None:
+        length = len(value) if value.isascii() else len(value.encode())
+        if not least <= length <= most:
+            violations.append(FieldViolation(path, f"is {length} bytes long; allowed are {least} to {most}"))
+        elif "\0" in value:
+            violations.append(FieldViolation(path, "holds a NUL character"))
+        elif pattern is not None and pattern.fullmatch(value) is None:
+            violations.append(FieldViolation(path, f"does not match {pattern.pattern}"))
+
+    return check
+
+
+def _length_check(stated: FieldRules) -> Check:
+    least, most = stated.min_len, stated.max_len or DEFAULT_STRING_BYTES
+
+    def check(value: bytes, path: str, violations: Violations) -> None:
+        if not least <= len(value) <= most:
+            violations.append(FieldViolation(path, f"is {len(value)} bytes long; allowed are {least} to {most}"))
+
+    return check
+
+
+def _number_check(stated: FieldRules, number_of: Callable[[Any], float]) -> Check:
+    least = stated.gte if stated.HasField("gte") else -math.inf
+    most = stated.lte if stated.HasField("lte") else math.inf
+
+    def check(value: Any, path: str, violations: Violations) -> None:
+        number = number_of(value)
+        if not math.isfinite(number):
+            violations.append(FieldViolation(path, "is not a finite number"))
+        elif not least <= number <= most:
+            violations.append(FieldViolation(path, f"is {number:g}; allowed are {least:g} to {most:g}"))
+
+    return check
+
+
+def _struct_check(stated: FieldRules) -> Check:
+    most = stated.max_len or DEFAULT_STRUCT_BYTES
+
+    def check(value: Any, path: str, violations: Violations) -> None:
+        if (size := value.ByteSize()) > most:
+            violations.append(FieldViolation(path, f"is {size} bytes long; allowed are {most}"))
+        elif (flaw := _struct_flaw(value, STRUCT_DEPTH)) is not None:
+            violations.append(FieldViolation(path, flaw))
+
+    return check
+
+
+def _struct_flaw(value: Any, depth: int) -> str | None:
+    """What keeps a Struct, ListValue or Value from being JSON; None when nothing does."""
+    if depth < 0:
+        return f"is nested deeper than {STRUCT_DEPTH} levels"
+    name = value.DESCRIPTOR.name
+    if name == "Struct":
+        if any("\0" in key for key in value.fields):
+            return "holds a NUL character"
+        inner = value.fields.values()
+    elif name == "ListValue":
+        inner = value.values
+    else:
+        kind = value.WhichOneof("kind")
+        if kind is None:
+            return "holds a value of no kind"
+        if kind == "number_value" and not math.isfinite(value.number_value):
+            return "holds a number that is not finite"
+        if kind == "string_value" and "\0" in value.string_value:
+            return "holds a NUL character"
+        inner = [getattr(value, kind)] if kind in ("struct_value", "list_value") else []
+    return next((flaw for each in inner if (flaw := _struct_flaw(each, depth - 1)) is not None), None)
+
+
+def _check_timestamp(value: Any, path: str, violations: Violations) -> None:
+    first, last = TIMESTAMP_SECONDS
+    if not (first <= value.seconds <= last and 0 <= value.nanos < 1_000_000_000):
+        violations.append(FieldViolation(path, "is not a time between years 1 and 9999"))
+
+
+def _check_duration(value: Any, path: str, violations: Violations) -> None:
+    agree = value.seconds == 0 or value.nanos == 0 or (value.seconds > 0) == (value.nanos > 0)
+    if not (abs(value.seconds) <= DURATION_SECONDS and abs(value.nanos) < 1_000_000_000 and agree):
+        violations.append(FieldViolation(path, "is not a duration"))
+
+
+_WELL_KNOWN: dict[str, Check] = {
+    "google.protobuf.Timestamp": _check_timestamp,
+    "google.protobuf.Duration": _check_duration,
+    "google.protobuf.Struct": _struct_check(FieldRules()),
+    "google.protobuf.Value": _struct_check(FieldRules()),
+    "google.protobuf.ListValue": _struct_check(FieldRules()),
+}

@@ -1,0 +1,172 @@
+"""One bootstrap for every service: health by readiness, reflection, the call pipeline, drain on SIGTERM."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health as grpc_health
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from autodev_runtime import telemetry
+from autodev_runtime.identity import identity_from_metadata
+from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
+from autodev_runtime.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+READINESS_PERIOD_S = 2.0
+READINESS_TIMEOUT_S = 5.0
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True)
+class Served:
+    """One gRPC service of a server: its full name and what adds its servicer."""
+
+    name: str
+    add: Callable[[grpc.aio.Server], None]
+
+
+@dataclass
+class Endpoint:
+    """One address of a server, and who may call there."""
+
+    address: str
+    services: Sequence[Served]
+    authenticate: Authenticate = identity_from_metadata
+    generic_handlers: Sequence[grpc.GenericRpcHandler] = ()
+    reflected: Sequence[str] = ()
+    """Names that reflection shows besides the services': those that the generic handlers forward."""
+    credentials: grpc.ServerCredentials | None = None
+    server: grpc.aio.Server | None = field(default=None, init=False)
+    health: grpc_health.aio.HealthServicer = field(default_factory=grpc_health.aio.HealthServicer, init=False)
+
+
+def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grpc.aio.Server:
+    """A server with everything on it, bound to the endpoint's address and not started."""
+    bounds = CallBounds(settings.max_calls_in_flight, settings.default_timeout_s)
+    server = grpc.aio.server(
+        interceptors=[CallPipeline(name, bounds, endpoint.authenticate)],
+        options=[
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", settings.max_message_bytes),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    for served in endpoint.services:
+        served.add(server)
+    if endpoint.generic_handlers:
+        server.add_generic_rpc_handlers(tuple(endpoint.generic_handlers))
+    health_pb2_grpc.add_HealthServicer_to_server(endpoint.health, server)
+    names = [served.name for served in endpoint.services]
+    reflection.enable_server_reflection(
+        [*names, *endpoint.reflected, grpc_health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    )
+    if endpoint.credentials is not None:
+        server.add_secure_port(endpoint.address, endpoint.credentials)
+    else:
+        server.add_insecure_port(endpoint.address)
+    endpoint.server = server
+    return server
+
+
+async def serve(
+    name: str,
+    settings: ServiceSettings,
+    endpoints: Sequence[Endpoint],
+    *,
+    ready: Sequence[Ready] = (),
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    `ready` are asked every two seconds; health says SERVING while all answer true. `background` tasks run beside the
+    servers and are cancelled after the drain; one that ends by an exception ends the service with it.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with running(name, settings, endpoints, ready=ready, background=background) as failed:
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([stopping, failed], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        log.info("draining")
+    if failed.done() and not failed.cancelled():
+        failed.result()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    name: str,
+    settings: ServiceSettings,
+    endpoints: Sequence[Endpoint],
+    *,
+    ready: Sequence[Ready] = (),
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> AsyncIterator["asyncio.Future[None]"]:
+    """The servers, started within the block. Yields a future that a failing background task ends."""
+    servers = [make_server(name, settings, endpoint) for endpoint in endpoints]
+    healthy = _Readiness(endpoints, ready)
+    stop_http = None
+    if settings.metrics_port:
+        stop_http = telemetry.serve_http(settings.host, settings.metrics_port, lambda: healthy.serving)
+    for server in servers:
+        await server.start()
+    tasks = [asyncio.ensure_future(task()) for task in (*background, healthy.watch)]
+    failed = asyncio.ensure_future(_first_failure(tasks))
+    log.info("listening on %s", ", ".join(endpoint.address for endpoint in endpoints))
+    try:
+        yield failed
+    finally:
+        for endpoint in endpoints:
+            await endpoint.health.enter_graceful_shutdown()
+        await asyncio.gather(*(server.stop(settings.drain_s) for server in servers))
+        for task in (*tasks, failed):
+            task.cancel()
+        await asyncio.gather(*tasks, failed, return_exceptions=True)
+        if stop_http is not None:
+            await asyncio.to_thread(stop_http)
+
+
+async def _first_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    for task in done:
+        task.result()
+
+
+class _Readiness:
+    def __init__(self, endpoints: Sequence[Endpoint], ready: Sequence[Ready]) -> None:
+        self._endpoints = endpoints
+        self._ready = ready
+        self.serving = False
+
+    async def watch(self) -> None:
+        """Keep every service's health equal to what the parts answer."""
+        while True:
+            answers = await asyncio.gather(*(self._ask(part) for part in self._ready))
+            await self._set(all(answers))
+            await asyncio.sleep(READINESS_PERIOD_S if self.serving else READINESS_PERIOD_S / 20)
+
+    async def _ask(self, part: Ready) -> bool:
+        try:
+            async with asyncio.timeout(READINESS_TIMEOUT_S):
+                return await part()
+        except Exception as error:
+            log.warning("not ready: %s", error)
+            return False
+
+    async def _set(self, serving: bool) -> None:
+        self.serving = serving
+        states = health_pb2.HealthCheckResponse.ServingStatus
+        state = states.SERVING if serving else states.NOT_SERVING
+        for endpoint in self._endpoints:
+            for name in ("", *(served.name for served in endpoint.services), *endpoint.reflected):
+                await endpoint.health.set(name, state)

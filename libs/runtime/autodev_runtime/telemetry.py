@@ -1,0 +1,109 @@
+"""Logs that a person can read and a machine can parse, and Prometheus metrics with units in their names."""
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import Counter, Histogram, make_wsgi_app
+
+from autodev_runtime import identity, tracing
+
+CALLS = Counter("autodev_rpc_calls_total", "RPCs served", ["service", "method", "code"])
+CALL_SECONDS = Histogram(
+    "autodev_rpc_seconds",
+    "Time to serve an RPC",
+    ["service", "method"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+
+
+class CallMetrics:
+    """The metrics of one method, looked up once."""
+
+    def __init__(self, service: str, method: str) -> None:
+        self._calls = CALLS
+        self._labels = (service, method)
+        self._seconds = CALL_SECONDS.labels(service, method)
+        self._counters: dict[str, Counter] = {}
+
+    def observe(self, code: str, seconds: float) -> None:
+        """Count one call that ended with `code` after `seconds`."""
+        counter = self._counters.get(code)
+        if counter is None:
+            counter = self._counters[code] = self._calls.labels(*self._labels, code)
+        counter.inc()
+        self._seconds.observe(seconds)
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, service: str, log_format: LogFormat) -> None:
+        super().__init__()
+        self._service = service
+        self._format = log_format
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (caller := identity._current.get()) is not None:
+            fields["tenant"] = caller.tenant
+        if (trace := tracing.current_trace()) is not None:
+            fields["trace_id"] = trace.trace_id
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        if self._format is LogFormat.JSON:
+            return json.dumps(fields)
+        head = f"{fields.pop('time')} {fields.pop('level'):7} {fields.pop('service')}: {fields.pop('message')}"
+        fields.pop("logger")
+        exception = fields.pop("exception", None)
+        tail = " ".join(f"{key}={value}" for key, value in fields.items())
+        return "  ".join(filter(None, (head, tail))) + (f"\n{exception}" if exception else "")
+
+
+def configure_logging(service: str, level: str, log_format: LogFormat) -> None:
+    """Send every log line to stderr in one format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(service, log_format))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: a scrape every few seconds is no news."""
+
+
+def serve_http(host: str, port: int, healthy: Callable[[], bool]) -> Callable[[], None]:
+    """Serve `/metrics` and `/healthz` from a thread. Returns what stops it."""
+    metrics = make_wsgi_app()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return metrics(environ, start_response)
+        if path == "/healthz":
+            status = "200 OK" if healthy() else "503 Service Unavailable"
+            start_response(status, [("Content-Type", "text/plain")])
+            return [status.split(" ", 1)[1].encode() + b"\n"]
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"try /metrics or /healthz\n"]
+
+    server = make_server(host, port, app, handler_class=_QuietHandler)
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server.shutdown

@@ -1,0 +1,63 @@
+"""The W3C trace context of the call being served, passed on to every call and event that it leads to."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from autodev_runtime.identity import Metadata
+
+TRACEPARENT_KEY = "traceparent"
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A trace and the span within it, as https://www.w3.org/TR/trace-context/ writes them."""
+
+    trace_id: str
+    span_id: str
+
+    @property
+    def traceparent(self) -> str:
+        """The header's text."""
+        return f"00-{self.trace_id}-{self.span_id}-01"
+
+
+_current: ContextVar[TraceContext | None] = ContextVar("autodev_trace", default=None)
+
+
+def new_trace() -> TraceContext:
+    """A trace that starts here."""
+    return TraceContext(os.urandom(16).hex(), os.urandom(8).hex())
+
+
+def current_trace() -> TraceContext | None:
+    """The trace of the call being served; None outside one."""
+    return _current.get()
+
+
+def trace_from(traceparent: str) -> TraceContext:
+    """A span of the trace that a header names; of a new trace where it names none."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    return TraceContext(match[1], os.urandom(8).hex()) if match else new_trace()
+
+
+def trace_from_metadata(metadata: Metadata) -> TraceContext:
+    """A span of the caller's trace, or of a new one."""
+    for key, value in metadata:
+        if key == TRACEPARENT_KEY and isinstance(value, str):
+            return trace_from(value)
+    return new_trace()
+
+
+@contextmanager
+def tracing_as(trace: TraceContext) -> Iterator[None]:
+    """Serve or call within this trace."""
+    token = _current.set(trace)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,252 @@
+"""Events: making them, and working through them by `EventService.Consume`."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.message import Message
+
+from autodev.gateway.v1 import event_pb2, event_service_pb2
+
+if TYPE_CHECKING:
+    from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[event_pb2.Event], Awaitable[None]]
+Metadata = Sequence[tuple[str, str]]
+
+RECONNECT_S = (0.1, 2.0)
+
+_FIELD_OF = {
+    field.message_type.full_name: field.name
+    for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["payload"].fields
+    if field.message_type is not None and field.name not in ("task_failed", "task_succeeded")
+}
+
+
+def uuid7() -> str:
+    """A UUIDv7 (RFC 9562): the time in milliseconds, then random bits, so that ids sort by age."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))
+
+
+def make_event(
+    payload: Message, *, agent_id: str = "", correlation_id: str = "", causation_id: str = ""
+) -> event_pb2.Event:
+    """An event around one payload, with a new id and the present time. A TaskEvent's kind follows its outcome."""
+    event = event_pb2.Event(id=uuid7(), agent_id=agent_id, correlation_id=correlation_id, causation_id=causation_id)
+    event.occurred_at.GetCurrentTime()
+    if isinstance(payload, event_pb2.TaskEvent):
+        success = payload.outcome == event_pb2.OUTCOME_SUCCESS
+        (event.task_succeeded if success else event.task_failed).CopyFrom(payload)
+    else:
+        getattr(event, _FIELD_OF[payload.DESCRIPTOR.full_name]).CopyFrom(payload)
+    return event
+
+
+def event_type(event: event_pb2.Event) -> "event_pb2.EventType.ValueType":
+    """The kind of an event: the number of its payload's field."""
+    field = event.WhichOneof("payload")
+    return event_pb2.Event.DESCRIPTOR.fields_by_name[field].number if field else 0  # type: ignore[return-value]
+
+
+def payload_of(event: event_pb2.Event) -> Any:
+    """The event's payload."""
+    field = event.WhichOneof("payload")
+    return getattr(event, field) if field else None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker takes events."""
+
+    max_in_flight: int = 16
+    lease_s: float = 30.0
+    at: "event_service_pb2.StartAt.ValueType" = event_service_pb2.START_AT_EARLIEST
+
+
+DEFAULT_OPTIONS = WorkerOptions()
+
+
+class EventWorker:
+    """Works through a group's events: one handler call an event, acknowledged when it returns, rejected when it raises.
+
+    Handlers may be called again for the same event (after a crash, or when a lease passed), so they must be
+    idempotent. One handler's exception stops no other. The lease of a slow handler is extended while it runs.
+    """
+
+    def __init__(
+        self,
+        stub: "EventServiceAsyncStub",
+        group: str,
+        handlers: dict["event_pb2.EventType.ValueType", Handler],
+        options: WorkerOptions = DEFAULT_OPTIONS,
+        metadata: Metadata = (),
+    ) -> None:
+        self._stub = stub
+        self._group = group
+        self._handlers = handlers
+        self._options = options
+        self._metadata = metadata
+
+    async def run(self) -> None:
+        """Work for ever, through reconnections."""
+        wait_s, longest_s = RECONNECT_S
+        while True:
+            try:
+                await self._work_once()
+                wait_s = RECONNECT_S[0]
+            except grpc.aio.AioRpcError as error:
+                if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
+                    raise
+                log.info("%s: the event stream ended (%s); joining again", self._group, error.code().name)
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, longest_s)
+
+    async def _work_once(self) -> None:
+        outgoing: asyncio.Queue[event_service_pb2.ConsumeRequest] = asyncio.Queue()
+        outgoing.put_nowait(self._start())
+        running: dict[str, asyncio.Task[None]] = {}
+        call = self._stub.Consume(_drain(outgoing), metadata=self._metadata, wait_for_ready=True)
+        extender = asyncio.ensure_future(self._extend(running, outgoing))
+        try:
+            async for response in call:
+                for delivery in response.deliveries:
+                    task = asyncio.ensure_future(self._handle(delivery, outgoing))
+                    running[delivery.delivery_id] = task
+                    task.add_done_callback(partial(_forget, running, delivery.delivery_id))
+        finally:
+            call.cancel()
+            extender.cancel()
+            for task in list(running.values()):
+                task.cancel()
+            await asyncio.gather(extender, *running.values(), return_exceptions=True)
+
+    def _start(self) -> event_service_pb2.ConsumeRequest:
+        request = event_service_pb2.ConsumeRequest()
+        start = request.start
+        start.group, start.max_in_flight, start.at = self._group, self._options.max_in_flight, self._options.at
+        start.lease.FromMilliseconds(int(self._options.lease_s * 1000))
+        start.filter.types.extend(self._handlers)
+        return request
+
+    async def _handle(
+        self, delivery: event_service_pb2.Delivery, outgoing: "asyncio.Queue[event_service_pb2.ConsumeRequest]"
+    ) -> None:
+        settlement = event_service_pb2.ConsumeRequest()
+        try:
+            await self._handlers[event_type(delivery.event)](delivery.event)
+            settlement.acknowledge.delivery_ids.append(delivery.delivery_id)
+        except Exception as error:
+            log.warning(
+                "%s: event %s failed at try %d: %s: %s",
+                self._group,
+                delivery.event.id,
+                delivery.attempt,
+                type(error).__name__,
+                error,
+            )
+            settlement.reject.delivery_id = delivery.delivery_id
+            settlement.reject.error = f"{type(error).__name__}: {error}".replace("\0", "")[:4000]
+        outgoing.put_nowait(settlement)
+
+    async def _extend(
+        self, running: dict[str, "asyncio.Task[None]"], outgoing: "asyncio.Queue[event_service_pb2.ConsumeRequest]"
+    ) -> None:
+        while True:
+            await asyncio.sleep(self._options.lease_s / 3)
+            if running:
+                request = event_service_pb2.ConsumeRequest()
+                request.extend.delivery_ids.extend(running)
+                outgoing.put_nowait(request)
+
+
+def _forget(running: dict[str, "asyncio.Task[None]"], key: str, _: "asyncio.Task[None]") -> None:
+    running.pop(key, None)
+
+
+async def _drain(
+    queue: "asyncio.Queue[event_service_pb2.ConsumeRequest]",
+) -> AsyncIterator[event_service_pb2.ConsumeRequest]:
+    while True:
+        yield await queue.get()
+
+
+class EventBus:
+    """Event hooks for a program of the user's: decorate handlers, then `run` with a client's event stub.
+
+    Example:
+        bus = EventBus(group="pager")
+
+        @bus.on_task_fail
+        async def page(event: Event) -> None: ...
+    """
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+        self._handlers: dict[event_pb2.EventType.ValueType, list[Handler]] = {}
+
+    def on(self, *types: "event_pb2.EventType.ValueType") -> Callable[[Handler], Handler]:
+        """Call the handler for events of these kinds."""
+
+        def register(handler: Handler) -> Handler:
+            for each in types:
+                self._handlers.setdefault(each, []).append(handler)
+            return handler
+
+        return register
+
+    def on_task_fail(self, handler: Handler) -> Handler:
+        """Call the handler for failed tasks."""
+        return self.on(event_pb2.EVENT_TYPE_TASK_FAILED)(handler)
+
+    def on_task_success(self, handler: Handler) -> Handler:
+        """Call the handler for tasks that succeeded."""
+        return self.on(event_pb2.EVENT_TYPE_TASK_SUCCEEDED)(handler)
+
+    def on_skill_execution(self, handler: Handler) -> Handler:
+        """Call the handler for runs of skills."""
+        return self.on(event_pb2.EVENT_TYPE_SKILL_EXECUTED)(handler)
+
+    async def run(
+        self,
+        stub: "EventServiceAsyncStub",
+        options: WorkerOptions = DEFAULT_OPTIONS,
+        metadata: Metadata = (),
+    ) -> None:
+        """Consume for ever as this bus's group."""
+        handlers = {each: _all_of(hooked) for each, hooked in self._handlers.items()}
+        await EventWorker(stub, self._group, handlers, options, metadata).run()
+
+
+def _all_of(handlers: Iterable[Handler]) -> Handler:
+    async def call_each(event: event_pb2.Event) -> None:
+        results = await asyncio.gather(*(handler(event) for handler in handlers), return_exceptions=True)
+        errors = [result for result in results if isinstance(result, Exception)]
+        if errors:
+            # Every handler had its turn; the event comes again for those that failed.
+            raise ExceptionGroup("event handlers failed", errors)
+
+    return call_each
+
+
+@contextlib.asynccontextmanager
+async def working(worker: EventWorker) -> AsyncIterator[None]:
+    """Run a worker beside the block."""
+    task = asyncio.ensure_future(worker.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
