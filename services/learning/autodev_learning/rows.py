@@ -1,0 +1,268 @@
+"""The tables of the learning service. Shapes only: queries are in the stores beside the rules that ask them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from autodev_runtime import outbox
+from autodev_runtime.database import TenantScoped
+from autodev_sdk.events import uuid7
+from sqlalchemy import JSON, DateTime, Index, String, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+Json = dict[str, Any]
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC, aware on the way out also where the database forgets the zone (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of the service's tables."""
+
+
+class OutboxRow(outbox.OutboxRow, Base):
+    """Events written and not yet published."""
+
+
+class EpisodeRow(TenantScoped, Base):
+    """An attempt that was reported: a failure to learn from, or a success that is a case for the case bank."""
+
+    __tablename__ = "episodes"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "episode_id"),
+        Index("ix_episodes_agent", "tenant_id", "agent_id", "outcome"),
+        Index("ix_episodes_pattern", "tenant_id", "pattern_id"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    episode_id: Mapped[str] = mapped_column(String(128))
+    event_id: Mapped[str] = mapped_column(String(36))
+    agent_id: Mapped[str] = mapped_column(String(128))
+    outcome: Mapped[str] = mapped_column(String(16))  # failure, partial, success
+    task_description: Mapped[str] = mapped_column(Text)
+    error_trace: Mapped[str] = mapped_column(Text, default="")
+    error_signature: Mapped[str] = mapped_column(Text, default="")
+    code: Mapped[str] = mapped_column(Text, default="")
+    preamble: Mapped[str] = mapped_column(Text, default="")
+    examples: Mapped[list[Json]] = mapped_column(JSON, default=list)  # {"call", "expected"}
+    tool_calls: Mapped[list[Json]] = mapped_column(JSON, default=list)  # {"name", "arguments", "error"}
+    segments: Mapped[list[Json]] = mapped_column(JSON, default=list)  # {"kind", "text"}
+    pattern_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    occurred_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class FailurePatternRow(TenantScoped, Base):
+    """Similar failures of one agent, often enough. `first_episode_id` makes it unique: one pattern a cluster."""
+
+    __tablename__ = "failure_patterns"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "agent_id", "first_episode_id"),
+        Index("ix_failure_patterns_agent", "tenant_id", "agent_id"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    agent_id: Mapped[str] = mapped_column(String(128))
+    first_episode_id: Mapped[str] = mapped_column(String(128))
+    error_signature: Mapped[str] = mapped_column(Text)
+    task_description: Mapped[str] = mapped_column(Text)
+    detected_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    candidate_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    skipped_reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class SkillCandidateRow(TenantScoped, Base):
+    """Code that may become a skill."""
+
+    __tablename__ = "skill_candidates"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "request_id"),
+        Index("ix_skill_candidates_agent", "tenant_id", "agent_id"),
+        Index("ix_skill_candidates_episode", "tenant_id", "source_episode_id"),
+        Index("ix_skill_candidates_status", "tenant_id", "validation_status"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    # The caller's request id, or "pattern:<id>": one candidate a request, one a pattern.
+    request_id: Mapped[str] = mapped_column(String(160))
+    agent_id: Mapped[str] = mapped_column(String(128))
+    source_episode_id: Mapped[str] = mapped_column(String(128))
+    pattern_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    skill_name: Mapped[str] = mapped_column(String(128))
+    skill_description: Mapped[str] = mapped_column(Text)
+    generated_code: Mapped[str] = mapped_column(Text, default="")
+    preamble: Mapped[str] = mapped_column(Text, default="")
+    failing_code: Mapped[str] = mapped_column(Text, default="")
+    examples: Mapped[list[Json]] = mapped_column(JSON, default=list)
+    failure_pattern: Mapped[Json] = mapped_column(JSON)
+    validation_status: Mapped[str] = mapped_column(String(16), default="pending")
+    validation_result: Mapped[Json | None] = mapped_column(JSON, default=None)
+    provenance: Mapped[Json] = mapped_column(JSON, default=dict)
+    fitness_score: Mapped[float] = mapped_column(default=0.0)
+    review_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    skill_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    validated_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+    promoted_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+
+
+class ReviewRow(TenantScoped, Base):
+    """A decision that a person has to make, or made. One a subject."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "subject_id"),
+        Index("ix_reviews_decision", "tenant_id", "decision"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    subject_kind: Mapped[str] = mapped_column(String(16))  # candidate, mutation
+    subject_id: Mapped[str] = mapped_column(String(36))
+    agent_id: Mapped[str] = mapped_column(String(128))
+    title: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Text)
+    diff: Mapped[str] = mapped_column(Text, default="")
+    evidence: Mapped[list[str]] = mapped_column(JSON, default=list)
+    fitness_delta: Mapped[float] = mapped_column(default=0.0)
+    decision: Mapped[str] = mapped_column(String(16), default="")  # "", approved, rejected
+    reviewer: Mapped[str] = mapped_column(String(128), default="")
+    reason: Mapped[str] = mapped_column(Text, default="")
+    requested_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    decided_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+
+
+class SkillRow(TenantScoped, Base):
+    """Something the tenant's agents can do: a name and the version that runs."""
+
+    __tablename__ = "skills"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    name: Mapped[str] = mapped_column(String(128))
+    description: Mapped[str] = mapped_column(Text)
+    agent_id: Mapped[str] = mapped_column(String(128))
+    active_version: Mapped[str] = mapped_column(String(32))
+    canary_version: Mapped[str | None] = mapped_column(String(32), default=None)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class SkillVersionRow(TenantScoped, Base):
+    """One version of a skill's code; never changed. `source_id` is the candidate or mutation: one version each."""
+
+    __tablename__ = "skill_versions"
+    __table_args__ = (UniqueConstraint("skill_id", "version"), UniqueConstraint("tenant_id", "source_id"))
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    skill_id: Mapped[str] = mapped_column(String(36))
+    version: Mapped[str] = mapped_column(String(32))
+    parent_version: Mapped[str] = mapped_column(String(32), default="")
+    code: Mapped[str] = mapped_column(Text)
+    preamble: Mapped[str] = mapped_column(Text, default="")
+    source_id: Mapped[str] = mapped_column(String(36))
+    provenance: Mapped[Json] = mapped_column(JSON, default=dict)
+    examples: Mapped[list[Json]] = mapped_column(JSON, default=list)
+    entry_points: Mapped[list[str]] = mapped_column(JSON, default=list)
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    approved_by: Mapped[str] = mapped_column(String(128), default="")
+    # The version's workflow variant in the fitness service, once it has one.
+    variant_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class SkillExecutionRow(TenantScoped, Base):
+    """One run of a skill: by ExecuteSkill, or reported by a runtime."""
+
+    __tablename__ = "skill_executions"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "execution_id"),
+        Index("ix_skill_executions_skill", "tenant_id", "skill_id"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    execution_id: Mapped[str] = mapped_column(String(160))
+    request_id: Mapped[str | None] = mapped_column(String(128), default=None)
+    skill_id: Mapped[str] = mapped_column(String(128))
+    skill_version: Mapped[str] = mapped_column(String(32), default="")
+    agent_id: Mapped[str] = mapped_column(String(128))
+    call: Mapped[str] = mapped_column(Text, default="")
+    success: Mapped[bool]
+    execution_seconds: Mapped[float]
+    token_usage: Mapped[int] = mapped_column(default=0)
+    response: Mapped[Json | None] = mapped_column(JSON, default=None)  # ExecuteSkill's answer, for a repeated request
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class OpportunityRow(TenantScoped, Base):
+    """A skill that could be improved: one a skill version and trigger."""
+
+    __tablename__ = "opportunities"
+    __table_args__ = (UniqueConstraint("tenant_id", "skill_id", "skill_version", "trigger"),)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    skill_id: Mapped[str] = mapped_column(String(36))
+    skill_version: Mapped[str] = mapped_column(String(32))
+    skill_name: Mapped[str] = mapped_column(String(128))
+    agent_id: Mapped[str] = mapped_column(String(128))
+    trigger: Mapped[str] = mapped_column(String(16))  # latency, tokens, failure
+    execution_id: Mapped[str] = mapped_column(String(160))
+    started_by: Mapped[str] = mapped_column(String(128), default="")
+    mutation_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    skipped_reason: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class ToolMutationRow(TenantScoped, Base):
+    """A rewrite of a skill version."""
+
+    __tablename__ = "tool_mutations"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "request_id"),
+        Index("ix_tool_mutations_parent", "tenant_id", "parent_tool_id"),
+        Index("ix_tool_mutations_status", "tenant_id", "sandbox_status"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    # The caller's request id, "opportunity:<id>" or "experiment:<id>:<iteration>".
+    request_id: Mapped[str] = mapped_column(String(160))
+    parent_tool_id: Mapped[str] = mapped_column(String(80))  # "<skill id>@<version>"
+    # Within an experiment, the mutation this one was made from; empty: the parent version's own code.
+    parent_mutation_id: Mapped[str] = mapped_column(String(36), default="")
+    skill_id: Mapped[str] = mapped_column(String(36))
+    agent_id: Mapped[str] = mapped_column(String(128))
+    tool_name: Mapped[str] = mapped_column(String(128))
+    mutated_code: Mapped[str] = mapped_column(Text, default="")
+    sandbox_status: Mapped[str] = mapped_column(String(16), default="pending")  # pending, passed, failed
+    execution_error: Mapped[str] = mapped_column(Text, default="")
+    provenance: Mapped[Json] = mapped_column(JSON, default=dict)
+    examples: Mapped[list[Json]] = mapped_column(JSON, default=list)  # results on each known input
+    variant_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    time_ratio: Mapped[float] = mapped_column(default=0.0)
+    fitness_delta: Mapped[float] = mapped_column(default=0.0)
+    outcome: Mapped[str] = mapped_column(String(16), default="")  # "", in_review, canary, promoted, discarded
+    review_id: Mapped[str | None] = mapped_column(String(36), default=None)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class ExperimentRow(TenantScoped, Base):
+    """A research experiment. `steps` holds its rounds, so that a crash goes on after the last one stored."""
+
+    __tablename__ = "experiments"
+    __table_args__ = (UniqueConstraint("tenant_id", "request_id"), Index("ix_experiments_state", "state"))
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    request_id: Mapped[str] = mapped_column(String(128))
+    skill_id: Mapped[str] = mapped_column(String(36))
+    skill_version: Mapped[str] = mapped_column(String(32))
+    agent_id: Mapped[str] = mapped_column(String(128))
+    budget: Mapped[Json] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(16), default="running")  # running, succeeded, cancelled, failed
+    stop_reason: Mapped[str] = mapped_column(Text, default="")
+    steps: Mapped[list[Json]] = mapped_column(JSON, default=list)
+    best_mutation_id: Mapped[str] = mapped_column(String(36), default="")
+    tokens_used: Mapped[int] = mapped_column(default=0)
+    cost_usd: Mapped[float] = mapped_column(default=0.0)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
