@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from autodev_runtime import outbox
-from autodev_runtime.database import TenantScoped
-from autodev_sdk.events import uuid7
 from sqlalchemy import JSON, DateTime, Index, String, Text, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from autodev_runtime import outbox
+from autodev_runtime.database import TenantScoped
+from autodev_sdk.events import uuid7
 
 Json = dict[str, Any]
 
