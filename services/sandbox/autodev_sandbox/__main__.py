@@ -1,0 +1,54 @@
+"""The sandbox service: settings, backends, dispatcher, server."""
+
+import asyncio
+
+from autodev.sandbox.v1.sandbox_service_pb2_grpc import add_SandboxServiceServicer_to_server
+from autodev_runtime.server import Endpoint, Served, serve
+from autodev_runtime.telemetry import configure_logging
+from autodev_sandbox import metrics
+from autodev_sandbox.backends import Backend
+from autodev_sandbox.backends.container import ContainerBackend
+from autodev_sandbox.backends.namespace import NamespaceBackend
+from autodev_sandbox.backends.process import ProcessBackend
+from autodev_sandbox.dispatcher import Dispatcher
+from autodev_sandbox.execution import IsolationLevel
+from autodev_sandbox.servicer import SandboxServicer
+from autodev_sandbox.settings import SandboxSettings
+
+
+def backends_for(settings: SandboxSettings) -> list[Backend]:
+    """The backends of the levels that the operator offers."""
+    offered: list[Backend] = [
+        ContainerBackend(settings.cache_dir, IsolationLevel.CONTAINER_GVISOR),
+        ContainerBackend(settings.cache_dir, IsolationLevel.CONTAINER),
+        NamespaceBackend(settings.cache_dir),
+    ]
+    if settings.allow_process:
+        offered.append(ProcessBackend())
+    return [backend for backend in offered if backend.level in settings.levels]
+
+
+async def main() -> None:
+    settings = SandboxSettings()
+    configure_logging("sandbox", settings.log_level, settings.log_format)
+    dispatcher = Dispatcher(
+        backends_for(settings),
+        minimum=settings.effective_minimum,
+        slots=settings.slots,
+        max_waiting=settings.max_waiting,
+    )
+    metrics.show(dispatcher)
+    servicer = SandboxServicer(dispatcher, settings.ceiling)
+    service = Served(
+        "autodev.sandbox.v1.SandboxService",
+        lambda server: add_SandboxServiceServicer_to_server(servicer, server),
+    )
+    endpoint = Endpoint(f"{settings.host}:{settings.port}", [service])
+    try:
+        await serve("sandbox", settings, [endpoint], ready=[dispatcher.ready], background=[dispatcher.watch])
+    finally:
+        await dispatcher.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

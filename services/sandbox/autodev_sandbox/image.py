@@ -1,0 +1,64 @@
+"""The container image: the sandbox's root directory, imported as it is. No registry, no base image.
+
+`python -m autodev_sandbox.image` builds it ahead of time; the container backend builds it when it is missing.
+"""
+
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import docker
+import docker.errors
+import requests
+
+from autodev_sandbox import rootfs
+from autodev_sandbox.execution import BackendUnavailable
+
+REPOSITORY = "autodev-sandbox"
+
+
+def ensure_image(client: docker.DockerClient, cache: Path) -> str:
+    """The image's name, made first where it is missing. Its tag says what is in it. Raises BackendUnavailable."""
+    name = f"{REPOSITORY}:{rootfs.fingerprint()}"
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        import_root(client, rootfs.ensure_root(cache), name)
+    return name
+
+
+def import_root(client: docker.DockerClient, root: Path, name: str) -> None:
+    repository, tag = name.split(":")
+    with tempfile.TemporaryFile() as packed:
+        pack(root, packed)
+        packed.seek(0)
+        answer = client.api.import_image_from_data(packed, repository=repository, tag=tag)
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        raise BackendUnavailable(f"the engine did not take the image: {str(answer)[-300:]}") from None
+
+
+def pack(root: Path, target: IO[bytes]) -> None:
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        tar.add(root, arcname=".", filter=owned_by_root)
+
+
+def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Whoever made the files: the sandbox's user must not be able to change them."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def main() -> None:
+    try:
+        print(ensure_image(docker.from_env(), rootfs.default_cache()))
+    except (docker.errors.DockerException, requests.RequestException, BackendUnavailable) as error:
+        sys.exit(f"The image cannot be built: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""The code's own process: confine it, run the code, give its value as JSON text."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import builtins
+import posix
+import resource
+import sys
+from _json import encode_basestring_ascii as quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+    from typing import Any, NoReturn
+
+    # See `report.encode_request`, which makes it.
+    Request = dict[str, Any]
+
+MODULE_FILE = "skill.py"
+MESSAGE = 3
+MAX_DESCRIPTORS = 256
+MAX_TEXT_CHARACTERS = 10_000
+MAX_FRAMES = 20
+RESERVE_BYTES = 4 * 1024 * 1024
+
+
+class NotJson(Exception):
+    """The value is not JSON-shaped."""
+
+
+def run_child(request: Request, nonce: bytes, pipes: list[int]) -> NoReturn:
+    exit_code = 1
+    try:
+        process = posix.getpid()
+        confine(request, pipes)
+        exit_code, message = evaluate(request)
+        flush()
+        # A fork of the code's that returns here as well has no result to give.
+        data = nonce + message.encode() if message and posix.getpid() == process else b""
+        while data:
+            data = data[posix.write(MESSAGE, data) :]
+    finally:
+        posix._exit(exit_code)
+
+
+def confine(request: Request, pipes: list[int]) -> None:
+    _signal.set_wakeup_fd(-1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    # The supervisor opened its own pipe before these: each is above the number it moves to.
+    for target, descriptor in enumerate([posix.open("/dev/null", posix.O_RDONLY), *pipes]):
+        posix.dup2(descriptor, target)
+    posix.closerange(MESSAGE + 1, MAX_DESCRIPTORS)
+    posix.set_inheritable(MESSAGE, False)
+    limit_resources(request)
+    # `os.environ` is made from these when the code imports os.
+    for name in list(posix.environ):
+        posix.unsetenv(name)
+        del posix.environ[name]
+
+
+def limit_resources(request: Request) -> None:
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: MAX_DESCRIPTORS,
+        resource.RLIMIT_FSIZE: request["file_bytes"],
+        resource.RLIMIT_AS: request["address_space_bytes"],
+        resource.RLIMIT_NPROC: request["processes"],
+    }
+    for limit, value in limits.items():
+        if value is not None:
+            hard = resource.getrlimit(limit)[1]
+            allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(limit, (allowed, allowed))
+
+
+def evaluate(request: Request) -> tuple[int, str]:
+    """Run the code: its exit code, and its message to the host as JSON text."""
+    # Not a bytearray: that one is written to, page by page, when it is made.
+    reserve = bytes(RESERVE_BYTES)
+    try:
+        return 0, f'{{"value": {to_json(call(request))}}}'
+    except SystemExit as error:
+        return exit_code_of(error), ""
+    except NotJson as error:
+        return 1, error_message("TypeError", f"the result is not JSON-shaped: {error}", "")
+    except BaseException as error:
+        # Where memory is used up, telling so takes some.
+        del reserve
+        return 1, describe(error, request["code"])
+
+
+def call(request: Request) -> object:
+    code = compiled(request["code"])
+    name = "skill" if request["entry_point"] else "__main__"
+    module = type(sys)(name)
+    # Dataclasses and pickle look their module up.
+    sys.modules[name] = module
+    module.__file__ = MODULE_FILE
+    # `site` makes these, and takes time to load; programs that end by exit() are many.
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)
+    exec(code, module.__dict__)
+    if not request["entry_point"]:
+        return None
+    try:
+        function = module.__dict__[request["entry_point"]]
+    except KeyError:
+        raise NameError(f"entry point {request['entry_point']!r} is not defined") from None
+    return function(**request["inputs"])
+
+
+def compiled(code: str) -> CodeType:
+    try:
+        return compile(code, MODULE_FILE, "exec", dont_inherit=True)
+    except SyntaxError:
+        raise
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        # A NUL in the text, or more nesting than the parser takes.
+        raise SyntaxError(f"the code cannot be read: {type(error).__name__} {error}".rstrip()) from None
+
+
+def exit_code_of(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            # The code put something else there, or closed it.
+            continue
+
+
+def to_json(value: object) -> str:
+    """JSON text of a value that has an obvious JSON form; NotJson for any other."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return quote(value)
+    try:
+        if isinstance(value, int):
+            return int.__repr__(value)
+        if isinstance(value, float):
+            return float_text(value)
+        if isinstance(value, list | tuple):
+            return "[" + ", ".join([to_json(item) for item in value]) + "]"
+        if isinstance(value, dict):
+            return "{" + ", ".join([f"{key_text(key)}: {to_json(item)}" for key, item in value.items()]) + "}"
+    except RecursionError:
+        raise NotJson("it is nested too deep, or holds itself") from None
+    except ValueError as error:
+        raise NotJson(str(error)) from None
+    raise NotJson(f"it holds a value of type {type(value).__name__}")
+
+
+def float_text(value: float) -> str:
+    text = float.__repr__(value)
+    if text in ("nan", "inf", "-inf"):
+        raise NotJson(f"it holds the number {text}")
+    return text
+
+
+def key_text(key: object) -> str:
+    if not isinstance(key, str):
+        raise NotJson(f"it holds a dict with a key of type {type(key).__name__}")
+    return quote(key)
+
+
+def describe(error: BaseException, code: str) -> str:
+    try:
+        text = str(error)[:MAX_TEXT_CHARACTERS]
+    except Exception:
+        text = "(its message cannot be made)"
+    kind = type(error).__name__
+    frames = frames_of(error, code.splitlines())
+    if len(frames) > MAX_FRAMES:
+        half = MAX_FRAMES // 2
+        frames = [*frames[:half], f"  [{len(frames) - 2 * half} more]\n", *frames[-half:]]
+    header = "" if isinstance(error, SyntaxError) else "Traceback (most recent call last):\n"
+    return error_message(kind, text, f"{header}{''.join(frames)}{kind}: {text}\n" if frames else "")
+
+
+def frames_of(error: BaseException, lines: list[str]) -> list[str]:
+    if isinstance(error, SyntaxError) and error.filename == MODULE_FILE:
+        return [frame_text(error.lineno or 1, "", lines)]
+    frames = []
+    step: TracebackType | None = error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == MODULE_FILE:
+            frames.append(frame_text(step.tb_lineno, f", in {step.tb_frame.f_code.co_name}", lines))
+        step = step.tb_next
+    return frames
+
+
+def frame_text(line: int, where: str, lines: list[str]) -> str:
+    source = lines[line - 1].strip()[:200] if 0 < line <= len(lines) else ""
+    return f'  File "{MODULE_FILE}", line {line}{where}\n' + f"    {source}\n" * bool(source)
+
+
+def error_message(kind: str, text: str, traceback: str) -> str:
+    return f'{{"error": {{"type": {quote(kind)}, "message": {quote(text)}, "traceback": {quote(traceback)}}}}}'

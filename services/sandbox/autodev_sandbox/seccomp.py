@@ -1,0 +1,178 @@
+"""The namespace backend's system call filter, as the BPF program that bubblewrap loads.
+
+It refuses what a program that computes has no use for and what kernels were broken through: debugging and reading
+other processes, mounting, making namespaces, key rings, BPF, io_uring, performance counters, userfaultfd, loading code
+into the kernel. It also keeps anything in /tmp from becoming executable, since bubblewrap cannot mount it noexec.
+Refused calls answer EPERM, so programs see an error and not a crash.
+"""
+
+import errno
+import platform
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from autodev_sandbox.execution import BackendUnavailable
+
+# linux/bpf_common.h, linux/seccomp.h
+LOAD_WORD, JUMP_IF_EQUAL, JUMP_IF_GREATER_OR_EQUAL, JUMP_IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
+X32_BIT = 0x40000000
+INSTRUCTION_BYTES = 8
+
+EXECUTABLE_BITS = 0o111
+CREATING_FLAGS = 0x40 | 0x400000  # O_CREAT, and the part of O_TMPFILE that is its own
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+NAMESPACE_FLAGS = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
+ORDINARY_SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6; AF_VSOCK, for one, knows no network namespace
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A machine's AUDIT_ARCH value and its column in the table below."""
+
+    audit: int
+    column: int
+
+
+ARCHITECTURES: Final = {"x86_64": Architecture(0xC000003E, 0), "aarch64": Architecture(0xC00000B7, 1)}
+
+# Numbers on x86_64 and aarch64; None where the call does not exist.
+DENIED: Final[dict[str, tuple[int | None, int | None]]] = {
+    "acct": (163, 89),
+    "add_key": (248, 217),
+    "adjtimex": (159, 171),
+    "bpf": (321, 280),
+    "chroot": (161, 51),
+    "clock_adjtime": (305, 266),
+    "clock_settime": (227, 112),
+    "delete_module": (176, 106),
+    "fanotify_init": (300, 262),
+    "finit_module": (313, 273),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "ioperm": (173, None),
+    "iopl": (172, None),
+    "kcmp": (312, 272),
+    "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "lookup_dcookie": (212, 18),
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "migrate_pages": (256, 238),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "move_pages": (279, 239),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "perf_event_open": (298, 241),
+    "personality": (135, 92),
+    "pidfd_getfd": (438, 438),
+    "pivot_root": (155, 41),
+    "process_madvise": (440, 440),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "reboot": (169, 142),
+    "request_key": (249, 218),
+    "setdomainname": (171, 162),
+    "sethostname": (170, 161),
+    "setns": (308, 268),
+    "settimeofday": (164, 170),
+    "swapoff": (168, 225),
+    "swapon": (167, 224),
+    "sysfs": (139, None),
+    "syslog": (103, 116),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+    "vhangup": (153, 58),
+    "vmsplice": (278, 75),
+}
+# Their flags are behind a pointer, where no filter can look. "Not there" makes the C library take the older call.
+ABSENT: Final[dict[str, tuple[int | None, int | None]]] = {
+    "clone3": (435, 435),
+    "fchmodat2": (452, 452),
+    "openat2": (437, 437),
+}
+# Calls that give a file its mode: the argument that holds it, after the argument whose flags say that it counts.
+MODES: Final[dict[str, tuple[tuple[int | None, int | None], int | None, int]]] = {
+    "chmod": ((90, None), None, 1),
+    "creat": ((85, None), None, 1),
+    "fchmod": ((91, 52), None, 1),
+    "fchmodat": ((268, 53), None, 2),
+    "mknod": ((133, None), None, 1),
+    "mknodat": ((259, 33), None, 2),
+    "open": ((2, None), 1, 2),
+    "openat": ((257, 56), 2, 3),
+}
+CLONE: Final = (56, 220)
+SOCKET: Final = (41, 198)
+
+
+def instruction(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, operand)
+
+
+def refuse(error: int) -> bytes:
+    return instruction(RETURN, ERRNO | error)
+
+
+def load_argument(index: int) -> bytes:
+    """The low half, which comes first on the machines above; modes, flags and families fit in it."""
+    return instruction(LOAD_WORD, ARGUMENTS_OFFSET + 8 * index)
+
+
+def when(number: int, *rest: bytes) -> bytes:
+    """Instructions for one system call, jumped over for any other. They must end by returning."""
+    body = b"".join(rest)
+    return instruction(JUMP_IF_EQUAL, number, 0, len(body) // INSTRUCTION_BYTES) + body
+
+
+def mode_rule(number: int, flags_argument: int | None, mode_argument: int) -> bytes:
+    allow, deny = instruction(RETURN, ALLOW), refuse(errno.EPERM)
+    check_mode = (load_argument(mode_argument), instruction(JUMP_IF_ANY_BIT, EXECUTABLE_BITS, 1, 0), allow, deny)
+    if flags_argument is None:
+        return when(number, *check_mode)
+    creates = (load_argument(flags_argument), instruction(JUMP_IF_ANY_BIT, CREATING_FLAGS, 1, 0), allow)
+    return when(number, *creates, *check_mode)
+
+
+def program(machine: str | None = None) -> bytes:
+    """The filter for a machine, this one by default. Raises BackendUnavailable for one that the tables do not know."""
+    machine = machine or platform.machine()
+    if machine not in ARCHITECTURES:
+        raise BackendUnavailable(f"no system call filter for {machine}; use the container backend")
+    architecture = ARCHITECTURES[machine]
+    column = architecture.column
+    allow = instruction(RETURN, ALLOW)
+    parts = [
+        instruction(LOAD_WORD, ARCHITECTURE_OFFSET),
+        instruction(JUMP_IF_EQUAL, architecture.audit, 1, 0),
+        instruction(RETURN, KILL_PROCESS),
+        instruction(LOAD_WORD, NUMBER_OFFSET),
+        instruction(JUMP_IF_GREATER_OR_EQUAL, X32_BIT, 0, 1),
+        refuse(errno.EPERM),
+    ]
+    for error, calls in ((errno.EPERM, DENIED), (errno.ENOSYS, ABSENT)):
+        parts += [when(number, refuse(error)) for numbers in calls.values() if (number := numbers[column]) is not None]
+    for numbers, flags_argument, mode_argument in MODES.values():
+        if (number := numbers[column]) is not None:
+            parts.append(mode_rule(number, flags_argument, mode_argument))
+    namespaces = instruction(JUMP_IF_ANY_BIT, NAMESPACE_FLAGS, 1, 0)
+    parts.append(when(CLONE[column], load_argument(0), namespaces, allow, refuse(errno.EPERM)))
+    families = [instruction(JUMP_IF_EQUAL, family, 0, 1) + allow for family in ORDINARY_SOCKETS]
+    parts.append(when(SOCKET[column], load_argument(0), *families, refuse(errno.EAFNOSUPPORT)))
+    return b"".join([*parts, allow])

@@ -1,0 +1,63 @@
+"""What an operator can set, as AUTODEV_SANDBOX_<NAME>."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from autodev_runtime.settings import ServiceSettings
+from autodev_sandbox import rootfs
+from autodev_sandbox.execution import MIB, IsolationLevel, Limits
+
+
+def level_named(name: Any) -> Any:
+    """A level by its name, in any case; anything else is left for pydantic to refuse."""
+    return IsolationLevel.__members__.get(name.strip().upper(), name) if isinstance(name, str) else name
+
+
+def levels_named(names: Any) -> Any:
+    return frozenset(map(level_named, names.split(","))) if isinstance(names, str) else names
+
+
+Level = Annotated[IsolationLevel, BeforeValidator(level_named)]
+Levels = Annotated[frozenset[IsolationLevel], NoDecode, BeforeValidator(levels_named)]
+
+
+class SandboxSettings(ServiceSettings):
+    """See docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTODEV_SANDBOX_")
+
+    port: int = Field(default=50054, ge=0, le=65535)
+    levels: Levels = frozenset(IsolationLevel)
+    """The levels to offer where they work, as `namespace,container`. PROCESS needs `allow_process` besides."""
+    allow_process: bool = False
+    """Whether code may run with resource limits alone, where no better level works."""
+    minimum: Level | None = None
+    """The least isolation of any execution. Unset: NAMESPACE, or PROCESS if that is allowed."""
+    cache_dir: Path = Field(default_factory=rootfs.default_cache)
+    """Where the sandbox's root directory is kept. Other users must be able to enter it."""
+    slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Executions at a time."""
+    max_waiting: int = Field(default=256, ge=0)
+    """Executions that may wait for a slot."""
+    max_timeout_s: float = Field(default=60.0, gt=0)
+    max_memory_bytes: int = Field(default=1024 * MIB, ge=16 * MIB)
+    max_cpus: float = Field(default_factory=lambda: float(os.cpu_count() or 1), gt=0)
+    max_output_bytes: int = Field(default=1 * MIB, ge=1)
+    """Held so that an answer, which may take seven times as much, fits into a message."""
+    max_processes: int = Field(default=256, ge=1)
+
+    @property
+    def effective_minimum(self) -> IsolationLevel:
+        if self.minimum is not None:
+            return self.minimum
+        return IsolationLevel.PROCESS if self.allow_process else IsolationLevel.NAMESPACE
+
+    @property
+    def ceiling(self) -> Limits:
+        return Limits(
+            self.max_timeout_s, self.max_memory_bytes, self.max_cpus, self.max_output_bytes, self.max_processes
+        )
