@@ -47,6 +47,7 @@ class EpisodeRow(TenantScoped, Base):
         UniqueConstraint("tenant_id", "episode_id"),
         Index("ix_episodes_agent", "tenant_id", "agent_id", "outcome"),
         Index("ix_episodes_pattern", "tenant_id", "pattern_id"),
+        Index("ix_episodes_task", "tenant_id", "task_key", "outcome"),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     episode_id: Mapped[str] = mapped_column(String(128))
@@ -54,6 +55,7 @@ class EpisodeRow(TenantScoped, Base):
     agent_id: Mapped[str] = mapped_column(String(128))
     outcome: Mapped[str] = mapped_column(String(16))  # failure, partial, success
     task_description: Mapped[str] = mapped_column(Text)
+    task_key: Mapped[str] = mapped_column(String(64))  # the description's SHA-256: an index cannot hold the text
     error_trace: Mapped[str] = mapped_column(Text, default="")
     error_signature: Mapped[str] = mapped_column(Text, default="")
     code: Mapped[str] = mapped_column(Text, default="")
@@ -177,6 +179,21 @@ class SkillVersionRow(TenantScoped, Base):
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
+class SkillRollbackRow(TenantScoped, Base):
+    """Who went back to which version, and why. Makes a repeated request harmless: another step back is another request."""
+
+    __tablename__ = "skill_rollbacks"
+    __table_args__ = (UniqueConstraint("tenant_id", "request_id"),)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    request_id: Mapped[str] = mapped_column(String(128))
+    skill_id: Mapped[str] = mapped_column(String(36))
+    from_version: Mapped[str] = mapped_column(String(32))
+    to_version: Mapped[str] = mapped_column(String(32))
+    operator: Mapped[str] = mapped_column(String(128))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
 class SkillExecutionRow(TenantScoped, Base):
     """One run of a skill: by ExecuteSkill, or reported by a runtime."""
 
@@ -192,6 +209,7 @@ class SkillExecutionRow(TenantScoped, Base):
     skill_version: Mapped[str] = mapped_column(String(32), default="")
     agent_id: Mapped[str] = mapped_column(String(128))
     call: Mapped[str] = mapped_column(Text, default="")
+    expected: Mapped[str] = mapped_column(Text, default="")  # what the call must give, where the runtime knows
     success: Mapped[bool]
     execution_seconds: Mapped[float]
     token_usage: Mapped[int] = mapped_column(default=0)
@@ -240,10 +258,13 @@ class ToolMutationRow(TenantScoped, Base):
     execution_error: Mapped[str] = mapped_column(Text, default="")
     provenance: Mapped[Json] = mapped_column(JSON, default=dict)
     examples: Mapped[list[Json]] = mapped_column(JSON, default=list)  # results on each known input
+    # Seconds and correct inputs of the runs in turns, {"mutation", "parent"}: what fitness compares, also after a crash.
+    measurements: Mapped[Json | None] = mapped_column(JSON, default=None)
     variant_id: Mapped[str | None] = mapped_column(String(36), default=None)
     time_ratio: Mapped[float] = mapped_column(default=0.0)
     fitness_delta: Mapped[float] = mapped_column(default=0.0)
     outcome: Mapped[str] = mapped_column(String(16), default="")  # "", in_review, canary, promoted, discarded
+    outcome_reason: Mapped[str] = mapped_column(Text, default="")
     review_id: Mapped[str | None] = mapped_column(String(36), default=None)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
