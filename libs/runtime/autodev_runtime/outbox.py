@@ -7,15 +7,17 @@ again is harmless: the log drops an id that it has.
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from prometheus_client import Gauge
-from sqlalchemy import DateTime, LargeBinary, delete, select
+from sqlalchemy import LargeBinary, delete, select
+from sqlalchemy import event as hooks
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from autodev.gateway.v1.event_pb2 import Event
+from autodev_runtime.columns import Moment, now
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import AutoDevError, InvalidArgument
 from autodev_runtime.tracing import current_trace
@@ -35,7 +37,7 @@ class OutboxRow(TenantScoped):
     __tablename__ = "outbox"
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     event: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
 class Publish(Protocol):
@@ -63,7 +65,8 @@ class Outbox:
             row = self._row()
             row.event = event.SerializeToString()
             session.add(row)
-        self._added.set()
+        # Not before the commit: a relay that looks sooner finds nothing, and sleeps.
+        hooks.listen(session.sync_session, "after_commit", lambda _: self._added.set(), once=True)
 
     async def relay(self, publish: Publish) -> None:
         """Publish what is written, oldest first, for ever."""
@@ -84,7 +87,7 @@ class Outbox:
         if not rows:
             LAG.set(0)
             return 0
-        LAG.set((datetime.now(UTC) - _aware(rows[0].created_at)).total_seconds())
+        LAG.set((now() - rows[0].created_at).total_seconds())
         await self._publish(publish, rows)
         async with self._database.across_tenants() as session:
             await session.execute(delete(self._row).where(self._row.position.in_([row.position for row in rows])))
@@ -108,7 +111,3 @@ class Outbox:
                 await self._added.wait()
         except TimeoutError:
             return
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -4,16 +4,33 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from autodev_runtime.errors import InvalidArgument
 
 DEFAULT_PAGE = 50
+PAGE_BYTES = 4 * 1024 * 1024
 Key = Sequence[str | int | float]
 
 
 def page_size(requested: int) -> int:
     """How many rows to send: what was asked for, or 50."""
     return requested or DEFAULT_PAGE
+
+
+SomeMessage = TypeVar("SomeMessage", bound=Message)
+
+
+def fitting(messages: Sequence[SomeMessage], most_bytes: int = PAGE_BYTES) -> Sequence[SomeMessage]:
+    """The first of the messages, as many as an answer may hold; one at least. A page may be shorter than asked for."""
+    total = 0
+    for count, message in enumerate(messages):
+        total += message.ByteSize()
+        if total > most_bytes and count:
+            return messages[:count]
+    return messages
 
 
 def token_after(key: Key) -> str:
