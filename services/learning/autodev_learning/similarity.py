@@ -1,0 +1,104 @@
+"""Which failures are of a kind: by the signature of the error, or by the words of the task."""
+
+import re
+from dataclasses import dataclass
+
+SIMILAR_OVERLAP = 0.5
+
+_MASKS = (
+    (re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"), "<text>"),
+    (re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.@+-]+)+[\\/]?"), "<path>"),
+    (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "<id>"),
+    (re.compile(r"\b0[xX][0-9a-fA-F]+\b|\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b"), "<id>"),
+    (re.compile(r"[-+]?\d+(?:[._]\d+)*(?:[eE][-+]?\d+)?"), "<n>"),
+)
+_FRAME = re.compile(r'^\s*File "[^"\n]*", line \d+, in (?P<function>\S+)', re.MULTILINE)
+_ERROR = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?::\s*(?P<message>.*))?$")
+_WORD = re.compile(r"[^\W_]+")
+# Words that every task has say nothing about which task it is.
+_COMMON = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "for",
+        "from",
+        "function",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "task",
+        "that",
+        "the",
+        "this",
+        "to",
+        "with",
+        "write",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class FailureText:
+    """What is written about one failure."""
+
+    task_description: str
+    error_trace: str = ""
+
+
+def error_signature(error_trace: str) -> str:
+    """Give a trace's kind: "type|message|function of the last frame", numbers, ids, quoted text and paths masked.
+
+    It is empty for an empty trace.
+    """
+    lines = [line.strip() for line in error_trace.strip().splitlines() if line.strip()]
+    if not lines:
+        return ""
+    frames = _FRAME.findall(error_trace)
+    match = _ERROR.match(lines[-1])
+    kind, message = (match["type"], match["message"] or "") if match else ("", lines[-1])
+    return f"{kind.rpartition('.')[2]}|{masked(message)}|{frames[-1] if frames else ''}"
+
+
+def masked(message: str) -> str:
+    """Put placeholders for what differs between two occurrences of one error."""
+    for pattern, placeholder in _MASKS:
+        message = pattern.sub(placeholder, message)
+    return " ".join(message.split())
+
+
+def task_words(description: str) -> frozenset[str]:
+    """The words that tell a task, in lower case; those that every task has are left out unless there are no others."""
+    # A name in snake_case or camelCase is the words it is made of.
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", description)
+    words = frozenset(word.lower() for word in _WORD.findall(apart))
+    return words - _COMMON or words
+
+
+def word_overlap(left: frozenset[str], right: frozenset[str]) -> float:
+    """The share of the longer description's words that both have, in [0, 1]; 0 where one has no words."""
+    if not left or not right:
+        return 0.0
+    return len(left & right) / max(len(left), len(right))
+
+
+def similar_tasks(left: str, right: str) -> bool:
+    """Tell whether two descriptions share at least half the words of the longer."""
+    return word_overlap(task_words(left), task_words(right)) >= SIMILAR_OVERLAP
+
+
+def similar_failures(left: FailureText, right: FailureText) -> bool:
+    """Tell whether two failures are of a kind: one error signature, or similar tasks."""
+    signature = error_signature(left.error_trace)
+    same_error = bool(signature) and signature == error_signature(right.error_trace)
+    return same_error or similar_tasks(left.task_description, right.task_description)

@@ -1,0 +1,122 @@
+"""Trying programs on calls, in the sandbox, many in one execution.
+
+What is expected stays outside: the harness sends back what each call gave, and the comparison is made here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Protocol
+
+from autodev_learning.examples import Example, matches
+
+ENTRY_POINT = "try_programs"
+HARNESS = resources.files("autodev_learning").joinpath("trial_harness.py").read_text(encoding="utf-8")
+HARNESS_START_S = 5.0
+
+
+@dataclass(frozen=True)
+class CallOutcome:
+    """What one call gave: the literal of its value, or an error as "Type: message" ("timeout" if it did not end)."""
+
+    value: str | None = None
+    error: str | None = None
+
+    def meets(self, example: Example) -> bool:
+        return self.value is not None and matches(self.value, example.expected)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How one execution in the sandbox ended: with the entry point's result, or not, and then why (`detail`)."""
+
+    ok: bool
+    result: object = None
+    detail: str = ""
+
+
+Execute = Callable[[str, str, Mapping[str, object], float], Awaitable[Execution]]
+"""execute(code, entry_point, inputs, timeout_s): one execution in the sandbox. Raises if none can be had."""
+
+
+class Tester(Protocol):
+    """Runs programs on calls."""
+
+    async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
+        """Give each program's outcomes, in the order of the calls."""
+        ...
+
+
+@dataclass(frozen=True)
+class SandboxTester:
+    """Tries programs in the sandbox, `programs_per_execution` at a time, each for at most `seconds_per_program`."""
+
+    execute: Execute
+    seconds_per_program: float = 0.4
+    programs_per_execution: int = 64
+
+    async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
+        outcomes: list[tuple[CallOutcome, ...]] = []
+        for start in range(0, len(programs), self.programs_per_execution):
+            chunk = programs[start : start + self.programs_per_execution]
+            outcomes += await self._run_chunk(chunk, preamble, calls)
+        return outcomes
+
+    async def _run_chunk(
+        self, programs: Sequence[str], preamble: str, calls: Sequence[str]
+    ) -> list[tuple[CallOutcome, ...]]:
+        inputs = {
+            "programs": list(programs),
+            "preamble": preamble,
+            "calls": list(calls),
+            "seconds_per_program": self.seconds_per_program,
+        }
+        timeout_s = HARNESS_START_S + len(programs) * (self.seconds_per_program + 0.1)
+        execution = await self.execute(HARNESS, ENTRY_POINT, inputs, timeout_s)
+        if execution.ok:
+            return _outcomes_from(execution.result, len(programs), len(calls))
+        if len(programs) == 1:
+            return [(CallOutcome(error=f"Sandbox: {execution.detail}"),) * len(calls)]
+        # One program took the whole execution down (memory, most likely): the halves find out which.
+        middle = len(programs) // 2
+        return [
+            *await self._run_chunk(programs[:middle], preamble, calls),
+            *await self._run_chunk(programs[middle:], preamble, calls),
+        ]
+
+
+def _outcomes_from(result: object, programs: int, calls: int) -> list[tuple[CallOutcome, ...]]:
+    """Read the harness's answer; what does not have its shape was tampered with and passes nothing."""
+    rows = result if isinstance(result, list) else []
+    outcomes = [tuple(_outcome_from(cell) for cell in row) for row in rows if isinstance(row, list)]
+    if len(outcomes) != programs or any(len(row) != calls for row in outcomes):
+        return [(CallOutcome(error="Sandbox: the result has another shape"),) * calls] * programs
+    return outcomes
+
+
+def _outcome_from(cell: object) -> CallOutcome:
+    if isinstance(cell, dict):
+        value, error = cell.get("value"), cell.get("error")
+        if isinstance(value, str) and error is None:
+            return CallOutcome(value=value)
+        if isinstance(error, str):
+            return CallOutcome(error=error)
+    return CallOutcome(error="Sandbox: the result has another shape")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a program gave on examples, and which of them it passed."""
+
+    outcomes: tuple[CallOutcome, ...]
+    passed: tuple[bool, ...]
+
+    @property
+    def passes_all(self) -> bool:
+        return all(self.passed)
+
+
+async def check(tester: Tester, code: str, preamble: str, examples: Sequence[Example]) -> Verdict:
+    """Run one program on all examples, in an execution of its own."""
+    (outcomes,) = await tester.run([code], preamble, [example.call for example in examples])
+    return Verdict(outcomes, tuple(outcome.meets(example) for outcome, example in zip(outcomes, examples, strict=True)))

@@ -1,0 +1,235 @@
+"""The program that tries programs. It runs inside the sandbox, alone: only the standard library, nothing of ours.
+
+Each program runs in a fork of its own, so an endless loop, a crash or `os._exit` harms that program only. The harness
+is told what to call, never what is expected: no program can read the answer from it.
+"""
+
+import gc
+import json
+import mmap
+import os
+import resource
+import select
+import signal
+import struct
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+
+MAX_REPR_CHARACTERS = 20_000
+MAX_ERROR_CHARACTERS = 300
+MAX_NESTING = 50
+# A \\u escape is six characters of JSON for one of the repr.
+MAX_OUTCOME_BYTES = 6 * MAX_REPR_CHARACTERS + 100
+MEMORY_PER_PROGRAM_BYTES = 128 * 1024 * 1024
+TIMEOUTS_BEFORE_GIVING_UP = 2
+# A call may compute for this part of the program's time. It is processor time, so that a busy machine harms no program;
+# the program's whole time is by the clock.
+CALL_SHARE = 4
+TIMEOUT = {"error": "timeout"}
+
+MAX_DESCRIPTORS = 256
+HEADER = struct.Struct("=I")
+
+Outcome = dict[str, str]
+Compiled = types.CodeType | Exception
+
+
+class CallTimeout(BaseException):
+    """A call took too long. Not an Exception, so that `except Exception` in a program does not swallow it."""
+
+
+def try_programs(
+    programs: list[str], preamble: str, calls: list[str], seconds_per_program: float
+) -> list[list[Outcome]]:
+    """Run every call on every program: a list per program, in it per call {"value": literal} or {"error": text}."""
+    warnings.simplefilter("ignore")
+    # Compiled before the fork: each page that a fork writes to is copied, and compiling writes to many.
+    setting = compiled(preamble, "<preamble>", "exec")
+    questions = [compiled(call, "<call>", "eval") for call in calls]
+    memory_bytes = used_bytes() + MEMORY_PER_PROGRAM_BYTES
+    gc.freeze()
+    return [
+        try_program([setting, compiled(program, "<program>", "exec")], questions, seconds_per_program, memory_bytes)
+        for program in programs
+    ]
+
+
+def compiled(source: str, name: str, mode: str) -> Compiled:
+    """Compile, or give the error that running the source would raise."""
+    try:
+        code: types.CodeType = compile(source, name, mode)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error
+    return code
+
+
+def try_program(program: list[Compiled], calls: list[Compiled], seconds: float, memory_bytes: int) -> list[Outcome]:
+    # Outcomes come back through shared memory: what a program gave before it crashed is there, at no system call each.
+    with mmap.mmap(-1, HEADER.size + len(calls) * MAX_OUTCOME_BYTES) as board:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                confine(writing, memory_bytes)
+                write_outcomes(board, outcomes(program, calls, seconds / CALL_SHARE))
+            finally:
+                # Whatever was raised, the fork must not return into the parent's code.
+                os._exit(0)
+        os.close(writing)
+        # At its end when the child is gone, and whatever it started.
+        ended = bool(select.select([reading], [], [], seconds + 0.1)[0])
+        os.close(reading)
+        kill_group(child)
+        return complete(read_lines(board), len(calls), ended)
+
+
+def confine(writing: int, memory_bytes: int) -> None:
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    # The sandbox's own result channel is inherited by the fork: out of the program's reach with it.
+    os.closerange(3, writing)
+    os.closerange(writing + 1, MAX_DESCRIPTORS)
+    lower_limit(resource.RLIMIT_AS, memory_bytes)
+    lower_limit(resource.RLIMIT_CORE, 0)
+
+
+def used_bytes() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def lower_limit(limit: int, value: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (allowed, allowed))
+
+
+def outcomes(program: list[Compiled], calls: list[Compiled], seconds_per_call: float) -> Iterator[Outcome]:
+    """Run the calls, each in a namespace of its own, so that no call sees what another left behind."""
+    timeouts = 0
+    for call in calls:
+        if timeouts < TIMEOUTS_BEFORE_GIVING_UP:
+            outcome = outcome_of(program, call, seconds_per_call)
+        timeouts += outcome is TIMEOUT
+        yield outcome
+
+
+def outcome_of(program: list[Compiled], call: Compiled, seconds: float) -> Outcome:
+    try:
+        signal.signal(signal.SIGPROF, interrupt)
+        # It fires again and again: a bare `except:` in a loop may swallow the first.
+        signal.setitimer(signal.ITIMER_PROF, seconds, seconds / 4)
+        try:
+            return {"value": bounded(literal(evaluate(program, call)))}
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except CallTimeout:
+        return TIMEOUT
+    except BaseException as error:
+        return {"error": describe(error)}
+
+
+def interrupt(signum: int, frame: object) -> None:
+    raise CallTimeout
+
+
+def evaluate(program: list[Compiled], call: Compiled) -> object:
+    module = types.ModuleType("program")
+    sys.modules["program"] = module
+    for part in program:
+        exec(loaded(part), module.__dict__)
+    return eval(loaded(call), module.__dict__)
+
+
+def loaded(part: Compiled) -> types.CodeType:
+    if isinstance(part, Exception):
+        raise part
+    return part
+
+
+def literal(value: object) -> str:
+    try:
+        return repr(plain(value, MAX_NESTING))
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def plain(value: object, levels: int) -> object:
+    """Strip subclasses (OrderedDict, namedtuple, IntEnum ...), whose repr is no literal, down to what they equal."""
+    if levels == 0:
+        raise ValueError("nested too deep")
+    if value is None or isinstance(value, bool | bytes | complex):
+        return value
+    if isinstance(value, int):
+        return int.__pos__(value)
+    if isinstance(value, float):
+        return float.__pos__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, dict):
+        return {plain(key, levels - 1): plain(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item, levels - 1) for item in value]
+    if isinstance(value, tuple):
+        return tuple(plain(item, levels - 1) for item in value)
+    if isinstance(value, set | frozenset):
+        return {plain(item, levels - 1) for item in value}
+    return value
+
+
+def bounded(text: str) -> str:
+    if len(text) > MAX_REPR_CHARACTERS:
+        raise OverflowError(f"the value's repr has {len(text)} characters")
+    return text
+
+
+def describe(error: BaseException) -> str:
+    try:
+        message = str(error)[:MAX_ERROR_CHARACTERS]
+    except BaseException:
+        message = "(its message cannot be made)"
+    return f"{type(error).__name__}: {message}"
+
+
+def write_outcomes(board: mmap.mmap, given: Iterator[Outcome]) -> None:
+    end = HEADER.size
+    for outcome in given:
+        line = json.dumps(outcome).encode() + b"\n"
+        board[end : end + len(line)] = line
+        end += len(line)
+        HEADER.pack_into(board, 0, end)
+
+
+def read_lines(board: mmap.mmap) -> list[bytes]:
+    (end,) = HEADER.unpack_from(board, 0)
+    return board[HEADER.size : end].split(b"\n")[:-1]
+
+
+def kill_group(child: int) -> None:
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(child, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+    os.waitpid(child, 0)
+
+
+def complete(lines: list[bytes], expected: int, ended: bool) -> list[Outcome]:
+    missing = {"error": "Exited: the program ended its process"} if ended else TIMEOUT
+    return [parse(line) for line in lines[:expected]] + [missing] * (expected - len(lines))
+
+
+def parse(line: bytes) -> Outcome:
+    try:
+        outcome = json.loads(line)
+    except (ValueError, RecursionError):
+        outcome = None
+    if isinstance(outcome, dict) and len(outcome) == 1:
+        ((key, text),) = outcome.items()
+        if key in ("value", "error") and isinstance(text, str):
+            return {key: text}
+    return {"error": "Forged: the program wrote over its outcomes"}
