@@ -1,34 +1,17 @@
 """The tables of the learning service. Shapes only: queries are in the stores beside the rules that ask them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Index, String, Text, UniqueConstraint
-from sqlalchemy.engine import Dialect
+from sqlalchemy import JSON, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
 
 from autodev_runtime import outbox
+from autodev_runtime.columns import Moment, now
 from autodev_runtime.database import TenantScoped
 from autodev_sdk.events import uuid7
 
 Json = dict[str, Any]
-
-
-class Moment(TypeDecorator[datetime]):
-    """A time in UTC, aware on the way out also where the database forgets the zone (SQLite)."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-def now() -> datetime:
-    """The present, in UTC."""
-    return datetime.now(UTC)
 
 
 class Base(DeclarativeBase):
@@ -180,7 +163,7 @@ class SkillVersionRow(TenantScoped, Base):
 
 
 class SkillRollbackRow(TenantScoped, Base):
-    """Who went back to which version, and why. Makes a repeated request harmless: another step back is another request."""
+    """Who went back to which version, and why. It makes a repeated request harmless."""
 
     __tablename__ = "skill_rollbacks"
     __table_args__ = (UniqueConstraint("tenant_id", "request_id"),)
@@ -258,7 +241,7 @@ class ToolMutationRow(TenantScoped, Base):
     execution_error: Mapped[str] = mapped_column(Text, default="")
     provenance: Mapped[Json] = mapped_column(JSON, default=dict)
     examples: Mapped[list[Json]] = mapped_column(JSON, default=list)  # results on each known input
-    # Seconds and correct inputs of the runs in turns, {"mutation", "parent"}: what fitness compares, also after a crash.
+    # Seconds and correct inputs of the runs in turns, {"mutation", "parent"}: what is compared, also after a crash.
     measurements: Mapped[Json | None] = mapped_column(JSON, default=None)
     variant_id: Mapped[str | None] = mapped_column(String(36), default=None)
     time_ratio: Mapped[float] = mapped_column(default=0.0)

@@ -1,0 +1,1 @@
+"""Learning: failures become skills, and slow skills become fast ones."""

@@ -1,0 +1,46 @@
+"""What an operator can set, as AUTODEV_LEARNING_<NAME>."""
+
+from datetime import timedelta
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from autodev_runtime.settings import ServiceSettings
+
+
+class LearningSettings(ServiceSettings):
+    """See docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTODEV_LEARNING_")
+
+    port: int = Field(default=50053, ge=0, le=65535)
+    capability_address: str = "127.0.0.1:50052"
+    fitness_address: str = "127.0.0.1:50054"
+    sandbox_address: str = "127.0.0.1:50055"
+    default_timeout_s: float = Field(default=180.0, gt=0)
+    """Longer than a proposal by every proposer takes."""
+    patience_s: float = Field(default=300.0, ge=0)
+    """How long work that an event started waits for a service that is away, before the event is given back."""
+
+    pattern_threshold: int = Field(default=2, ge=1)
+    """Similar failures that make a pattern."""
+    pattern_window: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
+    """How far apart in time they may be."""
+
+    max_proposals: int = Field(default=2, ge=1)
+    """Proposals at work at a time, of all tenants."""
+    proposal_seconds: float = Field(default=20.0, gt=0)
+    """Wall time of one proposer on one problem."""
+    proposal_programs: int = Field(default=20_000, ge=1)
+    """Programs that one proposer may try on one problem."""
+    trial_seconds: float = Field(default=0.4, gt=0)
+    """Time of one program on all of a problem's visible examples, while a proposer searches."""
+    max_failing_programs: int = Field(default=64, ge=1)
+    """Failing programs that a proposer starts from."""
+    max_cases: int = Field(default=256, ge=0)
+    """Programs of successful episodes that a proposer gets."""
+
+    validation_seconds: float = Field(default=20.0, gt=0, le=50)
+    """Time of one candidate on all its examples."""
+    canary_share: float = Field(default=0.2, ge=0, le=1)
+    """The share of a skill's executions that run its canary version, while it has one."""
