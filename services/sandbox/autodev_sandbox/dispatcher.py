@@ -21,6 +21,8 @@ ADVICE = (
     "AUTODEV_SANDBOX_ALLOW_PROCESS=1."
 )
 
+TURNED_OFF = "turned off: see AUTODEV_SANDBOX_LEVELS and AUTODEV_SANDBOX_ALLOW_PROCESS"
+
 
 @dataclass(frozen=True)
 class LevelStatus:
@@ -44,7 +46,7 @@ class Dispatcher:
         self._probed = asyncio.Event()
         offered = {backend.level for backend in backends}
         self._statuses = {
-            level: LevelStatus(level, available=False, detail="not tried yet" if level in offered else "turned off")
+            level: LevelStatus(level, available=False, detail="not tried yet" if level in offered else TURNED_OFF)
             for level in IsolationLevel
         }
 

@@ -48,6 +48,9 @@ def pack(root: Path, target: IO[bytes]) -> None:
 
 def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     """Whoever made the files: the sandbox's user must not be able to change them."""
+    if member.name == "./tmp":
+        # runc gives what it mounts the mode of the directory below, whatever mode was asked for.
+        member.mode = 0o1777
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     return member

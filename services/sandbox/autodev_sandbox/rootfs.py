@@ -18,7 +18,7 @@ from pathlib import Path
 from autodev_sandbox import inside
 from autodev_sandbox.execution import BackendUnavailable
 
-FORMAT = "1"  # Of the layout below: another makes another root.
+FORMAT = "2"  # Of the layout below and of the image: another makes another.
 INSIDE_PACKAGE = "autodev_inside"
 PYTHON = "/usr/bin/python3"
 # `-I` would also ignore PYTHONHASHSEED, by which the same code gives the same answer twice. No other variable is there.

@@ -47,7 +47,7 @@ class NamespaceBackend:
             try:
                 await prove(self)
                 return f"bubblewrap with seccomp and cgroup version {self.cgroups.version}"
-            except (OSError, BackendUnavailable):
+            except BackendUnavailable:
                 # Groups can be made here but not entered.
                 self.cgroups = None
         await prove(self)
@@ -58,7 +58,7 @@ class NamespaceBackend:
         group = None
         started_s = time.monotonic()
         try:
-            group = self.cgroups.make(execution.limits) if self.cgroups else None
+            group = self.make_group(execution.limits)
             await sandbox.enter(group)
             confinement = Confinement(limits_memory=group is None, limits_processes=group is None)
             report = await exchange(sandbox.process, encode_request(execution, confinement), execution)
@@ -69,6 +69,12 @@ class NamespaceBackend:
             return lost(self.level, Status.TIMEOUT, time.monotonic() - started_s)
         finally:
             await asyncio.shield(sandbox.end(group))
+
+    def make_group(self, limits: Limits) -> cgroup.Group | None:
+        try:
+            return self.cgroups.make(limits) if self.cgroups else None
+        except OSError as error:
+            raise BackendUnavailable(f"no cgroup can be made: {error}") from error
 
     def outcome(
         self, execution: Execution, report: Report | None, group: cgroup.Group | None, seconds: float
@@ -100,9 +106,11 @@ class NamespaceBackend:
                 pass_fds=(filter_out, info_in),
                 env={},
             )
-        except OSError as error:
+        except BaseException as error:
             os.close(info)
-            raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
+            if isinstance(error, OSError):
+                raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
+            raise
         finally:
             os.close(filter_out)
             os.close(info_in)

@@ -47,6 +47,7 @@ def run_child(request: Request, nonce: bytes, pipes: list[int]) -> NoReturn:
 def confine(request: Request, pipes: list[int]) -> None:
     _signal.set_wakeup_fd(-1)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     # The supervisor opened its own pipe before these: each is above the number it moves to.
     for target, descriptor in enumerate([posix.open("/dev/null", posix.O_RDONLY), *pipes]):
         posix.dup2(descriptor, target)

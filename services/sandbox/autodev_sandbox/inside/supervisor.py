@@ -40,6 +40,9 @@ def main() -> None:
             hide_from_children()
         report = Supervisor(request).run()
     except HostGone:
+        # Where there is no process namespace, the group is all there is to end what the code started.
+        if posix.getpgrp() == posix.getpid():
+            posix.kill(0, _signal.SIGKILL)
         posix._exit(1)
     while report:
         report = report[posix.write(1, report) :]
@@ -81,6 +84,8 @@ class Supervisor:
         posix.set_blocking(child_ended, False)
         _signal.set_wakeup_fd(child_ended)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        # The one signal that Python listens to by itself; others do not reach process 1 from inside.
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         pipes = [posix.pipe() for _ in range(3)]
         self.gathered: dict[int, list[bytes]] = {reading: [] for reading, _ in pipes}
         self.message = pipes[2][0]

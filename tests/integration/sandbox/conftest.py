@@ -1,0 +1,70 @@
+"""The backends, real ones, each made ready once."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from autodev_sandbox import rootfs
+from autodev_sandbox.backends import Backend
+from autodev_sandbox.backends.container import ContainerBackend
+from autodev_sandbox.backends.namespace import NamespaceBackend
+from autodev_sandbox.backends.process import ProcessBackend
+from autodev_sandbox.execution import BackendUnavailable
+from tests.conftest import require
+
+DEADLINE_S = 10.0
+
+
+class NamespaceWithoutCgroups(NamespaceBackend):
+    """As on a machine where no group can be made: resource limits take over."""
+
+    async def probe(self) -> str:
+        detail = await super().probe()
+        self.cgroups = None
+        return detail
+
+
+BACKENDS: dict[str, Callable[[Path], Backend]] = {
+    "container": ContainerBackend,
+    "namespace": NamespaceBackend,
+    "namespace-without-cgroups": NamespaceWithoutCgroups,
+    "process": lambda _: ProcessBackend(),
+}
+STRONG = [name for name in BACKENDS if name != "process"]
+
+
+async def ready(name: str) -> Backend:
+    """The backend, made ready; without it the test is skipped or fails, as `require` has it."""
+    backend = BACKENDS[name](rootfs.default_cache())
+    try:
+        await backend.probe()
+    except BackendUnavailable as error:
+        require(False, f"the {name} backend is not available: {error}")
+    return backend
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Every backend in turn."""
+    made = asyncio.run(ready(request.param))
+    yield made
+    asyncio.run(made.close())
+
+
+@pytest.fixture(scope="session", params=STRONG)
+def strong(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Every backend that keeps code apart from the machine."""
+    made = asyncio.run(ready(request.param))
+    yield made
+    asyncio.run(made.close())
+
+
+async def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Wait until it holds; fail at the deadline."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline_s, f"still not so after {DEADLINE_S} s: {what}"
+        await asyncio.sleep(0.01)

@@ -1,0 +1,147 @@
+"""Nothing outlives an execution: not a process, a container, a control group or a directory."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import docker
+import pytest
+
+from autodev_sandbox import cgroup, rootfs
+from autodev_sandbox.backends import Backend
+from autodev_sandbox.backends.container import EXPIRES_LABEL, LABEL, ContainerBackend
+from autodev_sandbox.execution import Execution, IsolationLevel, Limits, Status
+from tests.integration.sandbox.conftest import eventually, ready
+
+# Names itself so that it can be found from outside, and has a child that would outlive it.
+DAEMON = """
+import ctypes, os, time
+def f(name, wait):
+    ctypes.CDLL(None).prctl(15, name.encode(), 0, 0, 0)
+    if os.fork() == 0:
+        LEAVE
+        while True: time.sleep(1)
+    while wait: time.sleep(1)
+    return 1
+"""
+SERVICE = """
+import asyncio, sys
+from pathlib import Path
+from autodev_sandbox.backends.{module} import {name}
+from autodev_sandbox.execution import Execution, Limits
+
+async def main():
+    backend = {name}({arguments})
+    await backend.probe()
+    await backend.run(Execution(sys.argv[1], "f", dict(name=sys.argv[2], wait=1), Limits(timeout_s=60)))
+
+asyncio.run(main())
+"""
+
+
+def marked(name: str) -> list[int]:
+    """The machine's living processes of that name."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            process, _, rest = entry.read_text().partition(f" ({name}) ")
+        except OSError:
+            continue  # It ended while we looked.
+        if rest and not rest.startswith("Z"):
+            found.append(int(process))
+    return found
+
+
+def marker() -> str:
+    return f"ad-{uuid4().hex[:10]}"
+
+
+def daemon(backend: Backend) -> str:
+    # At the process level a session of its own is a way out, which is one reason why that level is opt-in.
+    return DAEMON.replace("LEAVE", "pass" if backend.level is IsolationLevel.PROCESS else "os.setsid()")
+
+
+def groups() -> set[Path]:
+    return set(cgroup.MOUNT.glob(f"**/{cgroup.NAME}*"))
+
+
+def containers() -> set[str]:
+    with contextlib.closing(docker.from_env()) as client:
+        return {each["Id"] for each in client.api.containers(all=True, filters={"label": LABEL})}
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("autodev-sandbox-*"))
+
+
+async def test_a_daemon_ends_with_its_execution(backend: Backend) -> None:
+    name = marker()
+    outcome = await backend.run(Execution(daemon(backend), "f", {"name": name, "wait": 0}))
+    assert outcome.value == 1
+    await eventually(lambda: marked(name) == [], "the daemon is gone")
+
+
+async def test_a_timeout_ends_everything(backend: Backend) -> None:
+    name = marker()
+    execution = Execution(daemon(backend), "f", {"name": name, "wait": 1}, Limits(timeout_s=1))
+    assert (await backend.run(execution)).status is Status.TIMEOUT
+    await eventually(lambda: marked(name) == [], "the code and its child are gone")
+
+
+async def test_a_call_that_is_cancelled_ends_everything(backend: Backend) -> None:
+    name = marker()
+    execution = Execution(daemon(backend), "f", {"name": name, "wait": 1}, Limits(timeout_s=60))
+    running = asyncio.create_task(backend.run(execution))
+    await eventually(lambda: len(marked(name)) == 2, "the code and its child run")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await eventually(lambda: marked(name) == [], "they are gone")
+
+
+async def test_no_group_container_or_folder_is_left(backend: Backend) -> None:
+    uses_engine = isinstance(backend, ContainerBackend)
+    before = groups(), folders(), containers() if uses_engine else set()
+    for code in ("x = 1", "1 / 0", "import os; os.kill(os.getpid(), 9)"):
+        await backend.run(Execution(code))
+    await eventually(lambda: groups() <= before[0] and folders() <= before[1], "groups and folders are removed")
+    if uses_engine:
+        await eventually(lambda: containers() <= before[2], "containers are removed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "name"),
+    [
+        ("container", "container", "ContainerBackend"),
+        ("namespace", "namespace", "NamespaceBackend"),
+        ("process", "process", "ProcessBackend"),
+    ],
+)
+async def test_a_service_that_is_killed_takes_its_sandboxes_along(kind: str, module: str, name: str) -> None:
+    backend = await ready(kind)
+    arguments = "" if kind == "process" else f"Path({str(rootfs.default_cache())!r})"
+    service = SERVICE.format(module=module, name=name, arguments=arguments)
+    mark = marker()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", service, daemon(backend), mark)
+    try:
+        await eventually(lambda: len(marked(mark)) == 2, "the code and its child run")
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+    await eventually(lambda: marked(mark) == [], "they are gone")
+
+
+async def test_containers_of_a_killed_service_are_reaped() -> None:
+    backend = await ready("container")
+    assert isinstance(backend, ContainerBackend)
+    with contextlib.closing(docker.from_env()) as client:
+        labels = {LABEL: "1", EXPIRES_LABEL: str(int(time.time()) - 1)}
+        left = client.api.create_container(backend.image, command=list(rootfs.COMMAND), labels=labels)["Id"]
+        await backend.probe()
+        assert left not in containers()

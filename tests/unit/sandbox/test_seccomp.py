@@ -1,0 +1,121 @@
+"""The filter, run by a BPF machine of a few lines: what it answers to a call, on both machines it knows."""
+
+import errno
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from autodev_sandbox import seccomp
+from autodev_sandbox.execution import BackendUnavailable
+from tests.conftest import require
+
+MACHINES = sorted(seccomp.ARCHITECTURES)
+HEADERS = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "/usr/include/asm-generic/unistd.h"}
+
+
+def answer(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
+    """The filter's verdict on one call: 0 when allowed, the errno when refused, -1 when killed."""
+    padded = [*arguments, *[0] * (6 - len(arguments))]
+    architecture = audit if audit is not None else seccomp.ARCHITECTURES[machine].audit
+    data = struct.pack("=IIQ6Q", number, architecture, 0, *padded)
+    program = list(struct.iter_unpack("=HBBI", seccomp.program(machine)))
+    accumulator = step = 0
+    while True:
+        code, if_true, if_false, operand = program[step]
+        step += 1
+        if code == seccomp.RETURN:
+            return int({seccomp.ALLOW: 0, seccomp.KILL_PROCESS: -1}.get(operand, operand & 0xFFFF))
+        if code == seccomp.LOAD_WORD:
+            (accumulator,) = struct.unpack_from("=I", data, operand)
+            continue
+        holds = {
+            seccomp.JUMP_IF_EQUAL: accumulator == operand,
+            seccomp.JUMP_IF_GREATER_OR_EQUAL: accumulator >= operand,
+            seccomp.JUMP_IF_ANY_BIT: bool(accumulator & operand),
+        }[code]
+        step += if_true if holds else if_false
+
+
+def column(machine: str) -> int:
+    return seccomp.ARCHITECTURES[machine].column
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_denied_call_is_refused_and_its_neighbours_are_not(machine: str) -> None:
+    tables = (seccomp.DENIED, seccomp.ABSENT)
+    named = {numbers[column(machine)] for table in tables for numbers in table.values()}
+    special = {numbers[column(machine)] for numbers, _, _ in seccomp.MODES.values()}
+    special |= {seccomp.CLONE[column(machine)], seccomp.SOCKET[column(machine)]}
+    for number in range(460):
+        refused = answer(machine, number) != 0
+        if number not in special:
+            assert refused == (number in named), number
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_calls_whose_flags_cannot_be_seen_look_absent(machine: str) -> None:
+    for numbers in seccomp.ABSENT.values():
+        number = numbers[column(machine)]
+        assert number is not None
+        assert answer(machine, number) == errno.ENOSYS
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_nothing_becomes_executable(machine: str) -> None:
+    fchmodat = seccomp.MODES["fchmodat"][0][column(machine)]
+    openat = seccomp.MODES["openat"][0][column(machine)]
+    assert fchmodat is not None
+    assert openat is not None
+    creating = 0x40
+    assert answer(machine, fchmodat, 0, 0, 0o644) == 0
+    assert answer(machine, fchmodat, 0, 0, 0o744) == errno.EPERM
+    assert answer(machine, openat, 0, 0, creating, 0o666) == 0
+    assert answer(machine, openat, 0, 0, creating, 0o777) == errno.EPERM
+    # Without a flag that creates, the mode is whatever was in the register.
+    assert answer(machine, openat, 0, 0, 0, 0o777) == 0
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_processes_and_threads_can_be_made_and_namespaces_cannot(machine: str) -> None:
+    clone = seccomp.CLONE[column(machine)]
+    thread, child, new_user = 0x3D0F00, 0x1200011, 0x10000000
+    assert answer(machine, clone, thread) == 0
+    assert answer(machine, clone, child) == 0
+    assert answer(machine, clone, child | new_user) == errno.EPERM
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_only_ordinary_sockets_can_be_made(machine: str) -> None:
+    socket = seccomp.SOCKET[column(machine)]
+    for family in range(46):
+        assert answer(machine, socket, family) == (0 if family in (1, 2, 10) else errno.EAFNOSUPPORT)
+
+
+def test_another_machines_calls_kill_and_x32_calls_are_refused() -> None:
+    i386 = 0x40000003
+    assert answer("x86_64", 1, audit=i386) == -1
+    assert answer("x86_64", 0x40000001) == errno.EPERM
+
+
+def test_an_unknown_machine_has_no_namespace_level() -> None:
+    with pytest.raises(BackendUnavailable, match="riscv64"):
+        seccomp.program("riscv64")
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_numbers_are_the_kernels(machine: str) -> None:
+    header = Path(HEADERS[machine])
+    require(header.exists(), f"the kernel's header {header} is not here (apt-get install linux-libc-dev)")
+    found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())
+    kernels = {name: int(number) for name, number in found}
+    tables = seccomp.DENIED | seccomp.ABSENT | {name: numbers for name, (numbers, _, _) in seccomp.MODES.items()}
+    tables |= {"clone": seccomp.CLONE, "socket": seccomp.SOCKET}
+    checked = 0
+    for name, numbers in tables.items():
+        # A header may be older than the newest calls.
+        if name in kernels:
+            assert kernels[name] == numbers[column(machine)], name
+            checked += 1
+    assert checked > 60
