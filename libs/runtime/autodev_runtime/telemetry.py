@@ -82,6 +82,8 @@ def configure_logging(service: str, level: str, log_format: LogFormat) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(service, log_format))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It announces each of its plug-ins at INFO.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class _QuietHandler(WSGIRequestHandler):

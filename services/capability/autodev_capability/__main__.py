@@ -1,0 +1,65 @@
+"""Runs the capability service: `python -m autodev_capability`."""
+
+import asyncio
+from datetime import timedelta
+
+from autodev.capability.v1.capability_service_pb2_grpc import add_CapabilityServiceServicer_to_server
+from autodev_capability.checks import Checks
+from autodev_capability.listener import GROUP, Listener
+from autodev_capability.reservations import Reservations
+from autodev_capability.servicer import CapabilityServicer
+from autodev_capability.settings import CapabilitySettings
+from autodev_capability.snapshots import Snapshots
+from autodev_capability.standing import Standing
+from autodev_capability.store import CapabilityStore
+from autodev_capability.store.rows import OutboxRow
+from autodev_capability.workspaces import Workspaces
+from autodev_runtime.clients import channels_ready, peer_channel
+from autodev_runtime.columns import now
+from autodev_runtime.database import Database
+from autodev_runtime.mesh import publisher, worker
+from autodev_runtime.migrations import upgrade
+from autodev_runtime.outbox import Outbox
+from autodev_runtime.server import Endpoint, Served, serve
+from autodev_runtime.telemetry import configure_logging
+
+NAME = "capability"
+
+
+async def main() -> None:
+    settings = CapabilitySettings()
+    configure_logging(NAME, settings.log_level, settings.log_format)
+    async with (
+        Database(settings.database_url_for(NAME)) as database,
+        peer_channel(settings.gateway_address, settings.max_message_bytes) as gateway,
+    ):
+        await upgrade(database, "autodev_capability")
+        outbox = Outbox(database, OutboxRow)
+        snapshots = Snapshots(timedelta(seconds=settings.snapshot_s), now)
+        store = CapabilityStore(database, outbox, changed=snapshots.drop)
+        standing = Standing(store, settings.graduation, now)
+        servicer = CapabilityServicer(
+            Checks(store, snapshots, now), Reservations(store, now), standing, Workspaces(store)
+        )
+        events = worker(gateway, NAME, GROUP, Listener(standing).handlers)
+        await serve(
+            NAME,
+            settings,
+            [
+                Endpoint(
+                    f"{settings.host}:{settings.port}",
+                    [
+                        Served(
+                            "autodev.capability.v1.CapabilityService",
+                            lambda server: add_CapabilityServiceServicer_to_server(servicer, server),
+                        )
+                    ],
+                )
+            ],
+            ready=[database.ready, lambda: channels_ready([gateway])],
+            background=[lambda: outbox.relay(publisher(gateway, NAME)), events.run],
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

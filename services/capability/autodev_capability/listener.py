@@ -1,0 +1,56 @@
+"""The events that the service counts."""
+
+from collections.abc import Mapping
+
+from autodev.gateway.v1 import event_pb2
+from autodev_capability.notices import Cause
+from autodev_capability.standing import Standing, Work
+from autodev_sdk.events import Handler
+
+GROUP = "capability"
+
+_OF_VERIFICATION = {
+    event_pb2.VERIFICATION_VERIFIED: Work.VERIFIED,
+    event_pb2.VERIFICATION_REFUTED: Work.REFUTED,
+}
+_OF_SUBJECT = {
+    event_pb2.SUBJECT_KIND_CANDIDATE: Work.CANDIDATE_APPROVED,
+    event_pb2.SUBJECT_KIND_MUTATION: Work.MUTATION_APPROVED,
+}
+
+
+class Listener:
+    """Counts successes, refutations and approvals."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
+
+    @property
+    def handlers(self) -> Mapping["event_pb2.EventType.ValueType", Handler]:
+        """Which event goes where."""
+        return {
+            event_pb2.EVENT_TYPE_TASK_SUCCEEDED: self.on_task,
+            event_pb2.EVENT_TYPE_TASK_FAILED: self.on_task,
+            event_pb2.EVENT_TYPE_REVIEW_DECIDED: self.on_review,
+        }
+
+    async def on_task(self, event: event_pb2.Event) -> None:
+        """A success counts by who vouches for it; of failures, only a refuted success says something of trust."""
+        if event.HasField("task_failed"):
+            refuted = event.task_failed.verification == event_pb2.VERIFICATION_REFUTED
+            work = Work.REFUTED if refuted else None
+        else:
+            work = _OF_VERIFICATION.get(event.task_succeeded.verification, Work.SELF_REPORTED)
+        task = event.task_failed if event.HasField("task_failed") else event.task_succeeded
+        await self._count(event, event.agent_id or task.agent_id, work)
+
+    async def on_review(self, event: event_pb2.Event) -> None:
+        """An approval counts for the capability that made what was approved."""
+        decided = event.review_decided
+        approved = decided.decision == event_pb2.DECISION_APPROVED
+        await self._count(event, event.agent_id, _OF_SUBJECT.get(decided.subject_kind) if approved else None)
+
+    async def _count(self, event: event_pb2.Event, agent_id: str, work: Work | None) -> None:
+        if work is not None and agent_id:
+            cause = Cause(event.id, event.correlation_id)
+            await self._standing.count(event.tenant_id, agent_id, work, cause)

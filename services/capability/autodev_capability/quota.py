@@ -1,0 +1,65 @@
+"""Reservations: one use of a capability, held until it is committed, released or lapses."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from autodev_capability.gates import Limit, day_of
+
+DEFAULT_HOLD = timedelta(minutes=10)
+
+
+class ReservationState(StrEnum):
+    """Where a reservation stands in the store. One past its time may still say RESERVED: see `Reservation.holds`."""
+
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    RELEASED = "released"
+    LAPSED = "lapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class CounterKey:
+    """Names the count of a day's uses: of one agent, or of the tenant when `holder` is empty."""
+
+    capability: str
+    holder: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """One use of a capability. `used` and `limit` are what they were when it was granted."""
+
+    id: str
+    request_id: str
+    agent_id: str
+    counter: CounterKey
+    state: ReservationState
+    expires_at: datetime
+    used: int
+    limit: int
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it may still be committed or released."""
+        return self.state is ReservationState.RESERVED and now < self.expires_at
+
+    def has_lapsed(self, now: datetime) -> bool:
+        """Whether its time passed before it was committed or released."""
+        return self.state is ReservationState.LAPSED or (
+            self.state is ReservationState.RESERVED and not self.is_open(now)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A day's uses, and when the next open reservation among them lapses."""
+
+    used: int = 0
+    next_lapse: datetime | None = None
+
+
+def counter_for(capability: str, agent_id: str, limit: Limit | None, now: datetime) -> CounterKey:
+    """The count that a use belongs to."""
+    shared = limit is not None and limit.shared_by_tenant
+    return CounterKey(capability, "" if shared else agent_id, day_of(now))

@@ -1,0 +1,38 @@
+"""The capability service's settings: `AUTODEV_CAPABILITY_...`."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from autodev_capability.maturity import GraduationRules
+from autodev_runtime.settings import ServiceSettings
+
+
+class CapabilitySettings(ServiceSettings):
+    """See `ServiceSettings` for what every service has."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTODEV_CAPABILITY_")
+
+    port: int = Field(default=50052, ge=0, le=65535)
+    intern_successes: int = Field(default=5, ge=1)
+    """Verified successes that make a STUDENT an INTERN."""
+    supervised_successes: int = Field(default=20, ge=1)
+    autonomous_successes: int = Field(default=50, ge=1)
+    refutations_to_demote: int = Field(default=1, ge=1)
+    """Refuted successes that cost a level."""
+    snapshot_s: float = Field(default=1.0, ge=0, le=1)
+    """How long CheckCapability may answer from memory what another replica changed. Reservations never do."""
+
+    @model_validator(mode="after")
+    def _levels_rise(self) -> Self:
+        if not self.intern_successes < self.supervised_successes < self.autonomous_successes:
+            raise ValueError("each level must take more successes than the one below it")
+        return self
+
+    @property
+    def graduation(self) -> GraduationRules:
+        """The rules that the settings state."""
+        return GraduationRules(
+            self.intern_successes, self.supervised_successes, self.autonomous_successes, self.refutations_to_demote
+        )

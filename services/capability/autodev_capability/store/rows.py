@@ -1,0 +1,131 @@
+"""The tables of the capability service. Shapes only: queries are in `store.py`."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from autodev_runtime import outbox
+from autodev_runtime.columns import Moment, now
+from autodev_runtime.database import TenantScoped
+from autodev_sdk.events import uuid7
+
+AGENT_WIDE = ""
+"""The `capability` of a change that is for all of an agent's capabilities."""
+
+
+class Base(DeclarativeBase):
+    """Base of the service's tables."""
+
+
+class OutboxRow(outbox.OutboxRow, Base):
+    """Events written and not yet published."""
+
+
+class WorkspaceSettingsRow(TenantScoped, Base):
+    """A workspace's settings, once someone changed them."""
+
+    __tablename__ = "workspace_settings"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    enabled: Mapped[bool]
+    memento_skills: Mapped[bool]
+    alpha_evolver: Mapped[bool]
+    background_evolution: Mapped[bool]
+    max_mutations_per_day: Mapped[int]
+    max_skill_candidates_per_day: Mapped[int]
+    auto_promote: Mapped[bool]
+    proposers: Mapped[list[str]] = mapped_column(JSON, default=list)
+    updated_by: Mapped[str] = mapped_column(String(256), default="")
+    updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class GateRow(TenantScoped, Base):
+    """A gate of the workspace's own."""
+
+    __tablename__ = "gates"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    capability: Mapped[str] = mapped_column(String(128), primary_key=True)
+    required: Mapped[int]
+    limit_per_agent_per_day: Mapped[int] = mapped_column(default=0)
+
+
+class AgentRow(TenantScoped, Base):
+    """An agent that was heard of."""
+
+    __tablename__ = "agents"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    agent_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    level: Mapped[int] = mapped_column(default=1)
+    credit: Mapped[int] = mapped_column(default=0)
+    refutations: Mapped[int] = mapped_column(default=0)
+    verified_successes: Mapped[int] = mapped_column(default=0)
+    self_reported_successes: Mapped[int] = mapped_column(default=0)
+
+
+class StandingRow(TenantScoped, Base):
+    """What an agent earned, or was given, for one capability."""
+
+    __tablename__ = "capability_standings"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    agent_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    capability: Mapped[str] = mapped_column(String(128), primary_key=True)
+    level: Mapped[int] = mapped_column(default=1)
+    credit: Mapped[int] = mapped_column(default=0)
+    refutations: Mapped[int] = mapped_column(default=0)
+    verified_successes: Mapped[int] = mapped_column(default=0)
+    set_by_operator: Mapped[bool] = mapped_column(default=False)
+
+
+class MaturityChangeRow(TenantScoped, Base):
+    """One change of a level: the audit."""
+
+    __tablename__ = "maturity_changes"
+    __table_args__ = (Index("ix_maturity_changes_tenant", "tenant_id", "position"),)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    agent_id: Mapped[str] = mapped_column(String(128))
+    capability: Mapped[str] = mapped_column(String(128), default=AGENT_WIDE)
+    level_before: Mapped[int]
+    level_after: Mapped[int]
+    changed_by: Mapped[str] = mapped_column(String(256))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class CountedEventRow(TenantScoped, Base):
+    """An event that was counted, so that it counts once."""
+
+    __tablename__ = "counted_events"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+
+
+class CounterRow(TenantScoped, Base):
+    """Uses granted on one day, to one agent or (with an empty holder) to the tenant."""
+
+    __tablename__ = "quota_counters"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    capability: Mapped[str] = mapped_column(String(128), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(128), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    granted: Mapped[int] = mapped_column(default=0)
+    announced: Mapped[bool] = mapped_column(default=False)
+
+
+class ReservationRow(TenantScoped, Base):
+    """One use of a capability."""
+
+    __tablename__ = "reservations"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "request_id"),
+        Index("ix_reservations_counter", "tenant_id", "capability", "holder", "day", "state"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    request_id: Mapped[str] = mapped_column(String(128))
+    agent_id: Mapped[str] = mapped_column(String(128))
+    capability: Mapped[str] = mapped_column(String(128))
+    holder: Mapped[str] = mapped_column(String(128))
+    day: Mapped[str] = mapped_column(String(10))
+    state: Mapped[str] = mapped_column(String(16))
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    used: Mapped[int]
+    quota: Mapped[int]
