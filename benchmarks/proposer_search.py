@@ -19,8 +19,8 @@ from typing import Any
 from autodev_learning.examples import Example, called_names, split_held_out
 from autodev_learning.proposers import Budget, Case, FailedProgram, Problem, Proposal, propose_first
 from autodev_learning.proposers.builtin import builtin_proposers
-from autodev_learning.trial import SandboxTester, check
-from tests.unit.learning.sandboxed import execute
+from autodev_learning.trial import Execute, SandboxTester, check
+from tests.unit.learning.sandboxed import namespace_execute
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def problem_of(task: Task, failures: tuple[str, ...], cases: tuple[Case, ...]) -
     )
 
 
-async def solve(task: Task, label: str, problem: Problem, names: list[str], budget: Budget) -> Result:
+async def solve(task: Task, label: str, problem: Problem, names: list[str], budget: Budget, execute: Execute) -> Result:
     tester = SandboxTester(execute)
     started = time.monotonic()
     answer = await propose_first(builtin_proposers(names, tester), problem, budget)
@@ -140,12 +140,13 @@ async def main() -> None:
     parser.add_argument("--proposers", nargs="+", default=["search", "crossover"])
     parser.add_argument("--show", action="store_true", help="a row per problem, too")
     arguments = parser.parse_args()
+    execute = await namespace_execute()
     results: list[Result] = []
     for task in read_tasks(arguments.tasks, arguments.attempts):
         if arguments.only in (None, task.id):
             for label, problem in problems_of(task, arguments):
                 budget = Budget(seconds=arguments.seconds)
-                results.append(await solve(task, label, problem, arguments.proposers, budget))
+                results.append(await solve(task, label, problem, arguments.proposers, budget, execute))
     print_table(results, arguments.show)
 
 

@@ -3,7 +3,7 @@
 What is expected stays outside: the harness sends back what each call gave, and the comparison is made here.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Protocol
@@ -13,6 +13,7 @@ from autodev_learning.examples import Example, matches
 ENTRY_POINT = "try_programs"
 HARNESS = resources.files("autodev_learning").joinpath("trial_harness.py").read_text(encoding="utf-8")
 HARNESS_START_S = 5.0
+MOST_CHARACTERS = 500_000
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,20 @@ class SandboxTester:
 
     async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
         outcomes: list[tuple[CallOutcome, ...]] = []
-        for start in range(0, len(programs), self.programs_per_execution):
-            chunk = programs[start : start + self.programs_per_execution]
+        for chunk in self._chunks(programs):
             outcomes += await self._run_chunk(chunk, preamble, calls)
         return outcomes
+
+    def _chunks(self, programs: Sequence[str]) -> Iterator[Sequence[str]]:
+        """As many programs at a time as one execution takes, by number and by size."""
+        start = size = 0
+        for end, program in enumerate(programs):
+            if end > start and (end - start == self.programs_per_execution or size + len(program) > MOST_CHARACTERS):
+                yield programs[start:end]
+                start, size = end, 0
+            size += len(program)
+        if programs:
+            yield programs[start:]
 
     async def _run_chunk(
         self, programs: Sequence[str], preamble: str, calls: Sequence[str]

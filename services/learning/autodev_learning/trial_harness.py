@@ -17,12 +17,13 @@ import types
 import warnings
 from collections.abc import Iterator
 
-MAX_REPR_CHARACTERS = 20_000
+MAX_REPR_CHARACTERS = 8_000
 MAX_ERROR_CHARACTERS = 300
 MAX_NESTING = 50
 # A \\u escape is six characters of JSON for one of the repr.
 MAX_OUTCOME_BYTES = 6 * MAX_REPR_CHARACTERS + 100
-MEMORY_PER_PROGRAM_BYTES = 128 * 1024 * 1024
+# Of a program and what it forked from: below what a sandbox has, so that a program meets this limit and not that one.
+MEMORY_BYTES = 160 * 1024 * 1024
 TIMEOUTS_BEFORE_GIVING_UP = 2
 # A call may compute for this part of the program's time. It is processor time, so that a busy machine harms no program;
 # the program's whole time is by the clock.
@@ -48,10 +49,9 @@ def try_programs(
     # Compiled before the fork: each page that a fork writes to is copied, and compiling writes to many.
     setting = compiled(preamble, "<preamble>", "exec")
     questions = [compiled(call, "<call>", "eval") for call in calls]
-    memory_bytes = used_bytes() + MEMORY_PER_PROGRAM_BYTES
     gc.freeze()
     return [
-        try_program([setting, compiled(program, "<program>", "exec")], questions, seconds_per_program, memory_bytes)
+        try_program([setting, compiled(program, "<program>", "exec")], questions, seconds_per_program)
         for program in programs
     ]
 
@@ -65,14 +65,14 @@ def compiled(source: str, name: str, mode: str) -> Compiled:
     return code
 
 
-def try_program(program: list[Compiled], calls: list[Compiled], seconds: float, memory_bytes: int) -> list[Outcome]:
+def try_program(program: list[Compiled], calls: list[Compiled], seconds: float) -> list[Outcome]:
     # Outcomes come back through shared memory: what a program gave before it crashed is there, at no system call each.
     with mmap.mmap(-1, HEADER.size + len(calls) * MAX_OUTCOME_BYTES) as board:
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                confine(writing, memory_bytes)
+                confine(writing)
                 write_outcomes(board, outcomes(program, calls, seconds / CALL_SHARE))
             finally:
                 # Whatever was raised, the fork must not return into the parent's code.
@@ -85,7 +85,7 @@ def try_program(program: list[Compiled], calls: list[Compiled], seconds: float, 
         return complete(read_lines(board), len(calls), ended)
 
 
-def confine(writing: int, memory_bytes: int) -> None:
+def confine(writing: int) -> None:
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -93,13 +93,8 @@ def confine(writing: int, memory_bytes: int) -> None:
     # The sandbox's own result channel is inherited by the fork: out of the program's reach with it.
     os.closerange(3, writing)
     os.closerange(writing + 1, MAX_DESCRIPTORS)
-    lower_limit(resource.RLIMIT_AS, memory_bytes)
+    lower_limit(resource.RLIMIT_DATA, MEMORY_BYTES)
     lower_limit(resource.RLIMIT_CORE, 0)
-
-
-def used_bytes() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[0]) * resource.getpagesize()
 
 
 def lower_limit(limit: int, value: int) -> None:

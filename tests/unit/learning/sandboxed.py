@@ -1,61 +1,26 @@
-"""An execute adaptor for tests: one process a call, in bubblewrap where the machine has it."""
+"""Executions in the sandbox's own namespace backend, without the service around it."""
 
-import asyncio
-import json
-import os
-import shutil
-import sys
 from collections.abc import Mapping
+from typing import cast
 
-from autodev_learning.trial import Execution
-
-# The result leaves by a descriptor of its own, so that printing cannot disturb it.
-RUNNER = """
-import json, os, sys
-result = os.fdopen(int(sys.argv[1]), "w")
-request = json.load(sys.stdin)
-namespace = {"__name__": "entry"}
-exec(compile(request["code"], "<entry>", "exec"), namespace)
-json.dump(namespace[request["entry_point"]](**request["inputs"]), result)
-"""
-
-BUBBLEWRAP = [
-    "bwrap",
-    "--unshare-all",
-    "--die-with-parent",
-    "--ro-bind",
-    "/",
-    "/",
-    "--proc",
-    "/proc",
-    "--dev",
-    "/dev",
-    "--tmpfs",
-    "/tmp",
-    "--",
-]
+from autodev_learning.trial import Execute, Execution
+from autodev_sandbox.backends.namespace import NamespaceBackend
+from autodev_sandbox.execution import Execution as SandboxExecution
+from autodev_sandbox.execution import JsonValue, Limits, Status
+from autodev_sandbox.rootfs import default_cache
 
 
-async def execute(code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float) -> Execution:
-    reading, writing = os.pipe()
-    wrapper = BUBBLEWRAP if shutil.which("bwrap") else []
-    process = await asyncio.create_subprocess_exec(
-        *wrapper, os.path.realpath(sys.executable), "-I", "-S", "-c", RUNNER, str(writing),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        pass_fds=[writing],
-    )  # fmt: skip
-    os.close(writing)
-    request = json.dumps({"code": code, "entry_point": entry_point, "inputs": dict(inputs)}).encode()
-    with os.fdopen(reading, "rb") as channel:
-        received = asyncio.create_task(asyncio.to_thread(channel.read))
-        try:
-            _, stderr = await asyncio.wait_for(process.communicate(request), timeout_s)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            await received
-            return Execution(ok=False, detail="TIMEOUT")
-        result = await received
-    if process.returncode != 0 or not result:
-        return Execution(ok=False, detail=f"exit {process.returncode}: {stderr.decode(errors='replace')[-300:]}")
-    return Execution(ok=True, result=json.loads(result))
+async def namespace_execute() -> Execute:
+    """Give an `Execute`. Raises BackendUnavailable where the machine has no namespaces or no bubblewrap."""
+    backend = NamespaceBackend(default_cache())
+    await backend.probe()
+
+    async def execute(code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float) -> Execution:
+        asked = SandboxExecution(
+            code, entry_point, cast(Mapping[str, JsonValue], inputs), limits=Limits(timeout_s=timeout_s)
+        )
+        outcome = await backend.run(asked)
+        error = f"{outcome.error.type}: {outcome.error.message}" if outcome.error else ""
+        return Execution(outcome.status is Status.OK, outcome.value, f"{outcome.status.name} {error}".strip())
+
+    return execute

@@ -11,7 +11,7 @@ import libcst as cst
 from autodev_learning.proposers import Problem
 from autodev_learning.proposers.edits import operators
 from autodev_learning.proposers.functions import examples_about
-from autodev_learning.proposers.tree import Edit, Program
+from autodev_learning.proposers.tree import CannotEdit, Edit, Program
 from autodev_learning.proposers.trials import Draft, Trial
 
 EDITS_A_TURN = 8
@@ -82,7 +82,7 @@ def _drafts(trial: Trial, problem: Problem) -> Iterator[Draft]:
     for edit in ordered(program.focused_on(suspects(program, trial, problem)), draw):
         try:
             code = program.apply(edit)
-        except (cst.CSTValidationError, AssertionError, TypeError, AttributeError):
+        except CannotEdit:
             continue
         if code != trial.code:
             yield Draft(code, (*trial.edits, edit.description))

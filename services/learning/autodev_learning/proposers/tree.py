@@ -5,7 +5,7 @@ visitors walk the whole tree for each change, which costs more than trying the p
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TypeVar
@@ -74,6 +74,14 @@ class Site:
         return self.path[-1][1] if self.path else None
 
     @property
+    def is_target(self) -> bool:
+        """Whether something is bound to the expression: not any other could stand here."""
+        site: Site = self
+        while site.parent is not None and isinstance(site.parent.node, cst.Element | cst.Tuple | cst.List):
+            site = site.parent
+        return site.field in ("target", "asname")
+
+    @property
     def where(self) -> str:
         return self.function.name if self.function else "module"
 
@@ -83,11 +91,15 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """Put `replacement` where `site` is: one node, or, in a sequence, any number of nodes."""
+    """Put `replacement` where `site` is: an expression as text, one node, or, in a sequence, any number of nodes."""
 
     description: str
     site: Site
-    replacement: Replacement
+    replacement: Replacement | str
+
+
+class CannotEdit(Exception):
+    """The edit would make something that is no Python."""
 
 
 class Program:
@@ -127,9 +139,9 @@ class Program:
                 yield site, site.node
 
     def expressions(self) -> Iterator[tuple[Site, cst.BaseExpression]]:
-        # `find` cannot take an abstract class: the type checker wants one that can be made.
+        """The expressions that another could stand for."""
         for site in self.sites:
-            if isinstance(site.node, cst.BaseExpression):
+            if isinstance(site.node, cst.BaseExpression) and not site.is_target:
                 yield site, site.node
 
     @cached_property
@@ -138,11 +150,16 @@ class Program:
         return {node.name.value: node for node in self.module.body if isinstance(node, cst.FunctionDef)}
 
     def apply(self, edit: Edit) -> str:
-        """Give the code with the edit made."""
-        replacement = edit.replacement
-        if isinstance(replacement, cst.BaseExpression):
-            replacement = bound_as(replacement, edit.site.parent)
-        changed = rebuilt(self.module, edit.site.path, replacement)
+        """Give the code with the edit made. Raises CannotEdit."""
+        try:
+            replacement = edit.replacement
+            if isinstance(replacement, str):
+                replacement = expression(replacement)
+            if isinstance(replacement, cst.BaseExpression):
+                replacement = bound_as(replacement, edit.site.parent)
+            changed = rebuilt(self.module, edit.site.path, replacement)
+        except (cst.ParserSyntaxError, cst.CSTValidationError) as error:
+            raise CannotEdit(edit.description) from error
         assert isinstance(changed, cst.Module)
         return changed.code
 
@@ -203,6 +220,32 @@ def rebuilt(node: cst.CSTNode, path: Path, replacement: Replacement) -> cst.CSTN
     return node.with_changes(**{field: body})
 
 
+def mapped(node: cst.CSTNode, change: Callable[[cst.CSTNode], Replacement | None]) -> cst.CSTNode:
+    """Copy `node` with each node below it replaced by what `change` gives for it; None keeps it and looks inside."""
+    changes: dict[str, object] = {}
+    for (field, index), child in children(node):
+        given = change(child)
+        replacement = mapped(child, change) if given is None else given
+        if replacement is child:
+            continue
+        if index is None:
+            changes[field] = replacement
+        else:
+            items = changes.setdefault(field, [(item,) for item in getattr(node, field)])
+            assert isinstance(items, list)
+            items[index] = replacement if isinstance(replacement, tuple) else (replacement,)
+    flat = {
+        field: [item for items in value for item in items] if isinstance(value, list) else value
+        for field, value in changes.items()
+    }
+    return node.with_changes(**flat) if flat else node
+
+
+def swapped(node: cst.CSTNode, old: cst.CSTNode, new: Replacement) -> cst.CSTNode:
+    """Copy `node` with the very node `old` replaced."""
+    return mapped(node, lambda inner: new if inner is old else None)
+
+
 def _inner(value: cst.CSTNode, rest: Path, replacement: Replacement) -> cst.CSTNode | None:
     if not rest and replacement == ():
         return None
@@ -238,7 +281,11 @@ _EMPTY = cst.Module([])
 
 @lru_cache(maxsize=4096)
 def expression(text: str) -> cst.BaseExpression:
-    return cst.parse_expression(text)
+    """Parse an expression; one that came from within brackets may have several lines, or be a bare generator."""
+    try:
+        return cst.parse_expression(text)
+    except cst.ParserSyntaxError:
+        return cst.parse_expression(f"(\n{text}\n)")
 
 
 @lru_cache(maxsize=1024)
@@ -255,4 +302,4 @@ def body_of(block: cst.BaseSuite) -> Sequence[cst.BaseStatement | cst.BaseSmallS
 
 def replace_expression(site: Site, text: str) -> Edit:
     """The edit that puts the expression `text` at the site."""
-    return Edit(f"{site.where}: replace `{source(site.node)}` by `{text}`", site, expression(text))
+    return Edit(f"{site.where}: replace `{source(site.node)}` by `{text}`", site, text)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from autodev_learning.proposers.tree import Edit, Program, Site, descendants, rebuilt, statement
+from autodev_learning.proposers.effects import names_bound, names_read
+from autodev_learning.proposers.tree import Edit, Program, Site, rebuilt, statement
 
 NAME = "bind an unbound name"
 PRIOR = 8.0
@@ -28,28 +29,22 @@ def edits(program: Program) -> Iterator[Edit]:
 
 
 def unbound(program: Program, site: Site, block: cst.IndentedBlock) -> list[str]:
-    """The names that a function reads before any plain assignment, loop or parameter binds them."""
-    bound = {*dir(builtins), *(site.function.params if site.function else ()), *program.functions}
-    read: dict[str, None] = {}
-    for node in descendants(block):
-        if isinstance(node, cst.AssignTarget | cst.For | cst.CompFor):
-            bound |= {inner.value for inner in descendants(node.target) if isinstance(inner, cst.Name)}
-    for inner, name in program.find(cst.Name):
-        if inner.function is site.function and inner.field not in ("attr", "keyword", "name"):
-            read.setdefault(name.value)
-    module_names = {
-        inner.value
-        for line in program.module.body
-        if isinstance(line, cst.SimpleStatementLine)
-        for inner in descendants(line)
-        if isinstance(inner, cst.Name)
-    }
-    return [name for name in read if name not in bound and name not in module_names]
+    """The names that a function reads and that no assignment, loop, parameter or import binds."""
+    bound = {*dir(builtins), *program.functions, *names_bound(block)}
+    bound |= set(site.function.params) if site.function else set()
+    for node in program.module.body:
+        bound |= set() if isinstance(node, cst.FunctionDef) else names_bound(node) | names_read(node)
+    read = (node.value for inner, node in program.find(cst.Name) if _is_read(inner, site))
+    return [name for name in dict.fromkeys(read) if name not in bound]
+
+
+def _is_read(inner: Site, block: Site) -> bool:
+    return inner.path[: len(block.path)] == block.path and inner.field not in ("attr", "keyword", "name")
 
 
 def _renamed(program: Program, site: Site, name: str, other: str) -> cst.CSTNode:
     block = site.node
     for inner, node in program.find(cst.Name):
-        if node.value == name and inner.function is site.function and inner.field not in ("attr", "keyword"):
+        if node.value == name and _is_read(inner, site):
             block = rebuilt(block, inner.path_from(site), cst.Name(other))
     return block

@@ -34,7 +34,8 @@ def edits(program: Program) -> Iterator[Edit]:
     for site, assign in program.find(cst.Assign):
         yield from _kept_in_place(site, assign)
     for site, subscript in program.find(cst.Subscript):
-        yield from _called_not_subscripted(site, subscript)
+        if not site.is_target:
+            yield from _called_not_subscripted(site, subscript)
     for site, line in program.find(cst.Expr):
         value = line.value
         if isinstance(value, cst.Attribute | cst.Name):

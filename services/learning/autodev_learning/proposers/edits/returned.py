@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from autodev_learning.proposers.tree import Edit, Function, Program, source, statement
+from autodev_learning.proposers.tree import Edit, Function, Program, expression, source, statement
 
 NAME = "return another value"
 PRIOR = 4.0
@@ -15,7 +15,7 @@ def edits(program: Program) -> Iterator[Edit]:
         value = source(node.value) if node.value else ""
         for other in candidates(site.function):
             if other != value:
-                new = cst.Return(cst.parse_expression(other))
+                new = cst.Return(expression(other))
                 yield Edit(f"{site.where}: `return {other}` instead of `{source(node)}`", site, new)
     for site, block in program.find(cst.IndentedBlock):
         if not site.parent or not isinstance(site.parent.node, cst.FunctionDef) or ends_in_return(block):

@@ -31,7 +31,8 @@ def edits(program: Program) -> Iterator[Edit]:
                 for form in _USED:
                     yield replace_expression(site, form.format(node.value))
     for site, subscript in program.find(cst.Subscript):
-        yield replace_expression(site, source(subscript.value))
+        if not site.is_target:
+            yield replace_expression(site, source(subscript.value))
     for site, sequence in program.expressions():
         if isinstance(sequence, cst.List | cst.Tuple) and len(sequence.elements) == 1:
             yield replace_expression(site, source(sequence.elements[0].value))
