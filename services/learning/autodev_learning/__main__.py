@@ -1,18 +1,45 @@
 """The learning service: settings, database, peers, rules, servicers, event workers, server."""
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 
+from autodev.learning.v1.memento_service_pb2_grpc import add_MementoServiceServicer_to_server
+from autodev.learning.v1.reflection_service_pb2_grpc import add_ReflectionServiceServicer_to_server
+from autodev.learning.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
+from autodev.learning.v1.skill_service_pb2_grpc import add_SkillServiceServicer_to_server
+from autodev_learning.capabilities import Capabilities
+from autodev_learning.consumers import memento_workers
+from autodev_learning.memento import MaterialLimits, Memento
 from autodev_learning.peers import SERVICE, Peers
+from autodev_learning.promotion import CandidatePromoter, Promoter, Promotion
+from autodev_learning.proposers import Budget
+from autodev_learning.proposing import ProposalLimits, Workshop
+from autodev_learning.reflection import PatternRule, Reflection
+from autodev_learning.reviews import Reviews, SubjectKind
 from autodev_learning.rows import OutboxRow
+from autodev_learning.runs import SkillRunner
+from autodev_learning.sandbox import Sandbox
+from autodev_learning.servicers.memento import MementoServicer
+from autodev_learning.servicers.reflection import ReflectionServicer
+from autodev_learning.servicers.reviews import ReviewServicer
+from autodev_learning.servicers.skills import SkillServicer
 from autodev_learning.settings import LearningSettings
+from autodev_learning.skills import Skills
+from autodev_learning.store.candidates import CandidateStore
+from autodev_learning.store.episodes import EpisodeStore
+from autodev_learning.store.reviews import ReviewStore
+from autodev_learning.store.runs import RunStore
+from autodev_learning.store.skills import SkillStore
+from autodev_learning.validation import Validation
 from autodev_runtime.database import Database
 from autodev_runtime.mesh import publisher
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Endpoint, Served, serve
 from autodev_runtime.telemetry import configure_logging
-from autodev_sdk.events import EventWorker
+
+PACKAGE = "autodev.learning.v1"
 
 
 async def main() -> None:
@@ -21,8 +48,49 @@ async def main() -> None:
     async with Database(settings.database_url_for(SERVICE)) as database, Peers(settings) as peers:
         await upgrade(database, "autodev_learning")
         outbox = Outbox(database, OutboxRow)
-        served: list[Served] = []
-        workers: list[EventWorker] = []
+        sandbox = Sandbox(peers.sandbox)
+        capabilities = Capabilities(peers.capability, hold=timedelta(seconds=settings.patience_s + 600))
+
+        # Memento: failures to patterns, to candidates, to reviews, to skills.
+        episodes, candidates = EpisodeStore(database, outbox), CandidateStore(database, outbox)
+        skills = SkillStore(database, outbox)
+        reviews = Reviews(ReviewStore(database, outbox))
+        runner = SkillRunner(skills, RunStore(database, outbox), sandbox, settings.canary_share)
+        workshop = Workshop(
+            sandbox.execute,
+            ProposalLimits(
+                settings.max_proposals,
+                Budget(settings.proposal_seconds, settings.proposal_programs),
+                settings.trial_seconds,
+            ),
+        )
+        material = MaterialLimits(settings.max_failing_programs, settings.max_cases)
+        memento = Memento(episodes, candidates, capabilities, workshop, material, settings.patience_s)
+        validation = Validation(candidates, sandbox, settings.validation_seconds)
+        promoter = CandidatePromoter(skills)
+        promoters: dict[SubjectKind, Promoter] = {SubjectKind.CANDIDATE: promoter}
+        workers = memento_workers(
+            peers.gateway,
+            Reflection(episodes, capabilities, PatternRule(settings.pattern_threshold, settings.pattern_window)),
+            memento,
+            validation,
+            Promotion(promoters),
+            proposals_at_a_time=settings.max_proposals,
+            patience_s=settings.patience_s,
+        )
+        reflection_servicer = ReflectionServicer(episodes)
+        memento_servicer = MementoServicer(memento, validation, promoter, candidates)
+        skill_servicer = SkillServicer(Skills(skills), runner)
+        review_servicer = ReviewServicer(reviews)
+        served = [
+            Served(
+                f"{PACKAGE}.ReflectionService", partial(add_ReflectionServiceServicer_to_server, reflection_servicer)
+            ),
+            Served(f"{PACKAGE}.MementoService", partial(add_MementoServiceServicer_to_server, memento_servicer)),
+            Served(f"{PACKAGE}.SkillService", partial(add_SkillServiceServicer_to_server, skill_servicer)),
+            Served(f"{PACKAGE}.ReviewService", partial(add_ReviewServiceServicer_to_server, review_servicer)),
+        ]
+
         await serve(
             SERVICE,
             settings,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Value
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
+from autodev_learning.structs import value_from
 from autodev_learning.trial import Execution
 from autodev_runtime.clients import ask
 from autodev_runtime.errors import ResourceExhausted
@@ -86,20 +86,3 @@ def _run_from(response: pb.ExecuteResponse) -> SandboxRun:
         seconds=response.duration_seconds,
         isolation=pb.IsolationLevel.Name(response.isolation).removeprefix("ISOLATION_LEVEL_"),
     )
-
-
-def value_from(value: Value) -> object:
-    """A JSON-shaped value as Python has it; a whole number is an int."""
-    match value.WhichOneof("kind"):
-        case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() else number
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-        case "list_value":
-            return [value_from(item) for item in value.list_value.values]
-        case "struct_value":
-            return {name: value_from(item) for name, item in value.struct_value.fields.items()}
-    return None

@@ -1,0 +1,114 @@
+"""What an agent may do and how often, asked of the capability service: the only module that knows its contract."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from autodev.capability.v1 import capability_service_pb2 as pb
+from autodev_runtime.clients import ask
+from autodev_runtime.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
+
+MOST_RESERVATIONS = 20
+LEAST_HOLD_LEFT = timedelta(seconds=60)
+
+
+class Capability(StrEnum):
+    """What is gated here."""
+
+    MEMENTO_SKILLS = "auto_dev.memento_skills"
+    ALPHA_EVOLVER = "auto_dev.alpha_evolver"
+    BACKGROUND_EVOLUTION = "auto_dev.background_evolution"
+
+
+class Denial(StrEnum):
+    """Why a capability is not allowed."""
+
+    DISABLED = "disabled"
+    MATURITY = "maturity"
+    LIMIT = "limit"
+    UNKNOWN_CAPABILITY = "unknown_capability"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Whether an agent may use a capability now. `denial` is None where it may; `message` says it in a sentence."""
+
+    denial: Denial | None
+    message: str
+
+    @property
+    def allowed(self) -> bool:
+        return self.denial is None
+
+    @property
+    def allowed_another_day(self) -> bool:
+        """Whether at most the day's limit stands in the way."""
+        return self.denial in (None, Denial.LIMIT)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The settings of the tenant's workspace that learning obeys. No `proposers`: all of them."""
+
+    enabled: bool
+    auto_promote: bool
+    proposers: tuple[str, ...]
+
+
+class Capabilities:
+    """The capability service, as the rules use it. Every answer is about the current identity's tenant."""
+
+    def __init__(self, stub: "CapabilityServiceAsyncStub", hold: timedelta) -> None:
+        self._stub = stub
+        self._hold = hold
+
+    async def check(self, agent_id: str, capability: Capability) -> Permission:
+        """Whether the agent may use the capability now. Takes nothing."""
+        answer = await ask(
+            self._stub.CheckCapability, pb.CheckCapabilityRequest(agent_id=agent_id, capability=capability)
+        )
+        if answer.allowed:
+            return Permission(None, answer.message)
+        reason = pb.DenialReason.Name(answer.reason).removeprefix("DENIAL_REASON_").lower()
+        return Permission(Denial(reason), answer.message)
+
+    async def reserve(self, request_id: str, agent_id: str, capability: Capability) -> str:
+        """Reserve one use for today and give the reservation's id; the same request again gives the same one.
+
+        A reservation that was released or lapsed since is replaced. Raises ResourceExhausted (QUOTA_EXCEEDED) and
+        PermissionDenied.
+        """
+        for number in range(1, MOST_RESERVATIONS + 1):
+            numbered = request_id if number == 1 else f"{request_id}:{number}"
+            request = pb.ReserveUsageRequest(request_id=numbered, agent_id=agent_id, capability=capability)
+            request.hold_for.FromTimedelta(self._hold)
+            reservation = (await ask(self._stub.ReserveUsage, request)).reservation
+            if _holds(reservation):
+                return str(reservation.id)
+        raise FailedPrecondition(
+            f"{MOST_RESERVATIONS} reservations of request {request_id!r} lapsed", reason="RESERVATION_EXPIRED"
+        )
+
+    async def commit(self, reservation_id: str) -> None:
+        """Make a reservation final. Raises FailedPrecondition (RESERVATION_RELEASED, RESERVATION_EXPIRED)."""
+        await ask(self._stub.CommitUsage, pb.CommitUsageRequest(reservation_id=reservation_id))
+
+    async def release(self, reservation_id: str) -> None:
+        """Give a reservation back. Raises FailedPrecondition (RESERVATION_COMMITTED)."""
+        await ask(self._stub.ReleaseUsage, pb.ReleaseUsageRequest(reservation_id=reservation_id))
+
+    async def workspace(self) -> Workspace:
+        """The workspace's settings."""
+        settings = (await ask(self._stub.GetWorkspaceSettings, pb.GetWorkspaceSettingsRequest())).settings
+        return Workspace(settings.enabled, settings.auto_promote, tuple(settings.proposers))
+
+
+def _holds(reservation: pb.Reservation) -> bool:
+    if reservation.state == pb.RESERVATION_STATE_COMMITTED:
+        return True
+    expires = reservation.expire_time.ToDatetime(tzinfo=UTC)
+    return reservation.state == pb.RESERVATION_STATE_RESERVED and expires > datetime.now(UTC) + LEAST_HOLD_LEFT

@@ -1,0 +1,14 @@
+"""What the learning loops count."""
+
+from prometheus_client import Counter, Histogram
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60)
+
+PATTERNS = Counter("autodev_learning_patterns_total", "Failure patterns found")
+CANDIDATES = Counter("autodev_learning_candidates_total", "Candidates that reached a status", ["status"])
+PROPOSAL_SECONDS = Histogram(
+    "autodev_learning_proposal_seconds", "Time to write a candidate, or to give up", ["outcome"], buckets=_SECONDS
+)
+VALIDATION_SECONDS = Histogram(
+    "autodev_learning_validation_seconds", "Time to run a candidate on all its examples", buckets=_SECONDS
+)

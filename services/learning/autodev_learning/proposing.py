@@ -1,0 +1,113 @@
+"""Asking the proposers that a workspace has switched on, a bounded number of problems at a time."""
+
+import ast
+import asyncio
+import builtins
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from autodev_learning import metrics
+from autodev_learning.apart import apart, from_afar
+from autodev_learning.examples import called_names
+from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal, propose_first
+from autodev_learning.proposers.builtin import BUILTIN, builtin_proposers
+from autodev_learning.trial import Execute, SandboxTester
+from autodev_runtime.errors import AutoDevError, ResourceExhausted
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class ProposalLimits:
+    """What proposals may use. `budget` is each proposer's on each problem, `trial_seconds` each program's."""
+
+    at_a_time: int = 2
+    budget: Budget = field(default_factory=Budget)
+    trial_seconds: float = 0.4
+
+
+class Workshop:
+    """Makes proposals, a bounded number at a time."""
+
+    def __init__(self, execute: Execute, limits: ProposalLimits) -> None:
+        self._execute = execute
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.at_a_time)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold one of the places at work, waiting for it."""
+        async with self._slots:
+            yield
+
+    def refuse_if_full(self) -> None:
+        """Raise ResourceExhausted (PROPOSALS_FULL) unless a place is free: for a caller that should not wait."""
+        if self._slots.locked():
+            raise ResourceExhausted(
+                f"{self._limits.at_a_time} proposals are at work", reason="PROPOSALS_FULL", retry_after=RETRY_AFTER
+            )
+
+    async def propose(self, problem: Problem, switched_on: Sequence[str]) -> Proposal | NoProposal:
+        """Ask the proposers by name (none named: all), in order. Call it within a `slot`.
+
+        Raises what the sandbox raises; a proposer that breaks is answered by NoProposal.
+        """
+        started = time.perf_counter()
+        names = [name for name in switched_on or BUILTIN if name in BUILTIN]
+        unknown = [name for name in switched_on if name not in BUILTIN]
+        execute = from_afar(self._execute)
+        try:
+            answer = await apart(partial(self._ask, names, problem, execute))
+        except AutoDevError:
+            raise
+        except Exception as error:
+            # Proposers edit programs that nobody has read: one that breaks them must not stop the loop.
+            log.exception("a proposer broke")
+            answer = NoProposal(", ".join(names), f"a proposer broke: {type(error).__name__}")
+        if isinstance(answer, NoProposal) and unknown:
+            answer = NoProposal(answer.proposer, f"{answer.reason}; no proposer is named {', '.join(unknown)}")
+        outcome = "proposal" if isinstance(answer, Proposal) else "none"
+        metrics.PROPOSAL_SECONDS.labels(outcome).observe(time.perf_counter() - started)
+        return answer
+
+    async def _ask(self, names: Sequence[str], problem: Problem, execute: Execute) -> Proposal | NoProposal:
+        tester = SandboxTester(execute, self._limits.trial_seconds)
+        answer = await propose_first(builtin_proposers(names, tester), problem, self._limits.budget)
+        if isinstance(answer, Proposal) and (fault := fault_of(answer.code)):
+            return NoProposal(answer.proposer, fault, answer.examples_passed, answer.tried, answer.seconds)
+        return answer
+
+
+def fault_of(code: str) -> str:
+    """Why text is no program, empty for one. Comments alone are none: a placeholder is never stored as code."""
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"the proposer gave no valid Python: {type(error).__name__}"
+    return "" if body else "the proposer gave no code"
+
+
+def entry_points_of(calls: Sequence[str], preamble: str, programs: Sequence[str]) -> tuple[str, ...]:
+    """The functions that a program must define: those called, less what the preamble or Python gives.
+
+    A builtin's name counts where a program defines it.
+    """
+    defined = {name for program in programs for name in defined_names(program)}
+    given = set(defined_names(preamble)) | (set(dir(builtins)) - defined)
+    return tuple(name for name in called_names(calls) if name not in given)
+
+
+def defined_names(code: str) -> tuple[str, ...]:
+    """The functions and classes at the top of a module, in order; none of text that is no Python."""
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    return tuple(node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef))

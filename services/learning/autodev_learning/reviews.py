@@ -1,0 +1,139 @@
+"""What waits for a person, and what people decided."""
+
+import difflib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from autodev_runtime.columns import now
+from autodev_runtime.errors import FailedPrecondition
+from autodev_sdk.events import uuid7
+
+if TYPE_CHECKING:
+    from autodev_learning.store.reviews import ReviewStore
+
+MOST_DIFF_CHARACTERS = 256 * 1024
+
+
+class SubjectKind(StrEnum):
+    """What a review is about."""
+
+    CANDIDATE = "candidate"
+    MUTATION = "mutation"
+
+
+class Decision(StrEnum):
+    """What a reviewer decided; WAITING until then."""
+
+    WAITING = ""
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class ReviewState(StrEnum):
+    """Which reviews to list."""
+
+    ALL = "all"
+    WAITING = "waiting"
+    DECIDED = "decided"
+
+
+@dataclass(frozen=True)
+class Review:
+    """A decision that a person has to make, or made. `evidence`: what speaks for the code, a line each."""
+
+    subject_kind: SubjectKind
+    subject_id: str
+    agent_id: str
+    title: str
+    code: str
+    diff: str
+    evidence: tuple[str, ...]
+    id: str
+    requested_at: datetime
+    fitness_delta: float = 0.0
+    decision: Decision = Decision.WAITING
+    reviewer: str = ""
+    reason: str = ""
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision, as the event of it tells those who act on it. `event_id` names the event."""
+
+    review_id: str
+    subject_kind: SubjectKind
+    subject_id: str
+    decision: Decision
+    reviewer: str
+    reason: str
+    event_id: str
+
+
+def review_of(
+    kind: SubjectKind,
+    subject_id: str,
+    agent_id: str,
+    *,
+    title: str,
+    code: str,
+    replaces: str,
+    evidence: tuple[str, ...],
+    fitness_delta: float = 0.0,
+) -> Review:
+    """A review that waits, with the diff from the code that is to be replaced."""
+    return Review(
+        subject_kind=kind,
+        subject_id=subject_id,
+        agent_id=agent_id,
+        title=title,
+        code=code,
+        diff=unified_diff(replaces, code),
+        evidence=evidence,
+        id=uuid7(),
+        requested_at=now(),
+        fitness_delta=fitness_delta,
+    )
+
+
+def unified_diff(before: str, after: str) -> str:
+    """The difference of two programs, as `diff -u` prints it; empty where there is none."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="")
+    return "\n".join(lines)[:MOST_DIFF_CHARACTERS]
+
+
+def decided(review: Review, decision: Decision, reviewer: str, reason: str, at: datetime) -> Review:
+    """The review with the decision; the same review where the same was decided before.
+
+    Raises FailedPrecondition (ALREADY_DECIDED) where the other was.
+    """
+    if review.decision is decision:
+        return review
+    if review.decision is not Decision.WAITING:
+        raise FailedPrecondition(
+            f"review {review.id!r} was {review.decision} by {review.reviewer}",
+            reason="ALREADY_DECIDED",
+            metadata={"decision": review.decision.upper()},
+        )
+    return replace(review, decision=decision, reviewer=reviewer, reason=reason, decided_at=at)
+
+
+class Reviews:
+    """People's decisions. The event of a decision has what was approved promoted."""
+
+    def __init__(self, store: "ReviewStore") -> None:
+        self._store = store
+
+    async def get(self, review_id: str) -> Review:
+        """Raises NotFound."""
+        return await self._store.get(review_id)
+
+    async def page(self, state: ReviewState, limit: int, before_id: str | None) -> list[Review]:
+        """Reviews, newest first, of those older than `before_id`."""
+        return await self._store.page(state, limit, before_id)
+
+    async def decide(self, review_id: str, decision: Decision, reviewer: str, reason: str) -> Review:
+        """Decide, once. Raises NotFound, FailedPrecondition (ALREADY_DECIDED)."""
+        return await self._store.decide(review_id, lambda review: decided(review, decision, reviewer, reason, now()))

@@ -1,0 +1,114 @@
+"""SkillService."""
+
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Value
+
+from autodev.learning.v1 import skill_service_pb2 as pb
+from autodev.learning.v1.skill_service_pb2_grpc import SkillServiceServicer
+from autodev_learning.runs import Run, RunRequest, SkillRunner
+from autodev_learning.servicers.messages import examples_to_proto, key_of, moment_to_proto, provenance_to_proto
+from autodev_learning.skills import Rollback, Skill, Skills, SkillVersion
+from autodev_learning.structs import struct_from
+from autodev_runtime.errors import InvalidArgument
+from autodev_runtime.identity import Role, require_role
+from autodev_runtime.paging import fitting, page_size, token_after
+
+DEFAULT_TIMEOUT_S = 30.0
+
+
+class SkillServicer(SkillServiceServicer):
+    """The registry, and running what is in it."""
+
+    def __init__(self, skills: Skills, runner: SkillRunner) -> None:
+        self._skills = skills
+        self._runner = runner
+
+    async def GetSkill(self, request: pb.GetSkillRequest, context: Any) -> pb.GetSkillResponse:
+        return pb.GetSkillResponse(skill=skill_to_proto(await self._skills.get(request.skill_id)))
+
+    async def ListSkills(self, request: pb.ListSkillsRequest, context: Any) -> pb.ListSkillsResponse:
+        size = page_size(request.page_size)
+        found = await self._skills.page(size + 1, key_of(request.page_token))
+        page = fitting([skill_to_proto(each) for each in found[:size]])
+        token = token_after([page[-1].name]) if len(page) < len(found) else ""
+        return pb.ListSkillsResponse(skills=page, next_page_token=token)
+
+    async def ListSkillVersions(
+        self, request: pb.ListSkillVersionsRequest, context: Any
+    ) -> pb.ListSkillVersionsResponse:
+        size = page_size(request.page_size)
+        found = await self._skills.versions(request.skill_id, size + 1, key_of(request.page_token))
+        page = fitting([version_to_proto(version) for _, version in found[:size]])
+        token = token_after([found[len(page) - 1][0]]) if len(page) < len(found) else ""
+        return pb.ListSkillVersionsResponse(versions=page, next_page_token=token)
+
+    async def ExecuteSkill(self, request: pb.ExecuteSkillRequest, context: Any) -> pb.ExecuteSkillResponse:
+        return run_to_proto(await self._runner.run(run_request_from(request)))
+
+    async def RollbackSkill(self, request: pb.RollbackSkillRequest, context: Any) -> pb.RollbackSkillResponse:
+        operator = require_role(Role.REVIEWER).subject
+        skill = await self._skills.roll_back(
+            Rollback(request.request_id, request.skill_id, request.to_version, operator, request.reason)
+        )
+        return pb.RollbackSkillResponse(skill=skill_to_proto(skill))
+
+
+def run_request_from(request: pb.ExecuteSkillRequest) -> RunRequest:
+    """What is asked for. Raises InvalidArgument where neither a call nor inputs are given."""
+    invocation = request.WhichOneof("invocation")
+    if invocation is None:
+        raise InvalidArgument.field("invocation", "one of call and inputs is required")
+    timeout_s = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else DEFAULT_TIMEOUT_S
+    return RunRequest(
+        request_id=request.request_id,
+        skill_id=request.skill_id,
+        agent_id=request.agent_id,
+        call=request.call if invocation == "call" else None,
+        inputs=struct_from(request.inputs),
+        version=request.version,
+        timeout_s=timeout_s,
+    )
+
+
+def run_to_proto(run: Run) -> pb.ExecuteSkillResponse:
+    return pb.ExecuteSkillResponse(
+        execution_id=run.execution_id,
+        success=run.success,
+        result=json_format.ParseDict(run.result, Value()) if run.has_result else None,  # type: ignore[arg-type]
+        result_literal=run.result_literal,
+        error=run.error,
+        stdout=run.stdout,
+        sandbox_status=run.sandbox_status,
+        execution_seconds=run.execution_seconds,
+        skill_version=run.skill_version,
+    )
+
+
+def skill_to_proto(skill: Skill) -> pb.Skill:
+    return pb.Skill(
+        id=skill.id,
+        name=skill.name,
+        description=skill.description,
+        active=version_to_proto(skill.active),
+        agent_id=skill.agent_id,
+        created_at=moment_to_proto(skill.created_at),
+        canary=version_to_proto(skill.canary) if skill.canary else None,
+    )
+
+
+def version_to_proto(version: SkillVersion) -> pb.SkillVersion:
+    return pb.SkillVersion(
+        version=version.version,
+        parent_version=version.parent_version,
+        code=version.code,
+        preamble=version.preamble,
+        source_id=version.source_id,
+        provenance=provenance_to_proto(version.provenance),
+        created_at=moment_to_proto(version.created_at),
+        approved_by=version.approved_by,
+        content_sha256=version.content_sha256,
+        examples=examples_to_proto(version.examples),
+        entry_points=version.entry_points,
+    )

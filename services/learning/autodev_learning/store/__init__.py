@@ -1,0 +1,1 @@
+"""The queries of the learning service, each by the concern that asks it."""

@@ -1,0 +1,282 @@
+"""Episodes and failure patterns."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from autodev_learning.announcements import pattern_detected
+from autodev_learning.examples import Example
+from autodev_learning.reflection import (
+    Episode,
+    Failure,
+    FailurePattern,
+    Outcome,
+    PatternRule,
+    Segment,
+    ToolCall,
+    place,
+    task_key,
+)
+from autodev_learning.rows import EpisodeRow, FailurePatternRow
+from autodev_learning.similarity import similar_tasks
+from autodev_learning.store.shapes import Json
+from autodev_learning.store.turns import take_turn
+from autodev_runtime.columns import insert_if_absent, now
+from autodev_runtime.database import Database
+from autodev_runtime.errors import NotFound
+from autodev_runtime.identity import current_tenant
+from autodev_runtime.outbox import Outbox
+from autodev_sdk.events import uuid7
+
+COMPARED_FAILURES = 500
+COMPARED_TASKS = 500
+PATTERN_FAILURES = 500
+
+EXAMPLES: Json[tuple[Example, ...]] = Json(tuple[Example, ...])
+TOOL_CALLS: Json[tuple[ToolCall, ...]] = Json(tuple[ToolCall, ...])
+SEGMENTS: Json[tuple[Segment, ...]] = Json(tuple[Segment, ...])
+
+_FAILED = EpisodeRow.outcome != Outcome.SUCCESS
+
+
+class EpisodeStore:
+    """Every method is about the current tenant."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def add_failure(self, episode: Episode, rule: PatternRule) -> FailurePattern | None:
+        """Keep a failure and place it. Returns the pattern that it makes, which is announced; None where it makes none.
+
+        An episode that is kept already changes nothing.
+        """
+        async with self._database.session(current_tenant()) as session:
+            await take_turn(session, "failures", episode.agent_id)
+            if not await _insert(session, episode):
+                return None
+            failure = Failure(
+                episode.episode_id, episode.task_description, episode.error_signature, episode.occurred_at
+            )
+            placement = place(failure, await _others(session, episode), rule)
+            if placement.pattern_id is not None:
+                await _join(session, placement.pattern_id, [episode.episode_id])
+            if not placement.members:
+                return None
+            pattern = await _add_pattern(session, episode.agent_id, placement.members)
+            self._outbox.add(session, pattern_detected(pattern, episode.event_id))
+            return pattern
+
+    async def add_success(self, episode: Episode) -> None:
+        """Keep a success. An episode that is kept already changes nothing."""
+        async with self._database.session(current_tenant()) as session:
+            await _insert(session, episode)
+
+    async def find_failure(self, episode_id: str) -> Episode | None:
+        """A failed episode by its id."""
+        async with self._database.reading(current_tenant()) as session:
+            row = await session.scalar(select(EpisodeRow).where(EpisodeRow.episode_id == episode_id, _FAILED))
+            return _episode(row) if row is not None else None
+
+    async def failures_of(self, pattern_id: str) -> list[Episode]:
+        """A pattern's failures, oldest first: of very many, the latest."""
+        async with self._database.reading(current_tenant()) as session:
+            rows = await session.scalars(
+                select(EpisodeRow)
+                .where(EpisodeRow.pattern_id == pattern_id)
+                .order_by(EpisodeRow.occurred_at.desc(), EpisodeRow.id.desc())
+                .limit(PATTERN_FAILURES)
+            )
+            return [_episode(row) for row in rows][::-1]
+
+    async def failing_programs(self, key: str, limit: int) -> list[Episode]:
+        """The tenant's failures with a program at a task, latest first."""
+        async with self._database.reading(current_tenant()) as session:
+            rows = await session.scalars(
+                select(EpisodeRow)
+                .where(EpisodeRow.task_key == key, _FAILED, EpisodeRow.code != "")
+                .order_by(EpisodeRow.id.desc())
+                .limit(limit)
+            )
+            return [_episode(row) for row in rows]
+
+    async def cases(self, task_description: str, limit: int) -> list[Episode]:
+        """The tenant's successes with a program: at the same task first, then at similar ones, latest first."""
+        async with self._database.reading(current_tenant()) as session:
+            same = task_key(task_description)
+            found = await _cases(session, [same], limit)
+            if len(found) < limit:
+                similar = await _similar_tasks(session, task_description)
+                found += await _cases(session, [key for key in similar if key != same], limit - len(found))
+            return found
+
+    async def get_pattern(self, pattern_id: str) -> FailurePattern:
+        """A pattern with its episodes. Raises NotFound."""
+        async with self._database.reading(current_tenant()) as session:
+            row = await session.scalar(select(FailurePatternRow).where(FailurePatternRow.id == pattern_id))
+            if row is None:
+                raise NotFound("failure pattern", pattern_id)
+            return (await _patterns(session, [row]))[0]
+
+    async def list_patterns(self, agent_id: str, limit: int, before_id: str | None) -> list[FailurePattern]:
+        """Patterns, newest first, of those older than `before_id`; of one agent, or (empty) of all."""
+        query = select(FailurePatternRow).order_by(FailurePatternRow.id.desc()).limit(limit)
+        if agent_id:
+            query = query.where(FailurePatternRow.agent_id == agent_id)
+        if before_id is not None:
+            query = query.where(FailurePatternRow.id < before_id)
+        async with self._database.reading(current_tenant()) as session:
+            return await _patterns(session, list(await session.scalars(query)))
+
+    async def skip_pattern(self, pattern_id: str, reason: str) -> None:
+        """Note why a pattern gets no candidate."""
+        async with self._database.session(current_tenant()) as session:
+            await session.execute(
+                update(FailurePatternRow).where(FailurePatternRow.id == pattern_id).values(skipped_reason=reason)
+            )
+
+
+async def _insert(session: AsyncSession, episode: Episode) -> bool:
+    return await insert_if_absent(
+        session,
+        EpisodeRow,
+        id=uuid7(),
+        episode_id=episode.episode_id,
+        event_id=episode.event_id,
+        agent_id=episode.agent_id,
+        outcome=episode.outcome,
+        task_description=episode.task_description,
+        task_key=episode.task_key,
+        error_trace=episode.error_trace,
+        error_signature=episode.error_signature,
+        code=episode.code,
+        preamble=episode.preamble,
+        examples=EXAMPLES.dump(episode.examples),
+        tool_calls=TOOL_CALLS.dump(episode.tool_calls),
+        segments=SEGMENTS.dump(episode.segments),
+        occurred_at=episode.occurred_at,
+    )
+
+
+async def _others(session: AsyncSession, episode: Episode) -> list[Failure]:
+    """The agent's other failures, latest first, and behind them what its patterns are known by."""
+    columns = (
+        EpisodeRow.episode_id,
+        EpisodeRow.task_description,
+        EpisodeRow.error_signature,
+        EpisodeRow.occurred_at,
+        EpisodeRow.pattern_id,
+    )
+    failures = await session.execute(
+        select(*columns)
+        .where(EpisodeRow.agent_id == episode.agent_id, _FAILED, EpisodeRow.episode_id != episode.episode_id)
+        .order_by(EpisodeRow.id.desc())
+        .limit(COMPARED_FAILURES)
+    )
+    patterns = await session.scalars(
+        select(FailurePatternRow)
+        .where(FailurePatternRow.agent_id == episode.agent_id)
+        .order_by(FailurePatternRow.id.desc())
+        .limit(COMPARED_FAILURES)
+    )
+    known = [
+        Failure(row.first_episode_id, row.task_description, row.error_signature, row.detected_at, row.id)
+        for row in patterns
+    ]
+    return [Failure(*row) for row in failures.tuples()] + known
+
+
+async def _join(session: AsyncSession, pattern_id: str, episode_ids: Sequence[str]) -> None:
+    await session.execute(
+        update(EpisodeRow).where(EpisodeRow.episode_id.in_(episode_ids)).values(pattern_id=pattern_id)
+    )
+
+
+async def _add_pattern(session: AsyncSession, agent_id: str, members: Sequence[Failure]) -> FailurePattern:
+    first = members[0]
+    pattern = FailurePattern(
+        id=uuid7(),
+        agent_id=agent_id,
+        error_signature=first.error_signature,
+        task_description=first.task_description,
+        episode_ids=tuple(each.episode_id for each in members),
+        detected_at=now(),
+    )
+    session.add(
+        FailurePatternRow(
+            id=pattern.id,
+            agent_id=agent_id,
+            first_episode_id=first.episode_id,
+            error_signature=pattern.error_signature,
+            task_description=pattern.task_description,
+            detected_at=pattern.detected_at,
+        )
+    )
+    await _join(session, pattern.id, pattern.episode_ids)
+    return pattern
+
+
+async def _similar_tasks(session: AsyncSession, task_description: str) -> list[str]:
+    newest = func.max(EpisodeRow.id)
+    tasks = await session.execute(
+        select(EpisodeRow.task_key, func.max(EpisodeRow.task_description))
+        .where(EpisodeRow.outcome == Outcome.SUCCESS)
+        .group_by(EpisodeRow.task_key)
+        .order_by(newest.desc())
+        .limit(COMPARED_TASKS)
+    )
+    return [key for key, description in tasks if similar_tasks(description, task_description)]
+
+
+async def _cases(session: AsyncSession, keys: Sequence[str], limit: int) -> list[Episode]:
+    rows = await session.scalars(
+        select(EpisodeRow)
+        .where(EpisodeRow.task_key.in_(keys), EpisodeRow.outcome == Outcome.SUCCESS, EpisodeRow.code != "")
+        .order_by(EpisodeRow.id.desc())
+        .limit(limit)
+    )
+    return [_episode(row) for row in rows]
+
+
+async def _patterns(session: AsyncSession, rows: Sequence[FailurePatternRow]) -> list[FailurePattern]:
+    members = await session.execute(
+        select(EpisodeRow.pattern_id, EpisodeRow.episode_id)
+        .where(EpisodeRow.pattern_id.in_([row.id for row in rows]))
+        .order_by(EpisodeRow.occurred_at, EpisodeRow.id)
+    )
+    episodes: dict[str | None, list[str]] = {}
+    for pattern_id, episode_id in members:
+        episodes.setdefault(pattern_id, []).append(episode_id)
+    return [
+        FailurePattern(
+            id=row.id,
+            agent_id=row.agent_id,
+            error_signature=row.error_signature,
+            task_description=row.task_description,
+            episode_ids=tuple(episodes.get(row.id, ())),
+            detected_at=row.detected_at,
+            candidate_id=row.candidate_id,
+            skipped_reason=row.skipped_reason,
+        )
+        for row in rows
+    ]
+
+
+def _episode(row: EpisodeRow) -> Episode:
+    return Episode(
+        episode_id=row.episode_id,
+        event_id=row.event_id,
+        agent_id=row.agent_id,
+        outcome=Outcome(row.outcome),
+        task_description=row.task_description,
+        error_trace=row.error_trace,
+        error_signature=row.error_signature,
+        code=row.code,
+        preamble=row.preamble,
+        examples=EXAMPLES.load(row.examples),
+        tool_calls=TOOL_CALLS.load(row.tool_calls),
+        segments=SEGMENTS.load(row.segments),
+        occurred_at=row.occurred_at,
+        pattern_id=row.pattern_id,
+    )

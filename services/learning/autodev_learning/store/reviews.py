@@ -1,0 +1,113 @@
+"""Reviews and the decisions on them."""
+
+from collections.abc import Callable
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from autodev_learning.announcements import review_decided
+from autodev_learning.candidates import CandidateStatus
+from autodev_learning.reviews import Decision, Review, ReviewState, SubjectKind
+from autodev_learning.rows import ReviewRow, SkillCandidateRow, ToolMutationRow
+from autodev_runtime.database import Database
+from autodev_runtime.errors import NotFound
+from autodev_runtime.identity import current_tenant
+from autodev_runtime.outbox import Outbox
+
+DECIDED_STATUS = {Decision.APPROVED: CandidateStatus.APPROVED, Decision.REJECTED: CandidateStatus.REJECTED}
+
+
+class ReviewStore:
+    """Every method is about the current tenant."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def get(self, review_id: str) -> Review:
+        """Raises NotFound."""
+        async with self._database.reading(current_tenant()) as session:
+            row = await session.scalar(select(ReviewRow).where(ReviewRow.id == review_id))
+            if row is None:
+                raise NotFound("review", review_id)
+            return _review(row)
+
+    async def page(self, state: ReviewState, limit: int, before_id: str | None) -> list[Review]:
+        """Reviews, newest first, of those older than `before_id`."""
+        query = select(ReviewRow).order_by(ReviewRow.id.desc()).limit(limit)
+        if state is ReviewState.WAITING:
+            query = query.where(ReviewRow.decision == Decision.WAITING)
+        if state is ReviewState.DECIDED:
+            query = query.where(ReviewRow.decision != Decision.WAITING)
+        if before_id is not None:
+            query = query.where(ReviewRow.id < before_id)
+        async with self._database.reading(current_tenant()) as session:
+            return [_review(row) for row in await session.scalars(query)]
+
+    async def decide(self, review_id: str, decide: Callable[[Review], Review]) -> Review:
+        """Write what `decide` makes of the review, its subject's status and the event, in one transaction."""
+        async with self._database.session(current_tenant()) as session:
+            row = await session.scalar(select(ReviewRow).where(ReviewRow.id == review_id).with_for_update())
+            if row is None:
+                raise NotFound("review", review_id)
+            waiting = _review(row)
+            review = decide(waiting)
+            if review == waiting:
+                return review
+            row.decision, row.reviewer, row.reason = review.decision, review.reviewer, review.reason
+            row.decided_at = review.decided_at
+            variant_id = await _settle_subject(session, review)
+            self._outbox.add(session, review_decided(review, variant_id))
+            return review
+
+
+def add_review(session: AsyncSession, review: Review) -> None:
+    """Add a review that waits, within the caller's transaction, which also announces it."""
+    session.add(
+        ReviewRow(
+            id=review.id,
+            subject_kind=review.subject_kind,
+            subject_id=review.subject_id,
+            agent_id=review.agent_id,
+            title=review.title,
+            code=review.code,
+            diff=review.diff,
+            evidence=list(review.evidence),
+            fitness_delta=review.fitness_delta,
+            requested_at=review.requested_at,
+        )
+    )
+
+
+async def _settle_subject(session: AsyncSession, review: Review) -> str:
+    """Give a candidate its status; of a mutation, whose part follows by event, the fitness variant's id."""
+    if review.subject_kind is SubjectKind.MUTATION:
+        query = select(ToolMutationRow.variant_id).where(ToolMutationRow.id == review.subject_id)
+        return await session.scalar(query) or ""
+    await session.execute(
+        update(SkillCandidateRow)
+        .where(
+            SkillCandidateRow.id == review.subject_id, SkillCandidateRow.validation_status == CandidateStatus.VALIDATED
+        )
+        .values(validation_status=DECIDED_STATUS[review.decision])
+    )
+    return ""
+
+
+def _review(row: ReviewRow) -> Review:
+    return Review(
+        id=row.id,
+        subject_kind=SubjectKind(row.subject_kind),
+        subject_id=row.subject_id,
+        agent_id=row.agent_id,
+        title=row.title,
+        code=row.code,
+        diff=row.diff,
+        evidence=tuple(row.evidence),
+        fitness_delta=row.fitness_delta,
+        decision=Decision(row.decision),
+        reviewer=row.reviewer,
+        reason=row.reason,
+        requested_at=row.requested_at,
+        decided_at=row.decided_at,
+    )

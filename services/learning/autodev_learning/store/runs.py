@@ -1,0 +1,52 @@
+"""Runs of skills that this service made."""
+
+from sqlalchemy import select
+
+from autodev_learning.announcements import skill_executed
+from autodev_learning.rows import SkillExecutionRow
+from autodev_learning.runs import Run
+from autodev_learning.store.shapes import Json
+from autodev_runtime.columns import insert_if_absent
+from autodev_runtime.database import Database
+from autodev_runtime.identity import current_tenant
+from autodev_runtime.outbox import Outbox
+from autodev_sdk.events import uuid7
+
+RUN: Json[Run] = Json(Run)
+
+
+class RunStore:
+    """Every method is about the current tenant."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def find(self, execution_id: str) -> Run | None:
+        """The run of a request that was made before."""
+        async with self._database.reading(current_tenant()) as session:
+            stored = await session.scalar(
+                select(SkillExecutionRow.response).where(SkillExecutionRow.execution_id == execution_id)
+            )
+            return RUN.load(stored) if stored is not None else None
+
+    async def add(self, run: Run, request_id: str) -> Run:
+        """Write a run and announce it; the first one of its request wins, and is given back."""
+        async with self._database.session(current_tenant()) as session:
+            written = await insert_if_absent(
+                session,
+                SkillExecutionRow,
+                id=uuid7(),
+                execution_id=run.execution_id,
+                request_id=request_id,
+                skill_id=run.skill_id,
+                skill_version=run.skill_version,
+                agent_id=run.agent_id,
+                call=run.call,
+                success=run.success,
+                execution_seconds=run.execution_seconds,
+                response=RUN.dump(run),
+            )
+            if written:
+                self._outbox.add(session, skill_executed(run))
+        return run if written else (await self.find(run.execution_id) or run)

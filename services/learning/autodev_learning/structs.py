@@ -1,0 +1,38 @@
+"""JSON-shaped protobuf values as Python has them."""
+
+import math
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+
+def value_from(value: Value) -> object:
+    """The value; a whole number is an int."""
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "list_value":
+            return [value_from(item) for item in value.list_value.values]
+        case "struct_value":
+            return struct_from(value.struct_value)
+    return None
+
+
+def struct_from(struct: Struct) -> dict[str, object]:
+    """The values by name."""
+    return {name: value_from(value) for name, value in struct.fields.items()}
+
+
+def json_safe(value: object) -> object:
+    """The value with numbers that JSON does not have, which a Struct can hold, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list):
+        return [json_safe(item) for item in value]
+    if isinstance(value, dict):
+        return {name: json_safe(item) for name, item in value.items()}
+    return value

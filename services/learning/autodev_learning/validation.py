@@ -1,0 +1,110 @@
+"""Whether a candidate is right: a run on every example, the held-out ones included, in a sandbox of its own."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from autodev_learning import metrics
+from autodev_learning.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
+from autodev_learning.examples import split_held_out
+from autodev_learning.reviews import Review, SubjectKind, review_of
+from autodev_learning.sandbox import Sandbox, SandboxRun
+from autodev_learning.trial import Execution, SandboxTester, Verdict, check
+
+if TYPE_CHECKING:
+    from autodev_learning.store.candidates import CandidateStore
+
+log = logging.getLogger(__name__)
+
+MOST_LITERAL_CHARACTERS = 4096
+MOST_TITLE_CHARACTERS = 120
+
+
+class Validation:
+    """Runs candidates. The code never sees what is expected of it: the comparison is made here."""
+
+    def __init__(self, candidates: "CandidateStore", sandbox: Sandbox, seconds: float) -> None:
+        self._candidates = candidates
+        self._sandbox = sandbox
+        self._seconds = seconds
+
+    async def validate(self, candidate_id: str, caused_by: str = "") -> Candidate:
+        """Run a pending candidate and write how it did; of another one, what is written.
+
+        One that passes everything waits for a person. Raises NotFound, and what the sandbox raises.
+        """
+        candidate = await self._candidates.get(candidate_id)
+        if candidate.status is not CandidateStatus.PENDING:
+            return candidate
+        started = time.perf_counter()
+        result = await self._run(candidate)
+        metrics.VALIDATION_SECONDS.observe(time.perf_counter() - started)
+        review = review_of_candidate(candidate, result) if result.passes_all else None
+        written = await self._candidates.record_validation(candidate, result, review, caused_by)
+        metrics.CANDIDATES.labels(written.status).inc()
+        log.info("candidate %s is %s: %s", candidate_id, written.status, "; ".join(evidence_of(result)))
+        return written
+
+    async def _run(self, candidate: Candidate) -> ValidationResult:
+        runs: list[SandboxRun] = []
+
+        async def execute(code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float) -> Execution:
+            run = await self._sandbox.run(code, entry_point, inputs, timeout_s)
+            runs.append(run)
+            return Execution(run.ok, run.result, run.detail)
+
+        tester = SandboxTester(execute, seconds_per_program=self._seconds, programs_per_execution=1)
+        verdict = await check(tester, candidate.code, candidate.preamble, candidate.examples)
+        return result_from(candidate, verdict, runs)
+
+
+def result_from(candidate: Candidate, verdict: Verdict, runs: list[SandboxRun]) -> ValidationResult:
+    """What a verdict says of each example, and what the run as a whole cost."""
+    _, held_out = split_held_out(candidate.examples)
+    # By identity: an example may stand in a task twice, once visible and once held out.
+    held_out_ids = {id(example) for example in held_out}
+    return ValidationResult(
+        examples=tuple(
+            ExampleResult(
+                call=example.call,
+                expected=example.expected,
+                actual=(outcome.value or "")[:MOST_LITERAL_CHARACTERS],
+                error=outcome.error or "",
+                passed=passed,
+                held_out=id(example) in held_out_ids,
+            )
+            for example, outcome, passed in zip(candidate.examples, verdict.outcomes, verdict.passed, strict=True)
+        ),
+        sandbox_seconds=sum(run.seconds for run in runs),
+        isolation=runs[-1].isolation if runs else "",
+        failure_reason="; ".join(run.detail for run in runs if not run.ok),
+    )
+
+
+def evidence_of(result: ValidationResult) -> tuple[str, ...]:
+    """What speaks for a candidate, a line each."""
+    return (
+        f"{result.count_passed(held_out=False)} of {result.count(held_out=False)} examples that the proposer saw pass",
+        f"{result.count_passed(held_out=True)} of {result.count(held_out=True)} held-out examples pass",
+        f"{result.sandbox_seconds:.2f} s in the sandbox, isolation {result.isolation}",
+    )
+
+
+def review_of_candidate(candidate: Candidate, result: ValidationResult) -> Review:
+    """The review that a validated candidate waits for."""
+    provenance = candidate.provenance
+    task = " ".join(candidate.skill_description.split())[:MOST_TITLE_CHARACTERS]
+    return review_of(
+        SubjectKind.CANDIDATE,
+        candidate.id,
+        candidate.agent_id,
+        title=f"Skill {candidate.skill_name}: {task}",
+        code=candidate.code,
+        replaces=candidate.failing_code,
+        evidence=(
+            *evidence_of(result),
+            f"written by {provenance.proposer} in {provenance.seconds:.1f} s, {provenance.programs_tried} tried",
+            *provenance.steps,
+        ),
+    )
