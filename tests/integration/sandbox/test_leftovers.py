@@ -16,6 +16,7 @@ import pytest
 from autodev_sandbox import cgroup, rootfs
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.backends.container import EXPIRES_LABEL, LABEL, ContainerBackend
+from autodev_sandbox.backends.process import FOLDER_PREFIX
 from autodev_sandbox.execution import Execution, IsolationLevel, Limits, Status
 from tests.integration.sandbox.conftest import eventually, ready
 
@@ -77,7 +78,7 @@ def containers() -> set[str]:
 
 
 def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("autodev-sandbox-*"))
+    return set(Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*"))
 
 
 async def test_a_daemon_ends_with_its_execution(backend: Backend) -> None:
@@ -145,3 +146,12 @@ async def test_containers_of_a_killed_service_are_reaped() -> None:
         left = client.api.create_container(backend.image, command=list(rootfs.COMMAND), labels=labels)["Id"]
         await backend.probe()
         assert left not in containers()
+
+
+async def test_folders_of_a_killed_service_are_swept() -> None:
+    old, young = (Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX)) for _ in range(2))
+    os.utime(old, (0, 0))
+    await ready("process")
+    assert not old.exists()
+    assert young.exists()
+    young.rmdir()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -22,21 +23,25 @@ from autodev_sandbox.inside.supervisor import main
 sys.path.pop()
 main()
 """
+FOLDER_PREFIX = "autodev-sandbox-"
+ABANDONED_AFTER_S = 3600.0
 CONFINEMENT = Confinement(hide_supervisor=True, limits_memory=True)
 
 
 class ProcessBackend:
-    """The code can read this user's files and reach the network."""
+    """The code can read this user's files and reach the network, and a process that it puts into a session of its own
+    outlives the execution."""
 
     level = IsolationLevel.PROCESS
 
     async def probe(self) -> str:
+        await asyncio.to_thread(sweep)
         await prove(self)
         return "resource limits only: the code can read this user's files and reach the network"
 
     async def run(self, execution: Execution) -> Outcome:
         started_s = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="autodev-sandbox-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
             process = await self.start(folder)
             try:
                 report = await exchange(process, encode_request(execution, CONFINEMENT), execution)
@@ -70,3 +75,11 @@ class ProcessBackend:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def sweep() -> None:
+    """Remove the folders that a service which was killed left behind."""
+    for folder in Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(folder, ignore_errors=True)
