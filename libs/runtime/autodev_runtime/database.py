@@ -7,16 +7,20 @@ the few jobs that work across tenants (relays, sweeps) say so by `across_tenants
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
-from sqlalchemy import String, event, text
+from sqlalchemy import String, event, exc, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from autodev_runtime.errors import Unavailable
 from autodev_runtime.identity import ALL_TENANTS
+
+log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 4
@@ -91,6 +95,7 @@ class Database:
     async def _transaction(self, tenant: str | None, *, writes: bool) -> AsyncIterator[AsyncSession]:
         engine = self._engine.execution_options(autodev_writes=writes)
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(_away_is_unavailable())
             if writes and self._writer is not None:
                 await stack.enter_async_context(self._writer)
             session = AsyncSession(
@@ -110,6 +115,22 @@ class Database:
         """Run a synchronous change of the schema in one transaction."""
         async with self._engine.execution_options(autodev_writes=True).begin() as connection:
             await connection.run_sync(change)
+
+
+@contextlib.contextmanager
+def _away_is_unavailable() -> Iterator[None]:
+    """A database that is away, busy or broken is no fault of the statement; a statement's own fault flies on."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, ConnectionError) as error:
+        log.exception("the database failed")
+        raise Unavailable("the database cannot be read or written", reason="DATABASE_UNAVAILABLE") from error
+    except exc.DatabaseError as error:
+        if type(error) is not exc.DatabaseError:
+            raise
+        # SQLite says so of a file that is no database, or is damaged.
+        log.exception("the database is damaged")
+        raise Unavailable("the database cannot be read or written", reason="DATABASE_UNAVAILABLE") from error
 
 
 def _configure_sqlite(connection: Any, _: object) -> None:

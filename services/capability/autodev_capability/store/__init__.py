@@ -1,10 +1,8 @@
 """The capability service's store: one transaction at a time, each for one tenant."""
 
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_capability.events import event_of
@@ -12,10 +10,7 @@ from autodev_capability.notices import Notice
 from autodev_capability.store.quotas import Quotas
 from autodev_capability.store.standings import Standings
 from autodev_runtime.database import Database
-from autodev_runtime.errors import Unavailable
 from autodev_runtime.outbox import Outbox
-
-log = logging.getLogger(__name__)
 
 
 class Transaction:
@@ -33,7 +28,7 @@ class Transaction:
 
 
 class CapabilityStore:
-    """Opens transactions. A database that cannot answer is `Unavailable`, which callers take for a no."""
+    """Opens transactions, each for one tenant."""
 
     def __init__(self, database: Database, outbox: Outbox, changed: Callable[[str], None]) -> None:
         """`changed` is told the tenant after every transaction that may have written."""
@@ -44,26 +39,15 @@ class CapabilityStore:
     @contextlib.asynccontextmanager
     async def reading(self, tenant: str) -> AsyncIterator[Transaction]:
         """A transaction that only reads."""
-        with _unavailable_on_failure():
-            async with self._database.reading(tenant) as session:
-                yield Transaction(session, self._outbox)
+        async with self._database.reading(tenant) as session:
+            yield Transaction(session, self._outbox)
 
     @contextlib.asynccontextmanager
     async def writing(self, tenant: str) -> AsyncIterator[Transaction]:
         """A transaction that may write: committed at the block's end, undone by an exception."""
         try:
-            with _unavailable_on_failure():
-                async with self._database.session(tenant) as session:
-                    yield Transaction(session, self._outbox)
+            async with self._database.session(tenant) as session:
+                yield Transaction(session, self._outbox)
         finally:
             # Also when it failed: a commit whose answer was lost may have been made.
             self._changed(tenant)
-
-
-@contextlib.contextmanager
-def _unavailable_on_failure() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        log.exception("the database failed")
-        raise Unavailable("the database cannot be read or written", reason="DATABASE_UNAVAILABLE") from error

@@ -1,0 +1,63 @@
+"""Runs the fitness service: `python -m autodev_fitness`."""
+
+import asyncio
+
+from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServicer_to_server
+from autodev_fitness.fitness import Fitness, FitnessRules
+from autodev_fitness.functions import FitnessFunctions, installed_functions
+from autodev_fitness.listener import GROUP, Listener
+from autodev_fitness.rows import OutboxRow
+from autodev_fitness.servicer import FitnessServicer
+from autodev_fitness.settings import FitnessSettings
+from autodev_fitness.store import FitnessStore
+from autodev_runtime.clients import channels_ready, peer_channel
+from autodev_runtime.columns import now
+from autodev_runtime.database import Database
+from autodev_runtime.mesh import publisher, worker
+from autodev_runtime.migrations import upgrade
+from autodev_runtime.outbox import Outbox
+from autodev_runtime.server import Endpoint, Served, serve
+from autodev_runtime.telemetry import configure_logging
+
+NAME = "fitness"
+
+
+async def main() -> None:
+    settings = FitnessSettings()
+    configure_logging(NAME, settings.log_level, settings.log_format)
+    async with (
+        Database(settings.database_url_for(NAME)) as database,
+        peer_channel(settings.gateway_address, settings.max_message_bytes) as gateway,
+    ):
+        await upgrade(database, "autodev_fitness")
+        outbox = Outbox(database, OutboxRow)
+        rules = FitnessRules(
+            FitnessFunctions(settings.proxy_weights, settings.measured_weights, installed_functions()),
+            settings.signal_weights,
+            settings.comparison,
+            settings.most_signals,
+        )
+        fitness = Fitness(FitnessStore(database, outbox), rules, now)
+        servicer = FitnessServicer(fitness)
+        events = worker(gateway, NAME, GROUP, Listener(fitness).handlers)
+        await serve(
+            NAME,
+            settings,
+            [
+                Endpoint(
+                    f"{settings.host}:{settings.port}",
+                    [
+                        Served(
+                            "autodev.fitness.v1.FitnessService",
+                            lambda server: add_FitnessServiceServicer_to_server(servicer, server),
+                        )
+                    ],
+                )
+            ],
+            ready=[database.ready, lambda: channels_ready([gateway])],
+            background=[lambda: outbox.relay(publisher(gateway, NAME)), events.run],
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

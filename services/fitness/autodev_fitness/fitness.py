@@ -1,0 +1,170 @@
+"""Workflow variants: making, scoring and comparing them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from autodev_fitness.comparison import ComparisonRules, Runs, compare
+from autodev_fitness.functions import FitnessFunction, FitnessFunctions
+from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalWeights, adjustment, total_score
+from autodev_fitness.store import FitnessStore, Transaction
+from autodev_fitness.variants import Cause, Compared, Scored, Variant
+from autodev_runtime.errors import FailedPrecondition, Unavailable
+from autodev_sdk.events import uuid7
+
+NO_CAUSE = Cause()
+
+
+@dataclass(frozen=True, slots=True)
+class FitnessRules:
+    """What the settings decide."""
+
+    functions: FitnessFunctions
+    signal_weights: SignalWeights
+    comparison: ComparisonRules
+    most_signals: int
+
+
+class Fitness:
+    """The service's rules."""
+
+    def __init__(self, store: FitnessStore, rules: FitnessRules, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+
+    async def create(
+        self,
+        tenant: str,
+        request_id: str,
+        parent_variant_id: str,
+        agent_id: str,
+        workflow_definition: Mapping[str, Any],
+        fitness_function: str,
+    ) -> Variant:
+        """Make a pending variant, or give the one that the request made. Raises NotFound, FailedPrecondition."""
+        async with self._store.writing(tenant) as transaction:
+            if (earlier := await transaction.variant_of(request_id)) is not None:
+                return earlier
+            if parent_variant_id:
+                await transaction.variant(parent_variant_id)
+            variant = Variant(
+                id=uuid7(),
+                parent_variant_id=parent_variant_id,
+                agent_id=agent_id,
+                workflow_definition=workflow_definition,
+                fitness_function=self._rules.functions.named(fitness_function).name,
+                created_at=self._clock(),
+            )
+            if not await transaction.add_variant(variant, request_id):
+                raise _in_progress()
+            return variant
+
+    async def variant(self, tenant: str, variant_id: str) -> Variant:
+        """The variant. Raises NotFound."""
+        async with self._store.reading(tenant) as transaction:
+            return await transaction.variant(variant_id)
+
+    async def variants(self, tenant: str, agent_id: str, before: str, limit: int) -> list[Variant]:
+        """Variants, newest first, older than the one with the id `before`."""
+        async with self._store.reading(tenant) as transaction:
+            return await transaction.variants(agent_id, before, limit)
+
+    async def top(self, tenant: str, limit: int) -> list[Variant]:
+        """The fittest variants, best first; ties by age, oldest first."""
+        async with self._store.reading(tenant) as transaction:
+            return await transaction.top(limit)
+
+    async def lineage(self, tenant: str, variant_id: str) -> list[Variant]:
+        """The variant and its ancestors, the root last. Raises NotFound."""
+        async with self._store.reading(tenant) as transaction:
+            return await transaction.lineage(variant_id)
+
+    async def evaluate_initial_proxy(self, tenant: str, variant_id: str, signals: ProxySignals) -> Variant:
+        """Score a first run; again: replace that score and keep the signals. Raises NotFound."""
+        async with self._store.writing(tenant) as transaction:
+            variant = await transaction.variant_to_change(variant_id)
+            return await self._evaluate(transaction, variant, signals, NO_CAUSE)
+
+    async def approve(self, tenant: str, variant_id: str, cause: Cause) -> Variant:
+        """Score a variant again as one that a person approved; again: change nothing. Raises NotFound."""
+        async with self._store.writing(tenant) as transaction:
+            variant = await transaction.variant_to_change(variant_id)
+            known = variant.proxy_signals or ProxySignals()
+            if known.user_approved:
+                return variant
+            return await self._evaluate(transaction, variant, replace(known, user_approved=True), cause)
+
+    async def evaluate_delayed(
+        self, tenant: str, variant_id: str, signals: Sequence[ExternalSignal]
+    ) -> tuple[Variant, int]:
+        """Adjust a score by signals. Returns the variant and how many signals were new. Raises NotFound."""
+        async with self._store.writing(tenant) as transaction:
+            variant = await transaction.variant_to_change(variant_id)
+            weights = self._rules.signal_weights
+            accepted = [
+                signal
+                for signal in signals
+                if await transaction.add_signal(variant_id, signal, adjustment(signal, weights))
+            ]
+            if not accepted:
+                return variant, 0
+            if len(variant.external_signals) + len(accepted) > self._rules.most_signals:
+                raise FailedPrecondition(
+                    f"a variant may have {self._rules.most_signals} signals", reason="TOO_MANY_SIGNALS"
+                )
+            heard = replace(variant, external_signals=(*variant.external_signals, *accepted))
+            return await self._score(transaction, variant, heard, NO_CAUSE), len(accepted)
+
+    async def compare(
+        self, tenant: str, request_id: str, variant_id: str, baseline_id: str, runs: tuple[Runs, Runs], mutation_id: str
+    ) -> Compared:
+        """Compare a variant with the original by `runs` (the variant's, the original's) and their scores.
+
+        Raises NotFound.
+        """
+        async with self._store.writing(tenant) as transaction:
+            if (earlier := await transaction.comparison_of(request_id)) is not None:
+                return earlier
+            variant = await transaction.variant(variant_id)
+            baseline = await transaction.variant(baseline_id)
+            comparison = compare(*runs, self._rules.comparison)
+            compared = Compared(
+                variant_id=variant_id,
+                agent_id=variant.agent_id,
+                mutation_id=mutation_id,
+                time_ratio=comparison.time_ratio,
+                fitness_delta=variant.fitness_score - baseline.fitness_score,
+                wins=comparison.wins,
+                explanation=comparison.explanation,
+            )
+            if not await transaction.add_comparison(compared, baseline_id, request_id):
+                raise _in_progress()
+            transaction.announce(compared)
+            return compared
+
+    def functions(self) -> list[FitnessFunction]:
+        """The fitness functions, the built-in ones first."""
+        return self._rules.functions.all()
+
+    async def _evaluate(
+        self, transaction: Transaction, variant: Variant, signals: ProxySignals, cause: Cause
+    ) -> Variant:
+        score = self._rules.functions.score(variant.fitness_function, signals)
+        run = replace(variant, proxy_signals=signals, proxy_score=score)
+        return await self._score(transaction, variant, run, cause)
+
+    async def _score(self, transaction: Transaction, before: Variant, after: Variant, cause: Cause) -> Variant:
+        score = total_score(after.proxy_score, await transaction.adjustments(after.id))
+        scored = replace(after, fitness_score=score, last_evaluated_at=self._clock())
+        await transaction.save_score(scored)
+        previous = before.fitness_score if before.last_evaluated_at is not None else None
+        if score != previous:
+            transaction.announce(Scored(after.id, after.agent_id, score, previous, cause))
+        return scored
+
+
+def _in_progress() -> Unavailable:
+    # Undoes the transaction. The caller's retry finds what the other call made.
+    return Unavailable("another call with this request_id is being served", reason="REQUEST_IN_PROGRESS")

@@ -1,0 +1,208 @@
+"""Queries of the fitness service. Each is narrowed to the session's tenant by the session itself."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Select, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from autodev_fitness.events import event_of
+from autodev_fitness.rows import ComparisonRow, Json, SignalRow, VariantRow
+from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalKind
+from autodev_fitness.variants import Compared, Notice, Variant
+from autodev_runtime.columns import insert_if_absent
+from autodev_runtime.database import Database
+from autodev_runtime.errors import NotFound
+from autodev_runtime.outbox import Outbox
+
+LINEAGE_DEPTH = 1000
+
+
+class FitnessStore:
+    """Opens transactions, each for one tenant."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    @contextlib.asynccontextmanager
+    async def reading(self, tenant: str) -> AsyncIterator["Transaction"]:
+        """A transaction that only reads."""
+        async with self._database.reading(tenant) as session:
+            yield Transaction(session, self._outbox)
+
+    @contextlib.asynccontextmanager
+    async def writing(self, tenant: str) -> AsyncIterator["Transaction"]:
+        """A transaction that may write: committed at the block's end, undone by an exception."""
+        async with self._database.session(tenant) as session:
+            yield Transaction(session, self._outbox)
+
+
+class Transaction:
+    """What can be asked and changed, all or none of it."""
+
+    def __init__(self, session: AsyncSession, outbox: Outbox) -> None:
+        self._session = session
+        self._outbox = outbox
+
+    def announce(self, notice: Notice) -> None:
+        """Publish an event once this is committed."""
+        self._outbox.add(self._session, event_of(notice))
+
+    async def variant(self, variant_id: str) -> Variant:
+        """The variant. Raises NotFound."""
+        return await self._one(variant_id, select(VariantRow).where(VariantRow.id == variant_id))
+
+    async def variant_to_change(self, variant_id: str) -> Variant:
+        """The variant, which no other transaction changes until this one ends. Raises NotFound."""
+        return await self._one(variant_id, select(VariantRow).where(VariantRow.id == variant_id).with_for_update())
+
+    async def variant_of(self, request_id: str) -> Variant | None:
+        """The variant that a request made."""
+        found = await self._variants(select(VariantRow).where(VariantRow.request_id == request_id))
+        return found[0] if found else None
+
+    async def variants(self, agent_id: str, before: str, limit: int) -> list[Variant]:
+        """Variants, newest first (ids sort by age), older than `before` unless it is empty."""
+        query = select(VariantRow).order_by(VariantRow.id.desc()).limit(limit)
+        if agent_id:
+            query = query.where(VariantRow.agent_id == agent_id)
+        if before:
+            query = query.where(VariantRow.id < before)
+        return await self._variants(query)
+
+    async def top(self, limit: int) -> list[Variant]:
+        """The fittest variants whose score is above 0, best first; ties by age, oldest first."""
+        best = VariantRow.fitness_score.desc(), VariantRow.created_at, VariantRow.id
+        return await self._variants(select(VariantRow).where(VariantRow.fitness_score > 0).order_by(*best).limit(limit))
+
+    async def lineage(self, variant_id: str) -> list[Variant]:
+        """The variant and its ancestors, the root last, at most 1,000. Raises NotFound."""
+        await self.variant(variant_id)
+        start = select(VariantRow.id, VariantRow.parent_variant_id, literal(0).label("depth"))
+        line = start.where(VariantRow.id == variant_id).cte("line", recursive=True)
+        parents = (
+            select(VariantRow.id, VariantRow.parent_variant_id, line.c.depth + 1)
+            .join(line, VariantRow.id == line.c.parent_variant_id)
+            .where(line.c.depth + 1 < LINEAGE_DEPTH)
+        )
+        line = line.union_all(parents)
+        return await self._variants(select(VariantRow).join(line, VariantRow.id == line.c.id).order_by(line.c.depth))
+
+    async def add_variant(self, variant: Variant, request_id: str) -> bool:
+        """Add a pending variant. Returns False when the request made one already."""
+        return await insert_if_absent(
+            self._session,
+            VariantRow,
+            id=variant.id,
+            request_id=request_id,
+            parent_variant_id=variant.parent_variant_id or None,
+            agent_id=variant.agent_id,
+            workflow_definition=dict(variant.workflow_definition),
+            fitness_function=variant.fitness_function,
+            created_at=variant.created_at,
+        )
+
+    async def save_score(self, variant: Variant) -> None:
+        """Write a variant's score and what its first run showed."""
+        signals: Json = {}
+        if variant.proxy_signals is not None:
+            signals["proxy"] = asdict(variant.proxy_signals) | {
+                "measurements": dict(variant.proxy_signals.measurements)
+            }
+        await self._session.execute(
+            update(VariantRow)
+            .where(VariantRow.id == variant.id)
+            .values(
+                fitness_score=variant.fitness_score,
+                proxy_score=variant.proxy_score,
+                fitness_signals=signals,
+                evaluation_status="pending" if variant.last_evaluated_at is None else "evaluated",
+                last_evaluated_at=variant.last_evaluated_at,
+            )
+        )
+
+    async def add_signal(self, variant_id: str, signal: ExternalSignal, adjustment: float) -> bool:
+        """Add a signal. Returns False when the variant has one with its id."""
+        return await insert_if_absent(
+            self._session,
+            SignalRow,
+            variant_id=variant_id,
+            signal_id=signal.id,
+            kind=signal.kind,
+            value=signal.value,
+            adjustment=adjustment,
+            occurred_at=signal.occurred_at,
+        )
+
+    async def adjustments(self, variant_id: str) -> list[float]:
+        """What the variant's signals add to its score."""
+        query = select(SignalRow.adjustment).where(SignalRow.variant_id == variant_id)
+        return list(await self._session.scalars(query))
+
+    async def comparison_of(self, request_id: str) -> Compared | None:
+        """The comparison that a request made."""
+        query = select(ComparisonRow, VariantRow.agent_id).join(VariantRow, VariantRow.id == ComparisonRow.variant_id)
+        found = (await self._session.execute(query.where(ComparisonRow.request_id == request_id))).one_or_none()
+        if found is None:
+            return None
+        row, agent_id = found
+        return Compared(
+            row.variant_id,
+            agent_id,
+            row.mutation_id,
+            row.time_ratio,
+            row.fitness_delta,
+            row.wins,
+            row.explanation,
+        )
+
+    async def add_comparison(self, compared: Compared, baseline_variant_id: str, request_id: str) -> bool:
+        """Add a comparison. Returns False when the request made one already."""
+        values = asdict(compared)
+        del values["agent_id"]
+        return await insert_if_absent(
+            self._session,
+            ComparisonRow,
+            request_id=request_id,
+            baseline_variant_id=baseline_variant_id,
+            **values,
+        )
+
+    async def _one(self, variant_id: str, query: Select[VariantRow]) -> Variant:
+        found = await self._variants(query)
+        if not found:
+            raise NotFound("variant", variant_id)
+        return found[0]
+
+    async def _variants(self, query: Select[VariantRow]) -> list[Variant]:
+        rows = list(await self._session.scalars(query.execution_options(populate_existing=True)))
+        signals = await self._signals([row.id for row in rows])
+        return [_variant_from(row, signals[row.id]) for row in rows]
+
+    async def _signals(self, variant_ids: Sequence[str]) -> dict[str, list[ExternalSignal]]:
+        signals: dict[str, list[ExternalSignal]] = {variant_id: [] for variant_id in variant_ids}
+        query = select(SignalRow).where(SignalRow.variant_id.in_(variant_ids)).order_by(SignalRow.position)
+        for row in await self._session.scalars(query):
+            signals[row.variant_id].append(
+                ExternalSignal(row.signal_id, SignalKind(row.kind), row.value, row.occurred_at)
+            )
+        return signals
+
+
+def _variant_from(row: VariantRow, signals: Sequence[ExternalSignal]) -> Variant:
+    proxy = row.fitness_signals.get("proxy")
+    return Variant(
+        id=row.id,
+        parent_variant_id=row.parent_variant_id or "",
+        agent_id=row.agent_id,
+        workflow_definition=row.workflow_definition,
+        fitness_function=row.fitness_function,
+        created_at=row.created_at,
+        fitness_score=row.fitness_score,
+        proxy_signals=ProxySignals(**proxy) if proxy is not None else None,
+        proxy_score=row.proxy_score,
+        external_signals=tuple(signals),
+        last_evaluated_at=row.last_evaluated_at,
+    )

@@ -1,0 +1,60 @@
+"""What is known of a workflow variant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from autodev_fitness.scoring import ExternalSignal, ProxySignals
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way of doing a task. Pending, and without a score, until `last_evaluated_at` is set."""
+
+    id: str
+    parent_variant_id: str
+    agent_id: str
+    workflow_definition: Mapping[str, Any]
+    fitness_function: str
+    created_at: datetime
+    fitness_score: float = 0.0
+    proxy_signals: ProxySignals | None = None
+    proxy_score: float = 0.0
+    external_signals: tuple[ExternalSignal, ...] = ()
+    last_evaluated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The event that led to something; empty for a call."""
+
+    event_id: str = ""
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A variant has a new score."""
+
+    variant_id: str
+    agent_id: str
+    score: float
+    previous_score: float | None
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A variant was compared with the original."""
+
+    variant_id: str
+    agent_id: str
+    mutation_id: str
+    time_ratio: float
+    fitness_delta: float
+    wins: bool
+    explanation: str
+
+
+Notice = Scored | Compared
