@@ -124,12 +124,17 @@ async def test_no_group_container_or_folder_is_left(backend: Backend) -> None:
         ("process", "process", "ProcessBackend"),
     ],
 )
-async def test_a_service_that_is_killed_takes_its_sandboxes_along(kind: str, module: str, name: str) -> None:
+async def test_a_service_that_is_killed_takes_its_sandboxes_along(
+    kind: str, module: str, name: str, tmp_path: Path
+) -> None:
     backend = await ready(kind)
     arguments = "" if kind == "process" else f"Path({str(rootfs.default_cache())!r})"
     service = SERVICE.format(module=module, name=name, arguments=arguments)
     mark = marker()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", service, daemon(backend), mark)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", service, daemon(backend), mark, env=environment
+    )
     try:
         await eventually(lambda: len(marked(mark)) == 2, "the code and its child run")
     finally:
