@@ -1,0 +1,72 @@
+"""The command line: which commands there are. Each is imported when it is called, so that `--help` is quick."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+from autodev_cli.errors import CommandError
+
+COMMANDS = {
+    "up": "Start the whole mesh on this machine.",
+    "demo": "Watch both learning loops close on sample episodes.",
+    "replay": "Report recorded attempts as episodes and see what is learnt.",
+    "status": "What of the mesh serves, and what waits.",
+    "events": "Follow what happens.",
+    "review": "See, approve and reject what waits for a person.",
+    "skills": "List, show, run and roll back skills.",
+    "agents": "See agents and set how far they are trusted.",
+    "settings": "See and change what the workspace allows.",
+}
+
+
+class _LazyGroup(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        return typer.main.get_command(importlib.import_module(f"autodev_cli.commands.{cmd_name}").app)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    name="autodev",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def autodev() -> None:
+    """Agents that learn from their own failures: a mesh of gRPC services, from one terminal."""
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one line on stderr and exit status 1."""
+    try:
+        app()
+    except CommandError as error:
+        print(f"autodev: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has seen enough; the interpreter would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""`autodev review`: what waits for a person."""
+
+from typing import Annotated
+
+import typer
+
+from autodev.gateway.v1 import event_pb2
+from autodev.learning.v1 import review_service_pb2 as pb
+from autodev_cli.options import Connection, connected, new_app
+from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_code, print_json, print_table
+from autodev_cli.target import ask
+
+app = new_app("See, approve and reject what waits for a person.")
+
+ReviewId = Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id, as `list` shows it.")]
+MOST = 500
+
+
+@app.command("list")
+@connected
+def list_reviews(
+    connection: Connection,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were decided.")] = False,
+) -> None:
+    """List what waits, newest first."""
+    state = pb.REVIEW_STATE_UNSPECIFIED if everything else pb.REVIEW_STATE_WAITING
+    answer = ask(connection, lambda mesh: mesh.reviews.ListReviews(pb.ListReviewsRequest(state=state, page_size=MOST)))
+    if connection.json:
+        print_json(as_dict(answer))
+        return
+    print_table(
+        ("id", "what", "title", "agent", "asked", "decision"),
+        [
+            (each.id, subject(each), one_line(each.title), each.agent_id, moment(each.requested_at), decision(each))
+            for each in answer.reviews
+        ],
+        empty="Nothing waits.",
+    )
+
+
+@app.command()
+@connected
+def show(connection: Connection, review_id: ReviewId) -> None:
+    """Show the code, the diff and the evidence."""
+    answer = ask(connection, lambda mesh: mesh.reviews.GetReview(pb.GetReviewRequest(review_id=review_id)))
+    if connection.json:
+        print_json(as_dict(answer.review))
+    else:
+        print_review(answer.review)
+
+
+@app.command()
+@connected
+def approve(
+    connection: Connection,
+    review_id: ReviewId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")] = "",
+) -> None:
+    """Let it be used; what was approved is promoted at once."""
+    request = pb.ApproveReviewRequest(review_id=review_id, reason=reason)
+    _print_decided(connection, ask(connection, lambda mesh: mesh.reviews.ApproveReview(request)).review)
+
+
+@app.command()
+@connected
+def reject(
+    connection: Connection,
+    review_id: ReviewId,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")],
+) -> None:
+    """Do not let it be used."""
+    request = pb.RejectReviewRequest(review_id=review_id, reason=reason)
+    _print_decided(connection, ask(connection, lambda mesh: mesh.reviews.RejectReview(request)).review)
+
+
+def print_review(review: pb.Review) -> None:
+    """A review as a person reads it: what it is, what speaks for it, the code or the diff."""
+    console().print(f"[bold]{subject(review)}[/] {one_line(review.title, 120)}", highlight=False)
+    console().print(f"  review {review.id}  agent {review.agent_id}  {decision(review)}", style="dim")
+    for line in review.evidence:
+        console().print(f"  • {line}", markup=False)
+    is_mutation = review.subject_kind == event_pb2.SUBJECT_KIND_MUTATION
+    if is_mutation and review.diff:
+        print_code(review.diff, "diff")
+        console().print(f"  fitness {review.fitness_delta:+.3f} against its parent")
+    else:
+        print_code(review.code)
+
+
+def subject(review: pb.Review) -> str:
+    """What kind of thing a review is about, as a word."""
+    return enum_word(event_pb2.SubjectKind.Name(review.subject_kind), "SUBJECT_KIND_")
+
+
+def decision(review: pb.Review) -> str:
+    """Where a review stands, in words."""
+    if review.decision == event_pb2.DECISION_UNSPECIFIED:
+        return "waits"
+    word = enum_word(event_pb2.Decision.Name(review.decision), "DECISION_")
+    return f"{word} by {review.reviewer}" + (f": {one_line(review.reason)}" if review.reason else "")
+
+
+def _print_decided(connection: Connection, review: pb.Review) -> None:
+    if connection.json:
+        print_json(as_dict(review))
+    else:
+        console().print(f"{decision(review)}  {one_line(review.title)}", markup=False)

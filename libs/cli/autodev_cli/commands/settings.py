@@ -1,0 +1,75 @@
+"""`autodev settings`: what the workspace allows."""
+
+from typing import Annotated
+
+import typer
+
+from autodev.capability.v1 import capability_service_pb2 as pb
+from autodev_cli.errors import CommandError
+from autodev_cli.options import Connection, connected, new_app
+from autodev_cli.output import as_dict, print_json, print_table
+from autodev_cli.target import ask
+from autodev_sdk import AutoDevClient
+
+app = new_app("See and change what the workspace allows.")
+
+Switch = bool | None
+
+
+@app.command()
+@connected
+def show(connection: Connection) -> None:
+    """Show the workspace's settings."""
+    request = pb.GetWorkspaceSettingsRequest()
+    _print(connection, ask(connection, lambda mesh: mesh.capability.GetWorkspaceSettings(request)).settings)
+
+
+@app.command("set")
+@connected
+def set_settings(
+    connection: Connection,
+    enabled: Annotated[Switch, typer.Option(help="Whether Auto-Dev works for this workspace at all.")] = None,
+    memento_skills: Annotated[Switch, typer.Option(help="Write skills for failing agents.")] = None,
+    alpha_evolver: Annotated[Switch, typer.Option(help="Improve skills.")] = None,
+    background_evolution: Annotated[Switch, typer.Option(help="Improve autonomous agents' skills by itself.")] = None,
+    auto_promote: Annotated[Switch, typer.Option(help="Use an autonomous agent's wins without a person.")] = None,
+    max_mutations_per_day: Annotated[int | None, typer.Option(help="Of all agents.", min=0)] = None,
+    max_skill_candidates_per_day: Annotated[int | None, typer.Option(help="For each agent.", min=0)] = None,
+    proposers: Annotated[
+        str | None, typer.Option(help="Names with commas between, in order: case_bank,search,crossover. '': all.")
+    ] = None,
+) -> None:
+    """Change some settings; the rest stay."""
+    given = {
+        "enabled": enabled,
+        "memento_skills": memento_skills,
+        "alpha_evolver": alpha_evolver,
+        "background_evolution": background_evolution,
+        "auto_promote": auto_promote,
+        "max_mutations_per_day": max_mutations_per_day,
+        "max_skill_candidates_per_day": max_skill_candidates_per_day,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes and proposers is None:
+        raise CommandError("nothing to set: see `autodev settings set --help`")
+
+    async def change(mesh: AutoDevClient) -> pb.WorkspaceSettings:
+        settings = (await mesh.capability.GetWorkspaceSettings(pb.GetWorkspaceSettingsRequest())).settings
+        for name, value in changes.items():
+            setattr(settings, name, value)
+        if proposers is not None:
+            settings.proposers[:] = [name.strip() for name in proposers.split(",") if name.strip()]
+        return (
+            await mesh.capability.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings))
+        ).settings
+
+    _print(connection, ask(connection, change))
+
+
+def _print(connection: Connection, settings: pb.WorkspaceSettings) -> None:
+    shaped = as_dict(settings)
+    if connection.json:
+        print_json(shaped)
+        return
+    shaped["proposers"] = ", ".join(settings.proposers) or "all"
+    print_table(("setting", "value"), [(name, str(value).lower()) for name, value in shaped.items()], empty="")

@@ -1,0 +1,69 @@
+"""`autodev status`: what of the mesh serves, and what waits."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from autodev.learning.v1 import review_service_pb2, skill_service_pb2
+from autodev.sandbox.v1 import sandbox_service_pb2
+from autodev_cli.mesh import health
+from autodev_cli.options import Connection, connected, new_app
+from autodev_cli.output import console, print_json, print_table
+from autodev_cli.sandbox import level_word, levels_of
+from autodev_cli.target import Target, find, run
+from autodev_sdk import AutoDevClient
+
+app = new_app()
+
+SERVICES = {
+    "gateway": "autodev.gateway.v1.EventService",
+    "capability": "autodev.capability.v1.CapabilityService",
+    "learning": "autodev.learning.v1.MementoService",
+    "fitness": "autodev.fitness.v1.FitnessService",
+    "sandbox": "autodev.sandbox.v1.SandboxService",
+}
+MOST = 500
+
+
+@dataclass(frozen=True)
+class MeshStatus:
+    """What a mesh says of itself."""
+
+    services: dict[str, str]
+    sandbox: sandbox_service_pb2.GetSandboxStatusResponse
+    reviews_waiting: int
+    skills: int
+
+
+@app.command()
+@connected
+def status(connection: Connection) -> None:
+    """Show which services serve, the sandbox's isolation, and how much waits for review."""
+    target = find(connection)
+    found = run(target, lambda mesh: status_of(mesh, target))
+    if connection.json:
+        print_json(_shaped(target, found))
+        return
+    print_table(("service", "state"), list(found.services.items()), empty="")
+    console().print(f"gateway {target.address}, sandbox level {level_word(found.sandbox.default_isolation)}")
+    console().print(f"{found.skills} skills, {found.reviews_waiting} reviews wait (`autodev review list`)")
+
+
+async def status_of(mesh: AutoDevClient, target: Target) -> MeshStatus:
+    """Ask the gateway of itself and of the services behind it. Raises the RPCs' errors."""
+    states = await asyncio.gather(*(health.check(target.address, service) for service in SERVICES.values()))
+    sandbox = await mesh.sandbox.GetSandboxStatus(sandbox_service_pb2.GetSandboxStatusRequest())
+    waiting = review_service_pb2.ListReviewsRequest(state=review_service_pb2.REVIEW_STATE_WAITING, page_size=MOST)
+    reviews = await mesh.reviews.ListReviews(waiting)
+    skills = await mesh.skills.ListSkills(skill_service_pb2.ListSkillsRequest(page_size=MOST))
+    return MeshStatus(dict(zip(SERVICES, states, strict=True)), sandbox, len(reviews.reviews), len(skills.skills))
+
+
+def _shaped(target: Target, found: MeshStatus) -> dict[str, Any]:
+    return {
+        "gateway": target.address,
+        "services": found.services,
+        "sandbox": levels_of(found.sandbox),
+        "reviews_waiting": found.reviews_waiting,
+        "skills": found.skills,
+    }

@@ -1,0 +1,45 @@
+"""Whether a service serves, told by itself as it changes."""
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+RETRY_S = 0.05
+Serving = health_pb2.HealthCheckResponse.ServingStatus
+
+_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+]
+
+
+async def watch(address: str, changed: Callable[[bool], None]) -> None:
+    """Call `changed` with whether the whole server serves, each time that changes. Never ends by itself."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answered = False
+        while True:
+            try:
+                async for answer in stub.Watch(health_pb2.HealthCheckRequest()):
+                    answered = True
+                    changed(answer.status == Serving.SERVING)
+            except grpc.aio.AioRpcError:
+                # Before its first answer it is starting, which is known already.
+                if answered:
+                    changed(False)
+            await asyncio.sleep(RETRY_S)
+
+
+async def check(address: str, service: str = "", timeout_s: float = 2.0) -> str:
+    """A service's state now: SERVING, NOT_SERVING, or the status of a call that failed."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        try:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=service), timeout=timeout_s
+            )
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+    return str(Serving.Name(answer.status))

@@ -1,0 +1,101 @@
+"""What runs where: the services of the mesh, their ports, and the environment that tells them of each other."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from autodev_cli.errors import CommandError
+
+SERVICES = ("gateway", "capability", "learning", "fitness", "sandbox")
+HOST = "127.0.0.1"
+DRAIN_S = 3.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every port of a mesh. `internal`: the gateway's, for the services; `http`: webhooks and metrics."""
+
+    internal: int = 50050
+    gateway: int = 50051
+    capability: int = 50052
+    learning: int = 50053
+    fitness: int = 50054
+    sandbox: int = 50055
+    http: int = 9464
+
+    def address(self, service: str) -> str:
+        """Where a service listens: `host:port`."""
+        return f"{HOST}:{getattr(self, service)}"
+
+
+def ports_named(choice: str) -> Ports:
+    """The ports for `default`, `auto` or a number to count from. Raises CommandError for anything else."""
+    if choice == "default":
+        return Ports()
+    if choice == "auto":
+        return Ports(*_free_ports(len(fields(Ports))))
+    if choice.isdigit() and 0 < int(choice) <= 65535 - len(fields(Ports)):
+        return Ports(*(int(choice) + offset for offset in range(len(fields(Ports)))))
+    raise CommandError(f"--ports {choice}: give default, auto, or a number to count from")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now. Held open together, so that all differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def require_free(ports: Ports) -> None:
+    """Raises CommandError that names the first port another program has."""
+    for field in fields(ports):
+        port = getattr(ports, field.name)
+        with socket.socket() as probe:
+            # As a server binds: what lingers from a mesh that has just ended is no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                raise CommandError(
+                    f"port {port} ({field.name}) is taken by another program ({error.strerror}): stop it, or start "
+                    "with --ports auto"
+                ) from error
+
+
+@dataclass(frozen=True)
+class MeshPlan:
+    """A mesh to be started."""
+
+    data_dir: Path
+    ports: Ports
+    tenant: str
+    allow_process_sandbox: bool = False
+
+    def environment(self, service: str, inherited: Mapping[str, str]) -> dict[str, str]:
+        """The environment of one service: what the operator set, and over it what this mesh decides."""
+        prefix = f"AUTODEV_{service.upper()}_"
+        decided = {
+            "PORT": str(getattr(self.ports, service)),
+            "DATA_DIR": str(self.data_dir.resolve()),
+            "GATEWAY_ADDRESS": self.ports.address("internal"),
+            **{f"{peer.upper()}_ADDRESS": self.ports.address(peer) for peer in SERVICES[1:]},
+        }
+        if service == "gateway":
+            decided |= {
+                "INTERNAL_PORT": str(self.ports.internal),
+                "HTTP_PORT": str(self.ports.http),
+                "DEV_TENANT": self.tenant,
+            }
+        if service == "sandbox" and self.allow_process_sandbox:
+            decided["ALLOW_PROCESS"] = "true"
+        return {
+            f"{prefix}DRAIN_S": str(DRAIN_S),
+            **inherited,
+            **{prefix + name: value for name, value in decided.items()},
+        }

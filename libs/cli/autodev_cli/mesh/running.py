@@ -1,0 +1,100 @@
+"""Starts the mesh of a plan, and leaves word of it for other commands while it runs."""
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from autodev_cli.errors import CommandError
+from autodev_cli.mesh import lock, state
+from autodev_cli.mesh.layout import SERVICES, MeshPlan, require_free
+from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, Watch, service_command
+from autodev_cli.target import Target, key_path
+
+START_TIMEOUT_S = 60.0
+SANDBOX_PATIENCE_S = 3.0
+"""How long a sandbox service may look for an isolation level after the others serve."""
+
+
+@dataclass(frozen=True)
+class RunningMesh:
+    """A mesh that serves, all but perhaps its sandbox."""
+
+    plan: MeshPlan
+    supervisor: Supervisor
+    target: Target
+
+    @property
+    def key_file(self) -> Path:
+        """Where the workspace's development key is."""
+        return key_path(self.plan.data_dir, self.plan.tenant)
+
+
+@asynccontextmanager
+async def running(plan: MeshPlan, report: Callable[[Status], None]) -> AsyncIterator[RunningMesh]:
+    """The mesh, serving, within the block.
+
+    Raises CommandError: a port is taken, another mesh has the directory, or a service does not start.
+    """
+    with lock.held(plan.data_dir):
+        require_free(plan.ports)
+        async with Supervisor([_spec(plan, service) for service in SERVICES], report) as supervisor:
+            try:
+                await _serving(supervisor)
+                target = Target(plan.ports.address("gateway"), key_path(plan.data_dir, plan.tenant).read_text().strip())
+                _leave_word(plan, supervisor)
+                yield RunningMesh(plan, supervisor, target)
+            except FalseStart as error:
+                raise CommandError(str(error)) from error
+            finally:
+                state.remove(plan.data_dir)
+
+
+async def _serving(supervisor: Supervisor) -> None:
+    others = [name for name in SERVICES if name != "sandbox"]
+    reached = await supervisor.until(
+        lambda statuses: (
+            all(statuses[name].state is State.SERVING for name in others)
+            and statuses["sandbox"].state in (State.SERVING, State.NOT_SERVING)
+        ),
+        START_TIMEOUT_S,
+    )
+    if not reached:
+        slow = ", ".join(each.name for each in supervisor.statuses.values() if each.state is not State.SERVING)
+        raise CommandError(f"not SERVING after {START_TIMEOUT_S:g} s: {slow}. See the logs directory")
+    # A sandbox that stays NOT_SERVING has found no isolation level: the mesh runs, and the caller tells.
+    await supervisor.until_serving(SANDBOX_PATIENCE_S)
+
+
+def _spec(plan: MeshPlan, service: str) -> Spec:
+    return Spec(
+        name=service,
+        command=service_command(f"autodev_{service}"),
+        environment=plan.environment(service, os.environ),
+        log=plan.data_dir / "logs" / f"{service}.log",
+        watch=_watch(plan.ports.address(service)),
+    )
+
+
+def _watch(address: str) -> Watch:
+    async def watch(changed: Callable[[bool], None]) -> None:
+        # Importing gRPC takes as long as starting a service: in a thread, it delays none of them.
+        health = await asyncio.to_thread(importlib.import_module, "autodev_cli.mesh.health")
+        await health.watch(address, changed)
+
+    return watch
+
+
+def _leave_word(plan: MeshPlan, supervisor: Supervisor) -> None:
+    state.write(
+        plan.data_dir,
+        state.MeshState(
+            pid=os.getpid(),
+            gateway=plan.ports.address("gateway"),
+            addresses={name: plan.ports.address(name) for name in (*SERVICES, "http")},
+            pids={status.name: status.pid for status in supervisor.statuses.values() if status.pid},
+        ),
+    )

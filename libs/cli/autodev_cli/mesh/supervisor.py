@@ -1,0 +1,200 @@
+"""Keeps processes running: starts them, starts again what dies, and ends all of them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+BACKOFF_S = (0.2, 10.0)
+STEADY_S = 30.0
+"""A process that ran this long and dies is started again at once, whatever happened before."""
+KILL_AFTER_S = 6.0
+MOST_FALSE_STARTS = 3
+
+Watch = Callable[[Callable[[bool], None]], Awaitable[None]]
+
+
+class State(StrEnum):
+    """Where a process stands."""
+
+    STARTING = "starting"
+    SERVING = "SERVING"
+    NOT_SERVING = "not ready"
+    WAITING = "died"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A process to keep. `watch` tells when it serves, until it is cancelled."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    watch: Watch
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a process. `note`: why it is in this state, where that is news."""
+
+    name: str
+    state: State = State.STARTING
+    pid: int | None = None
+    restarts: int = 0
+    note: str = ""
+
+
+class FalseStart(Exception):
+    """A process ended again and again before it ever served."""
+
+    def __init__(self, status: Status, log: Path) -> None:
+        super().__init__(f"{status.name} does not start: {status.note}. Its log, {log}, ends with: {last_line(log)}")
+
+
+class Supervisor:
+    """Runs the processes within an `async with` block, and tells `report` of each change."""
+
+    def __init__(self, specs: Sequence[Spec], report: Callable[[Status], None]) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self._report = report
+        self._changed = asyncio.Event()
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self.statuses = {spec.name: Status(spec.name) for spec in specs}
+
+    async def __aenter__(self) -> "Supervisor":
+        self._tasks = [asyncio.create_task(self._keep(spec)) for spec in self._specs.values()]
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.stop()
+
+    async def until(self, reached: Callable[[Mapping[str, Status]], bool], timeout_s: float) -> bool:
+        """Wait for a state of things; whether it came in time. Raises FalseStart."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not reached(self.statuses):
+                    self._raise_false_start()
+                    self._changed.clear()
+                    await self._changed.wait()
+                return True
+        return reached(self.statuses)
+
+    async def until_serving(self, timeout_s: float) -> bool:
+        """Wait until all serve; whether they do. Raises FalseStart."""
+        return await self.until(
+            lambda statuses: all(each.state is State.SERVING for each in statuses.values()), timeout_s
+        )
+
+    async def stop(self) -> None:
+        """SIGTERM to all, a bounded wait, SIGKILL to those left."""
+        self._stop.set()
+        self.send(signal.SIGTERM)
+        _, late = await asyncio.wait(self._tasks, timeout=KILL_AFTER_S)
+        if late:
+            self.send(signal.SIGKILL)
+            await asyncio.wait(late)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send every running process a signal."""
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(number)
+
+    async def _keep(self, spec: Spec) -> None:
+        wait_s, starts, ever_served = BACKOFF_S[0], 0, False
+        while not self._stop.is_set():
+            started = time.monotonic()
+            served, code = await self._run_once(spec)
+            if self._stop.is_set():
+                break
+            starts, ever_served = starts + 1, ever_served or served
+            if starts >= MOST_FALSE_STARTS and not ever_served:
+                self._set(spec.name, state=State.STOPPED, pid=None, note=f"{_ending(code)}, {starts} times")
+                return
+            if time.monotonic() - started > STEADY_S:
+                wait_s = BACKOFF_S[0]
+            note = f"{_ending(code)}; starts again in {wait_s:g} s"
+            self._set(spec.name, state=State.WAITING, pid=None, restarts=starts, note=note)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait_s)
+            wait_s = min(wait_s * 2, BACKOFF_S[1])
+        self._set(spec.name, state=State.STOPPED, pid=None, note="")
+
+    async def _run_once(self, spec: Spec) -> tuple[bool, int]:
+        """Run the process to its end: whether it ever served, and its exit code."""
+        spec.log.parent.mkdir(parents=True, exist_ok=True)
+        with spec.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *spec.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(spec.environment),
+                # Ctrl-C in the terminal is the supervisor's to hear; it tells the others.
+                start_new_session=True,
+            )
+        self._processes[spec.name] = process
+        if self._stop.is_set():
+            process.send_signal(signal.SIGTERM)
+        self._set(spec.name, state=State.STARTING, pid=process.pid, note="")
+        served = False
+
+        def heard(serving: bool) -> None:
+            nonlocal served
+            served = served or serving
+            if process.returncode is None:
+                self._set(spec.name, state=State.SERVING if serving else State.NOT_SERVING, note="")
+
+        watching = asyncio.ensure_future(spec.watch(heard))
+        try:
+            code = await process.wait()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        return served, code
+
+    def _set(self, name: str, **changes: object) -> None:
+        status = replace(self.statuses[name], **changes)  # type: ignore[arg-type]
+        if status != self.statuses[name]:
+            self.statuses[name] = status
+            self._changed.set()
+            self._report(status)
+
+    def _raise_false_start(self) -> None:
+        for status in self.statuses.values():
+            if status.state is State.STOPPED and not self._stop.is_set():
+                raise FalseStart(status, self._specs[status.name].log)
+
+
+def service_command(module: str) -> list[str]:
+    """The command that runs a module as a process which ends with this one."""
+    return [sys.executable, "-m", "autodev_cli.mesh.child", str(os.getpid()), module]
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something; empty where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with status {code}"
+    with contextlib.suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"

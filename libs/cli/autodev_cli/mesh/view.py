@@ -1,0 +1,54 @@
+"""Shows a mesh's services, one line each."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.live import Live
+from rich.text import Text
+
+from autodev_cli.mesh.layout import Ports
+from autodev_cli.mesh.supervisor import State, Status
+from autodev_cli.output import console
+
+_STYLES = {State.SERVING: "green", State.WAITING: "red", State.STOPPED: "dim"}
+
+Report = Callable[[Status], None]
+
+
+@contextmanager
+def showing(ports: Ports, statuses: Mapping[str, Status] | None = None) -> Iterator[Report]:
+    """Within the block, what is reported is on the screen: lines that change on a terminal, else a line a change."""
+    started = time.monotonic()
+    if not console().is_terminal:
+        yield lambda status: _say(status, ports, time.monotonic() - started)
+        return
+    known: dict[str, Status] = dict(statuses or {})
+    with Live(console=console(), refresh_per_second=12, transient=False) as live:
+
+        def report(status: Status) -> None:
+            known[status.name] = status
+            live.update(Text("\n").join(text_of(each, ports) for each in known.values()))
+
+        yield report
+
+
+def text_of(status: Status, ports: Ports) -> Text:
+    """A service's line."""
+    pid = f"pid {status.pid}" if status.pid else ""
+    line = Text(f"{status.name:11} ")
+    line.append(f"{status.state.value:9}", style=_STYLES.get(status.state, "yellow"))
+    line.append(f" {ports.address(status.name):16} {pid:12}".rstrip())
+    if status.restarts:
+        line.append(f"  restarted {status.restarts}×", style="yellow")
+    if status.note:
+        line.append(f"  {status.note}", style="red")
+    return line
+
+
+def _say(status: Status, ports: Ports, seconds: float) -> None:
+    if status.state is State.NOT_SERVING and not status.note:
+        return
+    line = text_of(status, ports)
+    line.append(f"  {seconds:.1f} s")
+    console().print(line)

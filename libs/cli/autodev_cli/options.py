@@ -1,0 +1,114 @@
+"""Options that many commands share."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DEFAULT_DATA_DIR = Path(".autodev")
+DEFAULT_TENANT = "default"
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="AUTODEV_DATA_DIR", help="Where the mesh of this machine keeps its files."),
+]
+Tenant = Annotated[str, typer.Option("--tenant", envvar="AUTODEV_TENANT", help="The workspace.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", envvar="AUTODEV_ADDRESS", help="The gateway's host:port. Default: the mesh of --data-dir."
+    ),
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        envvar="AUTODEV_API_KEY",
+        help="The credential. Default: AUTODEV_API_KEY_FILE, else the development key in --data-dir.",
+        show_envvar=True,
+    ),
+]
+OutputFormat = Annotated[Output, typer.Option("--output", "-o", help="text, or json for machines.")]
+AllowProcess = Annotated[
+    bool,
+    typer.Option(
+        "--allow-process-sandbox",
+        help="Also run agents' code with resource limits alone, where this machine has no better sandbox. Such code "
+        "can read your files and reach the network.",
+    ),
+]
+Ports = Annotated[
+    str,
+    typer.Option(
+        "--ports",
+        help="default (50050 to 50055 and 9464), auto (free ones), or a number to count from.",
+    ),
+]
+
+
+def new_app(help: str | None = None) -> typer.Typer:
+    """An app as all commands have it: one command, or with `help` a group of them."""
+    return typer.Typer(
+        help=help,
+        no_args_is_help=help is not None,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What the shared options say: which mesh, as whom, and how to print."""
+
+    address: str | None
+    api_key: str | None
+    data_dir: Path
+    tenant: str
+    output: Output
+
+    @property
+    def json(self) -> bool:
+        """Whether a machine reads."""
+        return self.output is Output.JSON
+
+
+_SHARED = (
+    ("address", Address, None),
+    ("api_key", ApiKey, None),
+    ("data_dir", DataDir, DEFAULT_DATA_DIR),
+    ("tenant", Tenant, DEFAULT_TENANT),
+    ("output", OutputFormat, Output.TEXT),
+)
+
+
+def connected(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the shared options; it gets them as its first argument, a Connection."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, annotation, default in _SHARED
+    ]
+
+    def with_connection(**given: Any) -> None:
+        command(Connection(**{name: given.pop(name) for name, *_ in _SHARED}), **given)
+
+    parameters = [*(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), *shared]
+    # Typer reads the signature for the options, the annotations for their types, and the docstring for the help.
+    described: Any = with_connection
+    described.__name__, described.__doc__ = command.__name__, command.__doc__
+    described.__signature__ = inspect.Signature(parameters)
+    described.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_connection

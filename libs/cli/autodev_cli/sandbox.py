@@ -1,0 +1,60 @@
+"""What the mesh's sandbox gives on this machine, and what to do where it gives nothing."""
+
+import asyncio
+import time
+from typing import Any
+
+from autodev.sandbox.v1 import sandbox_service_pb2 as pb
+from autodev_cli.output import enum_word
+from autodev_sdk import AutoDevClient
+
+SETTLE_S = 5.0
+ADVICE = (
+    "Skills cannot be proved on this machine yet. Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap) or a "
+    "container engine (apt-get install docker.io, and start dockerd); the mesh finds it within seconds. Or start with "
+    "--allow-process-sandbox: agents' code then runs with resource limits alone, can read your files and reach the "
+    "network, so do that only with code you trust."
+)
+
+
+async def settled_status(mesh: AutoDevClient) -> pb.GetSandboxStatusResponse:
+    """The sandbox's status once it has a level, or has had the time to look for one."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        status = await mesh.sandbox.GetSandboxStatus(pb.GetSandboxStatusRequest())
+        if status.default_isolation or time.monotonic() > deadline:
+            return status
+        await asyncio.sleep(0.1)
+
+
+def level_word(level: "pb.IsolationLevel.ValueType") -> str:
+    """A level as people write it: NAMESPACE; "none" where there is none."""
+    return pb.IsolationLevel.Name(level).removeprefix("ISOLATION_LEVEL_") if level else "none"
+
+
+def levels_of(status: pb.GetSandboxStatusResponse) -> dict[str, Any]:
+    """The status as JSON has it."""
+    return {
+        "default": level_word(status.default_isolation),
+        "levels": {
+            enum_word(pb.IsolationLevel.Name(each.level), "ISOLATION_LEVEL_"): {
+                "available": each.available,
+                "detail": each.detail,
+            }
+            for each in status.levels
+        },
+    }
+
+
+def lines_of(status: pb.GetSandboxStatusResponse) -> list[str]:
+    """What a person is told when the mesh starts."""
+    if status.default_isolation > pb.ISOLATION_LEVEL_PROCESS:
+        detail = next((each.detail for each in status.levels if each.level == status.default_isolation), "")
+        return [f"sandbox     {level_word(status.default_isolation)}  {detail}"]
+    missing = [f"  {level_word(each.level):17} {each.detail}" for each in status.levels if not each.available]
+    if status.default_isolation == pb.ISOLATION_LEVEL_PROCESS:
+        return [
+            "sandbox     PROCESS: agents' code can read your files and reach the network. Better levels are missing:",
+            *missing,
+        ]
+    return ["sandbox     none: no isolation level works here:", *missing, ADVICE]

@@ -1,0 +1,88 @@
+"""Which mesh a command talks to, and as whom."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+
+from autodev_cli.errors import CommandError
+from autodev_cli.failures import line_of
+from autodev_cli.mesh import state as mesh_state
+from autodev_cli.options import Connection
+from autodev_sdk import AutoDevClient
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A gateway and a credential for it."""
+
+    address: str
+    api_key: str
+
+    def client(self) -> AutoDevClient:
+        """A connection; an asynchronous context manager."""
+        return AutoDevClient(self.address, self.api_key)
+
+
+def find(connection: Connection) -> Target:
+    """The target that the options name; what they leave out comes from the mesh of the data directory.
+
+    Raises CommandError where no mesh or no key is found.
+    """
+    address = connection.address
+    if address is None:
+        state = mesh_state.read(connection.data_dir)
+        if state is None:
+            raise CommandError(
+                f"no mesh runs in {connection.data_dir}: start one with `autodev up`, or give --address or --data-dir"
+            )
+        address = state.gateway
+    return Target(address, connection.api_key or _key_from_files(connection.data_dir, connection.tenant))
+
+
+def _key_from_files(data_dir: Path, tenant: str) -> str:
+    named = os.environ.get("AUTODEV_API_KEY_FILE")
+    path = Path(named) if named else key_path(data_dir, tenant)
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise CommandError(
+            f"no API key: {path}: {error.strerror}. Give --api-key, AUTODEV_API_KEY or AUTODEV_API_KEY_FILE"
+        ) from error
+
+
+def key_path(data_dir: Path, tenant: str) -> Path:
+    """Where the gateway leaves a tenant's development key."""
+    return data_dir / "keys" / f"{tenant}.key"
+
+
+def run(target: Target, work: Callable[[AutoDevClient], Awaitable[T]]) -> T:
+    """Run `work` with a client of the target. Raises CommandError for an RPC that fails."""
+
+    async def connected() -> T:
+        async with target.client() as client:
+            return await work(client)
+
+    with telling_failures(target):
+        return asyncio.run(connected())
+
+
+def ask(connection: Connection, work: Callable[[AutoDevClient], Awaitable[T]]) -> T:
+    """Run `work` with a client of the mesh that the options name. Raises CommandError."""
+    return run(find(connection), work)
+
+
+@contextmanager
+def telling_failures(target: Target) -> Iterator[None]:
+    """Turns an RPC that fails within the block into a CommandError."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise CommandError(line_of(error, target.address)) from error
