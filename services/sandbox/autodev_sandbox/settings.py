@@ -30,7 +30,7 @@ class SandboxSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="AUTODEV_SANDBOX_")
 
-    port: int = Field(default=50054, ge=0, le=65535)
+    port: int = Field(default=50055, ge=0, le=65535)
     levels: Levels = frozenset(IsolationLevel)
     """The levels to offer where they work, as `namespace,container`. PROCESS needs `allow_process` besides."""
     allow_process: bool = False
