@@ -1,7 +1,7 @@
 """What an agent may do and how often, asked of the capability service: the only module that knows its contract."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
 
 MOST_RESERVATIONS = 20
-LEAST_HOLD_LEFT = timedelta(seconds=60)
 
 
 class Capability(StrEnum):
@@ -79,18 +78,17 @@ class Capabilities:
     async def reserve(self, request_id: str, agent_id: str, capability: Capability) -> str:
         """Reserve one use for today and give the reservation's id; the same request again gives the same one.
 
-        A reservation that was released or lapsed since is replaced. Raises ResourceExhausted (QUOTA_EXCEEDED) and
-        PermissionDenied.
+        One that was released since is replaced. Raises ResourceExhausted (QUOTA_EXCEEDED) and PermissionDenied.
         """
         for number in range(1, MOST_RESERVATIONS + 1):
             numbered = request_id if number == 1 else f"{request_id}:{number}"
             request = pb.ReserveUsageRequest(request_id=numbered, agent_id=agent_id, capability=capability)
             request.hold_for.FromTimedelta(self._hold)
             reservation = (await ask(self._stub.ReserveUsage, request)).reservation
-            if _holds(reservation):
+            if reservation.state != pb.RESERVATION_STATE_RELEASED:
                 return str(reservation.id)
         raise FailedPrecondition(
-            f"{MOST_RESERVATIONS} reservations of request {request_id!r} lapsed", reason="RESERVATION_EXPIRED"
+            f"{MOST_RESERVATIONS} reservations of request {request_id!r} were released", reason="RESERVATION_RELEASED"
         )
 
     async def commit(self, reservation_id: str) -> None:
@@ -105,10 +103,3 @@ class Capabilities:
         """The workspace's settings."""
         settings = (await ask(self._stub.GetWorkspaceSettings, pb.GetWorkspaceSettingsRequest())).settings
         return Workspace(settings.enabled, settings.auto_promote, tuple(settings.proposers))
-
-
-def _holds(reservation: pb.Reservation) -> bool:
-    if reservation.state == pb.RESERVATION_STATE_COMMITTED:
-        return True
-    expires = reservation.expire_time.ToDatetime(tzinfo=UTC)
-    return reservation.state == pb.RESERVATION_STATE_RESERVED and expires > datetime.now(UTC) + LEAST_HOLD_LEFT

@@ -1,0 +1,191 @@
+"""A mesh of real services, each a process of its own, for tests that need the whole of it or a part.
+
+async with Mesh(tmp_path) as mesh, mesh.client() as client:
+    await client.events.Publish(...)
+    await eventually(lambda: ..., "the candidate is validated")
+    mesh.kill("learning")
+    await mesh.start("learning")
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from autodev_sdk import AutoDevClient
+
+SERVICES = ("gateway", "capability", "fitness", "sandbox", "learning")
+HOST = "127.0.0.1"
+TENANT = "acme"
+START_S = 30.0
+STOP_S = 20.0
+POLL_S = 0.05
+LOG_CHARACTERS = 6000
+
+Found = TypeVar("Found")
+
+
+async def eventually(look: Callable[[], Awaitable[Found]], what: str, timeout_s: float = 60.0) -> Found:
+    """Look until something is found (anything but a false value), and give it. Fails after the time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = await look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        await asyncio.sleep(POLL_S)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on. They are held together, so that they differ."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Mesh:
+    """Services on free ports of this machine, their files in one directory. An asynchronous context manager.
+
+    Args:
+        directory: where their data, keys and logs are.
+        services: which to start, all by default. A service starts without its peers, and serves when it has them.
+        settings: environment variables on top, `{"AUTODEV_LEARNING_PROPOSAL_SECONDS": "2"}`.
+    """
+
+    def __init__(
+        self, directory: Path, services: Sequence[str] = SERVICES, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self.directory = directory
+        self._services = services
+        names = (*SERVICES, "internal", "http")
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._settings = {**os.environ, **self._addresses(), **(settings or {})}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def _addresses(self) -> dict[str, str]:
+        stated = {
+            "AUTODEV_GATEWAY_INTERNAL_PORT": str(self._ports["internal"]),
+            "AUTODEV_GATEWAY_HTTP_PORT": str(self._ports["http"]),
+            "AUTODEV_GATEWAY_DEV_TENANT": TENANT,
+        }
+        for service in SERVICES:
+            prefix = f"AUTODEV_{service.upper()}_"
+            stated[f"{prefix}PORT"] = str(self._ports[service])
+            stated[f"{prefix}DATA_DIR"] = str(self.directory)
+            stated[f"{prefix}GATEWAY_ADDRESS"] = self.address("internal")
+            stated |= {f"{prefix}{peer.upper()}_ADDRESS": self.address(peer) for peer in SERVICES[1:]}
+        return stated
+
+    def address(self, service: str) -> str:
+        """Where a service listens; `internal` is the gateway's door for services."""
+        return f"{HOST}:{self._ports[service]}"
+
+    def channel(self, service: str) -> grpc.aio.Channel:
+        """A connection past the gateway. The service believes the identity in a call's metadata."""
+        return grpc.aio.insecure_channel(self.address(service))
+
+    def client(self, tenant: str = TENANT) -> AutoDevClient:
+        """A client of the gateway, with the tenant's development key."""
+        return AutoDevClient(self.address("gateway"), self.key(tenant))
+
+    def key(self, tenant: str = TENANT) -> str:
+        """The development key that the gateway made for a tenant."""
+        return (self.directory / "keys" / f"{tenant}.key").read_text().strip()
+
+    async def __aenter__(self) -> Self:
+        try:
+            for service in self._services:
+                self.launch(service)
+            await asyncio.gather(*(self.serving(service) for service in self._services))
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if exception[0] is not None:
+            print(self.logs())
+        self.end()
+
+    def launch(self, service: str) -> None:
+        """Start a service and do not wait for it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self.log_path(service).open("ab") as log:
+            self._processes[service] = subprocess.Popen(
+                [sys.executable, "-m", f"autodev_{service}"],
+                env=self._settings,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    async def start(self, service: str) -> None:
+        """Start a service that is down and wait until it serves."""
+        self.launch(service)
+        await self.serving(service)
+
+    def kill(self, service: str) -> None:
+        """End a service at once, by SIGKILL: it can finish nothing."""
+        process = self._processes[service]
+        process.kill()
+        process.wait()
+
+    async def stop(self, service: str) -> int:
+        """End a service by SIGTERM, which drains it; returns its exit status."""
+        process = self._processes[service]
+        process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(process.wait, STOP_S)
+
+    async def serving(self, service: str, timeout_s: float = START_S) -> None:
+        """Wait until a service says that it serves. Fails where its process ends before."""
+        deadline = time.monotonic() + timeout_s
+        async with grpc.aio.insecure_channel(
+            self.address(service),
+            options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)],
+        ) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            while not await _serves(health):
+                status = self._processes[service].poll()
+                assert status is None, f"{service} ended with status {status}:\n{self.log(service)}"
+                assert time.monotonic() < deadline, f"{service} does not serve:\n{self.logs()}"
+                await asyncio.sleep(POLL_S)
+
+    def end(self) -> None:
+        """End what runs, without ado."""
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+
+    def log_path(self, service: str) -> Path:
+        """The file that a service logs to."""
+        return self.directory / f"{service}.log"
+
+    def log(self, service: str) -> str:
+        """The end of a service's log."""
+        return self.log_path(service).read_text(errors="replace")[-LOG_CHARACTERS:]
+
+    def logs(self) -> str:
+        """The end of every service's log."""
+        return "\n".join(f"--- {service}\n{self.log(service)}" for service in self._processes)
+
+
+async def _serves(health: health_pb2_grpc.HealthStub) -> bool:
+    try:
+        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
