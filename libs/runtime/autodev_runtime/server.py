@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,10 +42,14 @@ class Endpoint:
     services: Sequence[Served]
     authenticate: Authenticate = identity_from_metadata
     generic_handlers: Sequence[grpc.GenericRpcHandler] = ()
-    reflected: Sequence[str] = ()
-    """Names that reflection shows besides the services': those that the generic handlers forward."""
+    forwarded: Mapping[str, Ready] = field(default_factory=dict)
+    """The services that the generic handlers forward, which reflection shows; each with what says if it is ready."""
     credentials: grpc.ServerCredentials | None = None
+    on_drain: Callable[[], None] | None = None
+    """Called when the server stops taking calls: to end streams that would go on for ever."""
     server: grpc.aio.Server | None = field(default=None, init=False)
+    port: int = field(default=0, init=False)
+    """The port that the server got, once it is made: the address's, or a free one where that is 0."""
     health: grpc_health.aio.HealthServicer = field(default_factory=grpc_health.aio.HealthServicer, init=False)
 
 
@@ -67,12 +71,12 @@ def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grp
     health_pb2_grpc.add_HealthServicer_to_server(endpoint.health, server)
     names = [served.name for served in endpoint.services]
     reflection.enable_server_reflection(
-        [*names, *endpoint.reflected, grpc_health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        [*names, *endpoint.forwarded, grpc_health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
     if endpoint.credentials is not None:
-        server.add_secure_port(endpoint.address, endpoint.credentials)
+        endpoint.port = server.add_secure_port(endpoint.address, endpoint.credentials)
     else:
-        server.add_insecure_port(endpoint.address)
+        endpoint.port = server.add_insecure_port(endpoint.address)
     endpoint.server = server
     return server
 
@@ -128,6 +132,8 @@ async def running(
     finally:
         for endpoint in endpoints:
             await endpoint.health.enter_graceful_shutdown()
+            if endpoint.on_drain is not None:
+                endpoint.on_drain()
         await asyncio.gather(*(server.stop(settings.drain_s) for server in servers))
         for task in (*tasks, failed):
             task.cancel()
@@ -152,8 +158,9 @@ class _Readiness:
         """Keep every service's health equal to what the parts answer."""
         while True:
             answers = await asyncio.gather(*(self._ask(part) for part in self._ready))
-            await self._set(all(answers))
-            await asyncio.sleep(READINESS_PERIOD_S if self.serving else READINESS_PERIOD_S / 20)
+            forwarded = await self._set(all(answers))
+            hurry = 1 if self.serving and forwarded else 4 if self.serving else 20
+            await asyncio.sleep(READINESS_PERIOD_S / hurry)
 
     async def _ask(self, part: Ready) -> bool:
         try:
@@ -163,10 +170,20 @@ class _Readiness:
             log.warning("not ready: %s", error)
             return False
 
-    async def _set(self, serving: bool) -> None:
+    async def _set(self, serving: bool) -> bool:
+        """Set the health of all. Returns whether what is forwarded is ready too."""
         self.serving = serving
-        states = health_pb2.HealthCheckResponse.ServingStatus
-        state = states.SERVING if serving else states.NOT_SERVING
+        forwarded = True
         for endpoint in self._endpoints:
-            for name in ("", *(served.name for served in endpoint.services), *endpoint.reflected):
-                await endpoint.health.set(name, state)
+            for name in ("", *(served.name for served in endpoint.services)):
+                await endpoint.health.set(name, _state(serving))
+            answers = await asyncio.gather(*(self._ask(part) for part in endpoint.forwarded.values()))
+            for name, answer in zip(endpoint.forwarded, answers, strict=True):
+                await endpoint.health.set(name, _state(answer))
+            forwarded = forwarded and all(answers)
+        return forwarded
+
+
+def _state(serving: bool) -> "health_pb2.HealthCheckResponse.ServingStatus":
+    states = health_pb2.HealthCheckResponse.ServingStatus
+    return states.SERVING if serving else states.NOT_SERVING

@@ -1,0 +1,48 @@
+"""Which services stand behind the gateway."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from autodev.capability.v1 import capability_service_pb2
+from autodev.fitness.v1 import fitness_service_pb2
+from autodev.learning.v1 import (
+    advisor_service_pb2,
+    evolver_service_pb2,
+    memento_service_pb2,
+    reflection_service_pb2,
+    review_service_pb2,
+    skill_service_pb2,
+)
+from autodev.sandbox.v1 import sandbox_service_pb2
+from autodev_gateway.forwarding import Backend, backend_channel, services_in
+from autodev_gateway.settings import GatewaySettings
+
+CAPABILITY = (capability_service_pb2.DESCRIPTOR,)
+LEARNING = (
+    advisor_service_pb2.DESCRIPTOR,
+    evolver_service_pb2.DESCRIPTOR,
+    memento_service_pb2.DESCRIPTOR,
+    reflection_service_pb2.DESCRIPTOR,
+    review_service_pb2.DESCRIPTOR,
+    skill_service_pb2.DESCRIPTOR,
+)
+FITNESS = (fitness_service_pb2.DESCRIPTOR,)
+SANDBOX = (sandbox_service_pb2.DESCRIPTOR,)
+FORWARDED = (*CAPABILITY, *LEARNING, *FITNESS, *SANDBOX)
+
+
+@contextlib.asynccontextmanager
+async def backends(settings: GatewaySettings) -> AsyncIterator[dict[str, Backend]]:
+    """The backend of each forwarded gRPC service, by its full name."""
+    async with contextlib.AsyncExitStack() as stack:
+        found: dict[str, Backend] = {}
+        for address, files in (
+            (settings.capability_address, CAPABILITY),
+            (settings.learning_address, LEARNING),
+            (settings.fitness_address, FITNESS),
+            (settings.sandbox_address, SANDBOX),
+        ):
+            channel = await stack.enter_async_context(backend_channel(address, settings.max_message_bytes))
+            backend = Backend(channel, services_in(*files))
+            found |= dict.fromkeys(backend.services, backend)
+        yield found

@@ -1,0 +1,142 @@
+"""Group commit: one task takes every publish that waits and commits them in one transaction.
+
+A commit to disk costs about the same for one event as for a thousand, so the more publishers wait, the more share it.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from autodev_gateway import metrics, wire
+from autodev_gateway.event_log.model import Draft, Record, cursor_of
+from autodev_gateway.event_log.store import EventStore, Stamped
+from autodev_runtime.errors import ResourceExhausted, Unavailable
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = timedelta(milliseconds=100)
+
+
+@dataclass(frozen=True, slots=True)
+class AppendBounds:
+    """How much may wait, and how much is committed at once."""
+
+    waiting_events: int = 20_000
+    waiting_bytes: int = 128 * 1024 * 1024
+    batch_events: int = 2_000
+    batch_bytes: int = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Waiting:
+    drafts: Sequence[Draft]
+    size_bytes: int
+    done: "asyncio.Future[list[int]]"
+
+
+class Appender:
+    """Gives each event its place, and stores it. There is one in a process: places are handed out in its order."""
+
+    def __init__(
+        self, store: EventStore, head: int, bounds: AppendBounds, committed: Callable[[Sequence[Record]], None]
+    ) -> None:
+        self._store = store
+        self._head = head
+        self._bounds = bounds
+        self._committed = committed
+        self._queue: deque[_Waiting] = deque()
+        self._events = 0
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+
+    def enqueue(self, drafts: Sequence[Draft]) -> "asyncio.Future[list[int]]":
+        """Queue events, to be appended in order, all or none. The result comes once they are on disk: their places.
+
+        Raises ResourceExhausted (LOG_BUSY) at once when too much waits.
+        """
+        size_bytes = sum(len(draft.body) for draft in drafts)
+        full = self._events + len(drafts) > self._bounds.waiting_events
+        if self._queue and (full or self._bytes + size_bytes > self._bounds.waiting_bytes):
+            raise ResourceExhausted(
+                f"{self._events} events wait to be appended", reason="LOG_BUSY", retry_after=RETRY_AFTER
+            )
+        waiting = _Waiting(drafts, size_bytes, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._events += len(drafts)
+        self._bytes += size_bytes
+        self._arrived.set()
+        return waiting.done
+
+    async def run(self) -> None:
+        """Append what is queued, for ever."""
+        while True:
+            await self._arrived.wait()
+            batch = self._take()
+            try:
+                await self._append(batch)
+            except (SQLAlchemyError, OSError) as error:
+                log.error("the log could not be written: %s", error)
+                _fail(batch, "the log could not be written; nothing of this call was appended")
+            except BaseException:
+                _fail(batch, "the log stops")
+                raise
+
+    def _take(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        events = size_bytes = 0
+        while self._queue:
+            first = self._queue[0]
+            events += len(first.drafts)
+            size_bytes += first.size_bytes
+            if batch and (events > self._bounds.batch_events or size_bytes > self._bounds.batch_bytes):
+                break
+            batch.append(self._queue.popleft())
+            self._events -= len(first.drafts)
+            self._bytes -= first.size_bytes
+        if not self._queue:
+            self._arrived.clear()
+        return batch
+
+    async def _append(self, batch: Sequence[_Waiting]) -> None:
+        stamped = self._stamp([draft for waiting in batch for draft in waiting.drafts])
+        started = time.perf_counter()
+        known = await self._store.append(list(stamped.values()))
+        metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
+        places = {key: known.get(key, each.record.seq) for key, each in stamped.items()}
+        records = [each.record for key, each in stamped.items() if key not in known]
+        drafts = sum(len(waiting.drafts) for waiting in batch)
+        metrics.APPENDED.inc(len(records))
+        metrics.DUPLICATES.inc(drafts - len(records))
+        metrics.BATCH_EVENTS.observe(drafts)
+        if records:
+            self._committed(records)
+        for waiting in batch:
+            if not waiting.done.done():
+                waiting.done.set_result([places[draft.tenant, draft.event_id] for draft in waiting.drafts])
+
+    def _stamp(self, drafts: Sequence[Draft]) -> dict[tuple[str, str], Stamped]:
+        """The drafts with their places, by tenant and id: the first of an id that comes twice."""
+        stamped: dict[tuple[str, str], Stamped] = {}
+        seq = max(self._head, time.time_ns() // 1000 - 1)
+        for draft in drafts:
+            key = draft.tenant, draft.event_id
+            if key in stamped:
+                continue
+            seq += 1
+            event = wire.recorded(draft.body, cursor_of(seq), seq)
+            record = Record(seq, draft.tenant, draft.type, draft.agent_id, draft.skill_id, event)
+            stamped[key] = Stamped(record, draft.event_id, draft.episode)
+        self._head = seq
+        return stamped
+
+
+def _fail(batch: Sequence[_Waiting], message: str) -> None:
+    for waiting in batch:
+        if not waiting.done.done():
+            waiting.done.set_exception(Unavailable(message, reason="LOG_UNAVAILABLE"))

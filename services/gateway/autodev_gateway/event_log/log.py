@@ -1,0 +1,150 @@
+"""The event log: append, read on from a place, and be told of what is new."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Self
+
+from autodev_gateway import metrics
+from autodev_gateway.event_log.appender import AppendBounds, Appender
+from autodev_gateway.event_log.model import Draft, Filter, Page, PageBounds, Record, Trims
+from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.event_log.tail import Tail
+from autodev_runtime.database import Database
+
+logger = logging.getLogger(__name__)
+
+SIZES_AT_ONCE = 10_000
+SWEEP_PERIOD_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What to keep; None: everything."""
+
+    age: timedelta | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """How the log uses memory and disk."""
+
+    append: AppendBounds = field(default_factory=AppendBounds)
+    tail_bytes: int = 32 * 1024 * 1024
+    retention: Retention = field(default_factory=Retention)
+
+
+DEFAULT_OPTIONS = LogOptions()
+
+
+class EventLog:
+    """All tenants' events, in one order."""
+
+    def __init__(self, store: EventStore, tail: Tail, trims: Trims, options: LogOptions) -> None:
+        self._store = store
+        self._tail = tail
+        self._trims = trims
+        self._options = options
+        self._appender = Appender(store, tail.head, options.append, tail.extend)
+
+    @classmethod
+    async def open(cls, database: Database, options: LogOptions = DEFAULT_OPTIONS) -> Self:
+        """The log as the database has it. It appends while `run` runs."""
+        store = EventStore(database)
+        bounds = await store.bounds()
+        return cls(store, Tail(bounds.head, options.tail_bytes), Trims(bounds.trimmed), options)
+
+    async def run(self) -> None:
+        """Append what is published, for ever."""
+        await self._appender.run()
+
+    @property
+    def head(self) -> int:
+        """The place of the newest event."""
+        return self._tail.head
+
+    def oldest(self, tenant: str) -> int:
+        """The place after which the tenant's events are kept."""
+        return self._trims.through(tenant)
+
+    async def append(self, drafts: Sequence[Draft]) -> list[int]:
+        """Append events in order, all or none. Returns their places once they are on disk.
+
+        An event whose id the tenant's log holds is not appended again; its place is the first's.
+        Raises ResourceExhausted (LOG_BUSY), Unavailable (LOG_UNAVAILABLE).
+        """
+        return await self._appender.enqueue(drafts)
+
+    def enqueue(self, drafts: Sequence[Draft]) -> "asyncio.Future[list[int]]":
+        """As `append`, without waiting: what is queued first is appended first. Raises ResourceExhausted at once."""
+        return self._appender.enqueue(drafts)
+
+    async def read(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
+        """The tenant's next events after a place. An empty page says that there are none yet.
+
+        Raises OutOfRange (CURSOR_EXPIRED) when events after the place are past retention.
+        """
+        self._trims.check(tenant, after)
+        if after >= self._tail.floor:
+            return self._tail.read(tenant, after, wanted, bounds)
+        floor = self._tail.floor
+        page = await self._store.read(tenant, after, floor, wanted, bounds)
+        # Retention may have deleted what the query then did not find.
+        self._trims.check(tenant, after)
+        if page.records or after >= floor:
+            return page
+        return await self.read(tenant, page.through, wanted, bounds)
+
+    def in_memory(self, after: int) -> bool:
+        """Whether everything after the place is read without the database."""
+        return after >= self._tail.floor
+
+    async def at(self, tenant: str, seqs: Sequence[int]) -> list[Record]:
+        """The tenant's events at these places; those that are gone are left out."""
+        return await self._store.by_seq(tenant, seqs)
+
+    def listening(self, tenant: str, listener: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call the listener, within the block, after each append to the tenant's log."""
+        return self._tail.listening(tenant, listener)
+
+    async def sweep(self) -> int:
+        """Delete what is past retention. Returns how many events."""
+        through = 0
+        if self._options.retention.age is not None:
+            through = int((time.time() - self._options.retention.age.total_seconds()) * 1_000_000)
+        if self._options.retention.size_bytes is not None:
+            through = max(through, await self._beyond_size(self._options.retention.size_bytes))
+        through = min(through, self.head)
+        deleted = 0
+        while through and (trimmed := await self._store.trimmable(through)):
+            # Before the deletion: who reads in between is told, and never finds a gap.
+            self._trims.advance(trimmed)
+            deleted += await self._store.trim(trimmed)
+        if deleted:
+            metrics.TRIMMED.inc(deleted)
+            logger.info("retention deleted %d events", deleted)
+        return deleted
+
+    async def _beyond_size(self, limit_bytes: int) -> int:
+        """The place up to which events must go for the rest to fit the limit."""
+        excess = await self._store.size_bytes() - limit_bytes
+        through = 0
+        while excess > 0 and (oldest := await self._store.oldest(through, SIZES_AT_ONCE)):
+            for seq, size_bytes in oldest:
+                if excess <= 0:
+                    break
+                excess -= size_bytes
+                through = seq
+        return through
+
+
+async def sweeping(log: EventLog) -> None:
+    """Delete what is past retention, again and again."""
+    while True:
+        await log.sweep()
+        await asyncio.sleep(SWEEP_PERIOD_S)

@@ -1,0 +1,128 @@
+"""What the event log is made of. Events are opaque bytes here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from autodev_runtime.errors import InvalidArgument, OutOfRange
+from autodev_runtime.identity import ALL_TENANTS
+
+CURSOR_DIGITS = 16
+
+
+class EpisodeReport(NamedTuple):
+    """What a task's event says of its episode."""
+
+    episode_id: str
+    agent_id: str
+    outcome: int
+    task: bytes
+    """The TaskEvent, serialised."""
+
+
+class Draft(NamedTuple):
+    """An event to append. `body` is the serialised Event without cursor and recorded_at."""
+
+    tenant: str
+    event_id: str
+    type: int
+    agent_id: str
+    skill_id: str
+    body: bytes
+    episode: EpisodeReport | None = None
+
+
+class Record(NamedTuple):
+    """An event in the log.
+
+    `seq` orders the log of all tenants. It is the time of recording in microseconds since 1970, made unique by
+    counting on, so a time is a place in the log and needs no index.
+    """
+
+    seq: int
+    tenant: str
+    type: int
+    agent_id: str
+    skill_id: str
+    sized: bytes
+    """The complete serialised Event with its length before it; see wire.py."""
+
+
+class Page(NamedTuple):
+    """Records of a part of the log that was looked through up to `through`, included."""
+
+    records: Sequence[Record]
+    through: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events to send. An empty set lets every one pass."""
+
+    types: frozenset[int] = frozenset()
+    agents: frozenset[str] = frozenset()
+    skills: frozenset[str] = frozenset()
+
+    @property
+    def passes_all(self) -> bool:
+        """Whether nothing is held back."""
+        return not (self.types or self.agents or self.skills)
+
+    def passes(self, record: Record) -> bool:
+        """Whether the event is wanted."""
+        return (
+            (not self.types or record.type in self.types)
+            and (not self.agents or record.agent_id in self.agents)
+            and (not self.skills or record.skill_id in self.skills)
+        )
+
+
+ALL_EVENTS = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class PageBounds:
+    """How much to read at once."""
+
+    events: int = 256
+    size_bytes: int = 1024 * 1024
+
+
+class Trims:
+    """Up to where retention has deleted each tenant's events."""
+
+    def __init__(self, through: dict[str, int]) -> None:
+        self._through = dict(through)
+        self._newest = max(through.values(), default=0)
+
+    def through(self, tenant: str) -> int:
+        """The last place whose events may be gone; of all tenants for the tenant `*`."""
+        return self._newest if tenant == ALL_TENANTS else self._through.get(tenant, 0)
+
+    def advance(self, through: dict[str, int]) -> None:
+        """Note what was deleted."""
+        self._through.update(through)
+        self._newest = max(self._newest, *through.values(), 0)
+
+    def check(self, tenant: str, position: int) -> None:
+        """Raises OutOfRange where events after the position are gone."""
+        oldest = self.through(tenant)
+        if position < oldest:
+            raise OutOfRange(
+                "events after this place are past retention; resume after oldest_cursor to go on with what is kept",
+                reason="CURSOR_EXPIRED",
+                metadata={"oldest_cursor": cursor_of(oldest)},
+            )
+
+
+def cursor_of(seq: int) -> str:
+    """The cursor of a place in the log. Cursors sort as places do."""
+    return f"{seq:0{CURSOR_DIGITS}x}"
+
+
+def seq_of(cursor: str, head: int, field: str) -> int:
+    """The place that a cursor names. Raises InvalidArgument for one that this log, ending at `head`, never gave."""
+    digits = len(cursor) == CURSOR_DIGITS and all(each in "0123456789abcdef" for each in cursor)
+    if not digits or (seq := int(cursor, 16)) > head:
+        raise InvalidArgument.field(field, "is not a cursor that this log gave")
+    return seq

@@ -1,0 +1,192 @@
+"""The SQL of the event log. Every method that reads names its tenant; `*` is all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, Table, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from autodev_gateway import wire
+from autodev_gateway.event_log.model import EpisodeReport, Filter, Page, PageBounds, Record
+from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRow, TrimRow
+from autodev_runtime.database import Database
+from autodev_runtime.identity import ALL_TENANTS
+
+ROWS_A_FETCH = 128
+DELETED_AT_ONCE = 2000
+
+_events: Table = EventRow.__table__  # type: ignore[assignment]
+_trims: Table = TrimRow.__table__  # type: ignore[assignment]
+_episodes: Table = EpisodeRow.__table__  # type: ignore[assignment]
+_COLUMNS = (
+    _events.c.seq,
+    _events.c.tenant_id,
+    _events.c.type,
+    _events.c.agent_id,
+    _events.c.skill_id,
+    _events.c.event,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A record about to be stored, with what only the database needs."""
+
+    record: Record
+    event_id: str
+    episode: EpisodeReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where the log ends, and up to where each tenant's events are deleted."""
+
+    head: int
+    trimmed: dict[str, int]
+
+
+class EventStore:
+    """The tables `events`, `event_trims` and the writing of `episodes`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        dialect = database.engine.dialect
+        conflicting = sqlite.insert if database.is_sqlite else postgresql.insert
+        add_event = conflicting(_events).on_conflict_do_nothing(index_elements=["tenant_id", "event_id"])
+        add_episode = conflicting(_episodes)
+        latest = {name: add_episode.excluded[name] for name in ("agent_id", "outcome", "task")}
+        add_episode = add_episode.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=latest)
+        # As text, with tuples for parameters: this runs for every event, and building statements would cost more than
+        # the database does.
+        event_columns = ["seq", "event_id", "type", "agent_id", "skill_id", "event", "tenant_id"]
+        episode_columns = ["tenant_id", "id", "agent_id", "outcome", "recorded_seq", "task"]
+        self._add_event = str(add_event.compile(dialect=dialect, column_keys=event_columns))
+        self._add_episode = str(add_episode.compile(dialect=dialect, column_keys=episode_columns))
+
+    async def bounds(self) -> Bounds:
+        """Where the log stands."""
+        async with self._database.engine.connect() as connection:
+            head = (await connection.execute(select(func.max(_events.c.seq)))).scalar() or 0
+            rows = (await connection.execute(select(_trims.c.tenant_id, _trims.c.through_seq))).all()
+        trimmed = {row.tenant_id: row.through_seq for row in rows}
+        return Bounds(max(head, *trimmed.values(), 0), trimmed)
+
+    async def append(self, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
+        """Store a batch in one transaction. Returns, by tenant and id, the places of events that were there before."""
+        async with self._database.across_tenants() as session:
+            connection = await session.connection()
+            result = await connection.exec_driver_sql(self._add_event, [_event_parameters(each) for each in batch])
+            known = {} if result.rowcount == len(batch) else await _known(connection, batch)
+            episodes = [
+                _episode_parameters(each.record, each.episode)
+                for each in batch
+                if each.episode is not None and (each.record.tenant, each.event_id) not in known
+            ]
+            if episodes:
+                await connection.exec_driver_sql(self._add_episode, episodes)
+        return known
+
+    async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Page:
+        """The next events of the tenant in (after, through]."""
+        query = _wanted(tenant, wanted).where(_events.c.seq > after, _events.c.seq <= through)
+        query = query.order_by(_events.c.seq).limit(bounds.events)
+        records: list[Record] = []
+        size_bytes = 0
+        async with self._database.engine.connect() as connection:
+            # In parts, because a page of the largest events would not fit the bounds.
+            rows = await connection.stream(query, execution_options={"yield_per": ROWS_A_FETCH})
+            async for part in rows.partitions():
+                for row in part:
+                    record = _record(row)
+                    size_bytes += len(record.sized)
+                    if records and size_bytes > bounds.size_bytes:
+                        return Page(records, records[-1].seq)
+                    records.append(record)
+        return Page(records, records[-1].seq if len(records) == bounds.events else through)
+
+    async def by_seq(self, tenant: str, seqs: Sequence[int]) -> list[Record]:
+        """The tenant's events at these places, in order; those that are gone are left out."""
+        query = _wanted(tenant, Filter()).where(_events.c.seq.in_(seqs)).order_by(_events.c.seq)
+        async with self._database.engine.connect() as connection:
+            return [_record(row) for row in await connection.execute(query)]
+
+    async def size_bytes(self) -> int:
+        """The size of all events. Reads the whole table."""
+        async with self._database.engine.connect() as connection:
+            return (await connection.execute(select(func.sum(func.length(_events.c.event))))).scalar() or 0
+
+    async def oldest(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """The places and sizes in bytes of the oldest events after a place, oldest first."""
+        query = select(_events.c.seq, func.length(_events.c.event)).where(_events.c.seq > after)
+        query = query.order_by(_events.c.seq).limit(limit)
+        async with self._database.engine.connect() as connection:
+            return [(seq, size_bytes) for seq, size_bytes in await connection.execute(query)]
+
+    async def trimmable(self, through: int) -> dict[str, int]:
+        """Up to where, by tenant, the next `trim` may delete; empty: nothing is left to delete up to this place."""
+        doomed = _unneeded(through).order_by(_events.c.seq).limit(DELETED_AT_ONCE)
+        async with self._database.engine.connect() as connection:
+            return {tenant: seq for seq, tenant in await connection.execute(doomed)}
+
+    async def trim(self, through: dict[str, int]) -> int:
+        """Delete the tenants' events up to these places. Returns how many."""
+        async with self._database.across_tenants() as session:
+            connection = await session.connection()
+            doomed = _unneeded(max(through.values())).with_only_columns(_events.c.seq)
+            deleted = await connection.execute(_events.delete().where(_events.c.seq.in_(doomed)))
+            await connection.execute(_trims.delete().where(_trims.c.tenant_id.in_(through)))
+            values = [{"tenant_id": tenant, "through_seq": seq} for tenant, seq in through.items()]
+            await connection.execute(insert(_trims), values)
+        return deleted.rowcount
+
+
+def _wanted(tenant: str, wanted: Filter) -> "Select[Any]":
+    query = select(*_COLUMNS)
+    if tenant != ALL_TENANTS:
+        query = query.where(_events.c.tenant_id == tenant)
+    for column, values in (
+        (_events.c.type, wanted.types),
+        (_events.c.agent_id, wanted.agents),
+        (_events.c.skill_id, wanted.skills),
+    ):
+        if values:
+            query = query.where(column.in_(values))
+    return query
+
+
+def _unneeded(through: int) -> "Select[Any]":
+    """Events up to a place but for those that a group has not settled, or holds as dead letters."""
+    deliveries, dead = DeliveryRow.__table__, DeadLetterRow.__table__
+    kept = select(deliveries.c.seq).union(select(dead.c.seq))
+    return select(_events.c.seq, _events.c.tenant_id).where(_events.c.seq <= through, _events.c.seq.not_in(kept))
+
+
+def _record(row: Any) -> Record:
+    seq, tenant, kind, agent_id, skill_id, event = row
+    return Record(seq, tenant, kind, agent_id, skill_id, wire.sized(event))
+
+
+def _event_parameters(stamped: Stamped) -> tuple[Any, ...]:
+    record = stamped.record
+    event = wire.unsized(record.sized)
+    return record.seq, stamped.event_id, record.type, record.agent_id, record.skill_id, event, record.tenant
+
+
+def _episode_parameters(record: Record, episode: EpisodeReport) -> tuple[Any, ...]:
+    return record.tenant, episode.episode_id, episode.agent_id, episode.outcome, record.seq, episode.task
+
+
+async def _known(connection: AsyncConnection, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
+    """Of the batch's events, those whose id was there before, with their places."""
+    known: dict[tuple[str, str], int] = {}
+    ids: dict[str, dict[str, int]] = {}
+    for each in batch:
+        ids.setdefault(each.record.tenant, {})[each.event_id] = each.record.seq
+    for tenant, seqs in ids.items():
+        query = select(_events.c.event_id, _events.c.seq).where(
+            _events.c.tenant_id == tenant, _events.c.event_id.in_(seqs)
+        )
+        known |= {(tenant, event_id): seq for event_id, seq in await connection.execute(query) if seq != seqs[event_id]}
+    return known

@@ -1,0 +1,88 @@
+"""Following the log: one subscriber's place in it, and its messages."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from autodev_gateway import wire
+from autodev_gateway.event_log.log import EventLog
+from autodev_gateway.event_log.model import Filter, PageBounds, cursor_of
+from autodev_runtime.identity import ALL_TENANTS
+
+SHARED_MESSAGES = 32
+
+
+class Batch(NamedTuple):
+    """One message to a subscriber: a serialised SubscribeResponse."""
+
+    message: bytes
+    through: int
+    events: int
+
+
+class Broadcast:
+    """Makes subscribers' messages. Those who follow all of a tenant's events from one place share one message."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._shared: dict[tuple[str, int, int], Batch] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Forget, within the block, shared messages that could hold more since an append."""
+        with self._log.listening(ALL_TENANTS, self._shared.clear):
+            yield
+
+    async def next(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Batch:
+        """The next message after a place; one without events when there are none yet."""
+        sharable = wanted.passes_all and self._log.in_memory(after)
+        key = tenant, after, bounds.events
+        if sharable and (shared := self._shared.get(key)) is not None:
+            return shared
+        page = await self._log.read(tenant, after, wanted, bounds)
+        message = wire.subscribe_response((record.sized for record in page.records), cursor_of(page.through))
+        batch = Batch(message, page.through, len(page.records))
+        if sharable:
+            if len(self._shared) >= SHARED_MESSAGES:
+                self._shared.clear()
+            self._shared[key] = batch
+        return batch
+
+
+class Subscription:
+    """One subscriber's place in the log."""
+
+    def __init__(self, broadcast: Broadcast, tenant: str, position: int, wanted: Filter, bounds: PageBounds) -> None:
+        self.position = position
+        self._broadcast = broadcast
+        self._tenant = tenant
+        self._wanted = wanted
+        self._bounds = bounds
+        self._appended = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was appended."""
+        self._appended.set()
+
+    async def next(self, heartbeat_s: float) -> Batch:
+        """The next message: events as soon as there are some, else a heartbeat after a while.
+
+        Raises OutOfRange (CURSOR_EXPIRED).
+        """
+        deadline = asyncio.get_running_loop().time() + heartbeat_s
+        while True:
+            self._appended.clear()
+            batch = await self._broadcast.next(self._tenant, self.position, self._wanted, self._bounds)
+            if batch.events or not await self._woken(deadline):
+                self.position = max(self.position, batch.through)
+                return batch
+            self.position = max(self.position, batch.through)
+
+    async def _woken(self, deadline: float) -> bool:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._appended.wait()
+        except TimeoutError:
+            return False
+        return True

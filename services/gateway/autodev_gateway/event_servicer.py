@@ -1,0 +1,158 @@
+"""EventService: protobuf to the event log and the consumer groups, and back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev_gateway.consume_stream import ConsumeStream
+from autodev_gateway.event_log import EventLog, cursor_of, seq_of
+from autodev_gateway.event_log.subscription import Broadcast
+from autodev_gateway.groups.groups import Groups
+from autodev_gateway.groups.store import GroupKey, StoredDeadLetter
+from autodev_gateway.publishing import drafts_of
+from autodev_gateway.streams import OpenStreams
+from autodev_gateway.subscribe_stream import SubscribeStream
+from autodev_runtime.identity import Identity, current_identity, current_tenant
+from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.tracing import TraceContext, current_trace
+
+NAME = pb.DESCRIPTOR.services_by_name["EventService"].full_name
+BATCHES_AHEAD = 64
+LARGEST_SEQ = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class EventBounds:
+    """What one caller may use."""
+
+    max_event_bytes: int = 1024 * 1024
+    subscriber_stall_s: float = 10.0
+    """How long a subscriber may leave a message unread while the connection holds no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventParts:
+    """What the service is made of."""
+
+    log: EventLog
+    broadcast: Broadcast
+    groups: Groups
+    streams: OpenStreams
+
+
+class EventServicer:
+    """Serves the caller's tenant; for a service of the mesh that acts for all, every tenant's events."""
+
+    def __init__(self, parts: EventParts, bounds: EventBounds) -> None:
+        self._parts = parts
+        self._bounds = bounds
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve the methods. Subscribe and Consume answer with bytes: stored events joined, never parsed."""
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Publish": grpc.unary_unary_rpc_method_handler(
+                self.Publish, pb.PublishRequest.FromString, pb.PublishResponse.SerializeToString
+            ),
+            "PublishStream": grpc.stream_stream_rpc_method_handler(
+                self.PublishStream, pb.PublishStreamRequest.FromString, pb.PublishStreamResponse.SerializeToString
+            ),
+            "Subscribe": grpc.unary_stream_rpc_method_handler(self.Subscribe, pb.SubscribeRequest.FromString),
+            "Consume": grpc.stream_stream_rpc_method_handler(self.Consume, pb.ConsumeRequest.FromString),
+            "ListDeadLetters": grpc.unary_unary_rpc_method_handler(
+                self.ListDeadLetters, pb.ListDeadLettersRequest.FromString, pb.ListDeadLettersResponse.SerializeToString
+            ),
+            "ReplayDeadLetters": grpc.unary_unary_rpc_method_handler(
+                self.ReplayDeadLetters,
+                pb.ReplayDeadLettersRequest.FromString,
+                pb.ReplayDeadLettersResponse.SerializeToString,
+            ),
+        }
+        server.add_registered_method_handlers(NAME, handlers)
+
+    async def Publish(self, request: pb.PublishRequest, context: Any) -> pb.PublishResponse:
+        """Append events."""
+        drafts = drafts_of(request.events, current_identity(), current_trace(), self._bounds.max_event_bytes)
+        seqs = await self._parts.log.append(drafts)
+        return pb.PublishResponse(cursors=map(cursor_of, seqs), event_ids=[draft.event_id for draft in drafts])
+
+    async def PublishStream(
+        self, requests: AsyncIterator[pb.PublishStreamRequest], context: Any
+    ) -> AsyncIterator[pb.PublishStreamResponse]:
+        """Append batches as they come, some ahead of their answers."""
+        ahead: asyncio.Queue[tuple[list[str], asyncio.Future[list[int]]] | None] = asyncio.Queue(BATCHES_AHEAD)
+        publisher, trace = current_identity(), current_trace()
+        reader = asyncio.create_task(self._append_each(requests, publisher, trace, ahead))
+        try:
+            while (batch := await ahead.get()) is not None:
+                ids, appended = batch
+                yield pb.PublishStreamResponse(cursors=map(cursor_of, await appended), event_ids=ids)
+            await reader
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def _append_each(
+        self,
+        requests: AsyncIterator[pb.PublishStreamRequest],
+        publisher: Identity,
+        trace: TraceContext | None,
+        ahead: "asyncio.Queue[tuple[list[str], asyncio.Future[list[int]]] | None]",
+    ) -> None:
+        try:
+            async for request in requests:
+                drafts = drafts_of(request.events, publisher, trace, self._bounds.max_event_bytes)
+                await ahead.put(([draft.event_id for draft in drafts], self._parts.log.enqueue(drafts)))
+        finally:
+            # The answers of the batches before come first, then the error.
+            with contextlib.suppress(asyncio.CancelledError):
+                await ahead.put(None)
+
+    async def Subscribe(self, request: pb.SubscribeRequest, context: Any) -> AsyncIterator[bytes]:
+        """Follow the log."""
+        stream = SubscribeStream(self._parts.log, self._parts.broadcast, self._parts.streams)
+        await stream.send(request, current_tenant(), context, self._bounds.subscriber_stall_s)
+        return
+        # Messages are written by `context`, which can tell how long they stay unread; this makes a generator all the
+        # same, as the pipeline expects of a streaming method.
+        yield b""
+
+    async def Consume(self, requests: AsyncIterator[pb.ConsumeRequest], context: Any) -> AsyncIterator[bytes]:
+        """Work through a group's events."""
+        stream = ConsumeStream(self._parts.groups, self._parts.streams, current_tenant())
+        async with contextlib.aclosing(stream.messages(requests, context)) as messages:
+            async for message in messages:
+                yield message
+
+    async def ListDeadLetters(self, request: pb.ListDeadLettersRequest, context: Any) -> pb.ListDeadLettersResponse:
+        """A page of dead letters."""
+        key = key_from(request.page_token, int)
+        size = page_size(request.page_size)
+        group = GroupKey(current_tenant(), request.group)
+        found = await self._parts.groups.dead_letters(group, int(key[0]) if key else 0, size + 1)
+        letters = fitting([_dead_letter(each) for each in found[:size]])
+        token = token_after([found[len(letters) - 1].seq]) if len(found) > len(letters) else ""
+        return pb.ListDeadLettersResponse(dead_letters=letters, next_page_token=token)
+
+    async def ReplayDeadLetters(
+        self, request: pb.ReplayDeadLettersRequest, context: Any
+    ) -> pb.ReplayDeadLettersResponse:
+        """Deliver dead letters again."""
+        group = GroupKey(current_tenant(), request.group)
+        chosen = [_dead_letter_seq(each, index) for index, each in enumerate(request.dead_letter_ids)] or None
+        return pb.ReplayDeadLettersResponse(replayed=await self._parts.groups.replay(group, chosen))
+
+
+def _dead_letter(stored: StoredDeadLetter) -> pb.DeadLetter:
+    letter = pb.DeadLetter(id=cursor_of(stored.seq), attempts=stored.attempts, error=stored.error)
+    letter.event.ParseFromString(stored.event)
+    letter.dead_at.FromMicroseconds(stored.dead_us)
+    return letter
+
+
+def _dead_letter_seq(identifier: str, index: int) -> int:
+    return seq_of(identifier, LARGEST_SEQ, f"dead_letter_ids[{index}]")

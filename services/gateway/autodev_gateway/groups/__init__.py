@@ -1,0 +1,1 @@
+"""Consumer groups: workers share a group's events, each settled or delivered again."""

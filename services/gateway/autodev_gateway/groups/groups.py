@@ -1,0 +1,143 @@
+"""All consumer groups: finds or makes them, and stores what they did, many changes in one transaction."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from autodev_gateway import metrics
+from autodev_gateway.event_log import EventLog, Filter
+from autodev_gateway.groups.ledger import Ledger
+from autodev_gateway.groups.runner import GroupRunner
+from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
+from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.identity import ALL_TENANTS
+
+log = logging.getLogger(__name__)
+
+MAX_GROUPS = 200
+GATHER_S = 0.01
+POSITIONS_S = 2.0
+RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOptions:
+    """How a worker joins: the group's filter, and where a group that is not there yet starts."""
+
+    wanted: Filter
+    from_now: bool
+
+
+class Groups:
+    """The groups of all tenants."""
+
+    def __init__(self, store: GroupStore, event_log: EventLog) -> None:
+        self._store = store
+        self._log = event_log
+        self._runners: dict[GroupKey, GroupRunner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finding = asyncio.Lock()
+        self._storing = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    async def join(self, key: GroupKey, options: JoinOptions) -> GroupRunner:
+        """The group, made where it is not there yet. Raises ResourceExhausted (TOO_MANY_GROUPS)."""
+        async with self._finding:
+            runner = await self._find(key)
+            if runner is None:
+                if await self._store.count(key.tenant) >= MAX_GROUPS:
+                    raise ResourceExhausted(f"the tenant has {MAX_GROUPS} groups", reason="TOO_MANY_GROUPS")
+                position = self._log.head if options.from_now else self._log.oldest(key.tenant)
+                await self._store.create(key, position, options.wanted)
+                runner = self._start(GroupRunner(key, Ledger(position), options.wanted, self._log, self._changed.set))
+            elif runner.wanted != options.wanted:
+                await self._store.set_filter(key, options.wanted)
+                runner.wanted = options.wanted
+        return runner
+
+    async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[StoredDeadLetter]:
+        """A group's dead letters after a place, in the order of the log; none for a group that is not there."""
+        await self.flush()
+        return await self._store.dead_letters(key, after, limit)
+
+    async def replay(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
+        """Deliver dead letters again: these, or all. Returns how many."""
+        async with self._finding:
+            runner = await self._find(key)
+        if runner is None:
+            return 0
+        await self.flush()
+        revived = await self._store.revive(key, seqs)
+        runner.readmit(revived)
+        return len(revived)
+
+    async def run(self) -> None:
+        """Store changes as they come, for ever; and at the end."""
+        try:
+            while True:
+                try:
+                    await self._store_changes()
+                except (SQLAlchemyError, OSError) as error:
+                    log.error("consumer groups could not be stored, and will be: %s", error)
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Store all changes now."""
+        async with self._storing:
+            taken = [
+                (runner, changes)
+                for runner in self._runners.values()
+                if (changes := runner.ledger.take_changes()) is not None
+            ]
+            if not taken:
+                return
+            try:
+                await self._store.save([(runner.key, changes) for runner, changes in taken])
+            except BaseException:
+                for runner, changes in taken:
+                    runner.ledger.give_back(changes)
+                raise
+        self._measure()
+
+    async def _store_changes(self) -> None:
+        """Wait for changes and store them: what was leased or settled soon, mere positions in a while."""
+        try:
+            async with asyncio.timeout(POSITIONS_S):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        else:
+            # What is leased and settled within this time needs no row at all.
+            await asyncio.sleep(GATHER_S)
+        self._changed.clear()
+        await self.flush()
+
+    async def _find(self, key: GroupKey) -> GroupRunner | None:
+        if (runner := self._runners.get(key)) is not None:
+            return runner
+        stored = await self._store.load(key)
+        if stored is None:
+            return None
+        ledger = Ledger(stored.position, stored.entries)
+        return self._start(GroupRunner(key, ledger, stored.wanted, self._log, self._changed.set))
+
+    def _start(self, runner: GroupRunner) -> GroupRunner:
+        self._runners[runner.key] = runner
+        task = asyncio.create_task(runner.run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return runner
+
+    def _measure(self) -> None:
+        for key, runner in self._runners.items():
+            if key.tenant == ALL_TENANTS:
+                # Places are times, in microseconds.
+                metrics.GROUP_LAG.labels(key.name).set(max(0, self._log.head - runner.ledger.position) / 1_000_000)

@@ -1,0 +1,190 @@
+"""Runs one consumer group: takes events from the log as its workers have room, and leases them out."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from autodev_gateway import metrics
+from autodev_gateway.event_log import EventLog, Filter, PageBounds, Record
+from autodev_gateway.groups.ledger import Lease, Ledger
+from autodev_gateway.groups.store import GroupKey
+from autodev_runtime.errors import OutOfRange
+
+log = logging.getLogger(__name__)
+
+EVENTS_AT_ONCE = 256
+MAX_UNSETTLED = 10_000
+RETRY_S = 1.0
+
+
+class Delivery(NamedTuple):
+    """An event on its way to a worker."""
+
+    lease: Lease
+    record: Record
+
+
+@dataclass(eq=False)
+class Worker:
+    """One worker's connection. `wake` is set when there is something in `outbox`."""
+
+    number: int
+    max_in_flight: int
+    lease_s: float
+    outbox: deque[Delivery] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class GroupRunner:
+    """One group and its workers."""
+
+    def __init__(
+        self, key: GroupKey, ledger: Ledger, wanted: Filter, event_log: EventLog, changed: Callable[[], None]
+    ) -> None:
+        self.key = key
+        self.ledger = ledger
+        self.wanted = wanted
+        self._log = event_log
+        self._changed = changed
+        self._workers: list[Worker] = []
+        self._numbers = 0
+        self._records: dict[int, Record] = {}
+        self._wake = asyncio.Event()
+
+    @contextmanager
+    def worker(self, max_in_flight: int, lease_s: float) -> Iterator[Worker]:
+        """A worker that is there within the block. What it holds at the end is delivered again."""
+        self._numbers += 1
+        worker = Worker(self._numbers, max_in_flight, lease_s)
+        self._workers.append(worker)
+        metrics.WORKERS.inc()
+        self._touch()
+        try:
+            yield worker
+        finally:
+            metrics.WORKERS.dec()
+            self._workers.remove(worker)
+            self.ledger.leave(worker.number)
+            self._touch()
+
+    def take(self, worker: Worker, size_bytes: int) -> list[Delivery]:
+        """What is to be sent to the worker now. What waited for longer than its lease is left out."""
+        taken: list[Delivery] = []
+        while worker.outbox and size_bytes > 0:
+            delivery = worker.outbox.popleft()
+            if self.ledger.holds(worker.number, delivery.lease.delivery_id):
+                taken.append(delivery)
+                size_bytes -= len(delivery.record.sized)
+        return taken
+
+    def acknowledge(self, worker: Worker, delivery_ids: Iterable[str]) -> None:
+        """The worker has done these."""
+        done = self.ledger.acknowledge(worker.number, delivery_ids)
+        metrics.DELIVERIES.labels("acknowledged").inc(done)
+        self._touch()
+
+    def reject(self, worker: Worker, delivery_id: str, error: str, retry_s: float | None) -> None:
+        """The worker could not do this."""
+        if self.ledger.reject(worker.number, delivery_id, error, retry_s, time.monotonic()):
+            metrics.DELIVERIES.labels("rejected").inc()
+        self._touch()
+
+    def extend(self, worker: Worker, delivery_ids: Iterable[str]) -> None:
+        """The worker needs longer for these."""
+        self.ledger.extend(worker.number, delivery_ids, time.monotonic())
+        self._touch()
+
+    def readmit(self, seqs: Iterable[int]) -> None:
+        """Deliver dead letters again."""
+        self.ledger.readmit(seqs)
+        self._touch()
+
+    async def run(self) -> None:
+        """Keep the workers busy, for ever."""
+        with self._log.listening(self.key.tenant, self._wake.set):
+            while True:
+                self._wake.clear()
+                try:
+                    again = await self._step()
+                except Exception:
+                    # The group's workers have nobody else: whatever it was, go on.
+                    log.exception("group %s: events could not be delivered", self.key.name)
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                if not again:
+                    await self._wait()
+
+    async def _step(self) -> bool:
+        self.ledger.advance(time.monotonic())
+        taken = await self._take_from_log()
+        leases = self._lease()
+        if leases:
+            await self._send(leases)
+        if self.ledger.urgent:
+            self._changed()
+        return taken
+
+    def _touch(self) -> None:
+        self._wake.set()
+        self._changed()
+
+    def _free(self, worker: Worker) -> int:
+        # A worker that does not read gets no more, also when the leases of what waits for it have passed.
+        return worker.max_in_flight - max(self.ledger.held_by(worker.number), len(worker.outbox))
+
+    async def _take_from_log(self) -> bool:
+        """Take what the workers have room for. Returns whether there may be more."""
+        wanted = sum(max(0, self._free(worker)) for worker in self._workers) - self.ledger.ready
+        wanted = min(wanted, EVENTS_AT_ONCE, MAX_UNSETTLED - self.ledger.unsettled)
+        if wanted <= 0:
+            return False
+        try:
+            page = await self._log.read(self.key.tenant, self.ledger.position, self.wanted, PageBounds(wanted))
+        except OutOfRange:
+            log.warning("group %s: events that it had not taken are past retention", self.key.name)
+            self.ledger.admit((), self._log.oldest(self.key.tenant))
+            return True
+        self._records.update((record.seq, record) for record in page.records)
+        self.ledger.admit((record.seq for record in page.records), page.through)
+        return bool(page.records)
+
+    def _lease(self) -> list[Lease]:
+        """Share what is ready among the workers, evenly where it is not enough for all."""
+        leases: list[Lease] = []
+        free = [(worker, room) for worker in self._workers if (room := self._free(worker)) > 0]
+        # Whoever is first now is last next time.
+        self._workers = self._workers[1:] + self._workers[:1]
+        for index, (worker, room) in enumerate(free):
+            share = -(-self.ledger.ready // (len(free) - index))
+            leases += self.ledger.lease(worker.number, min(room, share), worker.lease_s, time.monotonic())
+        return leases
+
+    async def _send(self, leases: list[Lease]) -> None:
+        missing = [lease.seq for lease in leases if lease.seq not in self._records]
+        if missing:
+            found = await self._log.at(self.key.tenant, missing)
+            self._records.update((record.seq, record) for record in found)
+        workers = {worker.number: worker for worker in self._workers}
+        for lease in leases:
+            record = self._records.pop(lease.seq, None)
+            worker = workers.get(lease.worker)
+            if record is None or not self.wanted.passes(record):
+                self.ledger.drop(lease)
+            elif worker is not None:
+                worker.outbox.append(Delivery(lease, record))
+                worker.wake.set()
+        metrics.DELIVERIES.labels("leased").inc(len(leases))
+
+    async def _wait(self) -> None:
+        until_s = self.ledger.next_time()
+        timeout_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,43 @@
+"""The table `api_keys`: the credentials that the gateway accepts now."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert, select
+
+from autodev_gateway.keys import ApiKey
+from autodev_gateway.rows import ApiKeyRow
+from autodev_runtime.database import Database
+from autodev_runtime.identity import Identity, Role
+
+
+class KeyStore:
+    """Keys by their hashes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def replace(self, keys: Sequence[ApiKey]) -> None:
+        """Accept these keys and no others: one that the settings no longer name is revoked."""
+        rows = [
+            {
+                "sha256": key.sha256,
+                "prefix": key.prefix,
+                "tenant_id": key.identity.tenant,
+                "subject": key.identity.subject,
+                "roles": ",".join(sorted(key.identity.roles)),
+            }
+            for key in keys
+        ]
+        async with self._database.across_tenants() as session:
+            await session.execute(delete(ApiKeyRow))
+            await session.execute(insert(ApiKeyRow), rows)
+
+    async def all(self) -> list[ApiKey]:
+        """Every key."""
+        async with self._database.across_tenants() as session:
+            rows = list(await session.scalars(select(ApiKeyRow)))
+        return [ApiKey(row.sha256, row.prefix, Identity(row.tenant_id, row.subject, _roles(row.roles))) for row in rows]
+
+
+def _roles(text: str) -> frozenset[Role]:
+    return frozenset(Role(role) for role in text.split(",") if role)

@@ -1,0 +1,124 @@
+"""API keys: who a credential is. A key is 256 random bits, so its SHA-256 is all that has to be kept."""
+
+import hashlib
+import logging
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError, field_validator
+
+from autodev_runtime.errors import Unauthenticated
+from autodev_runtime.identity import Identity, Metadata, Role
+
+log = logging.getLogger(__name__)
+
+AUTHORIZATION = "authorization"
+SCHEME = "bearer "
+KEY_BYTES = 32
+PREFIX_LENGTH = 8
+SHORTEST_KEY = 32
+DEVELOPER_ROLES = frozenset({Role.RUNTIME, Role.REVIEWER, Role.OPERATOR})
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]{1,128}$")]
+
+
+class KeyFileError(ValueError):
+    """A file of keys that cannot be used; the gateway must not start with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A credential: the hash of the key, and whom it makes its holder."""
+
+    sha256: str
+    prefix: str
+    """The key's first characters, for people to tell keys apart; empty where only the hash is known."""
+    identity: Identity
+
+
+class KeyRing:
+    """Answers from memory who a caller is."""
+
+    def __init__(self, keys: Iterable[ApiKey]) -> None:
+        self._identities = {bytes.fromhex(key.sha256): key.identity for key in keys}
+
+    async def authenticate(self, metadata: Metadata) -> Identity:
+        """The identity of the call's credential. What else the metadata states is not looked at.
+
+        Raises Unauthenticated.
+        """
+        for name, value in metadata:
+            if name == AUTHORIZATION and isinstance(value, str):
+                # A lookup by hash takes time that says nothing of the keys there are.
+                identity = self._identities.get(_digest(value))
+                if identity is None:
+                    raise Unauthenticated("the API key is not known")
+                return identity
+        raise Unauthenticated("the call has no API key: send the metadata 'authorization: Bearer <key>'")
+
+
+def _digest(header: str) -> bytes:
+    if not header[: len(SCHEME)].lower() == SCHEME:
+        raise Unauthenticated("the authorization is not of the form 'Bearer <key>'")
+    return hashlib.sha256(header[len(SCHEME) :].encode()).digest()
+
+
+class _KeyLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: Identifier
+    subject: Identifier
+    roles: frozenset[Role] = frozenset()
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+    @field_validator("roles")
+    @classmethod
+    def _no_service(cls, roles: frozenset[Role]) -> frozenset[Role]:
+        if Role.SERVICE in roles:
+            raise ValueError("the role 'service' is for the mesh's own services, which have no keys")
+        return roles
+
+
+def keys_from_file(path: Path) -> list[ApiKey]:
+    """The keys of a JSON file: a list of objects with tenant, subject, roles and sha256. Raises KeyFileError."""
+    try:
+        lines = TypeAdapter(list[_KeyLine]).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise KeyFileError(f"{path}: {_summary(error)}") from error
+    if not lines:
+        raise KeyFileError(f"{path}: holds no key, so nobody could call")
+    return [ApiKey(line.sha256, "", Identity(line.tenant, line.subject, line.roles)) for line in lines]
+
+
+def development_keys(directory: Path, tenants: Sequence[str]) -> list[ApiKey]:
+    """A key with every role for each tenant, kept in `<directory>/<tenant>.key`. Raises KeyFileError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return [_development_key(directory / f"{tenant}.key", tenant) for tenant in tenants]
+
+
+def _development_key(path: Path, tenant: str) -> ApiKey:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        key = path.read_text().strip()
+        if len(key) < SHORTEST_KEY:
+            raise KeyFileError(f"{path}: holds no key; delete it to have one made") from None
+        path.chmod(0o600)
+    else:
+        key = f"ad_{secrets.token_urlsafe(KEY_BYTES)}"
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key + "\n")
+        log.info("wrote the development key of tenant %r to %s", tenant, path)
+    sha256 = hashlib.sha256(key.encode()).hexdigest()
+    return ApiKey(sha256, key[:PREFIX_LENGTH], Identity(tenant, "developer", DEVELOPER_ROLES))
+
+
+def _summary(error: OSError | ValidationError) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    flaws: list[Any] = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}" for flaw in flaws[:5])

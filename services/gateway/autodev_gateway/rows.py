@@ -1,0 +1,94 @@
+"""The tables of the gateway. Shapes only: queries are in the stores beside the rules that ask them."""
+
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from autodev_runtime.database import TenantScoped
+
+# SQLite takes only a column of type INTEGER as its own row number, which saves an index.
+Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """Base of the service's tables."""
+
+
+class EventRow(TenantScoped, Base):
+    """One event. `seq` is its place in the log and, in microseconds since 1970, when it was recorded."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("events_by_id", "tenant_id", "event_id", unique=True),
+        Index("events_by_tenant", "tenant_id", "seq"),
+    )
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=False)
+    event_id: Mapped[str] = mapped_column(String(36))
+    type: Mapped[int] = mapped_column(Integer)
+    agent_id: Mapped[str] = mapped_column(String(128))
+    skill_id: Mapped[str] = mapped_column(String(128))
+    event: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class TrimRow(TenantScoped, Base):
+    """Up to where retention has deleted a tenant's events."""
+
+    __tablename__ = "event_trims"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    through_seq: Mapped[int] = mapped_column(Sequence)
+
+
+class GroupRow(TenantScoped, Base):
+    """A consumer group: every event up to `position` that passes the filter is settled, or has a delivery row."""
+
+    __tablename__ = "consumer_groups"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    position: Mapped[int] = mapped_column(Sequence)
+    filter: Mapped[str] = mapped_column(Text)
+    """The filter as JSON; see groups/store.py."""
+
+
+class DeliveryRow(TenantScoped, Base):
+    """An event that a group has taken from the log and not settled."""
+
+    __tablename__ = "deliveries"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    group_name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=False)
+    attempts: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(Text)
+
+
+class DeadLetterRow(TenantScoped, Base):
+    """An event that a group could not handle."""
+
+    __tablename__ = "dead_letters"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    group_name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=False)
+    attempts: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(Text)
+    dead_us: Mapped[int] = mapped_column(Sequence)
+
+
+class EpisodeRow(TenantScoped, Base):
+    """One attempt that was reported. `recorded_seq` is the place in the log of its first report."""
+
+    __tablename__ = "episodes"
+    __table_args__ = (Index("episodes_by_age", "tenant_id", "recorded_seq"),)
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    agent_id: Mapped[str] = mapped_column(String(128))
+    outcome: Mapped[int] = mapped_column(Integer)
+    recorded_seq: Mapped[int] = mapped_column(Sequence)
+    task: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ApiKeyRow(TenantScoped, Base):
+    """A credential, by its hash: the key itself is nowhere but with its holder."""
+
+    __tablename__ = "api_keys"
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    prefix: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(128))
+    roles: Mapped[str] = mapped_column(String(256))

@@ -1,0 +1,94 @@
+"""The gateway's settings: `AUTODEV_GATEWAY_...`."""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
+from autodev_runtime.settings import ServiceSettings, is_loopback
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$")]
+
+
+class Mode(StrEnum):
+    """Where the API keys come from."""
+
+    DEVELOPMENT = "development"
+    """The gateway makes one for each of `development_tenants`, and listens on loopback only."""
+    PRODUCTION = "production"
+    """From `api_keys_file`."""
+
+
+class GatewaySettings(ServiceSettings):
+    """See `ServiceSettings` for what every service has. `host` and `port` are the public address."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTODEV_GATEWAY_")
+
+    port: int = Field(default=50051, ge=0, le=65535)
+    internal_port: int = Field(default=50050, ge=0, le=65535)
+    """Where services of the mesh reach the event log, on loopback."""
+    metrics_port: int = Field(default=9464, ge=0, le=65535)
+    mode: Mode = Mode.DEVELOPMENT
+    development_tenants: Annotated[list[FileName], NoDecode] = Field(default=["default"], min_length=1)
+    """Comma-separated. Each tenant's key is in `<data_dir>/keys/<tenant>.key`."""
+    api_keys_file: Path | None = None
+    """A JSON list of objects with tenant, subject, roles and sha256 (of the key, in hexadecimal)."""
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    allow_plaintext: bool = False
+    """Serve other machines without TLS: for a proxy that ends TLS in front of the gateway."""
+    capability_address: str = "127.0.0.1:50052"
+    learning_address: str = "127.0.0.1:50053"
+    fitness_address: str = "127.0.0.1:50054"
+    sandbox_address: str = "127.0.0.1:50055"
+    max_event_bytes: int = Field(default=1024 * 1024, ge=1024)
+    subscriber_stall_s: float = Field(default=10.0, gt=0)
+    """How long a subscriber may leave a message unread before it is told that it is too slow."""
+    append_waiting_events: int = Field(default=20_000, ge=1)
+    """How many events may wait to be appended; more are refused with LOG_BUSY."""
+    tail_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
+    """How much of the log's end is kept in memory for who follows it."""
+    retention_age_s: float | None = Field(default=None, gt=0)
+    """How long events are kept; unset: for ever."""
+    retention_bytes: int | None = Field(default=None, gt=0)
+    """How many bytes of events are kept; unset: all."""
+
+    @field_validator("development_tenants", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _loopback_only(self) -> Self:
+        """In place of the services' rule: callers here prove who they are, so other machines may be let in, safely."""
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file go together")
+        if self.mode is Mode.PRODUCTION and self.api_keys_file is None:
+            raise ValueError("production mode needs api_keys_file")
+        if is_loopback(self.host):
+            return self
+        if self.mode is Mode.DEVELOPMENT:
+            raise ValueError(f"{self.host} is reachable from other machines: development mode is for loopback only")
+        if self.tls_cert_file is None and not self.allow_plaintext:
+            raise ValueError(f"{self.host} is reachable from other machines: set tls_cert_file and tls_key_file")
+        return self
+
+    @property
+    def public_address(self) -> str:
+        """Where clients come in: `host:port`."""
+        bare_v6 = ":" in self.host and not self.host.startswith("[")
+        return f"[{self.host}]:{self.port}" if bare_v6 else f"{self.host}:{self.port}"
+
+    @property
+    def log_options(self) -> LogOptions:
+        """How the event log is to be run."""
+        age = timedelta(seconds=self.retention_age_s) if self.retention_age_s is not None else None
+        return LogOptions(
+            AppendBounds(waiting_events=self.append_waiting_events),
+            self.tail_bytes,
+            Retention(age, self.retention_bytes),
+        )

@@ -1,0 +1,81 @@
+"""One call of EventService.Subscribe."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev_gateway import metrics
+from autodev_gateway.event_log import EventLog, PageBounds, cursor_of, seq_of
+from autodev_gateway.event_log.subscription import Batch, Broadcast, Subscription
+from autodev_gateway.filters import filter_from
+from autodev_gateway.streams import OpenStreams
+from autodev_runtime.errors import ResourceExhausted
+
+BATCH_EVENTS = 256
+HEARTBEAT_S = 15.0
+
+
+class SubscribeStream:
+    """Sends one subscriber its events."""
+
+    def __init__(self, log: EventLog, broadcast: Broadcast, streams: OpenStreams) -> None:
+        self._log = log
+        self._broadcast = broadcast
+        self._streams = streams
+
+    async def send(self, request: pb.SubscribeRequest, tenant: str, context: Any, stall_s: float) -> None:
+        """Send until the subscriber goes. Raises InvalidArgument, OutOfRange, ResourceExhausted, Unavailable."""
+        heartbeat_s = _heartbeat_s(request)
+        bounds = PageBounds(request.max_batch_events or BATCH_EVENTS)
+        wanted = filter_from(request.filter, "filter")
+        subscription = Subscription(self._broadcast, tenant, self._start(request, tenant), wanted, bounds)
+        with (
+            self._log.listening(tenant, subscription.wake),
+            self._streams.opened(subscription.wake),
+            metrics.SUBSCRIBERS.track_inprogress(),
+        ):
+            # Who waits for the call's metadata knows that events appended from now on will come.
+            await context.send_initial_metadata(())
+            while True:
+                batch = await subscription.next(heartbeat_s)
+                self._streams.check()
+                await _write(context, batch, stall_s)
+                metrics.SENT.inc(batch.events)
+
+    def _start(self, request: pb.SubscribeRequest, tenant: str) -> int:
+        head, oldest = self._log.head, self._log.oldest(tenant)
+        match request.WhichOneof("start"):
+            case "after_cursor":
+                return seq_of(request.after_cursor, head, "after_cursor")
+            case "at_time":
+                # Places are times of recording.
+                return max(0, request.at_time.ToMicroseconds() - 1)
+            case "at" if request.at == pb.START_AT_EARLIEST:
+                return oldest
+        return head
+
+
+def _heartbeat_s(request: pb.SubscribeRequest) -> float:
+    if not request.HasField("heartbeat_interval"):
+        return HEARTBEAT_S
+    interval: timedelta = request.heartbeat_interval.ToTimedelta()
+    return interval.total_seconds()
+
+
+async def _write(context: Any, batch: Batch, stall_s: float) -> None:
+    """Hand the message to the connection, which takes it once the subscriber has read enough of those before.
+
+    Raises ResourceExhausted (SUBSCRIBER_TOO_SLOW) when that takes too long. The message still arrives before the
+    error, if the subscriber reads on: the cursor is the one after it.
+    """
+    try:
+        async with asyncio.timeout(stall_s):
+            await context.write(batch.message)
+    except TimeoutError:
+        metrics.SLOW.inc()
+        raise ResourceExhausted(
+            f"a message was not read for {stall_s:g} s; read what has come and resume after `cursor`",
+            reason="SUBSCRIBER_TOO_SLOW",
+            metadata={"cursor": cursor_of(batch.through)},
+        ) from None

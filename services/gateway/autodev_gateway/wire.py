@@ -1,0 +1,65 @@
+"""The few protobuf encodings that the log writes by hand, so that stored events travel without being parsed.
+
+A serialised message is its fields one after the other, in any order (https://protobuf.dev/programming-guides/encoding/).
+So a field is added to a stored message by appending its bytes, and messages are made repeated fields of another by
+writing each one's tag and length before it. "Sized" bytes are a message with its length before it.
+"""
+
+from collections.abc import Iterable
+
+EVENT_CURSOR = b"\x12"  # Event.cursor = 2
+EVENT_RECORDED_AT = b"\x32"  # Event.recorded_at = 6
+FIRST_FIELD = b"\x0a"  # field 1, of a string or message type
+SECOND_FIELD = b"\x12"
+SECOND_NUMBER = b"\x10"
+THIRD_FIELD = b"\x1a"
+
+
+def varint(number: int) -> bytes:
+    """A number that is not negative."""
+    if number < 0x80:
+        return bytes((number,))
+    parts = bytearray()
+    while number >= 0x80:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
+
+
+def sized(message: bytes) -> bytes:
+    """The message with its length before it."""
+    return varint(len(message)) + message
+
+
+def timestamp(microseconds: int) -> bytes:
+    """A google.protobuf.Timestamp of a time since 1970."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return b"\x08" + varint(seconds) + (SECOND_NUMBER + varint(rest * 1000) if rest else b"")
+
+
+def recorded(body: bytes, cursor: str, recorded_us: int) -> bytes:
+    """A serialised Event with its cursor and recorded_at added, sized."""
+    return sized(
+        body + EVENT_CURSOR + sized(cursor.encode()) + EVENT_RECORDED_AT + sized(timestamp(recorded_us)),
+    )
+
+
+def subscribe_response(sized_events: Iterable[bytes], head_cursor: str) -> bytes:
+    """A SubscribeResponse."""
+    events = FIRST_FIELD.join((b"", *sized_events))
+    return events + SECOND_FIELD + sized(head_cursor.encode())
+
+
+def delivery(delivery_id: str, attempt: int, sized_event: bytes) -> bytes:
+    """A ConsumeResponse's field with one Delivery: joined, they are a ConsumeResponse."""
+    head = FIRST_FIELD + sized(delivery_id.encode()) + SECOND_NUMBER + varint(attempt) + THIRD_FIELD
+    return FIRST_FIELD + varint(len(head) + len(sized_event)) + head + sized_event
+
+
+def unsized(message: bytes) -> bytes:
+    """The message without the length before it."""
+    start = 0
+    while message[start] & 0x80:
+        start += 1
+    return message[start + 1 :]
