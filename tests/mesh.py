@@ -9,6 +9,8 @@ async with Mesh(tmp_path) as mesh, mesh.client() as client:
 
 import asyncio
 import contextlib
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -26,7 +28,10 @@ from autodev_sdk import AutoDevClient
 
 SERVICES = ("gateway", "capability", "fitness", "sandbox", "learning")
 HOST = "127.0.0.1"
-TENANT = "acme"
+TENANT, OTHER_TENANT = "acme", "globex"
+DEVELOPER, AGENT = "developer", "agent"
+ROLES = {DEVELOPER: ["operator", "reviewer", "runtime"], AGENT: []}
+"""Whom a tenant has keys for, and what they may do."""
 START_S = 30.0
 STOP_S = 20.0
 POLL_S = 0.05
@@ -77,8 +82,9 @@ class Mesh:
     def _addresses(self) -> dict[str, str]:
         stated = {
             "AUTODEV_GATEWAY_INTERNAL_PORT": str(self._ports["internal"]),
-            "AUTODEV_GATEWAY_HTTP_PORT": str(self._ports["http"]),
-            "AUTODEV_GATEWAY_DEV_TENANT": TENANT,
+            "AUTODEV_GATEWAY_METRICS_PORT": str(self._ports["http"]),
+            "AUTODEV_GATEWAY_MODE": "production",
+            "AUTODEV_GATEWAY_API_KEYS_FILE": str(self.directory / "keys.json"),
         }
         for service in SERVICES:
             prefix = f"AUTODEV_{service.upper()}_"
@@ -96,15 +102,13 @@ class Mesh:
         """A connection past the gateway. The service believes the identity in a call's metadata."""
         return grpc.aio.insecure_channel(self.address(service))
 
-    def client(self, tenant: str = TENANT) -> AutoDevClient:
-        """A client of the gateway, with the tenant's development key."""
-        return AutoDevClient(self.address("gateway"), self.key(tenant))
-
-    def key(self, tenant: str = TENANT) -> str:
-        """The development key that the gateway made for a tenant."""
-        return (self.directory / "keys" / f"{tenant}.key").read_text().strip()
+    def client(self, tenant: str = TENANT, subject: str = DEVELOPER) -> AutoDevClient:
+        """A client of the gateway: a tenant's developer, who may do everything, or its agent, who has no role."""
+        return AutoDevClient(self.address("gateway"), key(tenant, subject))
 
     async def __aenter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "keys.json").write_text(json.dumps(_key_lines()))
         try:
             for service in self._services:
                 self.launch(service)
@@ -121,7 +125,6 @@ class Mesh:
 
     def launch(self, service: str) -> None:
         """Start a service and do not wait for it."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         with self.log_path(service).open("ab") as log:
             self._processes[service] = subprocess.Popen(
                 [sys.executable, "-m", f"autodev_{service}"],
@@ -181,6 +184,24 @@ class Mesh:
     def logs(self) -> str:
         """The end of every service's log."""
         return "\n".join(f"--- {service}\n{self.log(service)}" for service in self._processes)
+
+
+def key(tenant: str, subject: str) -> str:
+    """The API key of somebody of a tenant."""
+    return f"test-key-of-{subject}-at-{tenant}"
+
+
+def _key_lines() -> list[dict[str, object]]:
+    return [
+        {
+            "tenant": tenant,
+            "subject": subject,
+            "roles": roles,
+            "sha256": hashlib.sha256(key(tenant, subject).encode()).hexdigest(),
+        }
+        for tenant in (TENANT, OTHER_TENANT)
+        for subject, roles in ROLES.items()
+    ]
 
 
 async def _serves(health: health_pb2_grpc.HealthStub) -> bool:

@@ -1,0 +1,41 @@
+"""Deciding a review."""
+
+import pytest
+
+from autodev_learning.reviews import Decision, SubjectKind, decided, review_of, unified_diff
+from autodev_runtime.columns import now
+from autodev_runtime.errors import FailedPrecondition
+
+WAITING = review_of(
+    SubjectKind.CANDIDATE, "c1", "a1", title="Skill total", code="x = 2\n", replaces="x = 1\n", evidence=()
+)
+
+
+def test_a_review_shows_the_diff_from_what_it_replaces() -> None:
+    assert "-x = 1" in WAITING.diff
+    assert "+x = 2" in WAITING.diff
+    assert unified_diff("x = 1\n", "x = 1\n") == ""
+
+
+def test_a_decision_says_who_when_and_why() -> None:
+    at = now()
+    review = decided(WAITING, Decision.APPROVED, "ada", "it reads well", at)
+    assert (review.decision, review.reviewer, review.reason, review.decided_at) == (
+        Decision.APPROVED,
+        "ada",
+        "it reads well",
+        at,
+    )
+
+
+def test_the_same_decision_again_changes_nothing() -> None:
+    review = decided(WAITING, Decision.REJECTED, "ada", "no", now())
+    assert decided(review, Decision.REJECTED, "bob", "me too", now()) is review
+
+
+def test_the_other_decision_is_refused() -> None:
+    review = decided(WAITING, Decision.REJECTED, "ada", "no", now())
+    with pytest.raises(FailedPrecondition) as error:
+        decided(review, Decision.APPROVED, "bob", "yes", now())
+    assert error.value.reason == "ALREADY_DECIDED"
+    assert error.value.metadata == {"decision": "REJECTED"}
