@@ -89,8 +89,8 @@ class MeshPlan:
         if service == "gateway":
             decided |= {
                 "INTERNAL_PORT": str(self.ports.internal),
-                "HTTP_PORT": str(self.ports.http),
-                "DEV_TENANT": self.tenant,
+                "METRICS_PORT": str(self.ports.http),
+                "DEVELOPMENT_TENANTS": self.tenant,
             }
         if service == "sandbox" and self.allow_process_sandbox:
             decided["ALLOW_PROCESS"] = "true"

@@ -67,6 +67,7 @@ class Supervisor:
         self._report = report
         self._changed = asyncio.Event()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._watching: dict[str, asyncio.Future[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
         self.statuses = {spec.name: Status(spec.name) for spec in specs}
@@ -98,6 +99,9 @@ class Supervisor:
     async def stop(self) -> None:
         """SIGTERM to all, a bounded wait, SIGKILL to those left."""
         self._stop.set()
+        for watching in self._watching.values():
+            # A service that drains would wait for the call that watches it.
+            watching.cancel()
         self.send(signal.SIGTERM)
         _, late = await asyncio.wait(self._tasks, timeout=KILL_AFTER_S)
         if late:
@@ -155,7 +159,7 @@ class Supervisor:
             if process.returncode is None:
                 self._set(spec.name, state=State.SERVING if serving else State.NOT_SERVING, note="")
 
-        watching = asyncio.ensure_future(spec.watch(heard))
+        watching = self._watching[spec.name] = asyncio.ensure_future(spec.watch(heard))
         try:
             code = await process.wait()
         finally:

@@ -1,0 +1,1 @@
+"""Reporting recorded attempts as episodes, and counting what is learnt from them."""
