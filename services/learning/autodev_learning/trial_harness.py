@@ -13,6 +13,7 @@ import select
 import signal
 import struct
 import sys
+import time
 import types
 import warnings
 from collections.abc import Iterator
@@ -78,8 +79,7 @@ def try_program(program: list[Compiled], calls: list[Compiled], seconds: float) 
                 # Whatever was raised, the fork must not return into the parent's code.
                 os._exit(0)
         os.close(writing)
-        # At its end when the child is gone, and whatever it started.
-        ended = bool(select.select([reading], [], [], seconds + 0.1)[0])
+        ended = waited_for_end(reading, seconds + 0.1)
         os.close(reading)
         kill_group(child)
         return complete(read_lines(board), len(calls), ended)
@@ -202,6 +202,15 @@ def write_outcomes(board: mmap.mmap, given: Iterator[Outcome]) -> None:
 def read_lines(board: mmap.mmap) -> list[bytes]:
     (end,) = HEADER.unpack_from(board, 0)
     return board[HEADER.size : end].split(b"\n")[:-1]
+
+
+def waited_for_end(reading: int, seconds: float) -> bool:
+    """Wait until the pipe ends: the child is gone, and whatever it started. What a program writes to it is dropped."""
+    deadline = time.monotonic() + seconds
+    while (remaining := deadline - time.monotonic()) > 0:
+        if select.select([reading], [], [], remaining)[0] and not os.read(reading, 65536):
+            return True
+    return False
 
 
 def kill_group(child: int) -> None:

@@ -77,7 +77,9 @@ class Site:
     def is_target(self) -> bool:
         """Whether something is bound to the expression: not any other could stand here."""
         site: Site = self
-        while site.parent is not None and isinstance(site.parent.node, cst.Element | cst.Tuple | cst.List):
+        while site.parent is not None and isinstance(
+            site.parent.node, cst.Element | cst.StarredElement | cst.Tuple | cst.List
+        ):
             site = site.parent
         return site.field in ("target", "asname")
 

@@ -13,6 +13,8 @@ from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal
 from autodev_learning.trial import CallOutcome, Tester
 
 NEARNESS_WEIGHT = 0.3
+LEAST_AT_ONCE, MOST_AT_ONCE = 8, 64
+SECONDS_AT_ONCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Trials:
         self._budget = budget
         self._started = time.monotonic()
         self._seen: set[str] = set()
+        self._at_once = MOST_AT_ONCE
         self.tried = 0
         self.best: Trial | None = None
 
@@ -77,9 +80,18 @@ class Trials:
 
     async def run(self, drafts: Sequence[Draft]) -> list[Trial]:
         """Try the fresh ones among the drafts, as many as the budget has left."""
-        drafts = self.fresh(drafts)[: max(0, self._budget.programs - self.tried)]
-        if not drafts:
-            return []
+        waiting = self.fresh(drafts)[: max(0, self._budget.programs - self.tried)]
+        trials: list[Trial] = []
+        # Where programs take long (most do not end), few are tried between two looks at the clock.
+        while waiting and not (trials and self.exhausted):
+            started = time.monotonic()
+            trials += await self._run(waiting[: self._at_once])
+            waiting = waiting[self._at_once :]
+            rate = self._at_once / max(0.001, time.monotonic() - started)
+            self._at_once = max(LEAST_AT_ONCE, min(MOST_AT_ONCE, int(rate * SECONDS_AT_ONCE)))
+        return trials
+
+    async def _run(self, drafts: Sequence[Draft]) -> list[Trial]:
         examples = self._problem.visible
         calls = [example.call for example in examples]
         results = await self._tester.run([draft.code for draft in drafts], self._problem.preamble, calls)

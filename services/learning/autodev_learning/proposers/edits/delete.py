@@ -13,7 +13,13 @@ PRIOR = 3.0
 def edits(program: Program) -> Iterator[Edit]:
     for site in program.sites:
         node = site.node
-        if isinstance(node, cst.BaseStatement) and site.field == "body" and site.index is not None:
+        is_definition = isinstance(node, cst.FunctionDef | cst.ClassDef)
+        if (
+            isinstance(node, cst.BaseStatement)
+            and not is_definition
+            and site.field == "body"
+            and site.index is not None
+        ):
             yield Edit(f"{site.where}: delete `{source(node).splitlines()[0]}`", site, ())
         if isinstance(node, cst.If):
             yield from _unwrapped(site, node)
