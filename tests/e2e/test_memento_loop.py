@@ -1,0 +1,343 @@
+"""Agents' failures become an approved skill, by events alone, through five real services."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf.message import Message
+
+from autodev.capability.v1 import capability_service_pb2 as capability
+from autodev.gateway.v1 import event_pb2, event_service_pb2
+from autodev.learning.v1 import memento_service_pb2 as memento
+from autodev.learning.v1 import reflection_service_pb2 as reflection
+from autodev.learning.v1 import review_service_pb2 as reviews
+from autodev.learning.v1 import skill_service_pb2 as skills
+from autodev_sdk import AutoDevClient, make_event, payload_of
+from tests.mesh import AGENT, OTHER_TENANT, Mesh, eventually
+
+PENDING, VALIDATED, FAILED, APPROVED, REJECTED, PROMOTED = range(1, 7)
+TASK = "Sum the even numbers of a list: even_sum(values)"
+WRONG = "def even_sum(values):\n    return sum(v for v in values if v % 2 == 1)\n"
+RIGHT = "def even_sum(values):\n    return sum(v for v in values if v % 2 == 0)\n"
+EXAMPLES = [("even_sum([])", "0"), ("even_sum([1, 2])", "2"), ("even_sum([2, 4])", "6"), ("even_sum([3, 8])", "8"),
+            ("even_sum([7])", "0"), ("even_sum([-2, 5, 6])", "4")]  # fmt: skip
+TRACE = 'Traceback (most recent call last):\n  File "task.py", line 4, in check\nAssertionError: expected 2, got 1\n'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
+    directory: Path = tmp_path_factory.mktemp("mesh")
+    async with Mesh(directory, settings={"AUTODEV_LEARNING_PROPOSAL_SECONDS": "15"}) as mesh:
+        yield mesh
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def agent() -> str:
+    """An agent that no other test has."""
+    return f"agent-{uuid4().hex[:8]}"
+
+
+async def let_learn(client: AutoDevClient, *agents: str, proposers: Sequence[str] = (), candidates: int = 5) -> None:
+    """Turn Auto-Dev on for the client's workspace and let the agents have skills written for them."""
+    settings = capability.WorkspaceSettings(
+        enabled=True,
+        memento_skills=True,
+        alpha_evolver=True,
+        background_evolution=True,
+        max_mutations_per_day=10,
+        max_skill_candidates_per_day=candidates,
+        proposers=proposers,
+    )
+    await client.capability.UpdateWorkspaceSettings(capability.UpdateWorkspaceSettingsRequest(settings=settings))
+    for agent in agents:
+        await client.capability.SetMaturity(
+            capability.SetMaturityRequest(agent_id=agent, maturity=capability.MATURITY_LEVEL_INTERN, reason="test")
+        )
+
+
+def attempt(
+    agent: str, code: str, task: str = TASK, outcome: event_pb2.Outcome.ValueType = event_pb2.OUTCOME_FAILURE,
+    examples: Sequence[tuple[str, str]] = tuple(EXAMPLES), trace: str = TRACE,
+) -> event_pb2.Event:  # fmt: skip
+    """An event that reports an attempt of an agent."""
+    failed = outcome != event_pb2.OUTCOME_SUCCESS
+    return make_event(
+        event_pb2.TaskEvent(
+            episode_id=f"episode-{uuid4()}",
+            agent_id=agent,
+            task_description=task,
+            error_trace=trace if failed else "",
+            outcome=outcome,
+            code=code,
+            examples=[event_pb2.Example(call=call, expected=expected) for call, expected in examples],
+        )
+    )
+
+
+async def publish(client: AutoDevClient, *events: event_pb2.Event) -> None:
+    await client.events.Publish(event_service_pb2.PublishRequest(events=events))
+
+
+async def candidates_of(client: AutoDevClient, agent: str) -> list[memento.SkillCandidate]:
+    answer = await client.memento.ListCandidates(memento.ListCandidatesRequest(agent_id=agent))
+    return list(answer.candidates)
+
+
+async def patterns_of(client: AutoDevClient, agent: str) -> list[reflection.FailurePattern]:
+    answer = await client.reflection.ListFailurePatterns(reflection.ListFailurePatternsRequest(agent_id=agent))
+    return list(answer.patterns)
+
+
+async def candidate_in(client: AutoDevClient, agent: str, status: int) -> memento.SkillCandidate:
+    """The agent's first candidate that reaches a status."""
+
+    async def look() -> list[memento.SkillCandidate]:
+        return [each for each in await candidates_of(client, agent) if each.validation_status == status]
+
+    name = memento.CandidateStatus.Name(status)  # type: ignore[arg-type]
+    return (await eventually(look, f"a candidate of {agent} in {name}"))[0]
+
+
+async def events_of(client: AutoDevClient, agent: str) -> list[event_pb2.Event]:
+    """Every event about an agent, in the log's order."""
+    request = event_service_pb2.SubscribeRequest(at=event_service_pb2.START_AT_EARLIEST)
+    request.filter.agent_ids.append(agent)
+    request.heartbeat_interval.FromMilliseconds(200)
+    events: list[event_pb2.Event] = []
+    call = client.events.Subscribe(request, timeout=30)
+    async for response in call:
+        if not response.events:
+            break
+        events += response.events
+    call.cancel()
+    return events
+
+
+def kinds(events: Sequence[event_pb2.Event]) -> list[str]:
+    return [event.WhichOneof("payload") or "" for event in events]
+
+
+async def status_of(call: object) -> str:
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await call  # type: ignore[misc]
+    return str(error.value.code().name)
+
+
+async def test_failures_become_a_skill_that_agents_run(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent, proposers=["case_bank"])
+        await publish(client, attempt("helper", RIGHT, outcome=event_pb2.OUTCOME_SUCCESS))
+        await publish(client, attempt(agent, WRONG), attempt(agent, WRONG))
+
+        candidate = await candidate_in(client, agent, VALIDATED)
+        assert candidate.skill_name == "even_sum"
+        assert candidate.provenance.proposer == "case_bank"
+        assert candidate.fitness_score == 1.0
+        assert [each.held_out for each in candidate.validation_result.examples].count(True) == 2
+        assert all(each.passed for each in candidate.validation_result.examples)
+        assert candidate.validation_result.isolation in ("NAMESPACE", "CONTAINER", "CONTAINER_GVISOR")
+
+        review = (await client.reviews.GetReview(reviews.GetReviewRequest(review_id=candidate.review_id))).review
+        assert "+    return sum(v for v in values if v % 2 == 0)" in review.diff
+        assert "2 of 2 held-out examples pass" in review.evidence
+        approved = await client.reviews.ApproveReview(
+            reviews.ApproveReviewRequest(review_id=review.id, reason="it is right")
+        )
+        assert (approved.review.reviewer, approved.review.reason) == ("developer", "it is right")
+
+        promoted = await candidate_in(client, agent, PROMOTED)
+        skill = (await client.skills.GetSkill(skills.GetSkillRequest(skill_id=promoted.skill_id))).skill
+        assert skill.active.version == "1.0.0"
+        assert skill.active.approved_by == "developer"
+        assert list(skill.active.entry_points) == ["even_sum"]
+        assert len(skill.active.examples) == len(EXAMPLES)
+
+        run = await client.skills.ExecuteSkill(
+            skills.ExecuteSkillRequest(
+                request_id=str(uuid4()), skill_id=skill.name, agent_id="another-agent", call="even_sum([2, 3, 40])"
+            )
+        )
+        assert (run.success, run.result_literal, run.result.number_value) == (True, "42", 42)
+
+
+async def test_the_loop_leaves_a_trace_of_causes_in_the_log(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent)
+        await publish(client, attempt("helper", RIGHT, outcome=event_pb2.OUTCOME_SUCCESS))
+        await publish(client, attempt(agent, WRONG), attempt(agent, WRONG))
+        await candidate_in(client, agent, VALIDATED)
+        chain = ["task_failed", "task_failed", "failure_pattern_detected", "candidate_generated", "candidate_validated",
+                 "review_requested"]  # fmt: skip
+
+        async def look() -> list[event_pb2.Event]:
+            events = [event for event in await events_of(client, agent) if not event.HasField("capability_unlocked")]
+            return events if len(events) >= len(chain) else []
+
+        events = await eventually(look, "the loop's events")
+        assert kinds(events) == chain
+        causes = {event.id: event for event in events}
+        for event in events[2:]:
+            assert event.causation_id in causes
+        assert payload_of(events[2]).failure_count == 2
+
+
+async def test_search_repairs_a_program_where_nobody_has_solved_the_task(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent, proposers=["search"])
+        task = "Give the greatest distance between two neighbours: widest(values)"
+        wrong = "def widest(values):\n    return max(abs(a - b) for a, b in zip(values, values[2:]))\n"
+        examples = [("widest([0, 9, 3])", "9"), ("widest([1, 2, 4, 8])", "4"), ("widest([1, 4])", "3"),
+                    ("widest([5, 5, 1])", "4"), ("widest([7, 2, 8, 8])", "6"), ("widest([-3, 3])", "6")]  # fmt: skip
+        await publish(
+            client, attempt(agent, wrong, task, examples=examples), attempt(agent, wrong, task, examples=examples)
+        )
+        candidate = await candidate_in(client, agent, VALIDATED)
+        assert candidate.provenance.proposer == "search"
+        assert candidate.provenance.programs_tried > 0
+        assert candidate.provenance.steps
+
+
+async def test_code_that_fails_what_was_held_out_waits_for_nobody(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent, proposers=["case_bank"])
+        task = f"Give the answer for a key, as {agent} does it: answer(key)"
+        learnt_by_heart = "def answer(key):\n    return {1: 1, 2: 4}.get(key)\n"
+        examples = [("answer(1)", "1"), ("answer(2)", "4"), ("answer(3)", "9")]
+        await publish(
+            client,
+            attempt("cheat", learnt_by_heart, task, event_pb2.OUTCOME_SUCCESS, examples),
+            attempt(agent, "def answer(key):\n    return 0\n", task, examples=examples),
+            attempt(agent, "def answer(key):\n    return 0\n", task, examples=examples),
+        )
+        candidate = await candidate_in(client, agent, FAILED)
+        results = [(each.passed, each.held_out) for each in candidate.validation_result.examples]
+        assert results == [(True, False), (True, False), (False, True)]
+        assert candidate.review_id == ""
+        assert candidate.fitness_score == pytest.approx(2 / 3)
+
+
+async def test_a_failure_without_examples_gets_a_failed_candidate_that_says_so(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent)
+        events = [attempt(agent, WRONG, examples=()) for _ in range(2)]
+        await publish(client, *events)
+        candidate = await candidate_in(client, agent, FAILED)
+        assert "no examples" in candidate.validation_result.failure_reason
+        assert candidate.generated_code == ""
+        by_hand = client.memento.ProposeCodeChange(
+            memento.ProposeCodeChangeRequest(request_id="r", episode_id=events[0].task_failed.episode_id)
+        )
+        assert await status_of(by_hand) == "FAILED_PRECONDITION"
+
+
+async def test_a_rejected_candidate_stays_rejected(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent, proposers=["case_bank"])
+        await publish(client, attempt("helper", RIGHT, outcome=event_pb2.OUTCOME_SUCCESS))
+        await publish(client, attempt(agent, WRONG), attempt(agent, WRONG))
+        candidate = await candidate_in(client, agent, VALIDATED)
+        rejection = reviews.RejectReviewRequest(review_id=candidate.review_id, reason="too narrow")
+        first = await client.reviews.RejectReview(rejection)
+        again = await client.reviews.RejectReview(rejection)
+        assert first == again
+        approval = reviews.ApproveReviewRequest(review_id=candidate.review_id)
+        assert await status_of(client.reviews.ApproveReview(approval)) == "FAILED_PRECONDITION"
+        promotion = memento.PromoteCandidateRequest(candidate_id=candidate.id)
+        assert await status_of(client.memento.PromoteCandidate(promotion)) == "FAILED_PRECONDITION"
+        assert (await candidates_of(client, agent))[0].validation_status == REJECTED
+
+
+async def test_further_failures_join_the_pattern_and_trigger_nothing(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent, proposers=["case_bank"])
+        await publish(client, *(attempt(agent, WRONG) for _ in range(2)))
+        await eventually(lambda: candidates_of(client, agent), "the first candidate")
+        await publish(client, *(attempt(agent, WRONG) for _ in range(3)))
+
+        async def look() -> bool:
+            patterns = await patterns_of(client, agent)
+            return [len(pattern.episode_ids) for pattern in patterns] == [5]
+
+        await eventually(look, "the failures in one pattern")
+        assert len(await candidates_of(client, agent)) == 1
+
+
+async def test_a_student_has_no_skill_written_for_it(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        sibling = f"{agent}-intern"
+        await let_learn(client, sibling, proposers=["case_bank"])
+        await publish(client, *(attempt(agent, WRONG) for _ in range(2)), *(attempt(sibling, WRONG) for _ in range(2)))
+        # The log keeps their order, so the student's were looked at before.
+        await eventually(lambda: candidates_of(client, sibling), "the intern's candidate")
+        assert await patterns_of(client, agent) == []
+
+
+async def test_the_days_limit_ends_in_a_pattern_that_says_why(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent, proposers=["case_bank"], candidates=1)
+        tasks = ["reverse every word", "count all vowels"]
+        for number, task in enumerate(tasks):
+            trace = f"{'KeyError' if number else 'IndexError'}: no\n"
+            await publish(client, *(attempt(agent, WRONG, task, trace=trace) for _ in range(2)))
+
+        async def look() -> list[reflection.FailurePattern]:
+            patterns = await patterns_of(client, agent)
+            settled = [each for each in patterns if each.candidate_id or each.skipped_reason]
+            return settled if len(settled) == 2 else []
+
+        patterns = await eventually(look, "both patterns settled")
+        assert sum(bool(each.candidate_id) for each in patterns) == 1
+        assert [each.skipped_reason for each in patterns if not each.candidate_id] != [""]
+        assert len(await candidates_of(client, agent)) == 1
+
+
+async def test_another_tenant_sees_nothing(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client, mesh.client(OTHER_TENANT) as stranger:
+        await let_learn(client, agent, proposers=["case_bank"])
+        await publish(client, attempt("helper", RIGHT, outcome=event_pb2.OUTCOME_SUCCESS))
+        await publish(client, attempt(agent, WRONG), attempt(agent, WRONG))
+        candidate = await candidate_in(client, agent, VALIDATED)
+        review_id = candidate.review_id
+        calls: list[tuple[object, Message]] = [
+            (stranger.memento.GetCandidate, memento.GetCandidateRequest(candidate_id=candidate.id)),
+            (stranger.memento.ValidateCandidate, memento.ValidateCandidateRequest(candidate_id=candidate.id)),
+            (stranger.memento.PromoteCandidate, memento.PromoteCandidateRequest(candidate_id=candidate.id)),
+            (stranger.memento.AnalyzeEpisode, memento.AnalyzeEpisodeRequest(episode_id=candidate.source_episode_id)),
+            (
+                stranger.reflection.GetFailurePattern,
+                reflection.GetFailurePatternRequest(pattern_id=candidate.pattern_id),
+            ),
+            (stranger.reviews.GetReview, reviews.GetReviewRequest(review_id=review_id)),
+            (stranger.reviews.ApproveReview, reviews.ApproveReviewRequest(review_id=review_id)),
+            (stranger.reviews.RejectReview, reviews.RejectReviewRequest(review_id=review_id, reason="no")),
+        ]
+        for call, request in calls:
+            assert await status_of(call(request)) == "NOT_FOUND"  # type: ignore[operator]
+        assert await candidates_of(stranger, agent) == []
+        assert await patterns_of(stranger, agent) == []
+        assert await events_of(stranger, agent) == []
+
+
+async def test_deciding_needs_the_role_of_a_reviewer(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client, mesh.client(subject=AGENT) as nobody:
+        await let_learn(client, agent, proposers=["case_bank"])
+        await publish(client, attempt("helper", RIGHT, outcome=event_pb2.OUTCOME_SUCCESS))
+        await publish(client, attempt(agent, WRONG), attempt(agent, WRONG))
+        candidate = await candidate_in(client, agent, VALIDATED)
+        approval = reviews.ApproveReviewRequest(review_id=candidate.review_id)
+        rejection = reviews.RejectReviewRequest(review_id=candidate.review_id, reason="no")
+        promotion = memento.PromoteCandidateRequest(candidate_id=candidate.id)
+        rollback = skills.RollbackSkillRequest(request_id="r", skill_id="any")
+        for call in (
+            nobody.reviews.ApproveReview(approval),
+            nobody.reviews.RejectReview(rejection),
+            nobody.memento.PromoteCandidate(promotion),
+            nobody.skills.RollbackSkill(rollback),
+        ):
+            assert await status_of(call) == "PERMISSION_DENIED"
