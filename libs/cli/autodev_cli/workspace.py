@@ -38,6 +38,13 @@ async def enable(mesh: AutoDevClient) -> None:
     await _put(mesh, settings)
 
 
+async def raise_mutation_limit(mesh: AutoDevClient, limit: int) -> None:
+    """Allow so many rewrites a day."""
+    settings = await settings_of(mesh)
+    settings.max_mutations_per_day = max(settings.max_mutations_per_day, limit)
+    await _put(mesh, settings)
+
+
 async def set_maturity(
     mesh: AutoDevClient, agents: Iterable[str], level: "pb.MaturityLevel.ValueType", reason: str
 ) -> None:

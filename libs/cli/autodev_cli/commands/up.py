@@ -1,11 +1,10 @@
 """`autodev up`: the whole mesh on this machine."""
 
 import asyncio
-import contextlib
 import signal
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from autodev_cli.mesh.layout import MeshPlan, ports_named
 from autodev_cli.mesh.running import RunningMesh, running
@@ -27,6 +26,8 @@ from autodev_cli.sandbox import levels_of, lines_of, settled_status
 
 app = new_app()
 
+T = TypeVar("T")
+
 HINT = "Ctrl-C ends it. In another terminal: autodev status, autodev events tail -f, autodev demo"
 
 
@@ -40,42 +41,52 @@ def up(
 ) -> None:
     """Start the whole mesh on this machine and keep it running; Ctrl-C ends it."""
     plan = MeshPlan(data_dir, ports_named(ports), tenant, allow_process_sandbox)
-    until_told(lambda stop: serve(plan, output, stop))
+    until_told(serve(plan, output))
 
 
-def until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run `work` with an event that SIGINT, SIGTERM and SIGHUP set. Before it looks, they cancel it."""
+def until_told(work: Coroutine[Any, Any, T]) -> T | None:
+    """Run `work` to its end, and give its result; or until a signal asks to end, which cancels it, and give None."""
 
-    async def main() -> None:
-        stop = asyncio.Event()
-        task = asyncio.ensure_future(work(stop))
+    async def main() -> T | None:
+        task = asyncio.ensure_future(work)
+        told = False
+
+        def end() -> None:
+            nonlocal told
+            # Once: a second request must not interrupt what the first one began to put away.
+            if not told:
+                told = True
+                task.cancel()
+
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-        stopping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+            asyncio.get_running_loop().add_signal_handler(number, end)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return None
 
-    asyncio.run(main())
+    return asyncio.run(main())
 
 
-async def serve(plan: MeshPlan, output: Output, stop: asyncio.Event) -> None:
-    """Run the mesh until told to stop."""
+async def serve(plan: MeshPlan, output: Output) -> None:
+    """Run the mesh until cancelled."""
     if output is Output.JSON:
         async with running(plan, lambda status: print_json_line(status_dict(status, plan))) as mesh:
             async with mesh.target.client() as client:
                 print_json_line({"ready": mesh.target.address, "sandbox": levels_of(await settled_status(client))})
-            await stop.wait()
+            await for_ever()
         return
     started = time.monotonic()
     with showing(plan.ports) as report:
         async with running(plan, report) as mesh:
             await tell_ready(mesh, time.monotonic() - started)
             console().print(HINT, style="dim")
-            await stop.wait()
+            await for_ever()
+
+
+async def for_ever() -> None:
+    """Wait to be cancelled."""
+    await asyncio.Event().wait()
 
 
 async def tell_ready(mesh: RunningMesh, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """Shows a mesh's services, one line each."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.live import Live
@@ -17,13 +17,16 @@ Report = Callable[[Status], None]
 
 
 @contextmanager
-def showing(ports: Ports, statuses: Mapping[str, Status] | None = None) -> Iterator[Report]:
+def showing(ports: Ports, *, silent: bool = False) -> Iterator[Report]:
     """Within the block, what is reported is on the screen: lines that change on a terminal, else a line a change."""
     started = time.monotonic()
+    if silent:
+        yield lambda status: None
+        return
     if not console().is_terminal:
         yield lambda status: _say(status, ports, time.monotonic() - started)
         return
-    known: dict[str, Status] = dict(statuses or {})
+    known: dict[str, Status] = {}
     with Live(console=console(), refresh_per_second=12, transient=False) as live:
 
         def report(status: Status) -> None:

@@ -11,7 +11,7 @@ from autodev.capability.v1 import capability_service_pb2
 from autodev.gateway.v1 import event_service_pb2
 from autodev.learning.v1 import memento_service_pb2, reflection_service_pb2, review_service_pb2, skill_service_pb2
 from autodev_cli import workspace
-from autodev_cli.episodes import Attempt, Task, event_of, of_task
+from autodev_cli.episodes import Attempt, Task, Test, event_of, of_task
 from autodev_cli.replay.dealing import PATTERN_THRESHOLD, deal
 from autodev_cli.replay.progress import Ending, Learnt, Progress
 from autodev_cli.replay.results import SkillCheck, TaskResult, TaskRun, result_of
@@ -22,6 +22,7 @@ from autodev_sdk.literals import matches
 
 AT_A_TIME = 4
 BATCH = 20
+MOST_CALL_CHARACTERS = 16_000
 LOOK_AGAIN_S = 2.0
 WITHOUT_CASE_BANK = ("search", "crossover")
 
@@ -171,17 +172,22 @@ async def _proposing_s(mesh: AutoDevClient, candidate_id: str) -> float:
 
 
 async def check_skill(mesh: AutoDevClient, task: Task, skill_id: str, name: str, version: str) -> SkillCheck:
-    """Run a skill on every test of its task."""
+    """Run a skill on every test of its task: all in one run, or where that does not pass, each in one of its own."""
 
-    async def passes(call_and_expected: tuple[str, str]) -> bool:
-        call, expected = call_and_expected
+    async def passes(test: Test) -> bool:
         request = skill_service_pb2.ExecuteSkillRequest(
-            request_id=uuid7(), skill_id=skill_id, agent_id="replay-checker", call=call, version=version
+            request_id=uuid7(), skill_id=skill_id, agent_id="replay-checker", call=test.call, version=version
         )
         answer = await mesh.skills.ExecuteSkill(request)
-        return answer.success and matches(answer.result_literal, expected)
+        return answer.success and matches(answer.result_literal, test.expect)
 
-    passed = await _each([(test.call, test.expect) for test in task.tests], passes)
+    together = Test(
+        f"({', '.join(test.call for test in task.tests)},)", f"({', '.join(test.expect for test in task.tests)},)"
+    )
+    if len(together.call) <= MOST_CALL_CHARACTERS and await passes(together):
+        passed = [True] * len(task.tests)
+    else:
+        passed = [await passes(test) for test in task.tests]
     held_out = [each for index, each in enumerate(passed) if task.is_held_out(index)]
     return SkillCheck(name, version, len(passed), sum(passed), len(held_out), sum(held_out))
 
