@@ -39,11 +39,10 @@ async def insert_if_absent(session: AsyncSession, model: type[TenantScoped], **v
 
     One statement, so the database decides between concurrent callers.
     """
-    tenant = session.info.get("tenant")
-    if tenant is None:
+    if session.info.get("tenant") is None:
         raise TenantRequired(f"a row of {model.__name__} needs a session with a tenant")
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(model).values(tenant_id=tenant, **values).on_conflict_do_nothing()
+    statement = dialect.insert(model).values(**values).on_conflict_do_nothing()
     result = await session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount == 1

@@ -1,8 +1,9 @@
 """Tenant-scoped database sessions on SQLAlchemy.
 
 A tenant table is a model that inherits `TenantScoped`. A session carries one tenant: every query of a tenant table is
-narrowed to it and every new row belongs to it, whatever the query says. A session without a tenant cannot be opened;
-the few jobs that work across tenants (relays, sweeps) say so by `across_tenants`.
+narrowed to it and every new row belongs to it, whatever the query says; a query that cannot be narrowed is refused
+(scoping.py). Only literal SQL, `text(...)`, is on its own. A session without a tenant cannot be opened; the few jobs
+that work across tenants (relays, sweeps) say so by `across_tenants`.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
-from sqlalchemy import String, event, exc, text
+from sqlalchemy import Insert, String, event, exc, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
@@ -19,6 +20,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.identity import ALL_TENANTS
+from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
 
 log = logging.getLogger(__name__)
 
@@ -156,11 +158,24 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _narrow(state: ORMExecuteState) -> None:
     tenant = state.session.info.get("tenant")
-    if tenant is None or state.is_insert:
+    if tenant is None:
+        return
+    if (flaw := unscoped_form(state.statement)) is not None:
+        raise TenantRequired(f"this statement would reach past the session's tenant: {flaw}")
+    if isinstance(state.statement, Insert):
+        state.statement = _owned_insert(state.statement, state.parameters, tenant)
         return
     state.statement = state.statement.options(
         with_loader_criteria(TenantScoped, lambda cls: cls.tenant_id == tenant, include_aliases=True)
     )
+
+
+def _owned_insert(statement: Insert, parameters: Any, tenant: str) -> Insert:
+    if TENANT_COLUMN not in statement.table.c:
+        return statement
+    if (flaw := foreign_tenant(statement, parameters, tenant)) is not None:
+        raise TenantRequired(f"an INSERT in a session of {tenant!r} holds {flaw}")
+    return statement.values({TENANT_COLUMN: tenant})
 
 
 def _own(session: Session, *_: object) -> None:

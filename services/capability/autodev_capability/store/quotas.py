@@ -25,9 +25,11 @@ class Quotas:
         if not granted:
             return Usage()
         expires_at = ReservationRow.expires_at
-        lapses = select(
-            func.count().filter(expires_at <= moment), func.min(expires_at).filter(expires_at > moment)
-        ).where(_reserved_at(key))
+        lapses = (
+            select(func.count().filter(expires_at <= moment), func.min(expires_at).filter(expires_at > moment))
+            .select_from(ReservationRow)
+            .where(_reserved_at(key))
+        )
         lapsed, next_lapse = (await self._session.execute(lapses)).one()
         return Usage(granted - lapsed, next_lapse)
 
