@@ -4,33 +4,51 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 
+from autodev.learning.v1.advisor_service_pb2_grpc import add_AdvisorServiceServicer_to_server
+from autodev.learning.v1.evolver_service_pb2_grpc import add_EvolverServiceServicer_to_server
 from autodev.learning.v1.memento_service_pb2_grpc import add_MementoServiceServicer_to_server
 from autodev.learning.v1.reflection_service_pb2_grpc import add_ReflectionServiceServicer_to_server
 from autodev.learning.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from autodev.learning.v1.skill_service_pb2_grpc import add_SkillServiceServicer_to_server
+from autodev_learning.canary import Canaries, MutationPromoter
 from autodev_learning.capabilities import Capabilities
 from autodev_learning.consumers import memento_workers
+from autodev_learning.evolution import Evolution, TriggerLimits
+from autodev_learning.evolution_consumers import evolution_workers
+from autodev_learning.fitness import FitnessClient
+from autodev_learning.generation import Generation
+from autodev_learning.judging import Judge
 from autodev_learning.memento import MaterialLimits, Memento
+from autodev_learning.mutation_runs import MutationRuns
 from autodev_learning.peers import SERVICE, Peers
 from autodev_learning.promotion import CandidatePromoter, Promoter, Promotion
 from autodev_learning.proposers import Budget
 from autodev_learning.proposing import ProposalLimits, Workshop
 from autodev_learning.reflection import PatternRule, Reflection
+from autodev_learning.research import Research
 from autodev_learning.reviews import Reviews, SubjectKind
+from autodev_learning.rewriting import RewriteLimits, Rewriter
 from autodev_learning.rows import OutboxRow
 from autodev_learning.runs import SkillRunner
 from autodev_learning.sandbox import Sandbox
+from autodev_learning.servicers.advisor import AdvisorServicer
+from autodev_learning.servicers.evolver import EvolverServicer
 from autodev_learning.servicers.memento import MementoServicer
 from autodev_learning.servicers.reflection import ReflectionServicer
 from autodev_learning.servicers.reviews import ReviewServicer
 from autodev_learning.servicers.skills import SkillServicer
 from autodev_learning.settings import LearningSettings
 from autodev_learning.skills import Skills
+from autodev_learning.store.advisor import AdvisorStore
 from autodev_learning.store.candidates import CandidateStore
 from autodev_learning.store.episodes import EpisodeStore
+from autodev_learning.store.evolution import EvolutionStore
+from autodev_learning.store.experiments import ExperimentStore
+from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore
+from autodev_learning.timing import RunBounds, Timer
 from autodev_learning.validation import Validation
 from autodev_runtime.database import Database
 from autodev_runtime.mesh import publisher
@@ -68,7 +86,11 @@ async def main() -> None:
         memento = Memento(episodes, candidates, capabilities, workshop, material, settings.patience_s)
         validation = Validation(candidates, sandbox, settings.validation_seconds)
         promoter = CandidatePromoter(skills)
-        promoters: dict[SubjectKind, Promoter] = {SubjectKind.CANDIDATE: promoter}
+        mutations = MutationStore(database, outbox)
+        promoters: dict[SubjectKind, Promoter] = {
+            SubjectKind.CANDIDATE: promoter,
+            SubjectKind.MUTATION: MutationPromoter(mutations),
+        }
         workers = memento_workers(
             peers.gateway,
             Reflection(episodes, capabilities, PatternRule(settings.pattern_threshold, settings.pattern_window)),
@@ -78,10 +100,44 @@ async def main() -> None:
             proposals_at_a_time=settings.max_proposals,
             patience_s=settings.patience_s,
         )
+
+        # Evolution: runs to opportunities, to mutations, to comparisons, to the next version.
+        recorded, advised = EvolutionStore(database, outbox, settings.recorded_inputs), AdvisorStore(database)
+        fitness, timer = FitnessClient(peers.fitness), Timer(sandbox.execute)
+        canaries = Canaries(mutations, skills, settings.canary_good_runs)
+        triggers = TriggerLimits(settings.slow_run_seconds, settings.dear_run_tokens)
+        evolution = Evolution(recorded, capabilities, canaries, triggers)
+        rewriting = RewriteLimits(
+            settings.mutation_candidates, settings.mutation_seconds, settings.mutation_call_seconds
+        )
+        generation = Generation(mutations, recorded, skills, capabilities, Rewriter(timer, workshop, rewriting))
+        bounds = RunBounds(
+            settings.comparison_rounds,
+            budget_s=settings.comparison_seconds,
+            seconds_per_call=settings.mutation_call_seconds,
+        )
+        runs = MutationRuns(mutations, recorded, skills, timer, bounds)
+        judge = Judge(mutations, skills, capabilities, fitness, runs)
+        research = Research(
+            ExperimentStore(database, outbox), mutations, skills, advised, capabilities, generation, runs, judge
+        )
+        workers += evolution_workers(
+            peers.gateway,
+            evolution,
+            canaries,
+            generation,
+            runs,
+            judge,
+            research,
+            patience_s=settings.patience_s,
+        )
+
         reflection_servicer = ReflectionServicer(episodes)
         memento_servicer = MementoServicer(memento, validation, promoter, candidates)
         skill_servicer = SkillServicer(Skills(skills), runner)
         review_servicer = ReviewServicer(reviews)
+        evolver_servicer = EvolverServicer(evolution, generation, runs, judge, research, fitness, recorded, mutations)
+        advisor_servicer = AdvisorServicer(advised, Skills(skills))
         served = [
             Served(
                 f"{PACKAGE}.ReflectionService", partial(add_ReflectionServiceServicer_to_server, reflection_servicer)
@@ -89,6 +145,8 @@ async def main() -> None:
             Served(f"{PACKAGE}.MementoService", partial(add_MementoServiceServicer_to_server, memento_servicer)),
             Served(f"{PACKAGE}.SkillService", partial(add_SkillServiceServicer_to_server, skill_servicer)),
             Served(f"{PACKAGE}.ReviewService", partial(add_ReviewServiceServicer_to_server, review_servicer)),
+            Served(f"{PACKAGE}.EvolverService", partial(add_EvolverServiceServicer_to_server, evolver_servicer)),
+            Served(f"{PACKAGE}.AdvisorService", partial(add_AdvisorServiceServicer_to_server, advisor_servicer)),
         ]
 
         await serve(
@@ -98,6 +156,7 @@ async def main() -> None:
             ready=[database.ready, peers.ready],
             background=[
                 partial(outbox.relay, publisher(peers.gateway, SERVICE)),
+                research.run,
                 *(worker.run for worker in workers),
             ],
         )

@@ -12,3 +12,6 @@ PROPOSAL_SECONDS = Histogram(
 VALIDATION_SECONDS = Histogram(
     "autodev_learning_validation_seconds", "Time to run a candidate on all its examples", buckets=_SECONDS
 )
+MUTATIONS = Counter("autodev_learning_mutations_total", "Mutations that reached a stage", ["stage"])
+MUTATION_RUNS = Counter("autodev_learning_mutation_runs_total", "Mutations run in turns with their parent", ["status"])
+EXPERIMENT_STEPS = Counter("autodev_learning_experiment_steps_total", "Steps of research experiments", ["result"])

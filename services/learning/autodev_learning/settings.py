@@ -44,3 +44,22 @@ class LearningSettings(ServiceSettings):
     """Time of one candidate on all its examples."""
     canary_share: float = Field(default=0.2, ge=0, le=1)
     """The share of a skill's executions that run its canary version, while it has one."""
+
+    slow_run_seconds: float = Field(default=5.0, ge=0)
+    """A run of a skill that takes longer is an opportunity to make it faster."""
+    dear_run_tokens: int = Field(default=5000, ge=0)
+    """A run that uses more language-model tokens is an opportunity too."""
+    recorded_inputs: int = Field(default=24, ge=0, le=200)
+    """Calls of a skill's runs that mutations are compared on, besides the skill's examples: so many, the latest."""
+    mutation_candidates: int = Field(default=16, ge=1)
+    """Speed-ups that are tried and timed for one mutation."""
+    mutation_seconds: float = Field(default=60.0, gt=0)
+    """Wall time of trying them."""
+    mutation_call_seconds: float = Field(default=20.0, gt=0, le=45)
+    """How long one call may take in a measured run."""
+    comparison_rounds: int = Field(default=8, ge=1)
+    """Runs of a mutation and its parent in turns: so many each, ..."""
+    comparison_seconds: float = Field(default=60.0, gt=0)
+    """... while this lasts, and three in any case."""
+    canary_good_runs: int = Field(default=20, ge=1)
+    """Good runs after which a version on trial becomes the one that agents run."""

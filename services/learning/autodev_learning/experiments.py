@@ -1,0 +1,120 @@
+"""Research experiments: mutate, run, compare, keep the winner, round after round, within a budget.
+
+An experiment belongs to nobody's call: it goes on when the caller is gone, and after a crash from the last step stored.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+DEFAULT_WALL_TIME = timedelta(minutes=10)
+
+
+class ExperimentState(StrEnum):
+    """Where an experiment stands. One is over when `ended_at` is set: a cancelled one ends after the step it is at."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class StopReason(StrEnum):
+    """Why an experiment ends by itself."""
+
+    ITERATIONS = "iterations"
+    WALL_TIME = "wall time"
+    TOKENS = "tokens"
+    MONEY = "money"
+    NO_MORE_IDEAS = "no more ideas"
+    QUOTA = "quota"
+
+
+@dataclass(frozen=True)
+class ExperimentBudget:
+    """What an experiment may use."""
+
+    max_iterations: int = 5
+    max_wall_time: timedelta = DEFAULT_WALL_TIME
+    max_tokens: int = 100_000
+    max_cost_usd: float = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round: `time_ratio` is against the best before it, `fitness` the rewrite's; what the proposer used."""
+
+    iteration: int
+    mutation_id: str
+    summary: str
+    kept: bool
+    time_ratio: float = 0.0
+    fitness: float = 0.0
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A search for a better skill, as it is stored. `stop_reason` is set once no further round begins."""
+
+    id: str
+    request_id: str
+    skill_id: str
+    skill_version: str
+    agent_id: str
+    budget: ExperimentBudget
+    created_at: datetime
+    state: ExperimentState = ExperimentState.RUNNING
+    stop_reason: str = ""
+    steps: tuple[Step, ...] = ()
+    best_mutation_id: str = ""
+    ended_at: datetime | None = None
+
+    @property
+    def tokens_used(self) -> int:
+        return sum(step.tokens for step in self.steps)
+
+    @property
+    def cost_usd(self) -> float:
+        return sum(step.cost_usd for step in self.steps)
+
+    @property
+    def best_fitness(self) -> float:
+        """The best rewrite's; 0 while the original is the best."""
+        return next((step.fitness for step in reversed(self.steps) if step.kept), 0.0)
+
+    @property
+    def deadline(self) -> datetime:
+        return self.created_at + self.budget.max_wall_time
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further round begins."""
+        return self.state is not ExperimentState.RUNNING or bool(self.stop_reason)
+
+
+def reason_to_stop(experiment: Experiment, at: datetime) -> StopReason | None:
+    """The bound that is met, if one is."""
+    budget = experiment.budget
+    met = {
+        StopReason.ITERATIONS: len(experiment.steps) >= budget.max_iterations,
+        StopReason.WALL_TIME: at >= experiment.deadline,
+        StopReason.TOKENS: experiment.tokens_used >= budget.max_tokens,
+        StopReason.MONEY: experiment.cost_usd >= budget.max_cost_usd,
+    }
+    return next((reason for reason, is_met in met.items() if is_met), None)
+
+
+def with_step(experiment: Experiment, step: Step) -> Experiment:
+    """The experiment with one more step. Raises ValueError unless it is the next one."""
+    if step.iteration != len(experiment.steps) + 1:
+        raise ValueError(f"step {step.iteration} cannot follow {len(experiment.steps)} steps")
+    best = step.mutation_id if step.kept else experiment.best_mutation_id
+    return replace(experiment, steps=(*experiment.steps, step), best_mutation_id=best)
+
+
+def ended(experiment: Experiment, at: datetime) -> Experiment:
+    """The experiment, over: cancelled or failed where that is what stopped it, else succeeded."""
+    state = ExperimentState.SUCCEEDED if experiment.state is ExperimentState.RUNNING else experiment.state
+    return replace(experiment, state=state, ended_at=at)

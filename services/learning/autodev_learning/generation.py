@@ -1,0 +1,155 @@
+"""Generating mutations, within the day's limit."""
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from autodev_learning import metrics
+from autodev_learning.capabilities import Capabilities, Capability
+from autodev_learning.evolution import Trigger
+from autodev_learning.joining import Joined
+from autodev_learning.mutations import Mutation, Order, mutation_from, opportunity_key, request_key
+from autodev_learning.patience import is_outage
+from autodev_learning.rewriting import Program, Rewriter
+from autodev_runtime.errors import AutoDevError, FailedPrecondition, PermissionDenied, ResourceExhausted
+
+if TYPE_CHECKING:
+    from autodev_learning.store.evolution import EvolutionStore
+    from autodev_learning.store.mutations import MutationStore
+    from autodev_learning.store.skills import SkillStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a rewrite starts from (the parent version's own code, or a mutation's), why, and what was tried before."""
+
+    code: str = ""
+    trigger: Trigger | None = None
+    opportunity_id: str | None = None
+    avoid: frozenset[str] = frozenset()
+
+
+class Generation:
+    """Writes mutations: for an opportunity, on request, or as a step of an experiment. One an order's key."""
+
+    def __init__(
+        self,
+        mutations: "MutationStore",
+        evolution: "EvolutionStore",
+        skills: "SkillStore",
+        capabilities: Capabilities,
+        rewriter: Rewriter,
+    ) -> None:
+        self._mutations = mutations
+        self._evolution = evolution
+        self._skills = skills
+        self._capabilities = capabilities
+        self._rewriter = rewriter
+        self._joined: Joined[Mutation] = Joined()
+
+    async def on_request(self, request_id: str, skill_id: str, agent_id: str) -> Mutation:
+        """Write a mutation of a skill's active version; the same request again gives the first one.
+
+        Raises NotFound, PermissionDenied, ResourceExhausted (QUOTA_EXCEEDED; PROPOSALS_FULL).
+        """
+        key = request_key(request_id)
+        if (known := await self._mutations.find(key)) is not None:
+            return known
+        skill = await self._skills.get(skill_id)
+        self._rewriter.workshop.refuse_if_full()
+        order = Order(key, reservation_key(key), skill.id, skill.name, skill.active.version, agent_id)
+        return await self.generate(order, Wish(), "")
+
+    async def on_opportunity(self, opportunity_id: str, caused_by: str) -> None:
+        """Write the mutation of an opportunity that was started, once; or keep why there is none: a limit, say."""
+        opportunity = await self._evolution.opportunity(opportunity_id)
+        if opportunity is None or not opportunity.under_way:
+            return
+        order = Order(
+            opportunity_key(opportunity.id),
+            opportunity.id,
+            opportunity.skill_id,
+            opportunity.skill_name,
+            opportunity.skill_version,
+            opportunity.agent_id,
+        )
+        try:
+            await self.generate(order, Wish(trigger=opportunity.trigger, opportunity_id=opportunity.id), caused_by)
+        except (ResourceExhausted, PermissionDenied) as error:
+            if is_outage(error):
+                raise
+            log.info("opportunity %s gets no mutation: %s", opportunity_id, error)
+            await self._evolution.skip(opportunity_id, error.message)
+
+    async def generate(self, order: Order, wish: Wish, caused_by: str) -> Mutation:
+        """Write an order's mutation; who orders the same meanwhile, or later, gets the same one.
+
+        Raises ResourceExhausted (QUOTA_EXCEEDED), PermissionDenied, and what the sandbox raises.
+        """
+        return await self._joined.once(f"{order.skill_id}:{order.key}", lambda: self._generate(order, wish, caused_by))
+
+    async def _generate(self, order: Order, wish: Wish, caused_by: str) -> Mutation:
+        if (known := await self._mutations.find(order.key)) is not None and not known.code:
+            return known
+        try:
+            reservation = await self._capabilities.reserve(
+                order.reservation_key, order.agent_id, Capability.ALPHA_EVOLVER
+            )
+        except (ResourceExhausted, PermissionDenied):
+            if known is not None:
+                return known
+            raise
+        try:
+            mutation = known or await self._write(order, wish, caused_by)
+        except BaseException:
+            # Whatever ended the work, it left no mutation that could count.
+            await asyncio.shield(self._give_back(reservation))
+            raise
+        await self._commit(reservation)
+        return mutation
+
+    async def _write(self, order: Order, wish: Wish, caused_by: str) -> Mutation:
+        skill = await self._skills.get(order.skill_id)
+        parent = await self._skills.version(order.skill_id, order.parent_version)
+        program = Program(
+            code=wish.code or parent.code,
+            preamble=parent.preamble,
+            description=skill.description,
+            entry_points=parent.entry_points,
+            inputs=await self._evolution.known_inputs(skill.id, parent),
+        )
+        workspace = await self._capabilities.workspace()
+        rewrite = await self._rewriter.rewrite(program, wish.trigger, workspace.proposers, wish.avoid)
+        mutation = await self._mutations.add(mutation_from(order, rewrite), wish.opportunity_id, caused_by)
+        metrics.MUTATIONS.labels("written" if mutation.code else "not_written").inc()
+        log.info(
+            "mutation %s of %s: %d programs in %.1f s%s",
+            mutation.id,
+            mutation.parent_tool_id,
+            mutation.provenance.programs_tried,
+            mutation.provenance.seconds,
+            f"; none: {mutation.execution_error}" if mutation.execution_error else "",
+        )
+        return mutation
+
+    async def _commit(self, reservation: str) -> None:
+        try:
+            await self._capabilities.commit(reservation)
+        except FailedPrecondition as error:
+            # The mutation is there, and nobody can take it back.
+            log.warning("a mutation was written past its reservation: %s", error)
+
+    async def _give_back(self, reservation: str) -> None:
+        try:
+            await self._capabilities.release(reservation)
+        except AutoDevError as error:
+            log.info("a reservation is left to lapse: %s", error)
+
+
+def reservation_key(key: str) -> str:
+    """A reservation's request id for a key of any length: a reservation's carries a number besides."""
+    return "mutation-" + hashlib.sha256(key.encode()).hexdigest()[:40]

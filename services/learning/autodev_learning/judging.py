@@ -1,0 +1,133 @@
+"""What becomes of a mutation that passed: scored, compared with its parent, and then to a person, on trial, or away."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from autodev_learning import metrics
+from autodev_learning.capabilities import Capabilities, Capability
+from autodev_learning.fitness import Comparison, FirstRun, FitnessClient, Runs, Variant
+from autodev_learning.mutation_runs import MutationRuns
+from autodev_learning.mutations import Measurements, Mutation, Outcome, SandboxStatus, review_for, tool_id
+
+if TYPE_CHECKING:
+    from autodev_learning.store.mutations import MutationStore
+    from autodev_learning.store.skills import SkillStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How a mutation compares with a parent: `scores` are its fitness and the parent's."""
+
+    comparison: Comparison
+    scores: tuple[float, float]
+
+
+class Judge:
+    """Decides about mutations that passed in the sandbox. Every step is safe to repeat."""
+
+    def __init__(
+        self,
+        mutations: "MutationStore",
+        skills: "SkillStore",
+        capabilities: Capabilities,
+        fitness: FitnessClient,
+        runs: MutationRuns,
+    ) -> None:
+        self._mutations = mutations
+        self._skills = skills
+        self._capabilities = capabilities
+        self._fitness = fitness
+        self._runs = runs
+
+    async def after_run(self, mutation_id: str, caused_by: str) -> None:
+        """Judge a mutation that was run; an experiment judges its own."""
+        mutation = await self._mutations.get(mutation_id)
+        if not mutation.experiment_id:
+            await self.judge(mutation_id, caused_by)
+
+    async def judge(self, mutation_id: str, caused_by: str) -> Mutation:
+        """Compare a mutation with the parent it ran against and decide, once."""
+        mutation = await self._mutations.get(mutation_id)
+        if mutation.status is not SandboxStatus.PASSED or mutation.outcome is not Outcome.OPEN:
+            return mutation
+        assert mutation.measurements is not None, "a mutation that passed was measured"
+        judged = await self.compare(mutation, mutation.measurements)
+        return await self._decide(mutation, mutation.measurements, judged, caused_by)
+
+    async def judge_against_version(self, mutation: Mutation) -> Mutation:
+        """Run a mutation that was made from another one in turns with the version both rewrite, and decide, once."""
+        if mutation.outcome is not Outcome.OPEN:
+            return mutation
+        if not mutation.parent_mutation_id:
+            return await self.judge(mutation.id, "")
+        version = await self._skills.version(mutation.skill_id, mutation.parent_version)
+        result = await self._runs.in_turns(mutation, version.code)
+        if result.behaviour.fault or result.measurements is None:
+            return await self._mutations.discard(mutation.id, result.behaviour.fault)
+        own = replace(mutation, parent_mutation_id="")
+        judged = await self.compare(own, result.measurements)
+        return await self._decide(own, result.measurements, judged, "")
+
+    async def compare(self, mutation: Mutation, measured: Measurements) -> Judged:
+        """Score a mutation and its parent in the fitness service, and compare them. Again: the same answer."""
+        parent = await self._parent_variant(mutation, measured.parent)
+        variant_id = await self.spawn(mutation, parent.id)
+        score = await self._fitness.evaluate(variant_id, FirstRun(parses=True, succeeded=True))
+        comparison = await self._fitness.compare(mutation.id, variant_id, parent.id, measured.mutation, measured.parent)
+        await self._mutations.record_comparison(mutation.id, comparison.time_ratio, comparison.fitness_delta)
+        return Judged(comparison, (score.fitness, parent.fitness))
+
+    async def spawn(self, mutation: Mutation, parent_variant_id: str) -> str:
+        """The mutation's variant in the fitness service, made on first use."""
+        if mutation.variant_id:
+            return mutation.variant_id
+        definition = {"skill_id": mutation.skill_id, "mutation_id": mutation.id, "version": mutation.parent_version}
+        made = await self._fitness.create(f"mutation:{mutation.id}", mutation.agent_id, definition, parent_variant_id)
+        await self._mutations.set_variant(mutation.id, made.id)
+        return made.id
+
+    async def parent_variant_id(self, mutation: Mutation) -> str:
+        """The variant of what the mutation was made from, made on first use."""
+        if mutation.parent_mutation_id:
+            parent = await self._mutations.get(mutation.parent_mutation_id)
+            return await self.spawn(parent, parent.variant_id or await self.parent_variant_id(parent))
+        version = await self._skills.version(mutation.skill_id, mutation.parent_version)
+        if version.variant_id:
+            return version.variant_id
+        definition = {"skill_id": mutation.skill_id, "version": version.version}
+        key = tool_id(mutation.skill_id, version.version)
+        made = await self._fitness.create(f"version:{key}", mutation.agent_id, definition)
+        await self._mutations.set_version_variant(mutation.skill_id, version.version, made.id)
+        return made.id
+
+    async def _parent_variant(self, mutation: Mutation, runs: Runs) -> Variant:
+        parent = await self._fitness.get(await self.parent_variant_id(mutation))
+        if parent.evaluated:
+            return parent
+        # The score of a first run: what a person thought of the version says nothing about how it runs.
+        return await self._fitness.evaluate(parent.id, FirstRun(parses=True, succeeded=runs.correct == runs.total))
+
+    async def _decide(self, mutation: Mutation, measured: Measurements, judged: Judged, caused_by: str) -> Mutation:
+        comparison = judged.comparison
+        if not comparison.wins:
+            log.info("mutation %s does not win: %s", mutation.id, comparison.explanation)
+            metrics.MUTATIONS.labels(Outcome.DISCARDED).inc()
+            return await self._mutations.discard(mutation.id, comparison.explanation)
+        if await self._may_go_on_trial(mutation.agent_id):
+            log.info("mutation %s goes on trial: %s", mutation.id, comparison.explanation)
+            metrics.MUTATIONS.labels(Outcome.CANARY).inc()
+            return await self._mutations.put_on_trial(mutation.id, comparison.explanation, caused_by)
+        version = await self._skills.version(mutation.skill_id, mutation.parent_version)
+        review = review_for(mutation, version.code, measured, comparison, judged.scores)
+        log.info("mutation %s waits for a person: %s", mutation.id, comparison.explanation)
+        metrics.MUTATIONS.labels(Outcome.IN_REVIEW).inc()
+        return await self._mutations.ask_for_review(mutation.id, review, comparison.explanation, caused_by)
+
+    async def _may_go_on_trial(self, agent_id: str) -> bool:
+        """Whether the workspace opted in and the agent is autonomous, which background evolution stands for."""
+        if not (await self._capabilities.workspace()).auto_promote:
+            return False
+        return (await self._capabilities.check(agent_id, Capability.BACKGROUND_EVOLUTION)).allowed_another_day

@@ -1,0 +1,93 @@
+"""Running a mutation and its parent in turns on every known input."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from autodev_learning import metrics
+from autodev_learning.comparison import Behaviour, compare_behaviour
+from autodev_learning.joining import Joined
+from autodev_learning.mutations import Measurements, Mutation, SandboxStatus, measurements_from
+from autodev_learning.timing import RunBounds, Timer
+from autodev_runtime.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from autodev_learning.store.evolution import EvolutionStore
+    from autodev_learning.store.mutations import MutationStore
+    from autodev_learning.store.skills import SkillStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TurnsResult:
+    """What the runs showed: the behaviour, and the times; None where nothing could be compared."""
+
+    behaviour: Behaviour
+    measurements: Measurements | None
+
+
+class MutationRuns:
+    """Runs mutations, one at a time: two measurements at once would disturb each other."""
+
+    def __init__(
+        self,
+        mutations: "MutationStore",
+        evolution: "EvolutionStore",
+        skills: "SkillStore",
+        timer: Timer,
+        bounds: RunBounds,
+    ) -> None:
+        self._mutations = mutations
+        self._evolution = evolution
+        self._skills = skills
+        self._timer = timer
+        self._bounds = bounds
+        self._measuring = asyncio.Lock()
+        self._joined: Joined[Mutation] = Joined()
+
+    async def after_generation(self, mutation_id: str, caused_by: str) -> None:
+        """Run a mutation that was generated; one without code has failed, an experiment's is run by its experiment."""
+        mutation = await self._mutations.get(mutation_id)
+        if mutation.code and not mutation.experiment_id:
+            await self.execute(mutation_id, caused_by)
+
+    async def execute(self, mutation_id: str, caused_by: str) -> Mutation:
+        """Run a pending mutation against its parent and keep how it did; of another, what is kept.
+
+        Raises NotFound, FailedPrecondition (NO_CODE), and what the sandbox raises.
+        """
+        mutation = await self._mutations.get(mutation_id)
+        if mutation.status is not SandboxStatus.PENDING:
+            return mutation
+        if not mutation.code:
+            raise FailedPrecondition(f"mutation {mutation_id!r} has no code", reason="NO_CODE")
+        return await self._joined.once(mutation_id, lambda: self._execute(mutation, caused_by))
+
+    async def _execute(self, mutation: Mutation, caused_by: str) -> Mutation:
+        parent_code = await self.parent_code(mutation)
+        result = await self.in_turns(mutation, parent_code)
+        status = SandboxStatus.FAILED if result.behaviour.fault else SandboxStatus.PASSED
+        metrics.MUTATION_RUNS.labels(status).inc()
+        log.info("mutation %s %s: %s", mutation.id, status, result.behaviour.fault or "as its parent, or better")
+        return await self._mutations.record_run(
+            mutation, result.behaviour.fault, result.behaviour.results, result.measurements, caused_by
+        )
+
+    async def in_turns(self, mutation: Mutation, parent_code: str) -> TurnsResult:
+        """Run a mutation in turns with any program that it is to be compared with. Keeps nothing."""
+        version = await self._skills.version(mutation.skill_id, mutation.parent_version)
+        inputs = await self._evolution.known_inputs(mutation.skill_id, version)
+        async with self._measuring:
+            parent, rewrite = await self._timer.in_turns(
+                (parent_code, mutation.code), version.preamble, [known.call for known in inputs], self._bounds
+            )
+        behaviour = compare_behaviour(inputs, parent, rewrite, mutation.purpose)
+        return TurnsResult(behaviour, measurements_from(behaviour, parent, rewrite))
+
+    async def parent_code(self, mutation: Mutation) -> str:
+        """The code that a mutation was made from."""
+        if mutation.parent_mutation_id:
+            return (await self._mutations.get(mutation.parent_mutation_id)).code
+        return (await self._skills.version(mutation.skill_id, mutation.parent_version)).code

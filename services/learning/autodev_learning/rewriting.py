@@ -1,0 +1,179 @@
+"""Writing a better version of a skill: faster by the speed-ups that are tried and timed, or mended by a proposer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from autodev_learning.comparison import KnownInput, Purpose, compare_behaviour, meets
+from autodev_learning.evolution import Trigger
+from autodev_learning.examples import Example
+from autodev_learning.proposers import FailedProgram, NoProposal, Problem
+from autodev_learning.proposing import Workshop, fault_of
+from autodev_learning.provenance import Provenance
+from autodev_learning.timing import Rounds, TimedOutcome, Timer
+
+PERFORMANCE = "performance"
+LEAST_GAIN = 0.03
+"""A rewrite that is not faster than this share of its parent's time is not worth the runs in turns."""
+SLACK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is to be rewritten, and the inputs it is known to get."""
+
+    code: str
+    preamble: str
+    description: str
+    entry_points: tuple[str, ...]
+    inputs: tuple[KnownInput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """New code with what it is for, or (`reason`) why there is none; then `code` is empty."""
+
+    code: str
+    purpose: Purpose
+    provenance: Provenance
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteLimits:
+    """What writing one rewrite may use."""
+
+    candidates: int = 16
+    budget_s: float = 60.0
+    seconds_per_call: float = 20.0
+
+
+def purpose_for(trigger: Trigger | None, inputs: Sequence[KnownInput], outcomes: Sequence[TimedOutcome]) -> Purpose:
+    """What a rewrite must do: a program that gives a wrong answer is mended before it is made faster.
+
+    A failure that is one of time is mended by speed.
+    """
+    wrong = any(known.expected and not meets(known, outcome) for known, outcome in _pairs(inputs, outcomes))
+    if wrong and not any(outcome.timed_out for outcome in outcomes):
+        return Purpose.MEND
+    if trigger is Trigger.FAILURE and not any(outcome.timed_out for outcome in outcomes):
+        return Purpose.MEND
+    return Purpose.FASTER
+
+
+@dataclass(frozen=True)
+class Rewriter:
+    """Writes rewrites. Raises what the sandbox raises when there is none to be had."""
+
+    timer: Timer
+    workshop: Workshop
+    limits: RewriteLimits = RewriteLimits()
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+    async def rewrite(
+        self,
+        program: Program,
+        trigger: Trigger | None,
+        proposers: Sequence[str],
+        avoid: frozenset[str] = frozenset(),
+    ) -> Rewrite:
+        """Rewrite a program. `avoid` holds codes that were tried before; `proposers` are those that may mend."""
+        if not program.inputs:
+            return Rewrite("", Purpose.FASTER, Provenance(), "no known input to run it on")
+        started = self.clock()
+        async with self.workshop.slot():
+            outcomes = await self._time(program, program.code, None)
+            purpose = purpose_for(trigger, program.inputs, outcomes)
+            if purpose is Purpose.MEND:
+                return await self._mended(program, outcomes, proposers, avoid)
+            return await self._faster(program, outcomes, avoid, started)
+
+    async def _time(self, program: Program, code: str, seconds: Sequence[float] | None) -> tuple[TimedOutcome, ...]:
+        calls = [known.call for known in program.inputs]
+        bounds = seconds if seconds is not None else [self.limits.seconds_per_call] * len(calls)
+        return await self.timer.time(code, program.preamble, calls, bounds)
+
+    async def _faster(
+        self, program: Program, outcomes: tuple[TimedOutcome, ...], avoid: frozenset[str], started: float
+    ) -> Rewrite:
+        # libcst takes a while to import, and longer to edit: neither is for the event loop.
+        from autodev_learning.proposers.performance import performance_mutations
+
+        most = self.limits.candidates + len(avoid)
+        candidates = await asyncio.to_thread(lambda: list(islice(performance_mutations(program.code), most)))
+        least = sum(outcome.seconds for outcome in outcomes) * (1 - LEAST_GAIN)
+        best, tried = None, 0
+        for candidate in candidates:
+            if candidate.code in avoid or tried == self.limits.candidates:
+                continue
+            if tried and self.clock() - started > self.limits.budget_s:
+                break
+            tried += 1
+            seconds = await self._seconds_if_same(program, outcomes, candidate.code)
+            if seconds is not None and seconds < least:
+                best, least = candidate, seconds
+        provenance = Provenance(
+            proposer=PERFORMANCE,
+            steps=tuple(best.description.split("; ")) if best else (),
+            seconds=self.clock() - started,
+            programs_tried=tried,
+        )
+        if best is None:
+            reason = f"{tried} edits tried: none gives the same in less time" if tried else "no edit applies"
+            return Rewrite("", Purpose.FASTER, provenance, reason)
+        return Rewrite(best.code, Purpose.FASTER, provenance)
+
+    async def _seconds_if_same(self, program: Program, parent: tuple[TimedOutcome, ...], code: str) -> float | None:
+        """The candidate's seconds on all inputs; None where it does not behave as the program does."""
+        bounds = [min(self.limits.seconds_per_call, outcome.seconds + SLACK_S) for outcome in parent]
+        outcomes = await self._time(program, code, bounds)
+        behaviour = compare_behaviour(program.inputs, Rounds((parent,)), Rounds((outcomes,)), Purpose.FASTER)
+        return None if behaviour.fault else sum(outcome.seconds for outcome in outcomes)
+
+    async def _mended(
+        self,
+        program: Program,
+        outcomes: tuple[TimedOutcome, ...],
+        proposers: Sequence[str],
+        avoid: frozenset[str],
+    ) -> Rewrite:
+        if not any(known.expected and not meets(known, outcome) for known, outcome in _pairs(program.inputs, outcomes)):
+            reason = "it gives what every known example expects, and nothing says what the failing call must give"
+            return Rewrite("", Purpose.MEND, Provenance(), reason)
+        answer = await self.workshop.propose(repair_problem(program, outcomes), proposers)
+        provenance = Provenance(
+            proposer=answer.proposer,
+            steps=() if isinstance(answer, NoProposal) else answer.edits,
+            prompt_hash=answer.prompt_hash,
+            tokens=answer.tokens,
+            cost_usd=answer.cost_usd,
+            seconds=answer.seconds,
+            programs_tried=answer.tried,
+        )
+        if isinstance(answer, NoProposal):
+            return Rewrite("", Purpose.MEND, provenance, answer.reason)
+        if answer.code == program.code or answer.code in avoid:
+            return Rewrite("", Purpose.MEND, provenance, "the proposers gave what was there before")
+        if fault := fault_of(answer.code):
+            return Rewrite("", Purpose.MEND, provenance, fault)
+        return Rewrite(answer.code, Purpose.MEND, provenance)
+
+
+def repair_problem(program: Program, outcomes: Sequence[TimedOutcome]) -> Problem:
+    """The failing program as proposers get it: with every example but those held out."""
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    return Problem(
+        task_description=program.description,
+        entry_points=program.entry_points,
+        failures=(FailedProgram(program.code, errors[0] if errors else ""),),
+        visible=tuple(
+            Example(known.call, known.expected) for known in program.inputs if known.expected and not known.held_out
+        ),
+        preamble=program.preamble,
+    )
+
+
+def _pairs(inputs: Sequence[KnownInput], outcomes: Sequence[TimedOutcome]) -> list[tuple[KnownInput, TimedOutcome]]:
+    return list(zip(inputs, outcomes, strict=True))

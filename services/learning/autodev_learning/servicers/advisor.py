@@ -1,0 +1,53 @@
+"""AdvisorService."""
+
+from typing import TYPE_CHECKING, Any
+
+from autodev.learning.v1 import advisor_service_pb2 as pb
+from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceServicer
+from autodev_learning.advisor import Figures, Guidance, Risk, RiskKind, guidance_for
+
+if TYPE_CHECKING:
+    from autodev_learning.skills import Skills
+    from autodev_learning.store.advisor import AdvisorStore
+
+KINDS = {kind: pb.RiskKind.Value(f"RISK_KIND_{kind.name}") for kind in RiskKind}
+
+
+class AdvisorServicer(AdvisorServiceServicer):
+    """A read: it changes nothing and announces nothing. GuidanceIssued comes with the end of an experiment."""
+
+    def __init__(self, store: "AdvisorStore", skills: "Skills") -> None:
+        self._store = store
+        self._skills = skills
+
+    async def GetGuidance(self, request: pb.GetGuidanceRequest, context: Any) -> pb.GetGuidanceResponse:
+        skill_id = (await self._skills.get(request.skill_id)).id if request.skill_id else ""
+        return guidance_to_proto(guidance_for(await self._store.figures(skill_id)))
+
+
+def guidance_to_proto(guidance: Guidance) -> pb.GetGuidanceResponse:
+    return pb.GetGuidanceResponse(
+        guidance=guidance.text,
+        data_summary=summary_to_proto(guidance.figures),
+        readiness=guidance.readiness,
+        risks=[risk_to_proto(risk) for risk in guidance.risks],
+        source=pb.GUIDANCE_SOURCE_RULES,
+    )
+
+
+def summary_to_proto(figures: Figures) -> pb.DataSummary:
+    return pb.DataSummary(
+        executions=figures.executions,
+        failed_executions=figures.failed_executions,
+        median_execution_seconds=figures.median_execution_seconds,
+        tokens=figures.tokens,
+        mutations=figures.mutations,
+        passed_mutations=figures.passed_mutations,
+        promoted_mutations=figures.promoted_mutations,
+        candidates=figures.candidates,
+        overfit_candidates=figures.overfit_candidates,
+    )
+
+
+def risk_to_proto(risk: Risk) -> pb.Risk:
+    return pb.Risk(kind=KINDS[risk.kind], severity=risk.severity, detail=risk.detail)

@@ -1,0 +1,218 @@
+"""EvolverService."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from autodev.learning.v1 import evolver_service_pb2 as pb
+from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceServicer
+from autodev_learning.evolution import Evolution, Opportunity
+from autodev_learning.evolution_announcements import TRIGGERS
+from autodev_learning.experiments import DEFAULT_WALL_TIME, Experiment, ExperimentBudget, ExperimentState, Step
+from autodev_learning.fitness import FitnessClient
+from autodev_learning.generation import Generation
+from autodev_learning.judging import Judge
+from autodev_learning.mutation_runs import MutationRuns
+from autodev_learning.mutations import Mutation, Outcome, SandboxStatus
+from autodev_learning.research import Research
+from autodev_learning.servicers.messages import example_result_to_proto, key_of, moment_to_proto, provenance_to_proto
+from autodev_learning.structs import struct_from
+from autodev_runtime.errors import InvalidArgument
+from autodev_runtime.identity import Role, require_role
+from autodev_runtime.paging import fitting, page_size, token_after
+
+if TYPE_CHECKING:
+    from autodev_learning.store.evolution import EvolutionStore
+    from autodev_learning.store.mutations import MutationStore
+
+STATUSES = {status: pb.SandboxStatus.Value(f"SANDBOX_STATUS_{status.name}") for status in SandboxStatus}
+STATUSES_BACK = {number: status for status, number in STATUSES.items()}
+OUTCOMES: dict[Outcome, pb.MutationOutcome.ValueType] = {
+    outcome: pb.MutationOutcome.Value(f"MUTATION_OUTCOME_{outcome.name}")
+    for outcome in Outcome
+    if outcome is not Outcome.OPEN
+}
+STATES = {state: pb.ExperimentState.Value(f"EXPERIMENT_STATE_{state.name}") for state in ExperimentState}
+
+
+class EvolverServicer(EvolverServiceServicer):
+    """One step of the loop a call, or a whole experiment."""
+
+    def __init__(
+        self,
+        evolution: Evolution,
+        generation: Generation,
+        runs: MutationRuns,
+        judge: Judge,
+        research: Research,
+        fitness: FitnessClient,
+        opportunities: "EvolutionStore",
+        mutations: "MutationStore",
+    ) -> None:
+        self._evolution = evolution
+        self._generation = generation
+        self._runs = runs
+        self._judge = judge
+        self._research = research
+        self._fitness = fitness
+        self._opportunities = opportunities
+        self._mutations = mutations
+
+    async def ListOpportunities(
+        self, request: pb.ListOpportunitiesRequest, context: Any
+    ) -> pb.ListOpportunitiesResponse:
+        size = page_size(request.page_size)
+        found = await self._opportunities.page(size + 1, key_of(request.page_token))
+        page = fitting([opportunity_to_proto(each) for each in found[:size]])
+        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        return pb.ListOpportunitiesResponse(opportunities=page, next_page_token=token)
+
+    async def StartOptimization(
+        self, request: pb.StartOptimizationRequest, context: Any
+    ) -> pb.StartOptimizationResponse:
+        started_by = require_role(Role.REVIEWER).subject
+        opportunity = await self._evolution.start(request.opportunity_id, started_by)
+        return pb.StartOptimizationResponse(opportunity=opportunity_to_proto(opportunity))
+
+    async def GenerateToolMutation(
+        self, request: pb.GenerateToolMutationRequest, context: Any
+    ) -> pb.GenerateToolMutationResponse:
+        mutation = await self._generation.on_request(request.request_id, request.skill_id, request.agent_id)
+        return pb.GenerateToolMutationResponse(mutation=mutation_to_proto(mutation))
+
+    async def SandboxExecuteMutation(
+        self, request: pb.SandboxExecuteMutationRequest, context: Any
+    ) -> pb.SandboxExecuteMutationResponse:
+        mutation = await self._runs.execute(request.mutation_id, "")
+        return pb.SandboxExecuteMutationResponse(mutation=mutation_to_proto(mutation))
+
+    async def SpawnWorkflowVariant(
+        self, request: pb.SpawnWorkflowVariantRequest, context: Any
+    ) -> pb.SpawnWorkflowVariantResponse:
+        source = request.WhichOneof("source")
+        if source is None:
+            raise InvalidArgument.field("source", "one of mutation_id and workflow_definition is required")
+        if source == "mutation_id":
+            mutation = await self._mutations.get(request.mutation_id)
+            parent_id = request.parent_variant_id or await self._judge.parent_variant_id(mutation)
+            return pb.SpawnWorkflowVariantResponse(variant_id=await self._judge.spawn(mutation, parent_id))
+        # A request id may be as long as an identifier: with a prefix it is none.
+        key = "spawn-" + hashlib.sha256(request.request_id.encode()).hexdigest()[:40]
+        definition = struct_from(request.workflow_definition)
+        made = await self._fitness.create(key, request.agent_id, definition, request.parent_variant_id)
+        return pb.SpawnWorkflowVariantResponse(variant_id=made.id)
+
+    async def RunResearchExperiment(
+        self, request: pb.RunResearchExperimentRequest, context: Any
+    ) -> AsyncIterator[pb.RunResearchExperimentResponse]:
+        budget = budget_from(request.budget)
+        experiment = await self._research.start(request.request_id, request.skill_id, request.agent_id, budget)
+        async for seen in self._research.follow(experiment.id):
+            yield pb.RunResearchExperimentResponse(experiment=experiment_to_proto(seen))
+
+    async def GetExperiment(self, request: pb.GetExperimentRequest, context: Any) -> pb.GetExperimentResponse:
+        experiment = await self._research.get(request.experiment_id)
+        return pb.GetExperimentResponse(experiment=experiment_to_proto(experiment))
+
+    async def ListExperiments(self, request: pb.ListExperimentsRequest, context: Any) -> pb.ListExperimentsResponse:
+        size = page_size(request.page_size)
+        found = await self._research.page(size + 1, key_of(request.page_token))
+        page = fitting([experiment_to_proto(each) for each in found[:size]])
+        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        return pb.ListExperimentsResponse(experiments=page, next_page_token=token)
+
+    async def CancelExperiment(self, request: pb.CancelExperimentRequest, context: Any) -> pb.CancelExperimentResponse:
+        experiment = await self._research.cancel(request.experiment_id)
+        return pb.CancelExperimentResponse(experiment=experiment_to_proto(experiment))
+
+    async def GetMutation(self, request: pb.GetMutationRequest, context: Any) -> pb.GetMutationResponse:
+        return pb.GetMutationResponse(mutation=mutation_to_proto(await self._mutations.get(request.mutation_id)))
+
+    async def ListMutations(self, request: pb.ListMutationsRequest, context: Any) -> pb.ListMutationsResponse:
+        size = page_size(request.page_size)
+        status = STATUSES_BACK.get(request.sandbox_status)
+        found = await self._mutations.page(request.skill_id, status, size + 1, key_of(request.page_token))
+        page = fitting([mutation_to_proto(each) for each in found[:size]])
+        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        return pb.ListMutationsResponse(mutations=page, next_page_token=token)
+
+
+def opportunity_to_proto(opportunity: Opportunity) -> pb.Opportunity:
+    return pb.Opportunity(
+        id=opportunity.id,
+        skill_id=opportunity.skill_id,
+        skill_name=opportunity.skill_name,
+        agent_id=opportunity.agent_id,
+        trigger=TRIGGERS[opportunity.trigger],
+        execution_id=opportunity.execution_id,
+        started_by=opportunity.started_by,
+        mutation_id=opportunity.mutation_id,
+        created_at=moment_to_proto(opportunity.created_at),
+        skipped_reason=opportunity.skipped_reason,
+    )
+
+
+def mutation_to_proto(mutation: Mutation) -> pb.ToolMutation:
+    return pb.ToolMutation(
+        id=mutation.id,
+        parent_tool_id=mutation.parent_tool_id,
+        tool_name=mutation.skill_name,
+        mutated_code=mutation.code,
+        sandbox_status=STATUSES[mutation.status],
+        execution_error=mutation.execution_error,
+        created_at=moment_to_proto(mutation.created_at),
+        provenance=provenance_to_proto(mutation.provenance),
+        skill_id=mutation.skill_id,
+        agent_id=mutation.agent_id,
+        variant_id=mutation.variant_id or "",
+        time_ratio=mutation.time_ratio,
+        fitness_delta=mutation.fitness_delta,
+        outcome=OUTCOMES.get(mutation.outcome, pb.MUTATION_OUTCOME_UNSPECIFIED),
+        review_id=mutation.review_id or "",
+        examples=[example_result_to_proto(each) for each in mutation.examples],
+        outcome_reason=mutation.outcome_reason,
+    )
+
+
+def budget_from(budget: pb.ExperimentBudget) -> ExperimentBudget:
+    """What is asked for, and the defaults of the rest."""
+    default = ExperimentBudget()
+    wall_time = budget.max_wall_time.ToTimedelta() if budget.HasField("max_wall_time") else DEFAULT_WALL_TIME
+    return ExperimentBudget(
+        max_iterations=budget.max_iterations or default.max_iterations,
+        max_wall_time=wall_time,
+        max_tokens=budget.max_tokens or default.max_tokens,
+        max_cost_usd=budget.max_cost_usd or default.max_cost_usd,
+    )
+
+
+def experiment_to_proto(experiment: Experiment) -> pb.Experiment:
+    budget = pb.ExperimentBudget(
+        max_iterations=experiment.budget.max_iterations,
+        max_tokens=experiment.budget.max_tokens,
+        max_cost_usd=experiment.budget.max_cost_usd,
+    )
+    budget.max_wall_time.FromTimedelta(experiment.budget.max_wall_time)
+    return pb.Experiment(
+        id=experiment.id,
+        skill_id=experiment.skill_id,
+        agent_id=experiment.agent_id,
+        budget=budget,
+        state=STATES[experiment.state],
+        stop_reason=experiment.stop_reason,
+        steps=[step_to_proto(step) for step in experiment.steps],
+        best_mutation_id=experiment.best_mutation_id,
+        created_at=moment_to_proto(experiment.created_at),
+        ended_at=moment_to_proto(experiment.ended_at),
+    )
+
+
+def step_to_proto(step: Step) -> pb.ExperimentStep:
+    return pb.ExperimentStep(
+        iteration=step.iteration,
+        mutation_id=step.mutation_id,
+        summary=step.summary,
+        kept=step.kept,
+        time_ratio=step.time_ratio,
+        fitness=step.fitness,
+    )

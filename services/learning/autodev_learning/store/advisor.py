@@ -1,0 +1,117 @@
+"""The figures that the advisor goes by."""
+
+from statistics import median
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from autodev_learning.advisor import Figures
+from autodev_learning.candidates import CandidateStatus, ValidationResult
+from autodev_learning.mutations import Outcome, SandboxStatus
+from autodev_learning.provenance import Provenance
+from autodev_learning.rows import OpportunityRow, SkillCandidateRow, SkillExecutionRow, ToolMutationRow
+from autodev_learning.store.candidates import PROVENANCE, RESULT
+from autodev_runtime.database import Database
+from autodev_runtime.identity import current_tenant
+
+LATEST_RUNS = 1000
+LATEST_MUTATIONS = 200
+LATEST_CANDIDATES = 200
+FRUITFUL = (Outcome.IN_REVIEW, Outcome.CANARY, Outcome.PROMOTED)
+
+
+class AdvisorStore:
+    """Every method is about the current tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def figures(self, skill_id: str) -> Figures:
+        """The figures of a skill, by id, or of the whole tenant (empty).
+
+        Counts of runs and mutations are of all; medians, trends and candidates are of the latest.
+        """
+        async with self._database.reading(current_tenant()) as session:
+            runs = await _runs(session, skill_id)
+            mutations = await _mutations(session, skill_id)
+            results, spent = await _candidates(session, skill_id)
+            waiting = select(func.count()).where(
+                OpportunityRow.started_by == "", *_of_skill(OpportunityRow.skill_id, skill_id)
+            )
+            opportunities = await session.scalar(waiting) or 0
+        latest = [outcome for outcome, _, _ in mutations]
+        provenances = [*spent, *(PROVENANCE.load(stored) for _, _, stored in mutations)]
+        executions, failed, tokens, seconds = runs
+        return Figures(
+            executions=executions,
+            failed_executions=failed,
+            median_execution_seconds=seconds,
+            tokens=tokens,
+            mutations=len(mutations),
+            passed_mutations=sum(status == SandboxStatus.PASSED for _, status, _ in mutations),
+            promoted_mutations=latest.count(Outcome.PROMOTED),
+            waiting_mutations=latest.count(Outcome.IN_REVIEW),
+            fruitless_in_a_row=_fruitless(latest),
+            candidates=len(spent),
+            overfit_candidates=sum(_overfits(result) for result in results),
+            proposal_tokens=sum(each.tokens for each in provenances),
+            open_opportunities=opportunities,
+        )
+
+
+def _of_skill(column: "ColumnElement[str] | object", skill_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (column == skill_id,) if skill_id else ()  # type: ignore[return-value]
+
+
+async def _runs(session: AsyncSession, skill_id: str) -> tuple[int, int, int, float]:
+    """Runs, those that failed, their tokens, and the median of the latest runs' seconds."""
+    mine = _of_skill(SkillExecutionRow.skill_id, skill_id)
+    query = select(
+        func.count(),
+        func.count().filter(SkillExecutionRow.success.is_(False)),
+        func.coalesce(func.sum(SkillExecutionRow.token_usage), 0),
+    ).where(*mine)
+    total, failed, tokens = (await session.execute(query.select_from(SkillExecutionRow))).tuples().one()
+    latest = select(SkillExecutionRow.execution_seconds).where(*mine)
+    seconds = list(await session.scalars(latest.order_by(SkillExecutionRow.id.desc()).limit(LATEST_RUNS)))
+    return total, failed, tokens, median(seconds) if seconds else 0.0
+
+
+async def _mutations(session: AsyncSession, skill_id: str) -> list[tuple[str, str, dict[str, object]]]:
+    """Outcome, sandbox status and provenance of the latest mutations, newest first."""
+    query = (
+        select(ToolMutationRow.outcome, ToolMutationRow.sandbox_status, ToolMutationRow.provenance)
+        .where(*_of_skill(ToolMutationRow.skill_id, skill_id))
+        .order_by(ToolMutationRow.id.desc())
+        .limit(LATEST_MUTATIONS)
+    )
+    return [(outcome, status, stored) for outcome, status, stored in (await session.execute(query)).tuples()]
+
+
+async def _candidates(session: AsyncSession, skill_id: str) -> tuple[list[ValidationResult], list[Provenance]]:
+    """Results of the latest candidates that were run, and where all of the latest came from."""
+    query = (
+        select(SkillCandidateRow)
+        .where(*_of_skill(SkillCandidateRow.skill_id, skill_id))
+        .order_by(SkillCandidateRow.id.desc())
+        .limit(LATEST_CANDIDATES)
+    )
+    rows = list(await session.scalars(query))
+    results = [
+        RESULT.load(row.validation_result)
+        for row in rows
+        if row.validation_result is not None and row.validation_status == CandidateStatus.FAILED
+    ]
+    return results, [PROVENANCE.load(row.provenance) for row in rows]
+
+
+def _overfits(result: ValidationResult) -> bool:
+    visible, held_out = result.count(held_out=False), result.count(held_out=True)
+    fits_visible = visible > 0 and result.count_passed(held_out=False) == visible
+    return fits_visible and result.count_passed(held_out=True) < held_out
+
+
+def _fruitless(outcomes: list[str]) -> int:
+    """How many of the latest brought nothing, since the last that did; those still open say nothing yet."""
+    decided = [outcome for outcome in outcomes if outcome != Outcome.OPEN]
+    return next((index for index, outcome in enumerate(decided) if outcome in FRUITFUL), len(decided))

@@ -1,0 +1,143 @@
+"""Research experiments: each step is one transaction, with its event."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from autodev_learning.advisor import Guidance
+from autodev_learning.evolution_announcements import experiment_progressed, guidance_issued
+from autodev_learning.experiments import Experiment, ExperimentBudget, ExperimentState, Step, ended, with_step
+from autodev_learning.rows import ExperimentRow
+from autodev_learning.store.shapes import Json
+from autodev_runtime.columns import insert_if_absent
+from autodev_runtime.database import Database
+from autodev_runtime.errors import NotFound
+from autodev_runtime.identity import current_tenant
+from autodev_runtime.outbox import Outbox
+
+BUDGET: Json[ExperimentBudget] = Json(ExperimentBudget)
+STEPS: Json[tuple[Step, ...]] = Json(tuple[Step, ...])
+
+
+class ExperimentStore:
+    """Every method but `unfinished` is about the current tenant."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def add(self, experiment: Experiment) -> Experiment:
+        """Write an experiment; the first one of its request wins, and is given back."""
+        async with self._database.session(current_tenant()) as session:
+            await insert_if_absent(
+                session,
+                ExperimentRow,
+                id=experiment.id,
+                request_id=experiment.request_id,
+                skill_id=experiment.skill_id,
+                skill_version=experiment.skill_version,
+                agent_id=experiment.agent_id,
+                budget=BUDGET.dump(experiment.budget),
+                created_at=experiment.created_at,
+            )
+            query = select(ExperimentRow).where(ExperimentRow.request_id == experiment.request_id)
+            return experiment_from_row((await session.scalars(query)).one())
+
+    async def find(self, request_id: str) -> Experiment | None:
+        """The experiment that a request started."""
+        async with self._database.reading(current_tenant()) as session:
+            row = await session.scalar(select(ExperimentRow).where(ExperimentRow.request_id == request_id))
+            return experiment_from_row(row) if row is not None else None
+
+    async def get(self, experiment_id: str) -> Experiment:
+        """Raises NotFound."""
+        async with self._database.reading(current_tenant()) as session:
+            row = await session.scalar(select(ExperimentRow).where(ExperimentRow.id == experiment_id))
+            if row is None:
+                raise NotFound("experiment", experiment_id)
+            return experiment_from_row(row)
+
+    async def page(self, limit: int, before_id: str | None) -> list[Experiment]:
+        """Experiments, newest first, of those older than `before_id`."""
+        query = select(ExperimentRow).order_by(ExperimentRow.id.desc()).limit(limit)
+        if before_id is not None:
+            query = query.where(ExperimentRow.id < before_id)
+        async with self._database.reading(current_tenant()) as session:
+            return [experiment_from_row(row) for row in await session.scalars(query)]
+
+    async def unfinished(self) -> list[tuple[str, str]]:
+        """Tenant and id of every experiment that is not over."""
+        query = select(ExperimentRow.tenant_id, ExperimentRow.id).where(ExperimentRow.ended_at.is_(None))
+        async with self._database.across_tenants() as session:
+            return [(tenant, experiment_id) for tenant, experiment_id in (await session.execute(query)).tuples()]
+
+    async def add_step(self, experiment_id: str, step: Step) -> Experiment:
+        """Write a step, and announce it; one that is written already changes nothing."""
+
+        def change(experiment: Experiment) -> Experiment:
+            return with_step(experiment, step) if step.iteration > len(experiment.steps) else experiment
+
+        return await self._change(experiment_id, change)
+
+    async def stop(self, experiment_id: str, reason: str, state: ExperimentState) -> Experiment:
+        """Keep that no further round begins, and why; of one that stops already, the first reason holds."""
+
+        def change(experiment: Experiment) -> Experiment:
+            return experiment if experiment.stopping else replace(experiment, stop_reason=reason, state=state)
+
+        return await self._change(experiment_id, change)
+
+    async def end(self, experiment_id: str, at: datetime, guidance: Guidance) -> Experiment:
+        """Keep that an experiment is over, and announce it with what the advisor says of the skill now; once."""
+
+        def change(experiment: Experiment) -> Experiment:
+            return experiment if experiment.ended_at is not None else ended(experiment, at)
+
+        return await self._change(experiment_id, change, guidance)
+
+    async def _change(
+        self, experiment_id: str, change: Callable[[Experiment], Experiment], guidance: Guidance | None = None
+    ) -> Experiment:
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, experiment_id)
+            before = experiment_from_row(row)
+            after = change(before)
+            if after == before:
+                return before
+            row.state, row.stop_reason, row.ended_at = after.state, after.stop_reason, after.ended_at
+            row.steps, row.best_mutation_id = STEPS.dump(after.steps), after.best_mutation_id
+            row.tokens_used, row.cost_usd = after.tokens_used, after.cost_usd
+            if after.steps != before.steps or after.ended_at is not None:
+                self._outbox.add(session, experiment_progressed(after))
+            if guidance is not None:
+                self._outbox.add(session, guidance_issued(after.skill_id, guidance, after.agent_id, after.id))
+            return after
+
+
+async def _row(session: AsyncSession, experiment_id: str) -> ExperimentRow:
+    query = select(ExperimentRow).where(ExperimentRow.id == experiment_id)
+    row = await session.scalar(query.with_for_update())
+    if row is None:
+        raise NotFound("experiment", experiment_id)
+    return row
+
+
+def experiment_from_row(row: ExperimentRow) -> Experiment:
+    """The experiment that a row holds."""
+    return Experiment(
+        id=row.id,
+        request_id=row.request_id,
+        skill_id=row.skill_id,
+        skill_version=row.skill_version,
+        agent_id=row.agent_id,
+        budget=BUDGET.load(row.budget),
+        created_at=row.created_at,
+        state=ExperimentState(row.state),
+        stop_reason=row.stop_reason,
+        steps=STEPS.load(row.steps),
+        best_mutation_id=row.best_mutation_id,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,286 @@
+"""Mutations: each step is one transaction, with its events."""
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from autodev_learning.announcements import review_requested, skill_promoted
+from autodev_learning.candidates import ExampleResult
+from autodev_learning.evolution_announcements import mutation_executed, mutation_generated
+from autodev_learning.mutations import Measurements, Mutation, Outcome, SandboxStatus
+from autodev_learning.reviews import Review
+from autodev_learning.rows import (
+    OpportunityRow,
+    SkillExecutionRow,
+    SkillRow,
+    SkillVersionRow,
+    ToolMutationRow,
+)
+from autodev_learning.skills import NextVersion, Stage
+from autodev_learning.store.candidates import PROVENANCE
+from autodev_learning.store.reviews import add_review
+from autodev_learning.store.shapes import Json
+from autodev_learning.store.skills import add_version
+from autodev_runtime.columns import insert_if_absent
+from autodev_runtime.database import Database
+from autodev_runtime.errors import NotFound
+from autodev_runtime.identity import current_tenant
+from autodev_runtime.outbox import Outbox
+
+RESULTS: Json[tuple[ExampleResult, ...]] = Json(tuple[ExampleResult, ...])
+MEASUREMENTS: Json[Measurements] = Json(Measurements)
+
+
+class MutationStore:
+    """Every method is about the current tenant."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def find(self, key: str) -> Mutation | None:
+        """The mutation that an order made."""
+        async with self._database.reading(current_tenant()) as session:
+            row = await session.scalar(select(ToolMutationRow).where(ToolMutationRow.request_id == key))
+            return mutation_from_row(row) if row is not None else None
+
+    async def get(self, mutation_id: str) -> Mutation:
+        """Raises NotFound."""
+        async with self._database.reading(current_tenant()) as session:
+            row = await session.scalar(select(ToolMutationRow).where(ToolMutationRow.id == mutation_id))
+            if row is None:
+                raise NotFound("mutation", mutation_id)
+            return mutation_from_row(row)
+
+    async def page(
+        self, skill_id: str, status: SandboxStatus | None, limit: int, before_id: str | None
+    ) -> list[Mutation]:
+        """Mutations, newest first, of those older than `before_id`; of one skill and status, or of all."""
+        query = select(ToolMutationRow).order_by(ToolMutationRow.id.desc()).limit(limit)
+        if skill_id:
+            query = query.where(ToolMutationRow.skill_id == skill_id)
+        if status is not None:
+            query = query.where(ToolMutationRow.sandbox_status == status)
+        if before_id is not None:
+            query = query.where(ToolMutationRow.id < before_id)
+        async with self._database.reading(current_tenant()) as session:
+            return [mutation_from_row(row) for row in await session.scalars(query)]
+
+    async def of_experiment(self, experiment_id: str) -> list[Mutation]:
+        """An experiment's mutations, oldest first."""
+        query = select(ToolMutationRow).where(ToolMutationRow.request_id.startswith(f"experiment:{experiment_id}:"))
+        async with self._database.reading(current_tenant()) as session:
+            return [mutation_from_row(row) for row in await session.scalars(query.order_by(ToolMutationRow.id))]
+
+    async def good_runs(self, skill_id: str, version: str) -> int:
+        """How many runs of a version ended well."""
+        query = select(func.count()).where(
+            SkillExecutionRow.skill_id == skill_id,
+            SkillExecutionRow.skill_version == version,
+            SkillExecutionRow.success.is_(True),
+        )
+        async with self._database.reading(current_tenant()) as session:
+            return await session.scalar(query) or 0
+
+    async def add(self, mutation: Mutation, opportunity_id: str | None, caused_by: str) -> Mutation:
+        """Write a mutation, link its opportunity, and announce it; the first of its order wins, and is given back."""
+        async with self._database.session(current_tenant()) as session:
+            if not await insert_if_absent(session, ToolMutationRow, **_values(mutation)):
+                query = select(ToolMutationRow).where(ToolMutationRow.request_id == mutation.request_id)
+                return mutation_from_row((await session.scalars(query)).one())
+            if opportunity_id is not None:
+                await session.execute(
+                    update(OpportunityRow)
+                    .where(OpportunityRow.id == opportunity_id)
+                    .values(mutation_id=mutation.id, skipped_reason="")
+                )
+            self._outbox.add(session, mutation_generated(mutation, caused_by))
+            return mutation
+
+    async def record_run(
+        self,
+        mutation: Mutation,
+        fault: str,
+        results: tuple[ExampleResult, ...],
+        measurements: Measurements | None,
+        caused_by: str,
+    ) -> Mutation:
+        """Write how a pending mutation did, and announce it, once. One with a fault is discarded."""
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, mutation.id)
+            if row.sandbox_status != SandboxStatus.PENDING:
+                return mutation_from_row(row)
+            row.sandbox_status = SandboxStatus.FAILED if fault else SandboxStatus.PASSED
+            row.execution_error = fault
+            row.examples = RESULTS.dump(results)
+            row.measurements = MEASUREMENTS.dump(measurements) if measurements else None
+            if fault:
+                row.outcome, row.outcome_reason = Outcome.DISCARDED, fault
+            self._outbox.add(session, mutation_executed(mutation, fault, caused_by))
+            return mutation_from_row(row)
+
+    async def set_variant(self, mutation_id: str, variant_id: str) -> None:
+        """Keep a mutation's variant in the fitness service."""
+        await self._change(mutation_id, variant_id=variant_id)
+
+    async def record_comparison(self, mutation_id: str, time_ratio: float, fitness_delta: float) -> None:
+        """Keep how a mutation compares with what it is compared with."""
+        await self._change(mutation_id, time_ratio=time_ratio, fitness_delta=fitness_delta)
+
+    async def set_version_variant(self, skill_id: str, version: str, variant_id: str) -> None:
+        """Keep a version's variant in the fitness service."""
+        async with self._database.session(current_tenant()) as session:
+            await session.execute(
+                update(SkillVersionRow)
+                .where(SkillVersionRow.skill_id == skill_id, SkillVersionRow.version == version)
+                .values(variant_id=variant_id)
+            )
+
+    async def ask_for_review(self, mutation_id: str, review: Review, reason: str, caused_by: str) -> Mutation:
+        """Have a mutation wait for a person, and announce it, once."""
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, mutation_id)
+            if row.outcome != Outcome.OPEN:
+                return mutation_from_row(row)
+            row.outcome, row.outcome_reason, row.review_id = Outcome.IN_REVIEW, reason, review.id
+            add_review(session, review)
+            self._outbox.add(session, review_requested(review, mutation_id, caused_by))
+            return mutation_from_row(row)
+
+    async def put_on_trial(self, mutation_id: str, reason: str, caused_by: str) -> Mutation:
+        """Make a mutation the skill's next version, on trial, once. It takes the place of another one on trial."""
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, mutation_id)
+            if row.outcome != Outcome.OPEN:
+                return mutation_from_row(row)
+            await _discard_trial_of(session, row.skill_id)
+            await add_version(session, _next_version(row, ""), Stage.CANARY)
+            row.outcome, row.outcome_reason = Outcome.CANARY, reason
+            return mutation_from_row(row)
+
+    async def promote(self, mutation_id: str, approved_by: str, reason: str = "", caused_by: str = "") -> Mutation:
+        """Make a mutation that waits or is on trial the version that agents run, and announce it, once.
+
+        Raises NotFound.
+        """
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, mutation_id)
+            if row.outcome not in (Outcome.IN_REVIEW, Outcome.CANARY):
+                return mutation_from_row(row)
+            if row.outcome == Outcome.IN_REVIEW:
+                # What a person approved is not replaced by an older rewrite that happens to do well.
+                await _discard_trial_of(session, row.skill_id)
+            version = await add_version(session, _next_version(row, approved_by), Stage.ACTIVE)
+            row.outcome = Outcome.PROMOTED
+            row.outcome_reason = reason or f"approved by {approved_by}"
+            self._outbox.add(
+                session,
+                skill_promoted(row.skill_id, row.tool_name, version, row.agent_id, row.id, caused_by),
+            )
+            return mutation_from_row(row)
+
+    async def end_trial(self, mutation_id: str, reason: str) -> Mutation:
+        """Take a mutation off trial, for good. Raises NotFound."""
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, mutation_id)
+            if row.outcome == Outcome.CANARY:
+                await _discard_trial_of(session, row.skill_id)
+                row.outcome, row.outcome_reason = Outcome.DISCARDED, reason
+            return mutation_from_row(row)
+
+    async def end_stale_trials(self, skill_id: str, reason: str) -> None:
+        """Put away mutations that were on trial where the skill has none any more: somebody rolled it back."""
+        async with self._database.session(current_tenant()) as session:
+            on_trial = select(SkillRow.canary_version).where(SkillRow.id == skill_id)
+            if await session.scalar(on_trial) is None:
+                await session.execute(
+                    update(ToolMutationRow)
+                    .where(ToolMutationRow.skill_id == skill_id, ToolMutationRow.outcome == Outcome.CANARY)
+                    .values(outcome=Outcome.DISCARDED, outcome_reason=reason)
+                )
+
+    async def discard(self, mutation_id: str, reason: str) -> Mutation:
+        """Put a mutation away that is not in use. Raises NotFound."""
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, mutation_id)
+            if row.outcome in (Outcome.OPEN, Outcome.IN_REVIEW):
+                row.outcome, row.outcome_reason = Outcome.DISCARDED, reason
+            return mutation_from_row(row)
+
+    async def _change(self, mutation_id: str, **values: object) -> None:
+        async with self._database.session(current_tenant()) as session:
+            await session.execute(update(ToolMutationRow).where(ToolMutationRow.id == mutation_id).values(**values))
+
+
+async def _row(session: AsyncSession, mutation_id: str) -> ToolMutationRow:
+    query = select(ToolMutationRow).where(ToolMutationRow.id == mutation_id)
+    row = await session.scalar(query.with_for_update())
+    if row is None:
+        raise NotFound("mutation", mutation_id)
+    return row
+
+
+async def _discard_trial_of(session: AsyncSession, skill_id: str) -> None:
+    """End the skill's trial, if it has one."""
+    await session.execute(
+        update(ToolMutationRow)
+        .where(ToolMutationRow.skill_id == skill_id, ToolMutationRow.outcome == Outcome.CANARY)
+        .values(outcome=Outcome.DISCARDED, outcome_reason="another version took its place")
+    )
+    await session.execute(update(SkillRow).where(SkillRow.id == skill_id).values(canary_version=None))
+
+
+def _next_version(row: ToolMutationRow, approved_by: str) -> NextVersion:
+    return NextVersion(
+        skill_id=row.skill_id,
+        parent_version=row.parent_tool_id.rpartition("@")[2],
+        code=row.mutated_code,
+        source_id=row.id,
+        provenance=PROVENANCE.load(row.provenance),
+        approved_by=approved_by,
+        variant_id=row.variant_id,
+    )
+
+
+def _values(mutation: Mutation) -> dict[str, object]:
+    return {
+        "id": mutation.id,
+        "request_id": mutation.request_id,
+        "parent_tool_id": mutation.parent_tool_id,
+        "parent_mutation_id": mutation.parent_mutation_id,
+        "skill_id": mutation.skill_id,
+        "agent_id": mutation.agent_id,
+        "tool_name": mutation.skill_name,
+        "mutated_code": mutation.code,
+        "sandbox_status": mutation.status.value,
+        "execution_error": mutation.execution_error,
+        "provenance": PROVENANCE.dump(mutation.provenance),
+        "outcome": mutation.outcome.value,
+        "outcome_reason": mutation.outcome_reason,
+        "created_at": mutation.created_at,
+    }
+
+
+def mutation_from_row(row: ToolMutationRow) -> Mutation:
+    """The mutation that a row holds."""
+    return Mutation(
+        id=row.id,
+        request_id=row.request_id,
+        skill_id=row.skill_id,
+        skill_name=row.tool_name,
+        parent_version=row.parent_tool_id.rpartition("@")[2],
+        agent_id=row.agent_id,
+        code=row.mutated_code,
+        provenance=PROVENANCE.load(row.provenance),
+        created_at=row.created_at,
+        parent_mutation_id=row.parent_mutation_id,
+        status=SandboxStatus(row.sandbox_status),
+        execution_error=row.execution_error,
+        examples=RESULTS.load(row.examples),
+        measurements=MEASUREMENTS.load(row.measurements) if row.measurements is not None else None,
+        variant_id=row.variant_id,
+        time_ratio=row.time_ratio,
+        fitness_delta=row.fitness_delta,
+        outcome=Outcome(row.outcome),
+        outcome_reason=row.outcome_reason,
+        review_id=row.review_id,
+    )
