@@ -26,7 +26,8 @@ class SandboxRun:
     """How one execution ended.
 
     `status` is "OK", "ERROR", "TIMEOUT", "OOM", "OUTPUT_LIMIT" or "KILLED"; `result` is JSON-shaped and None unless OK;
-    `error` says what the code raised, as "Type: message".
+    `error` says what the code raised, as "Type: message". `seconds` is the code's wall time, `total_seconds` that of the
+    whole execution: waiting, making the sandbox, running, removing it.
     """
 
     status: str
@@ -34,6 +35,7 @@ class SandboxRun:
     error: str
     stdout: str
     seconds: float
+    total_seconds: float
     isolation: str
 
     @property
@@ -84,5 +86,6 @@ def _run_from(response: pb.ExecuteResponse) -> SandboxRun:
         error=f"{error.type}: {error.message}" if error.type else "",
         stdout=response.stdout,
         seconds=response.duration_seconds,
+        total_seconds=response.total_seconds,
         isolation=pb.IsolationLevel.Name(response.isolation).removeprefix("ISOLATION_LEVEL_"),
     )

@@ -76,7 +76,7 @@ def result_from(candidate: Candidate, verdict: Verdict, runs: list[SandboxRun]) 
             )
             for example, outcome, passed in zip(candidate.examples, verdict.outcomes, verdict.passed, strict=True)
         ),
-        sandbox_seconds=sum(run.seconds for run in runs),
+        sandbox_seconds=sum(run.total_seconds for run in runs),
         isolation=runs[-1].isolation if runs else "",
         failure_reason="; ".join(run.detail for run in runs if not run.ok),
     )

@@ -184,7 +184,7 @@ async def _others(session: AsyncSession, episode: Episode) -> list[Failure]:
         Failure(row.first_episode_id, row.task_description, row.error_signature, row.detected_at, row.id)
         for row in patterns
     ]
-    return [Failure(*row) for row in failures.tuples()] + known
+    return [Failure(*row) for row in failures] + known
 
 
 async def _join(session: AsyncSession, pattern_id: str, episode_ids: Sequence[str]) -> None:
