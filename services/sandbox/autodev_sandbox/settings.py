@@ -43,7 +43,8 @@ class SandboxSettings(ServiceSettings):
     """Executions at a time."""
     max_waiting: int = Field(default=256, ge=0)
     """Executions that may wait for a slot."""
-    max_timeout_s: float = Field(default=60.0, gt=0)
+    max_timeout_s: float = Field(default=300.0, gt=0)
+    """As much as `SkillService.ExecuteSkill` lets a skill take."""
     max_memory_bytes: int = Field(default=1024 * MIB, ge=16 * MIB)
     max_cpus: float = Field(default_factory=lambda: float(os.cpu_count() or 1), gt=0)
     max_output_bytes: int = Field(default=1 * MIB, ge=1)
