@@ -1,0 +1,156 @@
+"""Making, finding and listing variants."""
+
+import asyncio
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from autodev.fitness.v1 import fitness_service_pb2 as pb
+from tests.clock import Clock
+from tests.integration.fitness.parts import create, evaluate, signal, workflow
+from tests.serving import refusal
+
+if TYPE_CHECKING:
+    from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub as Stub
+
+
+async def get(stub: "Stub", variant_id: str) -> pb.WorkflowVariant:
+    return (await stub.GetVariant(pb.GetVariantRequest(variant_id=variant_id))).variant
+
+
+async def test_a_new_variant_is_pending_and_without_a_score(fitness: "Stub", clock: Clock) -> None:
+    variant = await create(fitness)
+    assert variant == await get(fitness, variant.id)
+    assert variant.evaluation_status == pb.EVALUATION_STATUS_PENDING
+    assert (variant.fitness_score, variant.agent_id, variant.fitness_function) == (0, "ada", "proxy")
+    assert variant.workflow_definition == workflow()
+    assert variant.created_at.ToDatetime(UTC) == clock()
+    assert not variant.HasField("proxy_signals")
+    assert not variant.HasField("last_evaluated_at")
+
+
+async def test_the_same_request_makes_one_variant_however_often_and_fast_it_comes(fitness: "Stub") -> None:
+    made = await asyncio.gather(*(create(fitness, "same") for _ in range(10)))
+    assert len({variant.id for variant in made}) == 1
+    assert len((await fitness.ListVariants(pb.ListVariantsRequest())).variants) == 1
+
+
+async def test_a_parent_must_be_there(fitness: "Stub") -> None:
+    assert (await refusal(create(fitness, parent="no-such"))).code == "NOT_FOUND"
+    assert not (await fitness.ListVariants(pb.ListVariantsRequest())).variants
+
+
+async def test_an_unknown_fitness_function_is_refused(fitness: "Stub") -> None:
+    refused = await refusal(create(fitness, function="telepathy"))
+    assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "UNKNOWN_FITNESS_FUNCTION")
+
+
+async def test_the_functions_are_listed_page_by_page(fitness: "Stub") -> None:
+    names, token = [], ""
+    while True:
+        request = pb.ListFitnessFunctionsRequest(page_size=3, page_token=token)
+        page = await fitness.ListFitnessFunctions(request)
+        names += [each.name for each in page.functions]
+        if not (token := page.next_page_token):
+            break
+    assert names == ["proxy", "measured", "acme.broken", "acme.cost"]
+
+
+async def test_lineage_goes_from_a_variant_to_its_root(fitness: "Stub") -> None:
+    line = [await create(fitness, "root")]
+    for generation in range(4):
+        line.append(await create(fitness, f"generation-{generation}", parent=line[-1].id))
+    await create(fitness, "sibling", parent=line[1].id)
+    found = (await fitness.GetLineage(pb.GetLineageRequest(variant_id=line[-1].id))).variants
+    assert [variant.id for variant in found] == [variant.id for variant in reversed(line)]
+    assert found[0].parent_variant_id == line[-2].id
+
+
+async def test_top_variants_are_the_fittest_first_ties_by_age_and_none_without_a_score(fitness: "Stub") -> None:
+    scores = [("low", 0.2), ("best", 1.0), ("older", 0.5), ("younger", 0.5)]
+    shown = {
+        0.2: pb.ProxySignals(),
+        0.5: pb.ProxySignals(execution_success=True),
+        1.0: pb.ProxySignals(execution_success=True, user_approved=True),
+    }
+    ids = {}
+    for name, score in scores:
+        ids[name] = (await create(fitness, name)).id
+        await evaluate(fitness, ids[name], shown[score])
+    await create(fitness, "pending")
+    worthless = await create(fitness, "worthless")
+    await evaluate(fitness, worthless.id, pb.ProxySignals(syntax_error=True))
+    top = (await fitness.ListTopVariants(pb.ListTopVariantsRequest())).variants
+    assert [variant.id for variant in top] == [ids[name] for name in ("best", "older", "younger", "low")]
+    two = (await fitness.ListTopVariants(pb.ListTopVariantsRequest(limit=2))).variants
+    assert [variant.id for variant in two] == [ids["best"], ids["older"]]
+
+
+async def test_five_variants_are_the_top_unless_said_otherwise(fitness: "Stub") -> None:
+    for index in range(6):
+        await evaluate(fitness, (await create(fitness, f"r{index}")).id)
+    assert len((await fitness.ListTopVariants(pb.ListTopVariantsRequest())).variants) == 5
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 7, 500])
+async def test_a_walk_meets_each_variant_once_newest_first(fitness: "Stub", page_size: int) -> None:
+    ids = [(await create(fitness, f"r{index}", agent_id=f"agent-{index % 2}")).id for index in range(7)]
+
+    async def walk(agent_id: str) -> list[str]:
+        found, token = [], ""
+        while True:
+            request = pb.ListVariantsRequest(agent_id=agent_id, page_size=page_size, page_token=token)
+            page = await fitness.ListVariants(request)
+            found += [variant.id for variant in page.variants]
+            if not (token := page.next_page_token):
+                return found
+
+    assert await walk("") == ids[::-1]
+    assert await walk("agent-1") == ids[1::2][::-1]
+
+
+async def test_a_page_of_large_variants_is_short_and_the_walk_still_meets_each_once(fitness: "Stub") -> None:
+    definition = workflow(code="x" * 65_000)
+    wanted = []
+    for index in range(70):
+        request = pb.CreateVariantRequest(request_id=f"r{index}", agent_id="ada", workflow_definition=definition)
+        wanted.append((await fitness.CreateVariant(request)).variant.id)
+    found, token, pages = [], "", 0
+    while True:
+        page = await fitness.ListVariants(pb.ListVariantsRequest(page_size=500, page_token=token))
+        found += [variant.id for variant in page.variants]
+        pages += 1
+        if not (token := page.next_page_token):
+            break
+    assert found == wanted[::-1]
+    assert pages == 2
+
+
+async def test_another_tenants_variants_are_not_there(fitness: "Stub", caller: Any) -> None:
+    mine, parent = await create(fitness, "shared-request"), await create(fitness, "parent")
+    await evaluate(fitness, mine.id)
+    other = caller("globex")
+    runs = pb.RunMeasurements(run_seconds=[1], correct=1, total=1)
+    theirs = await create(other, "shared-request")
+    assert theirs.id != mine.id
+    for call in (
+        get(other, mine.id),
+        other.GetLineage(pb.GetLineageRequest(variant_id=mine.id)),
+        evaluate(other, mine.id),
+        signal(other, mine.id, pb.ExternalSignal(id="s", invoice_created=True)),
+        create(other, "child", parent=parent.id),
+        other.CompareVariants(
+            pb.CompareVariantsRequest(
+                request_id="c",
+                variant_id=theirs.id,
+                baseline_variant_id=mine.id,
+                variant_runs=runs,
+                baseline_runs=runs,
+            )
+        ),
+    ):
+        assert (await refusal(call)).code == "NOT_FOUND"
+    assert [each.id for each in (await other.ListVariants(pb.ListVariantsRequest())).variants] == [theirs.id]
+    assert not (await other.ListTopVariants(pb.ListTopVariantsRequest())).variants
+    assert (await get(fitness, mine.id)).fitness_score == pytest.approx(0.5)

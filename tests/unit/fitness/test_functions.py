@@ -1,0 +1,138 @@
+"""Fitness functions by name."""
+
+import math
+from importlib.metadata import EntryPoint, EntryPoints
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autodev_fitness import functions
+from autodev_fitness.functions import (
+    FitnessFunction,
+    FitnessFunctions,
+    MeasuredWeights,
+    installed_functions,
+    measured_score,
+)
+from autodev_fitness.scoring import ProxySignals, ProxyWeights
+from autodev_runtime.errors import FailedPrecondition, InvalidArgument
+
+WEIGHTS = MeasuredWeights()
+
+
+def of(*others: FitnessFunction) -> FitnessFunctions:
+    return FitnessFunctions(ProxyWeights(), WEIGHTS, others)
+
+
+def constant(name: str, score: Any) -> FitnessFunction:
+    return FitnessFunction(name, "always the same", lambda signals: score)
+
+
+def measured(success: bool = True, **measurements: Any) -> float:
+    return measured_score(ProxySignals(execution_success=success, measurements=measurements), WEIGHTS)
+
+
+def test_the_built_in_functions_come_first() -> None:
+    assert [each.name for each in of(constant("b", 1), constant("a", 1)).all()] == ["proxy", "measured", "a", "b"]
+
+
+def test_the_default_is_the_proxy_score() -> None:
+    signals = ProxySignals(execution_success=True)
+    assert of().named("").name == "proxy"
+    assert of().score("proxy", signals) == pytest.approx(0.5)
+
+
+def test_an_unknown_function_is_named() -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        of().named("telepathy")
+    assert caught.value.reason == "UNKNOWN_FITNESS_FUNCTION"
+    assert caught.value.metadata == {"known": "proxy,measured"}
+
+
+def test_two_functions_cannot_have_one_name() -> None:
+    with pytest.raises(ValueError, match="proxy"):
+        of(constant("proxy", 1))
+
+
+@pytest.mark.parametrize(("given_score", "score"), [(0.3, 0.3), (-5, 0), (7, 1), (True, 1)])
+def test_a_custom_score_is_clamped(given_score: Any, score: float) -> None:
+    assert of(constant("own", given_score)).score("own", ProxySignals()) == score
+
+
+@pytest.mark.parametrize("given_score", [math.nan, math.inf, "high", None])
+def test_a_custom_function_that_gives_no_number_is_at_fault(given_score: Any) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        of(constant("own", given_score)).score("own", ProxySignals())
+    assert caught.value.reason == "FITNESS_FUNCTION_FAILED"
+
+
+def test_a_custom_function_that_raises_is_at_fault() -> None:
+    with pytest.raises(FailedPrecondition, match="raised ZeroDivisionError"):
+        of(FitnessFunction("own", "", lambda signals: 1 / 0)).score("own", ProxySignals())
+
+
+def test_measured_blends_correctness_and_speed() -> None:
+    assert measured(correct=10, total=10, time_ratio=0) == pytest.approx(0.8)
+    assert measured(correct=10, total=10, time_ratio=1) == pytest.approx(0.7)
+    assert measured(correct=5, total=10, time_ratio=1) == pytest.approx(0.35)
+    assert measured(correct=0, total=10, time_ratio=0) == 0
+
+
+def test_measured_without_measurements_goes_by_the_runs_success() -> None:
+    assert measured() == pytest.approx(0.7)
+    assert measured(success=False) == 0
+
+
+def test_measured_gives_nothing_for_code_that_does_not_parse() -> None:
+    assert measured_score(ProxySignals(syntax_error=True, user_approved=True), WEIGHTS) == 0
+
+
+@pytest.mark.parametrize(
+    ("measurements", "field"),
+    [
+        ({"total": "ten"}, "total"),
+        ({"total": 3, "correct": 4}, "correct"),
+        ({"total": 3, "correct": -1}, "correct"),
+        ({"time_ratio": True}, "time_ratio"),
+        ({"time_ratio": None}, "time_ratio"),
+    ],
+)
+def test_measurements_that_are_no_such_numbers_are_named(measurements: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        measured(**measurements)
+    assert [violation.field for violation in caught.value.violations] == [f"signals.measurements.{field}"]
+
+
+@given(
+    st.integers(1, 100).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))),
+    st.floats(0, 1e9),
+    st.floats(0, 1e9),
+)
+def test_measured_prefers_what_is_righter_and_what_is_faster(
+    counts: tuple[int, int], ratio: float, other: float
+) -> None:
+    correct, total = counts
+    assert 0 <= measured(correct=correct, total=total, time_ratio=ratio) <= 1
+    faster, slower = sorted((ratio, other))
+    assert measured(correct=correct, total=total, time_ratio=faster) >= measured(
+        correct=correct, total=total, time_ratio=slower
+    )
+
+
+OWN = constant("acme.cost", 0.5)
+
+
+def test_installed_distributions_offer_functions_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("acme.cost", f"{__name__}:OWN", functions.GROUP)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: OWN)
+    monkeypatch.setattr(functions, "entry_points", lambda group: EntryPoints([entry]).select(group=group))
+    assert installed_functions() == [OWN]
+
+
+def test_an_entry_point_that_is_no_function_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("acme.cost", "math:pi", functions.GROUP)
+    monkeypatch.setattr(functions, "entry_points", lambda group: EntryPoints([entry]).select(group=group))
+    with pytest.raises(TypeError, match=r"acme\.cost"):
+        installed_functions()
