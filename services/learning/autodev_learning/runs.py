@@ -85,9 +85,7 @@ class SkillRunner:
     async def _version(self, skill: Skill, request: RunRequest) -> SkillVersion:
         if request.version:
             return await self._skills.version(skill.id, request.version)
-        if skill.canary is not None and share_of(request.request_id) < self._canary_share:
-            return skill.canary
-        return skill.active
+        return version_to_run(skill, request.request_id, self._canary_share)
 
     async def _execute(self, version: SkillVersion, call: str, timeout_s: float) -> SandboxRun:
         inputs = {"preamble": version.preamble, "code": version.code, "call": call}
@@ -96,6 +94,13 @@ class SkillRunner:
         except InvalidArgument as error:
             # The one thing in the request that the caller chose and only the sandbox can judge.
             raise InvalidArgument.field("timeout", f"the sandbox refuses {timeout_s:g} s: {error.message}") from error
+
+
+def version_to_run(skill: Skill, request_id: str, canary_share: float) -> SkillVersion:
+    """The active version, or for a share of the requests the one on trial, where there is one."""
+    if skill.canary is not None and share_of(request_id) < canary_share:
+        return skill.canary
+    return skill.active
 
 
 def execution_id_of(request_id: str) -> str:

@@ -26,8 +26,8 @@ class SandboxRun:
     """How one execution ended.
 
     `status` is "OK", "ERROR", "TIMEOUT", "OOM", "OUTPUT_LIMIT" or "KILLED"; `result` is JSON-shaped and None unless OK;
-    `error` says what the code raised, as "Type: message". `seconds` is the code's wall time, `total_seconds` that of the
-    whole execution: waiting, making the sandbox, running, removing it.
+    `error` says what the code raised, as "Type: message". `seconds` is the code's wall time, `total_seconds` that of
+    the whole execution: waiting, making the sandbox, running, removing it.
     """
 
     status: str

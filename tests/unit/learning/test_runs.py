@@ -1,6 +1,7 @@
 """What an agent may ask a skill, and what comes back."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_learning.provenance import Provenance
-from autodev_learning.runs import RunRequest, call_of, execution_id_of, share_of
+from autodev_learning.runs import RunRequest, call_of, execution_id_of, share_of, version_to_run
 from autodev_learning.skill_harness import MAX_LITERAL_CHARACTERS, run_skill
-from autodev_learning.skills import SkillVersion
+from autodev_learning.skills import Skill, SkillVersion
 from autodev_runtime.errors import InvalidArgument
 
 VERSION = SkillVersion(
@@ -70,6 +71,14 @@ def test_the_canary_share_is_the_same_each_time_and_even() -> None:
     shares = [share_of(f"request-{n}") for n in range(2000)]
     assert shares == [share_of(f"request-{n}") for n in range(2000)]
     assert 0.15 < sum(share < 0.2 for share in shares) / len(shares) < 0.25
+
+
+def test_a_skill_on_trial_gives_the_canary_its_share_of_the_requests() -> None:
+    skill = Skill("s", "total", "", "a", VERSION.created_at, VERSION, replace(VERSION, version="1.1.0"))
+    ran = [version_to_run(skill, f"request-{n}", 0.2).version for n in range(1000)]
+    assert 150 < ran.count("1.1.0") < 250
+    assert ran.count("1.0.0") == 1000 - ran.count("1.1.0")
+    assert version_to_run(replace(skill, canary=None), "request-0", 1.0) is VERSION
 
 
 def test_a_run_has_the_id_of_its_request() -> None:
