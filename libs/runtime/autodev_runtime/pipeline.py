@@ -18,10 +18,10 @@ import grpc
 from google.protobuf.message import Message
 
 from autodev_runtime import telemetry
-from autodev_runtime.errors import AutoDevError, DeadlineExceeded, InvalidArgument, ResourceExhausted
+from autodev_runtime.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import Identity, Metadata, acting_as, identity_from_metadata
 from autodev_runtime.rules import check_message
-from autodev_runtime.status import abort
+from autodev_runtime.status import abort, code_name, code_of
 from autodev_runtime.tracing import TraceContext, trace_from_metadata, tracing_as
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,11 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             except TimeoutError:
                 code = "DEADLINE_EXCEEDED"
                 await abort(context, DeadlineExceeded())
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
             except Exception as error:
-                code = _name(error)
+                code = _name(error, context)
                 await _abort(context, error)
             finally:
                 self._in_flight -= 1
@@ -124,8 +127,11 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                         if response is _END:
                             return
                         yield response
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
             except Exception as error:
-                code = _name(error)
+                code = _name(error, context)
                 await _abort(context, error)
             finally:
                 self._in_flight -= 1
@@ -165,8 +171,8 @@ async def _parse_each(requests: AsyncIterator[bytes], parse: Callable[[bytes], A
         yield parse(request)
 
 
-def _name(error: Exception) -> str:
-    return type(error).__name__ if isinstance(error, AutoDevError) else "INTERNAL"
+def _name(error: Exception, context: Any) -> str:
+    return code_name(context.code()) if isinstance(error, grpc.aio.AbortError) else code_name(code_of(error))
 
 
 async def _abort(context: Any, error: Exception) -> None:

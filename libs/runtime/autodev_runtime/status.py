@@ -14,7 +14,7 @@ from autodev_runtime import errors
 
 DOMAIN = "autodev"
 
-_CODES: dict[type[errors.AutoDevError], int] = {
+_CODES: dict[type, int] = {
     errors.InvalidArgument: code_pb2.INVALID_ARGUMENT,
     errors.NotFound: code_pb2.NOT_FOUND,
     errors.AlreadyExists: code_pb2.ALREADY_EXISTS,
@@ -29,6 +29,16 @@ _CODES: dict[type[errors.AutoDevError], int] = {
 _TYPES = {code: kind for kind, code in _CODES.items()}
 
 log = logging.getLogger(__name__)
+
+
+def code_of(error: Exception) -> int:
+    """The number of the status a client sees for an error."""
+    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), code_pb2.INTERNAL)
+
+
+def code_name(code: int | grpc.StatusCode) -> str:
+    """A status' name: "NOT_FOUND"."""
+    return code.name if isinstance(code, grpc.StatusCode) else code_pb2.Code.Name(code)
 
 
 def status_of(error: Exception) -> status_pb2.Status:
@@ -53,9 +63,7 @@ def status_of(error: Exception) -> status_pb2.Status:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromTimedelta(error.retry_after)
         details.append(retry)
-    return status_pb2.Status(
-        code=_CODES[type(error)], message=error.message, details=[_packed(each) for each in details]
-    )
+    return status_pb2.Status(code=code_of(error), message=error.message, details=[_packed(each) for each in details])
 
 
 async def abort(context: Any, error: Exception) -> NoReturn:
