@@ -124,7 +124,6 @@ async def main() -> None:
         workers += evolution_workers(
             peers.gateway,
             evolution,
-            canaries,
             generation,
             runs,
             judge,

@@ -69,10 +69,6 @@ class Canaries:
                 log.info("version %s of %s passed its trial", version.version, skill_id)
                 await self._mutations.promote(version.source_id, "", f"{good} good runs on trial")
 
-    async def after_rollback(self, skill_id: str) -> None:
-        """Put away the mutation whose trial a rollback ended."""
-        await self._mutations.end_stale_trials(skill_id, "the skill was rolled back")
-
 
 class MutationPromoter:
     """Acts on people's decisions about mutations; see `promotion.Promoter`."""

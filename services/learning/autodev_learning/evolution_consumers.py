@@ -7,7 +7,6 @@ import grpc
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1.event_pb2 import Event, SkillExecutionEvent
-from autodev_learning.canary import Canaries
 from autodev_learning.evolution import Evolution, SkillRun
 from autodev_learning.generation import Generation
 from autodev_learning.judging import Judge
@@ -25,7 +24,6 @@ MUTATIONS_AT_A_TIME = 4
 def evolution_workers(
     gateway: grpc.aio.Channel,
     evolution: Evolution,
-    canaries: Canaries,
     generation: Generation,
     runs: MutationRuns,
     judge: Judge,
@@ -42,10 +40,7 @@ def evolution_workers(
     return [
         group(
             "evolution",
-            {
-                event_pb2.EVENT_TYPE_SKILL_EXECUTED: partial(on_skill_executed, evolution),
-                event_pb2.EVENT_TYPE_SKILL_ROLLED_BACK: partial(on_skill_rolled_back, canaries),
-            },
+            {event_pb2.EVENT_TYPE_SKILL_EXECUTED: partial(on_skill_executed, evolution)},
             RUNS_AT_A_TIME,
         ),
         group(
@@ -63,11 +58,6 @@ def evolution_workers(
 async def on_skill_executed(evolution: Evolution, event: Event) -> None:
     """Keep the run, and what it shows."""
     await evolution.keep_run(run_from(event, event.skill_executed), event.id)
-
-
-async def on_skill_rolled_back(canaries: Canaries, event: Event) -> None:
-    """A rollback ended the skill's trial."""
-    await canaries.after_rollback(event.skill_rolled_back.skill_id)
 
 
 async def on_optimization_triggered(generation: Generation, event: Event) -> None:

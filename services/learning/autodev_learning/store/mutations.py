@@ -11,7 +11,6 @@ from autodev_learning.reviews import Review
 from autodev_learning.rows import (
     OpportunityRow,
     SkillExecutionRow,
-    SkillRow,
     SkillVersionRow,
     ToolMutationRow,
 )
@@ -19,7 +18,7 @@ from autodev_learning.skills import NextVersion, Stage
 from autodev_learning.store.candidates import PROVENANCE
 from autodev_learning.store.reviews import add_review
 from autodev_learning.store.shapes import Json
-from autodev_learning.store.skills import add_version
+from autodev_learning.store.skills import add_version, end_trial
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
@@ -27,6 +26,7 @@ from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
 
 RESULTS: Json[tuple[ExampleResult, ...]] = Json(tuple[ExampleResult, ...])
+REPLACED = "another version took its place"
 MEASUREMENTS: Json[Measurements] = Json(Measurements)
 
 
@@ -152,7 +152,7 @@ class MutationStore:
             row = await _row(session, mutation_id)
             if row.outcome != Outcome.OPEN:
                 return mutation_from_row(row)
-            await _discard_trial_of(session, row.skill_id)
+            await end_trial(session, row.skill_id, REPLACED)
             await add_version(session, _next_version(row, ""), Stage.CANARY)
             row.outcome, row.outcome_reason = Outcome.CANARY, reason
             return mutation_from_row(row)
@@ -168,7 +168,7 @@ class MutationStore:
                 return mutation_from_row(row)
             if row.outcome == Outcome.IN_REVIEW:
                 # What a person approved is not replaced by an older rewrite that happens to do well.
-                await _discard_trial_of(session, row.skill_id)
+                await end_trial(session, row.skill_id, REPLACED)
             version = await add_version(session, _next_version(row, approved_by), Stage.ACTIVE)
             row.outcome = Outcome.PROMOTED
             row.outcome_reason = reason or f"approved by {approved_by}"
@@ -183,20 +183,9 @@ class MutationStore:
         async with self._database.session(current_tenant()) as session:
             row = await _row(session, mutation_id)
             if row.outcome == Outcome.CANARY:
-                await _discard_trial_of(session, row.skill_id)
-                row.outcome, row.outcome_reason = Outcome.DISCARDED, reason
+                await end_trial(session, row.skill_id, reason)
+                await session.refresh(row)
             return mutation_from_row(row)
-
-    async def end_stale_trials(self, skill_id: str, reason: str) -> None:
-        """Put away mutations that were on trial where the skill has none any more: somebody rolled it back."""
-        async with self._database.session(current_tenant()) as session:
-            on_trial = select(SkillRow.canary_version).where(SkillRow.id == skill_id)
-            if await session.scalar(on_trial) is None:
-                await session.execute(
-                    update(ToolMutationRow)
-                    .where(ToolMutationRow.skill_id == skill_id, ToolMutationRow.outcome == Outcome.CANARY)
-                    .values(outcome=Outcome.DISCARDED, outcome_reason=reason)
-                )
 
     async def discard(self, mutation_id: str, reason: str) -> Mutation:
         """Put a mutation away that is not in use. Raises NotFound."""
@@ -217,16 +206,6 @@ async def _row(session: AsyncSession, mutation_id: str) -> ToolMutationRow:
     if row is None:
         raise NotFound("mutation", mutation_id)
     return row
-
-
-async def _discard_trial_of(session: AsyncSession, skill_id: str) -> None:
-    """End the skill's trial, if it has one."""
-    await session.execute(
-        update(ToolMutationRow)
-        .where(ToolMutationRow.skill_id == skill_id, ToolMutationRow.outcome == Outcome.CANARY)
-        .values(outcome=Outcome.DISCARDED, outcome_reason="another version took its place")
-    )
-    await session.execute(update(SkillRow).where(SkillRow.id == skill_id).values(canary_version=None))
 
 
 def _next_version(row: ToolMutationRow, approved_by: str) -> NextVersion:

@@ -2,12 +2,13 @@
 
 import re
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.announcements import skill_promoted, skill_rolled_back
 from autodev_learning.candidates import Candidate, CandidateStatus
-from autodev_learning.rows import ReviewRow, SkillRollbackRow, SkillRow, SkillVersionRow
+from autodev_learning.mutations import Outcome
+from autodev_learning.rows import ReviewRow, SkillRollbackRow, SkillRow, SkillVersionRow, ToolMutationRow
 from autodev_learning.skills import (
     FIRST_VERSION,
     NextVersion,
@@ -129,8 +130,9 @@ class SkillStore:
                         rollback.reason,
                     ),
                 )
-            # Who goes back does not trust what came after: a trial of it ends as well.
-            row.active_version, row.canary_version = target, None
+            row.active_version = target
+            # Who goes back does not trust what came after.
+            await end_trial(session, skill.id, "the skill was rolled back")
             await session.flush()
             return await load_skill(session, skill.id)
 
@@ -172,6 +174,16 @@ async def add_version(session: AsyncSession, addition: NextVersion, stage: Stage
         skill.canary_version = row.version
     await session.flush()
     return row.version
+
+
+async def end_trial(session: AsyncSession, skill_id: str, reason: str) -> None:
+    """End the skill's trial within the caller's transaction, if it has one; its mutation is discarded."""
+    await session.execute(
+        update(ToolMutationRow)
+        .where(ToolMutationRow.skill_id == skill_id, ToolMutationRow.outcome == Outcome.CANARY)
+        .values(outcome=Outcome.DISCARDED, outcome_reason=reason)
+    )
+    await session.execute(update(SkillRow).where(SkillRow.id == skill_id).values(canary_version=None))
 
 
 async def load_skill(session: AsyncSession, id_or_name: str) -> Skill:

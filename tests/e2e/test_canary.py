@@ -1,0 +1,152 @@
+"""With `auto_promote`, a mutation that wins goes on trial instead of to a person; and daily limits hold everywhere."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from autodev.gateway.v1 import event_pb2
+from autodev.learning.v1 import evolver_service_pb2 as evolver
+from autodev.learning.v1 import skill_service_pb2 as skills
+from tests.evolving import AUTONOMOUS, QUICK, SUPERVISED, Workspace
+from tests.loop import events_of, kinds
+from tests.mesh import OTHER_TENANT, Mesh, eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GOOD_RUNS = 3
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
+    settings = {
+        **QUICK,
+        "AUTODEV_LEARNING_CANARY_GOOD_RUNS": str(GOOD_RUNS),
+        "AUTODEV_LEARNING_CANARY_SHARE": "1",
+    }
+    async with Mesh(tmp_path_factory.mktemp("canary"), settings=settings) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def workspace(mesh: Mesh) -> AsyncIterator[Workspace]:
+    async with mesh.client() as client:
+        space = Workspace(mesh, client)
+        await space.configure(auto_promote=True)
+        yield space
+
+
+async def _on_trial(workspace: Workspace, skill: skills.Skill, agent: str) -> skills.Skill:
+    await workspace.slow_run(skill, agent)
+
+    async def look() -> skills.Skill | None:
+        seen = await workspace.get_skill(skill.id)
+        return seen if seen.canary.version else None
+
+    return await eventually(look, "a version is on trial")
+
+
+async def _outcome(workspace: Workspace, skill: skills.Skill, outcome: int) -> evolver.ToolMutation:
+    return await eventually(
+        lambda: workspace.mutation_where(skill.id, lambda mutation: mutation.outcome == outcome),
+        f"a mutation is {evolver.MutationOutcome.Name(outcome)}",  # type: ignore[arg-type]
+    )
+
+
+async def test_good_runs_on_trial_make_a_version_active_without_a_person(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    trial = await _on_trial(workspace, skill, agent)
+    assert (trial.active.version, trial.canary.version, trial.canary.parent_version) == ("1.0.0", "1.1.0", "1.0.0")
+    for number in range(GOOD_RUNS):
+        assert (await workspace.get_skill(skill.id)).active.version == "1.0.0"
+        ran = await workspace.client.skills.ExecuteSkill(
+            skills.ExecuteSkillRequest(
+                request_id=uuid.uuid4().hex, skill_id=skill.id, agent_id=agent, call=f"{skill.name}([{number}])"
+            )
+        )
+        assert (ran.skill_version, ran.success) == ("1.1.0", True)
+    promoted = await eventually(lambda: workspace.version(skill.id, "1.1.0"), "the version on trial is active")
+    assert not promoted.HasField("canary")
+    mutation = await _outcome(workspace, skill, evolver.MUTATION_OUTCOME_PROMOTED)
+    assert mutation.id == promoted.active.source_id
+    assert await workspace.waiting_review(agent) is None
+
+
+@pytest.mark.parametrize(
+    ("success", "output"), [(False, "ZeroDivisionError: no"), (True, "[9, 9, 9]")], ids=["failure", "wrong value"]
+)
+async def test_the_first_bad_run_on_trial_drops_the_version(workspace: Workspace, success: bool, output: str) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    await _on_trial(workspace, skill, agent)
+    await workspace.publish(
+        event_pb2.SkillExecutionEvent(
+            execution_id=uuid.uuid4().hex, agent_id=agent, skill_id=skill.id, skill_version="1.1.0",
+            execution_seconds=0.01, success=success, output=output, call=f"{skill.name}([3, 1, 3, 2, 1])",
+        )
+    )  # fmt: skip
+    dropped = await _outcome(workspace, skill, evolver.MUTATION_OUTCOME_DISCARDED)
+    assert dropped.outcome_reason
+    seen = await workspace.get_skill(skill.id)
+    assert (seen.active.version, seen.HasField("canary")) == ("1.0.0", False)
+
+
+async def test_a_rollback_ends_a_trial(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    await _on_trial(workspace, skill, agent)
+    answer = await workspace.client.skills.RollbackSkill(
+        skills.RollbackSkillRequest(request_id=uuid.uuid4().hex, skill_id=skill.id, to_version="1.0.0", reason="no")
+    )
+    assert not answer.skill.HasField("canary")
+    (mutation,) = await workspace.mutations(skill.id)
+    assert mutation.outcome == evolver.MUTATION_OUTCOME_DISCARDED
+    assert mutation.outcome_reason == "the skill was rolled back"
+
+
+async def test_a_supervised_agents_win_goes_to_a_person_all_the_same(workspace: Workspace) -> None:
+    agent = await workspace.agent(SUPERVISED)
+    skill = await workspace.skill(agent)
+    await workspace.slow_run(skill, agent)
+    found = await eventually(lambda: workspace.opportunity(agent), "the opportunity is found")
+    await workspace.client.evolver.StartOptimization(evolver.StartOptimizationRequest(opportunity_id=found.id))
+    await eventually(lambda: workspace.waiting_review(agent), "the mutation waits for review")
+    assert not (await workspace.get_skill(skill.id)).HasField("canary")
+
+
+async def test_the_days_limit_skips_an_opportunity_and_another_run_tries_again(mesh: Mesh) -> None:
+    async with mesh.client(OTHER_TENANT) as client:
+        workspace = Workspace(mesh, client)
+        await workspace.configure(mutations_a_day=0)
+        agent = await workspace.agent(AUTONOMOUS)
+        skill = await workspace.skill(agent)
+        await workspace.slow_run(skill, agent)
+        found = await eventually(lambda: workspace.opportunity(agent), "the opportunity is found")
+        assert found.skipped_reason
+        assert "optimization_triggered" not in kinds(await events_of(client, agent))
+        await workspace.configure(mutations_a_day=1)
+        await workspace.slow_run(skill, agent)
+        await eventually(lambda: workspace.waiting_review(agent), "a mutation waits for review")
+        again = await workspace.opportunity(agent)
+        assert again is not None
+        assert (again.id, again.skipped_reason, again.started_by) == (found.id, "", "background")
+
+
+async def test_a_limit_met_after_the_start_is_kept_with_the_opportunity(mesh: Mesh) -> None:
+    async with mesh.client(OTHER_TENANT) as client:
+        workspace = Workspace(mesh, client)
+        await workspace.configure(mutations_a_day=0)
+        agent = await workspace.agent(SUPERVISED)
+        skill = await workspace.skill(agent)
+        await workspace.slow_run(skill, agent)
+        found = await eventually(lambda: workspace.opportunity(agent), "the opportunity is found")
+        await client.evolver.StartOptimization(evolver.StartOptimizationRequest(opportunity_id=found.id))
+
+        async def skipped() -> str:
+            seen = await workspace.opportunity(agent)
+            return seen.skipped_reason if seen else ""
+
+        assert "0" in await eventually(skipped, "the opportunity is skipped")
+        assert await workspace.mutations(skill.id) == []
