@@ -43,12 +43,28 @@ def key_from(token: str, *kinds: type) -> list[str | int | float] | None:
     if not token:
         return None
     try:
-        key = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+        decoded = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        key = json.loads(decoded, parse_constant=_refuse)
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise InvalidArgument.field("page_token", "is not a token that this list gave") from error
+        raise _no_token() from error
     fits = isinstance(key, list) and len(key) == len(kinds)
     if not fits or any(type(value) is not kind for value, kind in zip(key, kinds, strict=True)):
-        raise InvalidArgument.field("page_token", "is not a token that this list gave")
-    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in key):
-        raise InvalidArgument.field("page_token", "is not a token that this list gave")
+        raise _no_token()
+    if not all(map(_storable, key)):
+        raise _no_token()
     return list(key)
+
+
+def _storable(value: str | int | float) -> bool:
+    """Whether every database can compare it: JSON may hold larger numbers and text that has no encoding."""
+    if isinstance(value, str):
+        return "\0" not in value and value.encode(errors="replace").decode() == value
+    return isinstance(value, float) or -(2**63) <= value < 2**63
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _no_token() -> InvalidArgument:
+    return InvalidArgument.field("page_token", "is not a token that this list gave")

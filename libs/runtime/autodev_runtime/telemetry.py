@@ -108,4 +108,9 @@ def serve_http(host: str, port: int, healthy: Callable[[], bool]) -> Callable[[]
 
     server = make_server(host, port, app, handler_class=_QuietHandler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    return server.shutdown
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop

@@ -1,0 +1,121 @@
+"""Transactions, and a database that is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from autodev_runtime.columns import Moment
+from autodev_runtime.database import Database, TenantScoped
+from autodev_runtime.errors import Unavailable
+
+
+class Base(DeclarativeBase):
+    """Base of the tests' tables."""
+
+
+class Visit(TenantScoped, Base):
+    __tablename__ = "visits"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+    at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+
+
+@pytest_asyncio.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with Database(f"sqlite+aiosqlite:///{tmp_path}/visits.sqlite3") as opened:
+        await opened.run(Base.metadata.create_all)
+        async with opened.session("acme") as session:
+            session.add(Visit(id=1))
+        yield opened
+
+
+async def count_up(database: Database) -> None:
+    async with database.session("acme") as session:
+        visit = (await session.scalars(select(Visit))).one()
+        seen = visit.count
+        await asyncio.sleep(0)
+        visit.count = seen + 1
+
+
+async def test_writers_that_read_first_lose_no_update(database: Database, tmp_path: Path) -> None:
+    async with Database(f"sqlite+aiosqlite:///{tmp_path}/visits.sqlite3") as other_process:
+        await asyncio.gather(*(count_up(each) for each in [database, other_process] * 20))
+    async with database.reading("acme") as session:
+        assert list(await session.scalars(select(Visit.count))) == [40]
+
+
+async def test_a_reader_waits_for_no_writer(database: Database) -> None:
+    async with database.session("acme") as session:
+        session.add(Visit(id=2))
+        await session.flush()
+        async with asyncio.timeout(5), database.reading("acme") as reader:
+            assert list(await reader.scalars(select(Visit.id))) == [1]
+
+
+async def fail_after_writing(database: Database, error: Exception) -> None:
+    async with database.session("acme") as session:
+        session.add(Visit(id=2))
+        await session.flush()
+        raise error
+
+
+async def test_an_exception_undoes_the_transaction_and_flies_on(database: Database) -> None:
+    with pytest.raises(ValueError, match="stop"):
+        await fail_after_writing(database, ValueError("stop"))
+    async with database.reading("acme") as session:
+        assert list(await session.scalars(select(Visit.id))) == [1]
+
+
+async def add_again(database: Database) -> None:
+    async with database.session("acme") as session:
+        session.add(Visit(id=1))
+
+
+async def test_a_statements_own_fault_is_no_fault_of_the_database(database: Database) -> None:
+    with pytest.raises(IntegrityError):
+        await add_again(database)
+
+
+async def read(database: Database) -> None:
+    async with database.reading("acme") as session:
+        await session.scalars(select(Visit))
+
+
+@pytest.mark.parametrize("content", [None, b"this is no database at all, but a text of some length" * 40])
+async def test_a_database_that_is_away_or_broken_is_unavailable(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "directory"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    async with Database(f"sqlite+aiosqlite:///{path}") as broken:
+        with pytest.raises(Unavailable):
+            await read(broken)
+
+
+async def test_a_time_comes_back_as_the_same_moment_in_utc(database: Database) -> None:
+    tokyo = datetime(2025, 11, 24, 9, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
+    async with database.session("acme") as session:
+        session.add(Visit(id=2, at=tokyo))
+    async with database.reading("acme") as session:
+        found = (await session.scalars(select(Visit.at).where(Visit.id == 2))).one()
+    assert found == tokyo
+    assert found is not None
+    assert found.tzinfo is UTC
+
+
+async def add_at(database: Database, at: datetime) -> None:
+    async with database.session("acme") as session:
+        session.add(Visit(id=2, at=at))
+
+
+async def test_a_time_without_a_zone_is_refused(database: Database) -> None:
+    with pytest.raises(StatementError, match="without a zone"):
+        await add_at(database, datetime(2025, 11, 24))

@@ -1,0 +1,182 @@
+"""The bootstrap: health by readiness, reflection, background work, drain."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub, add_EventServiceServicer_to_server
+from autodev_runtime import server
+from autodev_runtime.server import Endpoint, Ready, Served, running
+from autodev_runtime.settings import ServiceSettings
+from tests.serving import acting, refusal
+from tests.unit.runtime.conftest import Odd
+
+NAME = "autodev.gateway.v1.EventService"
+DEADLINE_S = 10.0
+State = health_pb2.HealthCheckResponse.ServingStatus
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for readiness often."""
+    monkeypatch.setattr(server, "READINESS_PERIOD_S", 0.02)
+
+
+def endpoint(odd: Odd) -> Endpoint:
+    return Endpoint("127.0.0.1:0", [Served(NAME, lambda made: add_EventServiceServicer_to_server(odd, made))])
+
+
+@asynccontextmanager
+async def started(odd: Odd, *ready: Ready, **settings: Any) -> AsyncIterator[grpc.aio.Channel]:
+    one = endpoint(odd)
+    async with (
+        running("test", ServiceSettings(port=0, **({"drain_s": 0} | settings)), [one], ready=ready),
+        grpc.aio.insecure_channel(f"127.0.0.1:{one.port}") as channel,
+    ):
+        yield channel
+
+
+async def health(channel: grpc.aio.Channel, service: str = NAME) -> str:
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
+    return str(State.Name(answer.status))
+
+
+async def health_becomes(channel: grpc.aio.Channel, state: str, service: str = NAME) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while (found := await health(channel, service)) != state:
+        assert time.monotonic() < deadline_s, f"{service!r} is {found}, not {state}"
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("service", [NAME, ""])
+async def test_health_follows_readiness_there_and_back(odd: Odd, service: str) -> None:
+    answers = {"database": True, "upstream": False}
+
+    async def database() -> bool:
+        return answers["database"]
+
+    async def upstream() -> bool:
+        return answers["upstream"]
+
+    async with started(odd, database, upstream) as channel:
+        await health_becomes(channel, "NOT_SERVING", service)
+        answers["upstream"] = True
+        await health_becomes(channel, "SERVING", service)
+        answers["database"] = False
+        await health_becomes(channel, "NOT_SERVING", service)
+
+
+async def test_a_part_that_cannot_answer_is_not_ready(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "READINESS_TIMEOUT_S", 0.01)
+    state = {"part": "raises"}
+
+    async def part() -> bool:
+        if state["part"] == "raises":
+            raise ConnectionError("away")
+        if state["part"] == "hangs":
+            await asyncio.Event().wait()
+        return True
+
+    async with started(odd, part) as channel:
+        await health_becomes(channel, "NOT_SERVING")
+        state["part"] = "works"
+        await health_becomes(channel, "SERVING")
+        state["part"] = "hangs"
+        await health_becomes(channel, "NOT_SERVING")
+
+
+async def test_the_health_of_an_unknown_service_is_not_found(odd: Odd) -> None:
+    async with started(odd) as channel:
+        assert (await refusal(health(channel, "no.such.Service"))).code == "NOT_FOUND"
+
+
+async def test_reflection_shows_the_services_to_anyone(odd: Odd) -> None:
+    async with started(odd) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        (answer,) = [response async for response in call]
+        names = {service.name for service in answer.list_services_response.service}
+    assert names == {NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+
+
+async def test_a_background_task_that_fails_ends_the_service(odd: Odd) -> None:
+    async def fail() -> None:
+        raise RuntimeError("the relay broke")
+
+    async with running("test", ServiceSettings(port=0, drain_s=0), [endpoint(odd)], background=[fail]) as failed:
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.wait([failed])
+        assert str(failed.exception()) == "the relay broke"
+
+
+async def test_background_tasks_end_with_the_service(odd: Odd) -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with running("test", ServiceSettings(port=0, drain_s=0), [endpoint(odd)], background=[work]):
+        await asyncio.sleep(0)
+        assert not ended.is_set()
+    assert ended.is_set()
+
+
+async def test_a_call_in_flight_is_answered_before_the_end(odd: Odd) -> None:
+    one = endpoint(odd)
+    serving = running("test", ServiceSettings(port=0, drain_s=DEADLINE_S), [one])
+    await serving.__aenter__()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{one.port}") as channel:
+        stub = EventServiceStub(acting(channel, "acme"))
+        call = asyncio.ensure_future(_wait_for_answer(stub))
+        async with asyncio.timeout(DEADLINE_S):
+            await odd.waiting.acquire()
+        ending = asyncio.ensure_future(serving.__aexit__(None, None, None))
+        await health_becomes(channel, "NOT_SERVING")
+        odd.go_on.set()
+        assert (await call).next_page_token.startswith("acme")
+        async with asyncio.timeout(DEADLINE_S):
+            await ending
+
+
+async def _wait_for_answer(stub: Any) -> pb.ListDeadLettersResponse:
+    answer: pb.ListDeadLettersResponse = await stub.ListDeadLetters(pb.ListDeadLettersRequest(group="wait"))
+    return answer
+
+
+async def test_metrics_and_health_are_served_by_http_too(odd: Odd, unused_tcp_port: int) -> None:
+    ready = {"now": False}
+
+    async def part() -> bool:
+        return ready["now"]
+
+    def get(path: str) -> tuple[int, str]:
+        try:
+            with urlopen(f"http://127.0.0.1:{unused_tcp_port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, ""
+
+    async with started(odd, part, metrics_port=unused_tcp_port) as channel:
+        await health_becomes(channel, "NOT_SERVING")
+        assert (await asyncio.to_thread(get, "/healthz"))[0] == 503
+        ready["now"] = True
+        await health_becomes(channel, "SERVING")
+        assert await asyncio.to_thread(get, "/healthz") == (200, "OK\n")
+        await EventServiceStub(acting(channel, "acme")).ListDeadLetters(pb.ListDeadLettersRequest(group="g"))
+        status, metrics = await asyncio.to_thread(get, "/metrics")
+        assert status == 200
+        assert 'autodev_rpc_calls_total{code="OK",method="/autodev.gateway.v1.EventService/ListDeadLetters"' in metrics
+        assert (await asyncio.to_thread(get, "/secrets"))[0] == 404
