@@ -1,11 +1,16 @@
-"""Finds where a program fails its task's examples, and what a runtime would print there."""
+"""Finds where programs fail their task's examples, and what a runtime would print there."""
 
 import ast
+import contextlib
+import json
 import linecache
 import math
+import os
+import select
 import signal
+import time
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 MOST_FRAMES = 6
 MOST_CHARACTERS = 2000
@@ -68,3 +73,64 @@ def _printed(error: BaseException) -> str:
     ]
     shown = "".join(traceback.StackSummary.from_list(frames[-MOST_FRAMES:]).format())
     return f"Traceback (most recent call last):\n{shown}{last}" if shown else last
+
+
+def first_failures(
+    codes: list[str],
+    preamble: str,
+    examples: list[dict[str, str]],
+    seconds_per_example: float,
+    seconds_per_program: float,
+) -> list[dict[str, Any] | None]:
+    """`first_failure` of several programs, each in a process of its own, so that none disturbs the next."""
+    return [
+        _apart(lambda code=code: first_failure(code, preamble, examples, seconds_per_example), seconds_per_program)
+        for code in codes
+    ]
+
+
+def _apart(find: Any, seconds: float) -> dict[str, Any] | None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _answer(find, writing)
+    os.close(writing)
+    answer = _read(reading, seconds)
+    os.close(reading)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if answer is None:
+        return {"index": -1, "trace": f"TimeoutError: no answer within {seconds:g} s"}
+    if not answer:
+        how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {os.WEXITSTATUS(status)}"
+        return {"index": -1, "trace": f"RuntimeError: the program's process ended with {how}"}
+    found: dict[str, Any] | None = json.loads(answer)
+    return found
+
+
+def _answer(find: Any, writing: int) -> NoReturn:
+    # What a program prints is of no use here, and there may be megabytes of it.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    try:
+        answer = json.dumps(find()).encode()
+        while answer:
+            answer = answer[os.write(writing, answer) :]
+    finally:
+        os._exit(0)
+
+
+def _read(reading: int, seconds: float) -> bytes | None:
+    """All that comes before the end; None where no end comes in time."""
+    ends = time.monotonic() + seconds
+    parts: list[bytes] = []
+    while True:
+        readable, _, _ = select.select([reading], [], [], max(0.0, ends - time.monotonic()))
+        if not readable:
+            return None
+        part = os.read(reading, 65536)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)

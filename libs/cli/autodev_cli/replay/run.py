@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from autodev_cli.episodes import Attempt, Task, Test, event_of, of_task
 from autodev_cli.replay.dealing import PATTERN_THRESHOLD, deal
 from autodev_cli.replay.progress import Ending, Learnt, Progress
 from autodev_cli.replay.results import SkillCheck, TaskResult, TaskRun, result_of
-from autodev_cli.traces import UNKNOWN, trace_of
+from autodev_cli.traces import PROGRAMS_AT_A_TIME, UNKNOWN, traces_of
 from autodev_cli.watch import EventWatch
 from autodev_sdk import AutoDevClient, uuid7
 from autodev_sdk.literals import matches
@@ -87,13 +87,25 @@ async def _traced(
 ) -> tuple[list[Attempt], int]:
     """The attempts, failures with their traces; and how many failures showed none."""
     bare = [each for each in attempts if each.failed and not each.error_trace]
+    batches = [
+        batch
+        for task_id in tasks
+        for batch in _batches([each for each in bare if each.task_id == task_id], PROGRAMS_AT_A_TIME)
+    ]
 
-    async def traced(attempt: Attempt) -> Attempt:
-        return replace(attempt, error_trace=(await trace_of(mesh, tasks[attempt.task_id], attempt)).text)
+    async def traced(batch: Sequence[Attempt]) -> list[Attempt]:
+        traces = await traces_of(mesh, tasks[batch[0].task_id], [each.code for each in batch])
+        return [replace(each, error_trace=trace) for each, trace in zip(batch, traces, strict=True)]
 
-    found = await _each(bare, traced, lambda done: said("traces", done, len(bare)))
-    by_id = {each.episode_id: each for each in found}
-    return [by_id.get(each.episode_id, each) for each in attempts], sum(each.error_trace == UNKNOWN for each in found)
+    found = await _each(batches, traced, lambda done: said("batches traced", done, len(batches)))
+    by_id = {each.episode_id: each for batch in found for each in batch}
+    unexplained = sum(each.error_trace == UNKNOWN for each in by_id.values())
+    return [by_id.get(each.episode_id, each) for each in attempts], unexplained
+
+
+def _batches(given: Sequence[Given], size: int) -> Iterator[Sequence[Given]]:
+    for start in range(0, len(given), size):
+        yield given[start : start + size]
 
 
 async def _publish(
@@ -101,12 +113,13 @@ async def _publish(
 ) -> list[TaskRun]:
     began_at_s, started = time.time(), time.monotonic()
     published_s: dict[str, float] = {}
-    for start in range(0, len(dealt), BATCH):
-        batch = dealt[start : start + BATCH]
+    published = 0
+    for batch in _batches(dealt, BATCH):
         request = event_service_pb2.PublishRequest(events=[event_of(tasks[each.task_id], each) for each in batch])
         await mesh.events.Publish(request)
         published_s |= {each.task_id: time.monotonic() - started for each in batch}
-        said("episodes", start + len(batch), len(dealt))
+        published += len(batch)
+        said("episodes", published, len(dealt))
     return [
         TaskRun(
             task_id,
