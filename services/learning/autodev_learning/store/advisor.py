@@ -71,7 +71,7 @@ async def _runs(session: AsyncSession, skill_id: str) -> tuple[int, int, int, fl
         func.count().filter(SkillExecutionRow.success.is_(False)),
         func.coalesce(func.sum(SkillExecutionRow.token_usage), 0),
     ).where(*mine)
-    total, failed, tokens = (await session.execute(query.select_from(SkillExecutionRow))).tuples().one()
+    total, failed, tokens = (await session.execute(query.select_from(SkillExecutionRow))).one()
     latest = select(SkillExecutionRow.execution_seconds).where(*mine)
     seconds = list(await session.scalars(latest.order_by(SkillExecutionRow.id.desc()).limit(LATEST_RUNS)))
     return total, failed, tokens, median(seconds) if seconds else 0.0
@@ -85,7 +85,7 @@ async def _mutations(session: AsyncSession, skill_id: str) -> list[tuple[str, st
         .order_by(ToolMutationRow.id.desc())
         .limit(LATEST_MUTATIONS)
     )
-    return [(outcome, status, stored) for outcome, status, stored in (await session.execute(query)).tuples()]
+    return [(outcome, status, stored) for outcome, status, stored in await session.execute(query)]
 
 
 async def _candidates(session: AsyncSession, skill_id: str) -> tuple[list[ValidationResult], list[Provenance]]:

@@ -99,7 +99,7 @@ class EvolutionStore:
             .limit(self._recorded_inputs)
         )
         async with self._database.reading(current_tenant()) as session:
-            for call, expected in (await session.execute(query)).tuples():
+            for call, expected in await session.execute(query):
                 known.setdefault(call, KnownInput(call, expected or ""))
         return tuple(known.values())
 

@@ -72,7 +72,7 @@ class ExperimentStore:
         """Tenant and id of every experiment that is not over."""
         query = select(ExperimentRow.tenant_id, ExperimentRow.id).where(ExperimentRow.ended_at.is_(None))
         async with self._database.across_tenants() as session:
-            return [(tenant, experiment_id) for tenant, experiment_id in (await session.execute(query)).tuples()]
+            return [(tenant, experiment_id) for tenant, experiment_id in await session.execute(query)]
 
     async def add_step(self, experiment_id: str, step: Step) -> Experiment:
         """Write a step, and announce it; one that is written already changes nothing."""

@@ -1,0 +1,92 @@
+"""What a run shows, and what an agent's permissions make of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autodev_learning.canary import Trial, fault_of_run, trial_after
+from autodev_learning.capabilities import Denial, Permission
+from autodev_learning.evolution import SkillRun, Start, Trigger, TriggerLimits, start_for, triggers_of
+from autodev_learning.examples import Example
+
+LIMITS = TriggerLimits()
+
+
+def run(
+    seconds: float = 1.0, tokens: int = 0, success: bool = True, call: str = "", output: str = "", expected: str = ""
+) -> SkillRun:
+    return SkillRun("run", "agent", "skill", "1.0.0", seconds, tokens, success, output, call, expected)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (run(), ()),
+        (run(seconds=5.0, tokens=5000), ()),
+        (run(seconds=5.001), (Trigger.LATENCY,)),
+        (run(tokens=5001), (Trigger.TOKENS,)),
+        (run(success=False), (Trigger.FAILURE,)),
+        (run(9.0, 9000, success=False), (Trigger.LATENCY, Trigger.TOKENS, Trigger.FAILURE)),
+    ],
+)
+def test_a_run_above_a_limit_shows_it(shown: SkillRun, expected: tuple[Trigger, ...]) -> None:
+    assert triggers_of(shown, LIMITS) == expected
+
+
+@given(st.floats(0, 86400), st.integers(0, 10**12), st.booleans())
+def test_more_of_anything_never_shows_less(seconds: float, tokens: int, success: bool) -> None:
+    shown = set(triggers_of(run(seconds, tokens, success=success), LIMITS))
+    worse = set(triggers_of(run(seconds + 1, tokens + 1, success=False), LIMITS))
+    assert shown <= worse
+
+
+def permission(denial: Denial | None) -> Permission:
+    return Permission(denial, "")
+
+
+@pytest.mark.parametrize(
+    ("evolver", "background", "expected"),
+    [
+        (None, None, Start.BY_ITSELF),
+        (None, Denial.MATURITY, Start.WAITS),
+        (None, Denial.DISABLED, Start.WAITS),
+        (Denial.LIMIT, None, Start.LIMITED),
+        (Denial.LIMIT, Denial.MATURITY, Start.WAITS),
+        (Denial.MATURITY, Denial.MATURITY, Start.NOTHING),
+        (Denial.DISABLED, Denial.DISABLED, Start.NOTHING),
+        (Denial.DISABLED, None, Start.NOTHING),
+        (Denial.UNKNOWN_CAPABILITY, None, Start.NOTHING),
+    ],
+)
+def test_gates(evolver: Denial | None, background: Denial | None, expected: Start) -> None:
+    assert start_for(permission(evolver), permission(background)) is expected
+
+
+EXAMPLES = (Example("f(1)", "2"), Example("f('x')", "['a']"))
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_fault"),
+    [
+        (run(), False),
+        (run(success=False, output="ValueError: no"), True),
+        (run(call="f(1)", output="2"), False),
+        (run(call="f(1)", output="3"), True),
+        (run(call="f(1)", output="cut off in the mid"), False),
+        (run(call="f(9)", output="3"), False),
+        (run(call="f(9)", output="3", expected="4"), True),
+        (run(call="f('x')", output="['a']"), False),
+    ],
+)
+def test_a_run_on_trial_is_at_fault_when_it_fails_or_gives_what_is_known_to_be_wrong(
+    seen: SkillRun, is_fault: bool
+) -> None:
+    assert bool(fault_of_run(seen, EXAMPLES)) is is_fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "good_runs", "expected"),
+    [("", 1, Trial.GOES_ON), ("", 19, Trial.GOES_ON), ("", 20, Trial.PASSED), ("it failed", 25, Trial.FAILED)],
+)
+def test_a_trial_ends_with_enough_good_runs_or_the_first_bad_one(fault: str, good_runs: int, expected: Trial) -> None:
+    assert trial_after(fault, good_runs, 20) is expected
