@@ -32,7 +32,7 @@ TENANT, OTHER_TENANT = "acme", "globex"
 DEVELOPER, AGENT = "developer", "agent"
 ROLES = {DEVELOPER: ["operator", "reviewer", "runtime"], AGENT: []}
 """Whom a tenant has keys for, and what they may do."""
-START_S = 30.0
+START_S = 90.0
 STOP_S = 20.0
 POLL_S = 0.05
 LOG_CHARACTERS = 6000
@@ -40,7 +40,7 @@ LOG_CHARACTERS = 6000
 Found = TypeVar("Found")
 
 
-async def eventually(look: Callable[[], Awaitable[Found]], what: str, timeout_s: float = 60.0) -> Found:
+async def eventually(look: Callable[[], Awaitable[Found | None]], what: str, timeout_s: float = 60.0) -> Found:
     """Look until something is found (anything but a false value), and give it. Fails after the time."""
     deadline = time.monotonic() + timeout_s
     while True:
