@@ -76,14 +76,15 @@ class Forwarder(grpc.GenericRpcHandler):
 
 
 def _handler(channel: grpc.aio.Channel, path: str, method: MethodDescriptor) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    # The multicallable is made once: making it is half the cost of a call.
+    # A multicallable is made once, and registered with the channel as generated stubs do: both cost more than a call.
+    registered: Any = {"_registered_method": True}
     if method.server_streaming and method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_streaming(channel.stream_stream(path)))
+        return grpc.stream_stream_rpc_method_handler(_streaming(channel.stream_stream(path, **registered)))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(path)))
+        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(path, **registered)))
     if method.client_streaming:
         raise NotImplementedError(f"{path}: no method of the mesh takes a stream and gives one answer")
-    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(path)))
+    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(path, **registered)))
 
 
 def _unary(call: Any) -> Any:

@@ -19,13 +19,15 @@ class EventRow(TenantScoped, Base):
     __tablename__ = "events"
     __table_args__ = (
         Index("events_by_id", "tenant_id", "event_id", unique=True),
-        Index("events_by_tenant", "tenant_id", "seq"),
+        # With the size, so that how many events fit a page is found without reading them.
+        Index("events_by_tenant", "tenant_id", "seq", "size_bytes"),
     )
     seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=False)
     event_id: Mapped[str] = mapped_column(String(36))
     type: Mapped[int] = mapped_column(Integer)
     agent_id: Mapped[str] = mapped_column(String(128))
     skill_id: Mapped[str] = mapped_column(String(128))
+    size_bytes: Mapped[int] = mapped_column(Integer)
     event: Mapped[bytes] = mapped_column(LargeBinary)
 
 

@@ -50,7 +50,7 @@ class GatewaySettings(ServiceSettings):
     """How long a subscriber may leave a message unread before it is told that it is too slow."""
     append_waiting_events: int = Field(default=20_000, ge=1)
     """How many events may wait to be appended; more are refused with LOG_BUSY."""
-    tail_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
+    tail_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     """How much of the log's end is kept in memory for who follows it."""
     retention_age_s: float | None = Field(default=None, gt=0)
     """How long events are kept; unset: for ever."""

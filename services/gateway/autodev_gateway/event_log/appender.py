@@ -14,7 +14,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from autodev_gateway import metrics, wire
-from autodev_gateway.event_log.model import Draft, Record, cursor_of
+from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
 from autodev_gateway.event_log.store import EventStore, Stamped
 from autodev_runtime.errors import ResourceExhausted, Unavailable
 
@@ -44,7 +44,7 @@ class Appender:
     """Gives each event its place, and stores it. There is one in a process: places are handed out in its order."""
 
     def __init__(
-        self, store: EventStore, head: int, bounds: AppendBounds, committed: Callable[[Sequence[Record]], None]
+        self, store: EventStore, head: int, bounds: AppendBounds, committed: Callable[[Sequence[Appended]], None]
     ) -> None:
         self._store = store
         self._head = head
@@ -108,14 +108,14 @@ class Appender:
         started = time.perf_counter()
         known = await self._store.append(list(stamped.values()))
         metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
-        places = {key: known.get(key, each.record.seq) for key, each in stamped.items()}
-        records = [each.record for key, each in stamped.items() if key not in known]
+        places = {key: known.get(key, each.appended.record.seq) for key, each in stamped.items()}
+        fresh = [each.appended for key, each in stamped.items() if key not in known]
         drafts = sum(len(waiting.drafts) for waiting in batch)
-        metrics.APPENDED.inc(len(records))
-        metrics.DUPLICATES.inc(drafts - len(records))
+        metrics.APPENDED.inc(len(fresh))
+        metrics.DUPLICATES.inc(drafts - len(fresh))
         metrics.BATCH_EVENTS.observe(drafts)
-        if records:
-            self._committed(records)
+        if fresh:
+            self._committed(fresh)
         for waiting in batch:
             if not waiting.done.done():
                 waiting.done.set_result([places[draft.tenant, draft.event_id] for draft in waiting.drafts])
@@ -129,9 +129,9 @@ class Appender:
             if key in stamped:
                 continue
             seq += 1
-            event = wire.recorded(draft.body, cursor_of(seq), seq)
-            record = Record(seq, draft.tenant, draft.type, draft.agent_id, draft.skill_id, event)
-            stamped[key] = Stamped(record, draft.event_id, draft.episode)
+            record = Record(seq, wire.recorded(draft.body, cursor_of(seq), seq))
+            appended = Appended(record, draft.tenant, draft.type, draft.agent_id, draft.skill_id)
+            stamped[key] = Stamped(appended, draft.event_id, draft.episode)
         self._head = seq
         return stamped
 

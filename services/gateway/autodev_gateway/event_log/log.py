@@ -35,7 +35,7 @@ class LogOptions:
     """How the log uses memory and disk."""
 
     append: AppendBounds = field(default_factory=AppendBounds)
-    tail_bytes: int = 32 * 1024 * 1024
+    tail_bytes: int = 64 * 1024 * 1024
     retention: Retention = field(default_factory=Retention)
 
 
@@ -104,9 +104,9 @@ class EventLog:
         """Whether everything after the place is read without the database."""
         return after >= self._tail.floor
 
-    async def at(self, tenant: str, seqs: Sequence[int]) -> list[Record]:
-        """The tenant's events at these places; those that are gone are left out."""
-        return await self._store.by_seq(tenant, seqs)
+    async def at(self, tenant: str, seqs: Sequence[int], wanted: Filter) -> list[Record]:
+        """The tenant's events at these places; those that are gone or not wanted are left out."""
+        return await self._store.by_seq(tenant, seqs, wanted)
 
     def listening(self, tenant: str, listener: Callable[[], None]) -> AbstractContextManager[None]:
         """Call the listener, within the block, after each append to the tenant's log."""

@@ -40,19 +40,18 @@ class Record(NamedTuple):
     """
 
     seq: int
-    tenant: str
-    type: int
-    agent_id: str
-    skill_id: str
     sized: bytes
     """The complete serialised Event with its length before it; see wire.py."""
 
 
-class Page(NamedTuple):
-    """Records of a part of the log that was looked through up to `through`, included."""
+class Appended(NamedTuple):
+    """A record with what filters look at."""
 
-    records: Sequence[Record]
-    through: int
+    record: Record
+    tenant: str
+    type: int
+    agent_id: str
+    skill_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,12 @@ class Filter:
         """Whether nothing is held back."""
         return not (self.types or self.agents or self.skills)
 
-    def passes(self, record: Record) -> bool:
+    def passes(self, appended: Appended) -> bool:
         """Whether the event is wanted."""
         return (
-            (not self.types or record.type in self.types)
-            and (not self.agents or record.agent_id in self.agents)
-            and (not self.skills or record.skill_id in self.skills)
+            (not self.types or appended.type in self.types)
+            and (not self.agents or appended.agent_id in self.agents)
+            and (not self.skills or appended.skill_id in self.skills)
         )
 
 
@@ -86,6 +85,23 @@ class PageBounds:
 
     events: int = 256
     size_bytes: int = 1024 * 1024
+
+
+class Page(NamedTuple):
+    """Records of a part of the log that was looked through up to `through`, included."""
+
+    records: Sequence[Record]
+    through: int
+
+    def split(self, bounds: "PageBounds") -> "tuple[Page, Page]":
+        """The first part of the page, within bounds, and the rest."""
+        size_bytes = 0
+        for index, record in enumerate(self.records):
+            size_bytes += len(record.sized)
+            if index == bounds.events or (index and size_bytes > bounds.size_bytes):
+                first = self.records[:index]
+                return Page(first, first[-1].seq), Page(self.records[index:], self.through)
+        return self, Page((), self.through)
 
 
 class Trims:

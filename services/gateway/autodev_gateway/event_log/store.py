@@ -1,6 +1,6 @@
 """The SQL of the event log. Every method that reads names its tenant; `*` is all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,32 +9,23 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway import wire
-from autodev_gateway.event_log.model import EpisodeReport, Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.model import Appended, EpisodeReport, Filter, Page, PageBounds, Record
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRow, TrimRow
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
 
-ROWS_A_FETCH = 128
 DELETED_AT_ONCE = 2000
 
 _events: Table = EventRow.__table__  # type: ignore[assignment]
 _trims: Table = TrimRow.__table__  # type: ignore[assignment]
 _episodes: Table = EpisodeRow.__table__  # type: ignore[assignment]
-_COLUMNS = (
-    _events.c.seq,
-    _events.c.tenant_id,
-    _events.c.type,
-    _events.c.agent_id,
-    _events.c.skill_id,
-    _events.c.event,
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """A record about to be stored, with what only the database needs."""
+    """An event about to be stored, with what only the database needs."""
 
-    record: Record
+    appended: Appended
     event_id: str
     episode: EpisodeReport | None
 
@@ -60,7 +51,7 @@ class EventStore:
         add_episode = add_episode.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=latest)
         # As text, with tuples for parameters: this runs for every event, and building statements would cost more than
         # the database does.
-        event_columns = ["seq", "event_id", "type", "agent_id", "skill_id", "event", "tenant_id"]
+        event_columns = ["seq", "event_id", "type", "agent_id", "skill_id", "size_bytes", "event", "tenant_id"]
         episode_columns = ["tenant_id", "id", "agent_id", "outcome", "recorded_seq", "task"]
         self._add_event = str(add_event.compile(dialect=dialect, column_keys=event_columns))
         self._add_episode = str(add_episode.compile(dialect=dialect, column_keys=episode_columns))
@@ -80,9 +71,9 @@ class EventStore:
             result = await connection.exec_driver_sql(self._add_event, [_event_parameters(each) for each in batch])
             known = {} if result.rowcount == len(batch) else await _known(connection, batch)
             episodes = [
-                _episode_parameters(each.record, each.episode)
+                _episode_parameters(each.appended, each.episode)
                 for each in batch
-                if each.episode is not None and (each.record.tenant, each.event_id) not in known
+                if each.episode is not None and (each.appended.tenant, each.event_id) not in known
             ]
             if episodes:
                 await connection.exec_driver_sql(self._add_episode, episodes)
@@ -90,36 +81,29 @@ class EventStore:
 
     async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The next events of the tenant in (after, through]."""
-        query = _wanted(tenant, wanted).where(_events.c.seq > after, _events.c.seq <= through)
-        query = query.order_by(_events.c.seq).limit(bounds.events)
-        records: list[Record] = []
-        size_bytes = 0
         async with self._database.engine.connect() as connection:
-            # In parts, because a page of the largest events would not fit the bounds.
-            rows = await connection.stream(query, execution_options={"yield_per": ROWS_A_FETCH})
-            async for part in rows.partitions():
-                for row in part:
-                    record = _record(row)
-                    size_bytes += len(record.sized)
-                    if records and size_bytes > bounds.size_bytes:
-                        return Page(records, records[-1].seq)
-                    records.append(record)
-        return Page(records, records[-1].seq if len(records) == bounds.events else through)
+            last = await _last_of_page(connection, tenant, after, through, wanted, bounds)
+            if last is None:
+                return Page((), through)
+            query = _where(select(_events.c.seq, _events.c.event), tenant, wanted)
+            query = query.where(_events.c.seq > after, _events.c.seq <= last).order_by(_events.c.seq)
+            return Page(_records((await connection.execute(query)).all()), last)
 
-    async def by_seq(self, tenant: str, seqs: Sequence[int]) -> list[Record]:
-        """The tenant's events at these places, in order; those that are gone are left out."""
-        query = _wanted(tenant, Filter()).where(_events.c.seq.in_(seqs)).order_by(_events.c.seq)
+    async def by_seq(self, tenant: str, seqs: Sequence[int], wanted: Filter) -> list[Record]:
+        """The tenant's events at these places, in order; those that are gone or not wanted are left out."""
+        query = _where(select(_events.c.seq, _events.c.event), tenant, wanted)
+        query = query.where(_events.c.seq.in_(seqs)).order_by(_events.c.seq)
         async with self._database.engine.connect() as connection:
-            return [_record(row) for row in await connection.execute(query)]
+            return _records((await connection.execute(query)).all())
 
     async def size_bytes(self) -> int:
-        """The size of all events. Reads the whole table."""
+        """The size of all events. Reads a whole index."""
         async with self._database.engine.connect() as connection:
-            return (await connection.execute(select(func.sum(func.length(_events.c.event))))).scalar() or 0
+            return (await connection.execute(select(func.sum(_events.c.size_bytes)))).scalar() or 0
 
     async def oldest(self, after: int, limit: int) -> list[tuple[int, int]]:
         """The places and sizes in bytes of the oldest events after a place, oldest first."""
-        query = select(_events.c.seq, func.length(_events.c.event)).where(_events.c.seq > after)
+        query = select(_events.c.seq, _events.c.size_bytes).where(_events.c.seq > after)
         query = query.order_by(_events.c.seq).limit(limit)
         async with self._database.engine.connect() as connection:
             return [(seq, size_bytes) for seq, size_bytes in await connection.execute(query)]
@@ -142,8 +126,28 @@ class EventStore:
         return deleted.rowcount
 
 
-def _wanted(tenant: str, wanted: Filter) -> "Select[Any]":
-    query = select(*_COLUMNS)
+async def _last_of_page(
+    connection: AsyncConnection, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds
+) -> int | None:
+    """The last place in (after, through] whose event, with all before it, fits the bounds; None where there is none."""
+    page = _where(select(_events.c.seq, _events.c.size_bytes), tenant, wanted)
+    page = page.where(_events.c.seq > after, _events.c.seq <= through).order_by(_events.c.seq).limit(bounds.events)
+    sizes = page.subquery()
+    total, last = (await connection.execute(select(func.sum(sizes.c.size_bytes), func.max(sizes.c.seq)))).one()
+    if total is None or total <= bounds.size_bytes:
+        return last  # type: ignore[no-any-return]
+    room = bounds.size_bytes
+    fitting = None
+    for seq, size_bytes in await connection.execute(page):
+        room -= size_bytes
+        # The first event counts whatever its size, or one that is too large would stop the reader for ever.
+        if room < 0 and fitting is not None:
+            break
+        fitting = seq
+    return fitting
+
+
+def _where(query: "Select[Any]", tenant: str, wanted: Filter) -> "Select[Any]":
     if tenant != ALL_TENANTS:
         query = query.where(_events.c.tenant_id == tenant)
     for column, values in (
@@ -163,19 +167,19 @@ def _unneeded(through: int) -> "Select[Any]":
     return select(_events.c.seq, _events.c.tenant_id).where(_events.c.seq <= through, _events.c.seq.not_in(kept))
 
 
-def _record(row: Any) -> Record:
-    seq, tenant, kind, agent_id, skill_id, event = row
-    return Record(seq, tenant, kind, agent_id, skill_id, wire.sized(event))
+def _records(rows: Iterable[Any]) -> list[Record]:
+    return [Record(seq, wire.sized(event)) for seq, event in rows]
 
 
 def _event_parameters(stamped: Stamped) -> tuple[Any, ...]:
-    record = stamped.record
+    record, tenant, kind, agent_id, skill_id = stamped.appended
     event = wire.unsized(record.sized)
-    return record.seq, stamped.event_id, record.type, record.agent_id, record.skill_id, event, record.tenant
+    return record.seq, stamped.event_id, kind, agent_id, skill_id, len(event), event, tenant
 
 
-def _episode_parameters(record: Record, episode: EpisodeReport) -> tuple[Any, ...]:
-    return record.tenant, episode.episode_id, episode.agent_id, episode.outcome, record.seq, episode.task
+def _episode_parameters(appended: Appended, episode: EpisodeReport) -> tuple[Any, ...]:
+    seq = appended.record.seq
+    return appended.tenant, episode.episode_id, episode.agent_id, episode.outcome, seq, episode.task
 
 
 async def _known(connection: AsyncConnection, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
@@ -183,7 +187,7 @@ async def _known(connection: AsyncConnection, batch: Sequence[Stamped]) -> dict[
     known: dict[tuple[str, str], int] = {}
     ids: dict[str, dict[str, int]] = {}
     for each in batch:
-        ids.setdefault(each.record.tenant, {})[each.event_id] = each.record.seq
+        ids.setdefault(each.appended.tenant, {})[each.event_id] = each.appended.record.seq
     for tenant, seqs in ids.items():
         query = select(_events.c.event_id, _events.c.seq).where(
             _events.c.tenant_id == tenant, _events.c.event_id.in_(seqs)

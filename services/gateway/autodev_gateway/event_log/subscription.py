@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from autodev_gateway import wire
 from autodev_gateway.event_log.log import EventLog
-from autodev_gateway.event_log.model import Filter, PageBounds, cursor_of
+from autodev_gateway.event_log.model import Filter, Page, PageBounds, cursor_of
 from autodev_runtime.identity import ALL_TENANTS
 
 SHARED_MESSAGES = 32
+READ_AHEAD = PageBounds(1024, 2 * 1024 * 1024)
 
 
 class Batch(NamedTuple):
@@ -25,24 +26,22 @@ class Broadcast:
     """Makes subscribers' messages. Those who follow all of a tenant's events from one place share one message."""
 
     def __init__(self, log: EventLog) -> None:
-        self._log = log
+        self.log = log
         self._shared: dict[tuple[str, int, int], Batch] = {}
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Forget, within the block, shared messages that could hold more since an append."""
-        with self._log.listening(ALL_TENANTS, self._shared.clear):
+        with self.log.listening(ALL_TENANTS, self._shared.clear):
             yield
 
     async def next(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Batch:
         """The next message after a place; one without events when there are none yet."""
-        sharable = wanted.passes_all and self._log.in_memory(after)
+        sharable = wanted.passes_all and self.log.in_memory(after)
         key = tenant, after, bounds.events
         if sharable and (shared := self._shared.get(key)) is not None:
             return shared
-        page = await self._log.read(tenant, after, wanted, bounds)
-        message = wire.subscribe_response((record.sized for record in page.records), cursor_of(page.through))
-        batch = Batch(message, page.through, len(page.records))
+        batch = batch_of(await self.log.read(tenant, after, wanted, bounds))
         if sharable:
             if len(self._shared) >= SHARED_MESSAGES:
                 self._shared.clear()
@@ -60,6 +59,8 @@ class Subscription:
         self._wanted = wanted
         self._bounds = bounds
         self._appended = asyncio.Event()
+        self._ahead = Page((), position)
+        """What was read from the database and is not sent yet: a query for many events costs little more."""
 
     def wake(self) -> None:
         """Something was appended."""
@@ -73,11 +74,18 @@ class Subscription:
         deadline = asyncio.get_running_loop().time() + heartbeat_s
         while True:
             self._appended.clear()
-            batch = await self._broadcast.next(self._tenant, self.position, self._wanted, self._bounds)
-            if batch.events or not await self._woken(deadline):
-                self.position = max(self.position, batch.through)
-                return batch
+            batch = await self._read()
             self.position = max(self.position, batch.through)
+            if batch.events or not await self._woken(deadline):
+                return batch
+
+    async def _read(self) -> Batch:
+        if not self._ahead.records:
+            if self._broadcast.log.in_memory(self.position):
+                return await self._broadcast.next(self._tenant, self.position, self._wanted, self._bounds)
+            self._ahead = await self._broadcast.log.read(self._tenant, self.position, self._wanted, READ_AHEAD)
+        now, self._ahead = self._ahead.split(self._bounds)
+        return batch_of(now)
 
     async def _woken(self, deadline: float) -> bool:
         try:
@@ -86,3 +94,9 @@ class Subscription:
         except TimeoutError:
             return False
         return True
+
+
+def batch_of(page: Page) -> Batch:
+    """A page as a message."""
+    message = wire.subscribe_response((record.sized for record in page.records), cursor_of(page.through))
+    return Batch(message, page.through, len(page.records))

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from autodev_gateway.event_log.model import Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.model import Appended, Filter, Page, PageBounds, Record
 from autodev_runtime.identity import ALL_TENANTS
 
 Listener = Callable[[], None]
@@ -15,21 +15,21 @@ class _Lane:
 
     def __init__(self) -> None:
         self.seqs: list[int] = []
-        self.records: list[Record] = []
+        self.appended: list[Appended] = []
         self.start = 0
 
-    def append(self, record: Record) -> None:
-        self.seqs.append(record.seq)
-        self.records.append(record)
+    def append(self, appended: Appended) -> None:
+        self.seqs.append(appended.record.seq)
+        self.appended.append(appended)
 
-    def drop_first(self) -> Record:
-        record = self.records[self.start]
+    def drop_first(self) -> Appended:
+        first = self.appended[self.start]
         self.start += 1
         # Deleting from a list's front moves the rest, so it is done for many at once.
-        if self.start > len(self.records) // 4:
-            del self.seqs[: self.start], self.records[: self.start]
+        if self.start > len(self.seqs) // 4:
+            del self.seqs[: self.start], self.appended[: self.start]
             self.start = 0
-        return record
+        return first
 
     def first_after(self, position: int) -> int:
         return bisect_right(self.seqs, position, self.start)
@@ -47,30 +47,30 @@ class Tail:
         self._lanes: dict[str, _Lane] = {}
         self._listeners: dict[str, set[Listener]] = {}
 
-    def extend(self, records: Sequence[Record]) -> None:
+    def extend(self, batch: Sequence[Appended]) -> None:
         """Add what was committed, and tell who listens."""
-        for record in records:
-            self._all.append(record)
-            lane = self._lanes.get(record.tenant)
+        for each in batch:
+            self._all.append(each)
+            lane = self._lanes.get(each.tenant)
             if lane is None:
-                lane = self._lanes[record.tenant] = _Lane()
-            lane.append(record)
-            self._bytes += len(record.sized)
-        self.head = records[-1].seq
+                lane = self._lanes[each.tenant] = _Lane()
+            lane.append(each)
+            self._bytes += len(each.record.sized)
+        self.head = batch[-1].record.seq
         while self._bytes > self._max_bytes:
             self._drop_first()
-        for tenant in {record.tenant for record in records} | {ALL_TENANTS}:
+        for tenant in {each.tenant for each in batch} | {ALL_TENANTS}:
             for listener in tuple(self._listeners.get(tenant, ())):
                 listener()
 
     def _drop_first(self) -> None:
-        record = self._all.drop_first()
-        lane = self._lanes[record.tenant]
+        first = self._all.drop_first()
+        lane = self._lanes[first.tenant]
         lane.drop_first()
-        if not lane.records:
-            del self._lanes[record.tenant]
-        self._bytes -= len(record.sized)
-        self.floor = record.seq
+        if not lane.seqs:
+            del self._lanes[first.tenant]
+        self._bytes -= len(first.record.sized)
+        self.floor = first.record.seq
 
     def read(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The next events of the tenant after a place that is not before `floor`."""
@@ -79,9 +79,10 @@ class Tail:
             return Page((), self.head)
         found: list[Record] = []
         size_bytes = 0
-        for index in range(lane.first_after(after), len(lane.records)):
-            record = lane.records[index]
-            if wanted.passes_all or wanted.passes(record):
+        for index in range(lane.first_after(after), len(lane.appended)):
+            appended = lane.appended[index]
+            if wanted.passes_all or wanted.passes(appended):
+                record = appended.record
                 size_bytes += len(record.sized)
                 if found and size_bytes > bounds.size_bytes:
                     return Page(found, found[-1].seq)

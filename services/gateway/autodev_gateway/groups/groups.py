@@ -55,7 +55,7 @@ class Groups:
                 runner = self._start(GroupRunner(key, Ledger(position), options.wanted, self._log, self._changed.set))
             elif runner.wanted != options.wanted:
                 await self._store.set_filter(key, options.wanted)
-                runner.wanted = options.wanted
+                runner.want(options.wanted)
         return runner
 
     async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[StoredDeadLetter]:

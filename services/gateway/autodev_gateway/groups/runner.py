@@ -104,6 +104,11 @@ class GroupRunner:
         self.ledger.readmit(seqs)
         self._touch()
 
+    def want(self, wanted: Filter) -> None:
+        """Take and deliver only these events from now on."""
+        self.wanted = wanted
+        self._records.clear()
+
     async def run(self) -> None:
         """Keep the workers busy, for ever."""
         with self._log.listening(self.key.tenant, self._wake.set):
@@ -167,13 +172,14 @@ class GroupRunner:
     async def _send(self, leases: list[Lease]) -> None:
         missing = [lease.seq for lease in leases if lease.seq not in self._records]
         if missing:
-            found = await self._log.at(self.key.tenant, missing)
+            found = await self._log.at(self.key.tenant, missing, self.wanted)
             self._records.update((record.seq, record) for record in found)
         workers = {worker.number: worker for worker in self._workers}
         for lease in leases:
             record = self._records.pop(lease.seq, None)
             worker = workers.get(lease.worker)
-            if record is None or not self.wanted.passes(record):
+            if record is None:
+                # It is past retention, or of a kind that the group no longer wants.
                 self.ledger.drop(lease)
             elif worker is not None:
                 worker.outbox.append(Delivery(lease, record))

@@ -19,10 +19,11 @@ def upgrade() -> None:
         sa.Column("type", sa.Integer(), nullable=False),
         sa.Column("agent_id", sa.String(128), nullable=False),
         sa.Column("skill_id", sa.String(128), nullable=False),
+        sa.Column("size_bytes", sa.Integer(), nullable=False),
         sa.Column("event", sa.LargeBinary(), nullable=False),
     )
     op.create_index("events_by_id", "events", ["tenant_id", "event_id"], unique=True)
-    op.create_index("events_by_tenant", "events", ["tenant_id", "seq"])
+    op.create_index("events_by_tenant", "events", ["tenant_id", "seq", "size_bytes"])
     op.create_table(
         "event_trims",
         sa.Column("tenant_id", sa.String(128), primary_key=True),
