@@ -20,7 +20,7 @@ HELD_OUT_EVERY = 3
 
 
 @dataclass(frozen=True)
-class Test:
+class TaskTest:
     """One thing a correct program does."""
 
     call: str
@@ -34,7 +34,7 @@ class Task:
     task_id: str
     description: str
     preamble: str
-    tests: tuple[Test, ...]
+    tests: tuple[TaskTest, ...]
 
     def is_held_out(self, index: int) -> bool:
         """Whether no proposer sees this test."""
@@ -70,7 +70,7 @@ def read_tasks(path: Path) -> dict[str, Task]:
                 str(each["task_id"]),
                 str(each["description"]),
                 str(each.get("preamble", "")),
-                tuple(Test(str(test["call"]), str(test["expect"])) for test in each["tests"]),
+                tuple(TaskTest(str(test["call"]), str(test["expect"])) for test in each["tests"]),
             )
             for each in json.loads(_text(path))
         ]

@@ -62,7 +62,10 @@ class FalseStart(Exception):
 class Supervisor:
     """Runs the processes within an `async with` block, and tells `report` of each change."""
 
-    def __init__(self, specs: Sequence[Spec], report: Callable[[Status], None]) -> None:
+    def __init__(
+        self, specs: Sequence[Spec], report: Callable[[Status], None], kill_after_s: float = KILL_AFTER_S
+    ) -> None:
+        self._kill_after_s = kill_after_s
         self._specs = {spec.name: spec for spec in specs}
         self._report = report
         self._changed = asyncio.Event()
@@ -103,7 +106,7 @@ class Supervisor:
             # A service that drains would wait for the call that watches it.
             watching.cancel()
         self.send(signal.SIGTERM)
-        _, late = await asyncio.wait(self._tasks, timeout=KILL_AFTER_S)
+        _, late = await asyncio.wait(self._tasks, timeout=self._kill_after_s)
         if late:
             self.send(signal.SIGKILL)
             await asyncio.wait(late)

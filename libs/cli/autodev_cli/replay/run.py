@@ -11,7 +11,7 @@ from autodev.capability.v1 import capability_service_pb2
 from autodev.gateway.v1 import event_service_pb2
 from autodev.learning.v1 import memento_service_pb2, reflection_service_pb2, review_service_pb2, skill_service_pb2
 from autodev_cli import workspace
-from autodev_cli.episodes import Attempt, Task, Test, event_of, of_task
+from autodev_cli.episodes import Attempt, Task, TaskTest, event_of, of_task
 from autodev_cli.replay.dealing import PATTERN_THRESHOLD, deal
 from autodev_cli.replay.progress import Ending, Learnt, Progress
 from autodev_cli.replay.results import SkillCheck, TaskResult, TaskRun, result_of
@@ -187,14 +187,14 @@ async def _proposing_s(mesh: AutoDevClient, candidate_id: str) -> float:
 async def check_skill(mesh: AutoDevClient, task: Task, skill_id: str, name: str, version: str) -> SkillCheck:
     """Run a skill on every test of its task: all in one run, or where that does not pass, each in one of its own."""
 
-    async def passes(test: Test) -> bool:
+    async def passes(test: TaskTest) -> bool:
         request = skill_service_pb2.ExecuteSkillRequest(
             request_id=uuid7(), skill_id=skill_id, agent_id="replay-checker", call=test.call, version=version
         )
         answer = await mesh.skills.ExecuteSkill(request)
         return answer.success and matches(answer.result_literal, test.expect)
 
-    together = Test(
+    together = TaskTest(
         f"({', '.join(test.call for test in task.tests)},)", f"({', '.join(test.expect for test in task.tests)},)"
     )
     if len(together.call) <= MOST_CALL_CHARACTERS and await passes(together):

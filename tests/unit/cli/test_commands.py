@@ -1,0 +1,200 @@
+"""What commands take and say, without a mesh."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_status import rpc_status
+
+from autodev.gateway.v1 import event_pb2
+from autodev.sandbox.v1 import sandbox_service_pb2
+from autodev_cli import narration
+from autodev_cli.__main__ import COMMANDS
+from autodev_cli.commands.events import kind_numbered, since_time
+from autodev_cli.errors import CommandError
+from autodev_cli.failures import line_of
+from autodev_cli.options import Connection, Output
+from autodev_cli.output import cell, enum_word, one_line
+from autodev_cli.sandbox import lines_of
+from autodev_cli.target import find
+from autodev_runtime.errors import FieldViolation, InvalidArgument, PermissionDenied, ResourceExhausted
+from autodev_runtime.status import status_of
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def autodev(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autodev_cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
+
+
+def failed_call(error: Exception) -> grpc.aio.AioRpcError:
+    """What a client gets for an error of the mesh."""
+    status = rpc_status.to_status(status_of(error))
+    metadata = grpc.aio.Metadata(*status.trailing_metadata)
+    return grpc.aio.AioRpcError(status.code, grpc.aio.Metadata(), metadata, status.details)
+
+
+def test_help_lists_every_command_and_imports_no_grpc() -> None:
+    program = (
+        "import sys\nfrom autodev_cli.__main__ import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert 'grpc' not in sys.modules and 'rich' not in sys.modules\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert all(name in ended.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    ended = autodev(command, "--help")
+    assert ended.returncode == 0, ended.stderr
+    assert "Usage:" in ended.stdout
+
+
+def test_without_a_mesh_a_command_says_what_to_do_in_one_line(tmp_path: Path) -> None:
+    ended = autodev("skills", "list", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "autodev: no mesh runs in .autodev: start one with `autodev up`, or give --address or --data-dir"
+    ]
+
+
+def test_an_address_that_does_not_answer_is_one_line() -> None:
+    ended = autodev("skills", "list", "--address", "127.0.0.1:1", "--api-key", "k")
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "no answer from 127.0.0.1:1" in ended.stderr
+
+
+def test_nothing_to_set_is_said(tmp_path: Path) -> None:
+    ended = autodev("settings", "set", "--data-dir", str(tmp_path))
+    assert (ended.returncode, ended.stderr.splitlines()) == (
+        1,
+        ["autodev: nothing to set: see `autodev settings set --help`"],
+    )
+
+
+def test_a_demo_without_a_mesh_fails(tmp_path: Path) -> None:
+    ended = autodev("demo", "--data-dir", str(tmp_path))
+    assert ended.returncode == 1
+    assert "start one with `autodev up`" in ended.stderr
+
+
+def test_a_key_comes_from_a_file_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("secret\n")
+    monkeypatch.setenv("AUTODEV_API_KEY_FILE", str(tmp_path / "key"))
+    connection = Connection("127.0.0.1:1", None, tmp_path, "default", Output.TEXT)
+    assert find(connection).api_key == "secret"
+    monkeypatch.setenv("AUTODEV_API_KEY_FILE", str(tmp_path / "none"))
+    with pytest.raises(CommandError, match=r"no API key: .*none"):
+        find(connection)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            InvalidArgument([FieldViolation("agent_id", "is required"), FieldViolation("call", "is too long")]),
+            "invalid request: agent_id: is required; call: is too long [INVALID_ARGUMENT from here:1]",
+        ),
+        (
+            PermissionDenied("this needs the role 'reviewer'", reason="ROLE_REQUIRED"),
+            "this needs the role 'reviewer' [PERMISSION_DENIED from here:1]: use a key that has the role",
+        ),
+        (
+            ResourceExhausted("5 of 5 today", reason="QUOTA_EXCEEDED"),
+            "5 of 5 today [RESOURCE_EXHAUSTED from here:1]: wait for the reset, or raise the limit with `autodev "
+            "settings set`",
+        ),
+    ],
+)
+def test_a_call_that_fails_is_one_line(error: Exception, line: str) -> None:
+    assert line_of(failed_call(error), "here:1") == line
+
+
+def test_an_error_without_details_is_one_line_too() -> None:
+    bare = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), "first\nsecond")
+    assert line_of(bare, "here:1") == "first [INTERNAL from here:1]"
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("30s", NOW - timedelta(seconds=30)),
+        ("10m", NOW - timedelta(minutes=10)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("1d", NOW - timedelta(days=1)),
+        ("2026-04-30T10:00:00+00:00", datetime(2026, 4, 30, 10, tzinfo=UTC)),
+    ],
+)
+def test_since_takes_spans_and_times(text: str, time: datetime) -> None:
+    assert since_time(text, NOW) == time
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "10", "m", "10 m", "-5m"])
+def test_since_refuses_the_rest(text: str) -> None:
+    with pytest.raises(CommandError, match="give start, a span"):
+        since_time(text, NOW)
+
+
+def test_event_types_go_by_their_words() -> None:
+    assert kind_numbered("task_failed") == event_pb2.EVENT_TYPE_TASK_FAILED
+    with pytest.raises(CommandError, match="no event type 'x'; there are: task_failed, "):
+        kind_numbered("x")
+
+
+def test_every_kind_of_event_is_told() -> None:
+    for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["payload"].fields:
+        event = event_pb2.Event()
+        getattr(event, field.name).SetInParent()
+        assert narration.kind_of(event) == field.name
+        assert field.name in narration.KINDS
+        assert isinstance(narration.tell(event), str)
+        assert field.name in narration._TELLINGS, f"{field.name} says nothing"
+
+
+def test_an_event_of_a_later_version_is_unknown_and_no_error() -> None:
+    assert narration.line(event_pb2.Event(agent_id="ann")).split() == ["unknown", "ann"]
+
+
+def test_what_an_event_says_is_cut_to_a_line() -> None:
+    event = event_pb2.Event()
+    event.task_failed.task_description = "Do it\nnow"
+    event.task_failed.error_trace = "Traceback\n  here\nValueError: " + "x" * 500
+    told = narration.tell(event)
+    assert told.startswith("Do it  ValueError: xxx")
+    assert len(told.splitlines()) == 1
+    assert len(told) < 200
+
+
+def test_cells_and_words() -> None:
+    assert cell(0.123456) == "0.123"
+    assert enum_word("CANDIDATE_STATUS_PENDING", "CANDIDATE_STATUS_") == "pending"
+    assert one_line("\n\n  first  \nsecond") == "first"
+    assert one_line("x" * 100, 10) == "x" * 9 + "…"
+
+
+def test_a_machine_without_a_sandbox_is_told_what_to_install_and_which_flag_there_is() -> None:
+    pb = sandbox_service_pb2
+    none = pb.GetSandboxStatusResponse(
+        levels=[pb.IsolationLevelStatus(level=pb.ISOLATION_LEVEL_NAMESPACE, detail="bwrap is not installed")]
+    )
+    told = "\n".join(lines_of(none))
+    for part in ("bwrap is not installed", "apt-get install bubblewrap", "--allow-process-sandbox"):
+        assert part in told
+
+
+def test_the_process_level_is_never_taken_silently() -> None:
+    pb = sandbox_service_pb2
+    process = pb.GetSandboxStatusResponse(default_isolation=pb.ISOLATION_LEVEL_PROCESS)
+    assert "can read your files" in lines_of(process)[0]
+    good = pb.GetSandboxStatusResponse(
+        default_isolation=pb.ISOLATION_LEVEL_NAMESPACE,
+        levels=[pb.IsolationLevelStatus(level=pb.ISOLATION_LEVEL_NAMESPACE, available=True, detail="bubblewrap 0.8")],
+    )
+    assert lines_of(good) == ["sandbox     NAMESPACE  bubblewrap 0.8"]

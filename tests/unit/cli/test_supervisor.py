@@ -1,0 +1,128 @@
+"""The supervisor, with real processes: small programs that say by a file that they serve."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autodev_cli.mesh.state import is_alive
+from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, last_line
+
+WAIT_S = 20.0
+SERVES = "import pathlib, signal, sys, time\npathlib.Path(sys.argv[1]).touch()\n"
+SLEEPS = SERVES + "time.sleep(60)\n"
+DRAINS = """
+import pathlib, signal, sys, time
+def drain(*_):
+    pathlib.Path(sys.argv[1] + ".drained").touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, drain)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPS
+FAILS = "import sys\nprint('no such setting')\nsys.exit(3)\n"
+
+
+def spec(directory: Path, program: str, name: str = "one") -> Spec:
+    """A process that runs the program; it serves while the file that it makes is there."""
+    serving = directory / name
+
+    async def watch(changed: Callable[[bool], None]) -> None:
+        while True:
+            changed(serving.exists())
+            await asyncio.sleep(0.01)
+
+    command = [sys.executable, "-I", "-c", program, str(serving)]
+    return Spec(name, command, dict(os.environ), directory / "logs" / f"{name}.log", watch)
+
+
+async def test_processes_serve_side_by_side_and_drain_on_the_way_out(tmp_path: Path) -> None:
+    reported: list[Status] = []
+    specs = [spec(tmp_path, DRAINS, name) for name in ("one", "two")]
+    async with Supervisor(specs, reported.append) as supervisor:
+        assert await supervisor.until_serving(WAIT_S)
+        pids = {status.pid for status in supervisor.statuses.values()}
+        assert all(pid is not None and is_alive(pid) for pid in pids)
+    assert (tmp_path / "one.drained").exists()
+    assert (tmp_path / "two.drained").exists()
+    assert {status.state for status in supervisor.statuses.values()} == {State.STOPPED}
+    assert {status.state for status in reported} >= {State.STARTING, State.SERVING, State.STOPPED}
+
+
+async def test_a_process_that_does_not_listen_is_killed_after_a_bounded_wait(tmp_path: Path) -> None:
+    async with Supervisor([spec(tmp_path, STUBBORN)], lambda _: None, kill_after_s=0.2) as supervisor:
+        assert await supervisor.until_serving(WAIT_S)
+        pid = supervisor.statuses["one"].pid
+        assert pid is not None
+    assert not is_alive(pid)
+
+
+async def test_a_process_that_dies_is_started_again_and_said_so(tmp_path: Path) -> None:
+    reported: list[Status] = []
+    async with Supervisor([spec(tmp_path, SLEEPS)], reported.append) as supervisor:
+        assert await supervisor.until_serving(WAIT_S)
+        first = supervisor.statuses["one"].pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        again = await supervisor.until(
+            lambda statuses: statuses["one"].state is State.SERVING and statuses["one"].pid != first, WAIT_S
+        )
+        assert again
+        assert supervisor.statuses["one"].restarts == 1
+    died = next(status for status in reported if status.state is State.WAITING)
+    assert "SIGKILL" in died.note
+    assert "starts again" in died.note
+
+
+async def test_a_process_that_never_serves_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    async with Supervisor([spec(tmp_path, FAILS)], lambda _: None) as supervisor:
+        with pytest.raises(FalseStart, match=r"one does not start: ended with status 3, 3 times.*no such setting"):
+            await supervisor.until_serving(WAIT_S)
+
+
+async def test_what_does_not_serve_in_time_is_told(tmp_path: Path) -> None:
+    async with Supervisor([spec(tmp_path, "import time\ntime.sleep(60)\n")], lambda _: None) as supervisor:
+        assert not await supervisor.until_serving(0.2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    parent_program = (
+        "import subprocess, time\n"
+        "from autodev_cli.mesh.supervisor import service_command\n"
+        "child = subprocess.Popen(service_command('sleeper'), stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", parent_program], stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_alive(child)
+        parent.kill()
+    deadline = time.monotonic() + WAIT_S
+    while _runs(child):
+        assert time.monotonic() < deadline, "the child outlived its supervisor"
+
+
+def _runs(pid: int) -> bool:
+    """Whether the process runs; one that has ended and that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("first\nlast words\n\n  \n")
+    assert last_line(tmp_path / "log") == "last words"
+    assert last_line(tmp_path / "none") == ""
