@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 BUF    ?= npx --yes @bufbuild/buf@1.75.0
 MEMBERS := $(wildcard services/*/pyproject.toml libs/*/pyproject.toml)
 PROTOS  := $(shell find protos -name '*.proto')
-PACKAGES := services libs tests benchmarks examples
+PACKAGES := services libs tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test lint format lock breaking bench sandbox-image clean
+.PHONY: help setup contracts run test lint format lock breaking bench sandbox-image settings-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ bench: setup ## Run every benchmark and print its figures with their denominator
 
 sandbox-image: setup ## Build the sandbox's container image without a registry
 	@$(BIN)/python -m autodev_sandbox.image
+
+settings-page: setup ## Build docs/settings.md from the code
+	@$(BIN)/python docs/build_settings.py
 
 clean: ## Remove what set-up made
 	rm -rf $(VENV) libs/contracts/autodev .autodev

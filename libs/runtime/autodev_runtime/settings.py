@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from autodev_runtime.telemetry import LogFormat
 
@@ -23,9 +23,12 @@ def is_loopback(host: str) -> bool:
 class ServiceSettings(BaseSettings):
     """Read from the environment (`AUTODEV_<NAME>_...`); see docs/settings.md."""
 
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+
     host: str = "127.0.0.1"
     """Where to listen. Services believe the tenant that a peer states, so they refuse any address but loopback."""
     port: int = Field(ge=0, le=65535)
+    """Where to listen; 0: any free port."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """HTTP port for /metrics and /healthz; 0: none."""
     data_dir: Path = Path(".autodev")
@@ -35,10 +38,15 @@ class ServiceSettings(BaseSettings):
     gateway_address: str = "127.0.0.1:50050"
     """The gateway's internal address, for events."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
     log_format: LogFormat = LogFormat.TEXT
+    """`text` for people, `json` for machines."""
     max_message_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    """The greatest request or answer; more is RESOURCE_EXHAUSTED."""
     max_calls_in_flight: int = Field(default=1000, ge=1)
+    """Calls served at a time; more are RESOURCE_EXHAUSTED."""
     default_timeout_s: float = Field(default=60.0, gt=0)
+    """How long a unary call may take whose caller set no deadline."""
     drain_s: float = Field(default=10.0, ge=0)
     """How long calls in flight may go on after SIGTERM."""
 

@@ -18,7 +18,9 @@ class CapabilitySettings(ServiceSettings):
     intern_successes: int = Field(default=5, ge=1)
     """Verified successes that make a STUDENT an INTERN."""
     supervised_successes: int = Field(default=20, ge=1)
+    """Verified successes that make an INTERN SUPERVISED."""
     autonomous_successes: int = Field(default=50, ge=1)
+    """Verified successes that make a SUPERVISED agent AUTONOMOUS."""
     refutations_to_demote: int = Field(default=1, ge=1)
     """Refuted successes that cost a level."""
     snapshot_s: float = Field(default=1.0, ge=0, le=1)

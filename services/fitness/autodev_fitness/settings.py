@@ -18,9 +18,13 @@ class FitnessSettings(ServiceSettings):
 
     port: int = Field(default=50054, ge=0, le=65535)
     proxy_weights: ProxyWeights = ProxyWeights()
+    """What each signal of a first run is worth."""
     measured_weights: MeasuredWeights = MeasuredWeights()
+    """The same for the function `measured`."""
     signal_weights: SignalWeights = SignalWeights()
+    """What each delayed signal adds."""
     comparison: ComparisonRules = ComparisonRules()
+    """When a variant is faster or cheaper by more than the noise."""
     most_signals: int = Field(default=10_000, ge=1)
     """Signals that a variant may have: an answer holds all of them, and has a greatest size."""
 

@@ -33,12 +33,15 @@ class GatewaySettings(ServiceSettings):
     """Where services of the mesh reach the event log, on loopback."""
     metrics_port: int = Field(default=9464, ge=0, le=65535)
     mode: Mode = Mode.DEVELOPMENT
+    """`development`: keys made here, loopback only. `production`: keys from `api_keys_file`."""
     development_tenants: Annotated[list[FileName], NoDecode] = Field(default=["default"], min_length=1)
     """Comma-separated. Each tenant's key is in `<data_dir>/keys/<tenant>.key`."""
     api_keys_file: Path | None = None
     """A JSON list of objects with tenant, subject, roles and sha256 (of the key, in hexadecimal)."""
     tls_cert_file: Path | None = None
+    """PEM of the public address's certificate, with its chain."""
     tls_key_file: Path | None = None
+    """PEM of its private key."""
     allow_plaintext: bool = False
     """Serve other machines without TLS: for a proxy that ends TLS in front of the gateway."""
     capability_address: str = "127.0.0.1:50052"
@@ -46,6 +49,7 @@ class GatewaySettings(ServiceSettings):
     fitness_address: str = "127.0.0.1:50054"
     sandbox_address: str = "127.0.0.1:50055"
     max_event_bytes: int = Field(default=1024 * 1024, ge=1024)
+    """The greatest event that is accepted."""
     subscriber_stall_s: float = Field(default=10.0, gt=0)
     """How long a subscriber may leave a message unread before it is told that it is too slow."""
     append_waiting_events: int = Field(default=20_000, ge=1)

@@ -46,10 +46,13 @@ class SandboxSettings(ServiceSettings):
     max_timeout_s: float = Field(default=300.0, gt=0)
     """As much as `SkillService.ExecuteSkill` lets a skill take."""
     max_memory_bytes: int = Field(default=1024 * MIB, ge=16 * MIB)
+    """The most memory that an execution may ask for."""
     max_cpus: float = Field(default_factory=lambda: float(os.cpu_count() or 1), gt=0)
+    """The most cores that an execution may ask for."""
     max_output_bytes: int = Field(default=1 * MIB, ge=1)
     """Held so that an answer, which may take seven times as much, fits into a message."""
     max_processes: int = Field(default=256, ge=1)
+    """The most processes and threads that an execution may ask for."""
 
     @property
     def effective_minimum(self) -> IsolationLevel:

@@ -1,0 +1,84 @@
+"""Writes docs/settings.md from the services' settings classes: `make settings-page`."""
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from autodev_capability.settings import CapabilitySettings
+from autodev_fitness.settings import FitnessSettings
+from autodev_gateway.settings import GatewaySettings
+from autodev_learning.settings import LearningSettings
+from autodev_runtime.settings import ServiceSettings
+from autodev_sandbox.settings import SandboxSettings
+
+PAGE = Path(__file__).with_name("settings.md")
+SERVICES: dict[str, type[ServiceSettings]] = {
+    "gateway": GatewaySettings,
+    "capability": CapabilitySettings,
+    "learning": LearningSettings,
+    "fitness": FitnessSettings,
+    "sandbox": SandboxSettings,
+}
+HEAD = """# Settings
+
+Each service reads its settings from the environment: `AUTODEV_<SERVICE>_<NAME>`, for instance
+`AUTODEV_LEARNING_PROPOSAL_SECONDS=5`. Secrets are files; a setting names the file. This page is built from the code by
+`make settings-page`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, section("Every service", ServiceSettings.model_fields)]
+    for name, settings in SERVICES.items():
+        own = {key: field for key, field in settings.model_fields.items() if differs(key, field)}
+        parts.append(section(f"{name}: `AUTODEV_{name.upper()}_`", own))
+    return "\n".join(parts)
+
+
+def differs(name: str, field: FieldInfo) -> bool:
+    """Whether a service has the setting for itself, or with a default of its own."""
+    common = ServiceSettings.model_fields.get(name)
+    if common is None:
+        return True
+    field.description = field.description or common.description
+    return default_of(field) != default_of(common)
+
+
+def section(title: str, table: dict[str, FieldInfo]) -> str:
+    """One table."""
+    rows = "".join(f"| `{name.upper()}` | {default_of(field)} | {text_of(field)} |\n" for name, field in table.items())
+    return f"## {title}\n\n| setting | default | what it does |\n|---|---|---|\n{rows}"
+
+
+def default_of(field: FieldInfo) -> str:
+    """A default as a person would write it."""
+    if field.default_factory is not None:
+        return "by machine"
+    default: Any = field.default
+    if default is PydanticUndefined:
+        return "each its own"
+    if is_dataclass(default):
+        return ", ".join(f"`{each.name.upper()}={getattr(default, each.name)}`" for each in fields(default))
+    if isinstance(default, list | frozenset):
+        return ", ".join(f"`{_plain(each)}`" for each in sorted(default))
+    return "unset" if default in (None, "") else f"`{_plain(default)}`"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Enum):
+        return str(value.value) if isinstance(value.value, str) else value.name
+    return str(value)
+
+
+def text_of(field: FieldInfo) -> str:
+    """What the field's docstring says, on one line; addresses of peers speak for themselves."""
+    return " ".join((field.description or "Where that service listens.").split())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
