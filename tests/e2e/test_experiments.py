@@ -42,13 +42,16 @@ async def workspace(mesh: Mesh) -> AsyncIterator[Workspace]:
 async def _slow_skill(workspace: Workspace, agent: str) -> skills.Skill:
     skill = await workspace.skill(agent, SLOW_IN_TWO_WAYS, "'312'")
     await workspace.slow_run(skill, await workspace.agent(INTERN), rest="[:40]")
+    await _knows_a_run(workspace, skill)
+    return skill
 
+
+async def _knows_a_run(workspace: Workspace, skill: skills.Skill) -> None:
     async def known() -> bool:
         runs = await workspace.client.advisor.GetGuidance(advisor.GetGuidanceRequest(skill_id=skill.id))
         return runs.data_summary.executions == 1
 
     await eventually(known, "the slow call is a known input")
-    return skill
 
 
 def _request(skill: skills.Skill, agent: str, iterations: int = 3) -> evolver.RunResearchExperimentRequest:
@@ -64,8 +67,15 @@ async def _follow(workspace: Workspace, request: evolver.RunResearchExperimentRe
 
 
 async def _over(workspace: Workspace, experiment_id: str) -> evolver.Experiment | None:
-    answer = await workspace.client.evolver.GetExperiment(evolver.GetExperimentRequest(experiment_id=experiment_id))
-    return answer.experiment if answer.experiment.HasField("ended_at") else None
+    request = evolver.GetExperimentRequest(experiment_id=experiment_id)
+    try:
+        experiment = (await workspace.client.evolver.GetExperiment(request)).experiment
+    except grpc.aio.AioRpcError as error:
+        # The gateway has not yet found a service that was killed and is back.
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return None
+        raise
+    return experiment if experiment.HasField("ended_at") else None
 
 
 async def test_an_experiment_streams_its_steps_and_sends_the_best_to_review(workspace: Workspace) -> None:
@@ -136,6 +146,23 @@ async def test_the_days_limit_stops_an_experiment(mesh: Mesh) -> None:
         assert (last.state, last.stop_reason, len(last.steps)) == (SUCCEEDED, "quota", 1)
         refused = evolver.GenerateToolMutationRequest(request_id="one", skill_id=skill.id, agent_id=agent)
         assert await status_of(client.evolver.GenerateToolMutation(refused)) == "RESOURCE_EXHAUSTED"
+
+
+async def test_wall_time_ends_an_experiment_in_the_middle_of_a_step(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    await workspace.slow_run(skill, await workspace.agent(INTERN), rest=" + [__import__('time').sleep(1.5)]")
+    await _knows_a_run(workspace, skill)
+    request = _request(skill, agent)
+    request.budget.max_wall_time.FromSeconds(1)
+    last = (await _follow(workspace, request))[-1]
+    assert (last.state, last.stop_reason, list(last.steps)) == (SUCCEEDED, "wall time", [])
+    assert (last.ended_at.ToNanoseconds() - last.created_at.ToNanoseconds()) / 1e9 < 5
+    # What is finished too late is put away.
+    await eventually(
+        lambda: workspace.mutation_where(skill.id, lambda each: each.outcome == evolver.MUTATION_OUTCOME_DISCARDED),
+        "the late mutation is discarded",
+    )
 
 
 async def test_an_agent_below_supervised_gets_no_experiment(workspace: Workspace) -> None:
