@@ -1,6 +1,9 @@
 """Runs the gateway: `python -m autodev_gateway`."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import grpc
@@ -23,16 +26,27 @@ from autodev_gateway.settings import GatewaySettings
 from autodev_gateway.streams import OpenStreams
 from autodev_runtime.database import Database
 from autodev_runtime.migrations import upgrade
-from autodev_runtime.server import Endpoint, Served, serve
+from autodev_runtime.server import Endpoint, Ready, Served, serve
 from autodev_runtime.telemetry import configure_logging
 
 NAME = "gateway"
 EPISODE_SERVICE = episode_service_pb2.DESCRIPTOR.services_by_name["EpisodeService"].full_name
 
 
-async def main() -> None:
-    settings = GatewaySettings()
-    configure_logging(NAME, settings.log_level, settings.log_format)
+@dataclass(frozen=True)
+class Gateway:
+    """What there is to serve: the clients' door and the services' door, and what runs beside them."""
+
+    public: Endpoint
+    internal: Endpoint
+    log: EventLog
+    ready: Sequence[Ready]
+    background: Sequence[Callable[[], Awaitable[None]]]
+
+
+@contextlib.asynccontextmanager
+async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
+    """The parts, put together within the block."""
     async with Database(settings.database_url_for(NAME)) as database, backends(settings) as behind:
         await upgrade(database, "autodev_gateway")
         ring = await key_ring(settings, KeyStore(database))
@@ -60,13 +74,15 @@ async def main() -> None:
         )
         internal = Endpoint(f"127.0.0.1:{settings.internal_port}", own)
         with broadcast.running():
-            await serve(
-                NAME,
-                settings,
-                [public, internal],
-                ready=[database.ready],
-                background=[log.run, groups.run, partial(sweeping, log)],
-            )
+            yield Gateway(public, internal, log, [database.ready], [log.run, groups.run, partial(sweeping, log)])
+
+
+async def main() -> None:
+    settings = GatewaySettings()
+    configure_logging(NAME, settings.log_level, settings.log_format)
+    async with gateway(settings) as parts:
+        doors = [parts.public, parts.internal]
+        await serve(NAME, settings, doors, ready=parts.ready, background=parts.background)
 
 
 async def key_ring(settings: GatewaySettings, store: KeyStore) -> KeyRing:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 MAX_ATTEMPTS = 5
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
+SPARE_EXPIRIES = 64
 
 
 @dataclass(slots=True)
@@ -187,6 +188,9 @@ class Ledger:
         self._leases[lease.delivery_id] = lease
         self._held.setdefault(lease.worker, set()).add(lease.delivery_id)
         heapq.heappush(self._expiries, (lease.until_s, lease.delivery_id))
+        if len(self._expiries) > SPARE_EXPIRIES + 2 * len(self._leases):
+            # Most are of leases that were settled: long leases would otherwise leave a trail of them.
+            self._expiries = sorted((each.until_s, each.delivery_id) for each in self._leases.values())
 
     def _release(self, worker: int, delivery_id: str) -> Lease | None:
         if not self.holds(worker, delivery_id):

@@ -1,0 +1,223 @@
+"""The rules of a consumer group."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from autodev_gateway.groups.ledger import MAX_ATTEMPTS, Entry, Lease, Ledger
+
+ONE, OTHER = 1, 2
+LEASE_S = 30.0
+
+
+def ledger_of(*seqs: int) -> Ledger:
+    ledger = Ledger(0)
+    ledger.admit(seqs, max(seqs))
+    return ledger
+
+
+def one_lease(ledger: Ledger, worker: int = ONE, now_s: float = 0.0) -> Lease:
+    (lease,) = ledger.lease(worker, 1, LEASE_S, now_s)
+    return lease
+
+
+def test_events_are_leased_oldest_first_and_to_one_worker_each() -> None:
+    ledger = ledger_of(3, 1, 2)
+    assert [lease.seq for lease in ledger.lease(ONE, 2, LEASE_S, 0)] == [1, 2]
+    assert [lease.seq for lease in ledger.lease(OTHER, 2, LEASE_S, 0)] == [3]
+
+
+def test_an_acknowledged_event_is_settled() -> None:
+    ledger = ledger_of(1)
+    lease = one_lease(ledger)
+    assert ledger.acknowledge(ONE, [lease.delivery_id]) == 1
+    assert ledger.unsettled == 0
+    assert ledger.acknowledge(ONE, [lease.delivery_id]) == 0
+
+
+def test_a_worker_settles_only_what_it_holds() -> None:
+    ledger = ledger_of(1)
+    lease = one_lease(ledger)
+    assert ledger.acknowledge(OTHER, [lease.delivery_id]) == 0
+    assert not ledger.reject(OTHER, lease.delivery_id, "no", None, 0)
+    assert ledger.unsettled == 1
+
+
+@pytest.mark.parametrize(("attempt", "wait_s"), [(1, 1), (2, 2), (3, 4), (4, 8)])
+def test_a_rejected_event_waits_twice_as_long_each_time(attempt: int, wait_s: float) -> None:
+    ledger = Ledger(1, [Entry(1, attempts=attempt - 1)])
+    ledger.reject(ONE, one_lease(ledger).delivery_id, "boom", None, 100)
+    ledger.advance(100 + wait_s - 0.001)
+    assert ledger.ready == 0
+    ledger.advance(100 + wait_s)
+    assert ledger.ready == 1
+
+
+def test_the_worker_may_say_how_long_to_wait() -> None:
+    ledger = ledger_of(1)
+    ledger.reject(ONE, one_lease(ledger).delivery_id, "later", 600, 0)
+    ledger.advance(599.9)
+    assert ledger.ready == 0
+    ledger.advance(600)
+    assert ledger.ready == 1
+
+
+def test_a_lease_that_passes_makes_the_event_ready_again() -> None:
+    ledger = ledger_of(1)
+    lease = one_lease(ledger)
+    ledger.advance(LEASE_S)
+    assert not ledger.holds(ONE, lease.delivery_id)
+    again = one_lease(ledger, OTHER, LEASE_S)
+    assert (again.seq, again.attempt) == (1, 2)
+    assert ledger.acknowledge(ONE, [lease.delivery_id]) == 0
+
+
+def test_an_extended_lease_starts_anew() -> None:
+    ledger = ledger_of(1)
+    lease = one_lease(ledger)
+    ledger.extend(ONE, [lease.delivery_id], 20)
+    ledger.advance(LEASE_S)
+    assert ledger.holds(ONE, lease.delivery_id)
+    ledger.advance(20 + LEASE_S)
+    assert not ledger.holds(ONE, lease.delivery_id)
+
+
+def test_leases_that_were_settled_long_before_they_pass_take_no_room() -> None:
+    ledger = Ledger(0)
+    for seq in range(1, 2000):
+        ledger.admit([seq], seq)
+        ledger.acknowledge(ONE, [one_lease(ledger).delivery_id])
+    assert len(ledger._expiries) < 100
+
+
+def test_what_a_lost_worker_held_is_ready_at_once() -> None:
+    ledger = ledger_of(1, 2, 3)
+    ledger.lease(ONE, 2, LEASE_S, 0)
+    ledger.leave(ONE)
+    assert [lease.seq for lease in ledger.lease(OTHER, 3, LEASE_S, 0)] == [1, 2, 3]
+
+
+def test_the_fifth_failure_makes_a_dead_letter_with_its_error() -> None:
+    ledger = ledger_of(1)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        ledger.reject(ONE, one_lease(ledger, now_s=100.0 * attempt).delivery_id, f"error {attempt}", 0, 100.0 * attempt)
+        ledger.advance(100.0 * attempt)
+    changes = ledger.take_changes()
+    assert changes is not None
+    assert [tuple(letter) for letter in changes.dead] == [(1, MAX_ATTEMPTS, f"error {MAX_ATTEMPTS}")]
+    assert ledger.unsettled == 0
+
+
+def test_an_event_that_comes_and_goes_between_two_savings_needs_no_row() -> None:
+    ledger = ledger_of(1)
+    ledger.acknowledge(ONE, [one_lease(ledger).delivery_id])
+    changes = ledger.take_changes()
+    assert changes is not None
+    assert (changes.position, changes.entries, changes.settled) == (1, [], [1])
+    assert ledger.take_changes() is None
+
+
+def test_changes_that_could_not_be_saved_come_again() -> None:
+    ledger = ledger_of(1, 2)
+    ledger.acknowledge(ONE, [one_lease(ledger).delivery_id])
+    changes = ledger.take_changes()
+    assert changes is not None
+    ledger.give_back(changes)
+    again = ledger.take_changes()
+    assert again is not None
+    assert (again.position, [entry.seq for entry in again.entries], again.settled) == (2, [2], [1])
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Whatever workers do and however time goes, each event ends once, and what was saved says the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger(0)
+        self.now_s = 0.0
+        self.admitted: set[int] = set()
+        self.done: set[int] = set()
+        self.dead: set[int] = set()
+        self.stored: dict[int, int] = {}
+        self.leases: list[Lease] = []
+
+    @rule(count=st.integers(1, 5))
+    def admit(self, count: int) -> None:
+        first = len(self.admitted) + 1
+        seqs = range(first, first + count)
+        self.admitted |= set(seqs)
+        self.ledger.admit(seqs, seqs[-1])
+
+    @rule(worker=st.sampled_from([ONE, OTHER]), count=st.integers(1, 4))
+    def lease(self, worker: int, count: int) -> None:
+        self.leases += self.ledger.lease(worker, count, LEASE_S, self.now_s)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        if self.ledger.acknowledge(lease.worker, [lease.delivery_id]):
+            assert lease.seq not in self.done | self.dead
+            self.done.add(lease.seq)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), retry_s=st.none() | st.floats(0, 100))
+    def reject(self, data: st.DataObject, retry_s: float | None) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        self.ledger.reject(lease.worker, lease.delivery_id, "boom", retry_s, self.now_s)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def extend(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        self.ledger.extend(lease.worker, [lease.delivery_id], self.now_s)
+
+    @rule(worker=st.sampled_from([ONE, OTHER]))
+    def leave(self, worker: int) -> None:
+        self.ledger.leave(worker)
+        assert self.ledger.held_by(worker) == 0
+
+    @rule(seconds=st.floats(0, 60))
+    def pass_time(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.ledger.advance(self.now_s)
+
+    @rule(works=st.booleans())
+    def save(self, works: bool) -> None:
+        changes = self.ledger.take_changes()
+        if changes is None:
+            return
+        if not works:
+            self.ledger.give_back(changes)
+            return
+        self.stored |= {entry.seq: entry.attempts for entry in changes.entries}
+        for seq in changes.settled:
+            self.stored.pop(seq, None)
+        for letter in changes.dead:
+            assert letter.attempts == MAX_ATTEMPTS
+            assert letter.seq not in self.done | self.dead
+            self.dead.add(letter.seq)
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        held = [lease.seq for lease in self.leases if self.ledger.holds(lease.worker, lease.delivery_id)]
+        assert len(held) == len(set(held))
+        assert self.ledger.unsettled >= len(held) + self.ledger.ready
+        assert self.ledger.unsettled <= len(self.admitted) - len(self.done) - len(self.dead)
+
+    def teardown(self) -> None:
+        self.save(works=True)
+        assert set(self.stored) == self.admitted - self.done - self.dead
+        while self.ledger.unsettled:
+            self.now_s += 1000
+            self.ledger.advance(self.now_s)
+            taken = self.ledger.lease(ONE, 1000, LEASE_S, self.now_s)
+            assert self.ledger.acknowledge(ONE, [lease.delivery_id for lease in taken]) == len(taken) > 0
+            self.done |= {lease.seq for lease in taken}
+        assert self.done | self.dead == self.admitted
+        assert not self.done & self.dead
+
+
+TestLedgerMachine = LedgerMachine.TestCase
+TestLedgerMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

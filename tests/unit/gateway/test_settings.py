@@ -1,0 +1,61 @@
+"""The gateway does not start where it could be reached by those who should not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from autodev_gateway.settings import GatewaySettings, Mode
+
+KEYS = {"mode": Mode.PRODUCTION, "api_keys_file": Path("keys.json")}
+TLS = {"tls_cert_file": Path("cert.pem"), "tls_key_file": Path("key.pem")}
+
+
+def test_it_listens_on_loopback_in_development_mode_by_default() -> None:
+    settings = GatewaySettings()
+    assert settings.mode is Mode.DEVELOPMENT
+    assert settings.public_address == "127.0.0.1:50051"
+    assert settings.development_tenants == ["default"]
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"host": "0.0.0.0"},
+        {"host": "0.0.0.0", **TLS},
+        {"host": "0.0.0.0", "allow_plaintext": True},
+        {"host": "gateway.example", **KEYS},
+        {"mode": Mode.PRODUCTION},
+        {"tls_cert_file": Path("cert.pem")},
+        {**KEYS, "tls_key_file": Path("key.pem")},
+        {"development_tenants": ["../keys"]},
+        {"development_tenants": ["*"]},
+        {"development_tenants": []},
+    ],
+)
+def test_it_refuses(stated: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings(**stated)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"host": "0.0.0.0", **KEYS, **TLS},
+        {"host": "0.0.0.0", **KEYS, "allow_plaintext": True},
+        {"host": "localhost", **KEYS},
+        {"host": "::1"},
+    ],
+)
+def test_it_accepts(stated: dict[str, Any]) -> None:
+    assert GatewaySettings(**stated).host == stated["host"]
+
+
+def test_an_address_of_version_6_is_bracketed() -> None:
+    assert GatewaySettings(host="::1").public_address == "[::1]:50051"
+
+
+def test_tenants_come_as_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTODEV_GATEWAY_DEVELOPMENT_TENANTS", "acme, globex")
+    assert GatewaySettings().development_tenants == ["acme", "globex"]
