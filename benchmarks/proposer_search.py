@@ -63,7 +63,7 @@ def read_tasks(tasks_file: Path, attempts_file: Path) -> Iterator[Task]:
         )
 
 
-def problem_of(task: Task, failures: tuple[str, ...], cases: tuple[Case, ...]) -> Problem:
+def problem_of(task: Task, failures: tuple[str, ...], cases: tuple[Case, ...], seed: int) -> Problem:
     visible, _ = split_held_out(task.examples)
     return Problem(
         task_description=task.description,
@@ -72,6 +72,7 @@ def problem_of(task: Task, failures: tuple[str, ...], cases: tuple[Case, ...]) -
         visible=visible,
         preamble=task.preamble,
         cases=cases,
+        seed=seed,
     )
 
 
@@ -104,10 +105,10 @@ def problems_of(task: Task, arguments: argparse.Namespace) -> Iterator[tuple[str
         cases = ()
     if arguments.each:
         for index, code in enumerate(task.failures[: arguments.each]):
-            yield f"program {index}", problem_of(task, (code,), cases)
+            yield f"program {index}", problem_of(task, (code,), cases, arguments.seed)
         return
     for agent in range(arguments.agents):
-        yield f"agent {agent}", problem_of(task, task.failures[agent :: arguments.agents], cases)
+        yield f"agent {agent}", problem_of(task, task.failures[agent :: arguments.agents], cases, arguments.seed)
 
 
 def print_table(results: list[Result], show: bool) -> None:
@@ -138,6 +139,7 @@ async def main() -> None:
     parser.add_argument("--each", type=int, default=0, help="instead, each of the first N failing programs alone")
     parser.add_argument("--seconds", type=float, default=15.0, help="the budget of each proposer for a problem")
     parser.add_argument("--proposers", nargs="+", default=["search", "crossover"])
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", action="store_true", help="a row per problem, too")
     arguments = parser.parse_args()
     execute = await namespace_execute()

@@ -47,7 +47,7 @@ def given_values(*values: str | None) -> tuple[CallOutcome, ...]:
 
 
 def test_agreement_is_with_the_weight_of_the_votes() -> None:
-    voters = [Voter(given_values("1", "2"), 0.75), Voter(given_values("1", "3"), 0.25)]
+    voters = [Voter(given_values("1", "2"), (0.75, 0.75)), Voter(given_values("1", "3"), (0.25, 0.25))]
     poll = Poll.of(voters, 2, [Example("f()", "7")])
     assert poll.agreement(given_values("1", "2")) == (1 + 0.75) / 2
     assert poll.agreement(given_values("1", "3")) == (1 + 0.25) / 2
@@ -55,15 +55,15 @@ def test_agreement_is_with_the_weight_of_the_votes() -> None:
 
 
 def test_a_value_of_a_kind_that_no_example_expects_is_no_vote() -> None:
-    poll = Poll.of([Voter(given_values("None", "'a'"), 1.0)], 2, [Example("f()", "7")])
+    poll = Poll.of([Voter(given_values("None", "'a'"), (1.0, 1.0))], 2, [Example("f()", "7")])
     assert poll.agreement(given_values("None", "'a'")) == 0
 
 
 def test_a_program_must_answer_where_most_voters_do() -> None:
     voters = [
-        Voter(given_values("1", None), 1.0),
-        Voter(given_values("2", None), 1.0),
-        Voter(given_values("2", "2"), 0.5),
+        Voter(given_values("1", None), (1.0, 1.0)),
+        Voter(given_values("2", None), (1.0, 1.0)),
+        Voter(given_values("2", "2"), (0.5, 0.5)),
     ]
     poll = Poll.of(voters, 2, [Example("f()", "7")])
     assert poll.answers(given_values("1", None))

@@ -91,20 +91,20 @@ def _with_argument(call: ast.Call, index: int, argument: ast.expr) -> str:
 
 def _spread(calls: Mapping[str, Sequence[str]], limit: int) -> list[str]:
     """Take as many of each function's calls, evenly over those there are: the first are of one example only."""
-    share = limit // max(1, len(calls))
+    share = max(1, limit // max(1, len(calls)))
     spread: list[str] = []
     for each in calls.values():
         step = max(1, len(each) / share)
         spread += [each[int(place * step)] for place in range(min(share, len(each)))]
-    return spread
+    return spread[:limit]
 
 
 @dataclass(frozen=True)
 class Voter:
-    """A program's outcomes on the probes, and how far it is to be trusted, in [0, 1]."""
+    """A program's outcomes on the probes, and how far it is to be trusted on each, in [0, 1]."""
 
     outcomes: tuple[CallOutcome, ...]
-    weight: float
+    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Poll:
     """What voters give on the probes. An error, or a value of a kind that no example expects, is no vote."""
 
     votes: tuple[Mapping[str, float], ...]
-    weight: float
+    weights: tuple[float, ...]
 
     @classmethod
     def of(cls, voters: Sequence[Voter], probes: int, examples: Sequence[Example]) -> "Poll":
@@ -121,8 +121,8 @@ class Poll:
         for voter in voters:
             for place, outcome in enumerate(voter.outcomes):
                 if outcome.value is not None and _kind_of_text(outcome.value) in kinds:
-                    votes[place][outcome.value] += voter.weight
-        return cls(tuple(votes), sum(voter.weight for voter in voters))
+                    votes[place][outcome.value] += voter.weights[place]
+        return cls(tuple(votes), tuple(sum(voter.weights[place] for voter in voters) for place in range(probes)))
 
     def agreement(self, outcomes: Sequence[CallOutcome]) -> float:
         """The mean share of the votes that a program's outcomes agree with; the higher, the more plausible it is."""
@@ -136,8 +136,8 @@ class Poll:
     def answers(self, outcomes: Sequence[CallOutcome]) -> bool:
         """Whether a program answers, right or wrong, wherever most voters do: it fails on no input that can be met."""
         return all(
-            outcome.value in votes or 2 * sum(votes.values()) < self.weight
-            for outcome, votes in zip(outcomes, self.votes, strict=True)
+            outcome.value in votes or 2 * sum(votes.values()) < weight
+            for outcome, votes, weight in zip(outcomes, self.votes, self.weights, strict=True)
         )
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from autodev_learning.examples import called_names
 from autodev_learning.proposers import Problem
+from autodev_learning.proposers.functions import examples_about
 from autodev_learning.proposers.probes import Poll, Voter, probes
 from autodev_learning.proposers.trials import Trial, Trials
 from autodev_learning.trial import CallOutcome
 
 ENOUGH_BEHAVIOURS = 8
 MORE_PROGRAMS = 256
+SOLUTION_WEIGHT = 0.25
 
 
 @dataclass
@@ -71,14 +74,21 @@ class Solutions:
         return min(ranked, key=lambda entry: entry[:3])[3] if ranked else None
 
     def _poll(self) -> Poll:
-        voters = [Voter(outcomes, self._trust(trial)) for trial, outcomes in self.attempts]
-        voters += [Voter(outcomes, 1.0) for outcomes in self.found]
+        abouts = [self._about(probe) for probe in self.probes]
+        voters = [Voter(outcomes, tuple(_trust(trial, about) for about in abouts)) for trial, outcomes in self.attempts]
+        # Solutions that edits made are many variations of few programs: together they must not outvote the attempts.
+        voters += [Voter(outcomes, (SOLUTION_WEIGHT,) * len(self.probes)) for outcomes in self.found]
         return Poll.of(voters, len(self.probes), self.problem.visible)
 
-    def _trust(self, trial: Trial) -> float:
-        """How much an attempt's vote weighs: the square of the share of examples it passes."""
-        share = sum(trial.passed) / max(1, len(trial.passed))
-        return share * share
+    def _about(self, probe: str) -> list[int]:
+        """The places of the visible examples that are about the functions that a probe calls."""
+        return [place for name in called_names([probe]) for place in examples_about(name, self.problem.visible)]
+
+
+def _trust(trial: Trial, about: Sequence[int]) -> float:
+    """How much an attempt's vote weighs: the square of the share it passes of the examples about the same function."""
+    share = sum(trial.passed[place] for place in about) / max(1, len(about))
+    return share * share
 
 
 def _effort(trial: Trial) -> tuple[int, int]:
