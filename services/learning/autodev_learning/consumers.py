@@ -17,7 +17,7 @@ from autodev_learning.promotion import Promotion
 from autodev_learning.reflection import Episode, Outcome, Reflection, Segment, ToolCall
 from autodev_learning.reviews import Decided
 from autodev_learning.similarity import error_signature
-from autodev_learning.structs import json_safe, struct_from
+from autodev_learning.structs import struct_from
 from autodev_learning.validation import Validation
 from autodev_runtime.mesh import worker
 from autodev_sdk.events import EventWorker, Handler, WorkerOptions
@@ -118,12 +118,7 @@ def episode_from(event: Event, task: TaskEvent, outcome: Outcome) -> Episode:
         code=task.code,
         preamble=task.preamble,
         examples=tuple(Example(example.call, example.expected) for example in task.examples),
-        tool_calls=tuple(
-            ToolCall(
-                call.name, {name: json_safe(value) for name, value in struct_from(call.arguments).items()}, call.error
-            )
-            for call in task.tool_calls
-        ),
+        tool_calls=tuple(ToolCall(call.name, struct_from(call.arguments), call.error) for call in task.tool_calls),
         segments=tuple(Segment(segment.kind, segment.text) for segment in task.segments),
         occurred_at=_when(event),
     )

@@ -4,7 +4,6 @@ import ast
 import hashlib
 import keyword
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -137,9 +136,7 @@ def checked_expression(call: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A JSON-shaped value as Python writes it. Raises InvalidArgument for a number that JSON does not have."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidArgument.field("inputs", f"{value} is no JSON number")
+    """A JSON-shaped value as Python writes it."""
     if isinstance(value, list):
         return f"[{', '.join(literal(item) for item in value)}]"
     if isinstance(value, dict):

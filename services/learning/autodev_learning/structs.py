@@ -1,7 +1,5 @@
 """JSON-shaped protobuf values as Python has them."""
 
-import math
-
 from google.protobuf.struct_pb2 import Struct, Value
 
 
@@ -25,14 +23,3 @@ def value_from(value: Value) -> object:
 def struct_from(struct: Struct) -> dict[str, object]:
     """The values by name."""
     return {name: value_from(value) for name, value in struct.fields.items()}
-
-
-def json_safe(value: object) -> object:
-    """The value with numbers that JSON does not have, which a Struct can hold, as text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, list):
-        return [json_safe(item) for item in value]
-    if isinstance(value, dict):
-        return {name: json_safe(item) for name, item in value.items()}
-    return value
