@@ -65,10 +65,13 @@ class Workspace:
 
     async def agent(self, level: "capability.MaturityLevel.ValueType") -> str:
         agent_id = f"agent-{uuid.uuid4().hex[:8]}"
+        await self.set_level(agent_id, level)
+        return agent_id
+
+    async def set_level(self, agent_id: str, level: "capability.MaturityLevel.ValueType") -> None:
         await self.client.capability.SetMaturity(
             capability.SetMaturityRequest(agent_id=agent_id, maturity=level, reason="test")
         )
-        return agent_id
 
     async def skill(self, agent_id: str, code: str = SLOW, expected: str = "[3, 1, 2]") -> skills.Skill:
         """A skill that the Memento loop made of code that worked for another agent."""

@@ -93,6 +93,18 @@ async def test_only_a_reviewer_starts_an_optimization(workspace: Workspace) -> N
     assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
+async def test_an_agent_that_fell_below_supervised_gets_no_optimization(workspace: Workspace) -> None:
+    agent = await workspace.agent(SUPERVISED)
+    skill = await workspace.skill(agent)
+    await workspace.slow_run(skill, agent)
+    found = await eventually(lambda: workspace.opportunity(agent), "the opportunity is found")
+    await workspace.set_level(agent, INTERN)
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await workspace.client.evolver.StartOptimization(evolver.StartOptimizationRequest(opportunity_id=found.id))
+    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert "SUPERVISED" in (error.value.details() or "")
+
+
 async def test_a_rejected_mutation_is_discarded_and_the_skill_stays(workspace: Workspace) -> None:
     agent = await workspace.agent(AUTONOMOUS)
     skill = await workspace.skill(agent)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_runtime.clients import ask
-from autodev_runtime.errors import FailedPrecondition
+from autodev_runtime.errors import FailedPrecondition, PermissionDenied
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
@@ -30,6 +30,13 @@ class Denial(StrEnum):
     MATURITY = "maturity"
     LIMIT = "limit"
     UNKNOWN_CAPABILITY = "unknown_capability"
+
+
+_REASONS = {
+    Denial.DISABLED: "CAPABILITY_DISABLED",
+    Denial.MATURITY: "MATURITY_TOO_LOW",
+    Denial.UNKNOWN_CAPABILITY: "UNKNOWN_CAPABILITY",
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,15 @@ class Capabilities:
             return Permission(None, answer.message)
         reason = pb.DenialReason.Name(answer.reason).removeprefix("DENIAL_REASON_").lower()
         return Permission(Denial(reason), answer.message)
+
+    async def demand(self, agent_id: str, capability: Capability) -> None:
+        """Raise PermissionDenied (CAPABILITY_DISABLED, MATURITY_TOO_LOW, UNKNOWN_CAPABILITY) unless the agent may.
+
+        The day's limit is no matter here: it stops what is reserved.
+        """
+        permission = await self.check(agent_id, capability)
+        if permission.denial is not None and permission.denial is not Denial.LIMIT:
+            raise PermissionDenied(permission.message, reason=_REASONS[permission.denial])
 
     async def reserve(self, request_id: str, agent_id: str, capability: Capability) -> str:
         """Reserve one use for today and give the reservation's id; the same request again gives the same one.

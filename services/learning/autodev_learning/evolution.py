@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from autodev_learning.capabilities import Capabilities, Capability, Permission
-from autodev_runtime.errors import NotFound, PermissionDenied
+from autodev_runtime.errors import NotFound
 
 if TYPE_CHECKING:
     from autodev_learning.canary import Canaries
@@ -133,9 +133,7 @@ class Evolution:
         opportunity = await self._store.opportunity(opportunity_id)
         if opportunity is None:
             raise NotFound("opportunity", opportunity_id)
-        permission = await self._capabilities.check(opportunity.agent_id, Capability.ALPHA_EVOLVER)
-        if not permission.allowed_another_day:
-            raise PermissionDenied(permission.message, reason=f"{permission.denial}".upper())
+        await self._capabilities.demand(opportunity.agent_id, Capability.ALPHA_EVOLVER)
         return await self._store.start(opportunity_id, started_by)
 
     async def _start_for(self, agent_id: str) -> tuple[Start, str]:

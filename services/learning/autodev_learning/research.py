@@ -25,7 +25,7 @@ from autodev_learning.mutation_runs import MutationRuns
 from autodev_learning.mutations import Mutation, Order, Outcome, SandboxStatus, experiment_key
 from autodev_learning.patience import patiently
 from autodev_runtime.columns import now
-from autodev_runtime.errors import AutoDevError, PermissionDenied, ResourceExhausted
+from autodev_runtime.errors import AutoDevError, ResourceExhausted
 from autodev_runtime.identity import acting_as, current_identity, current_tenant, service_identity
 from autodev_sdk.events import uuid7
 
@@ -75,9 +75,7 @@ class Research:
         experiment = await self._experiments.find(request_id)
         if experiment is None:
             skill = await self._skills.get(skill_id)
-            permission = await self._capabilities.check(agent_id, Capability.ALPHA_EVOLVER)
-            if not permission.allowed_another_day:
-                raise PermissionDenied(permission.message, reason=f"{permission.denial}".upper())
+            await self._capabilities.demand(agent_id, Capability.ALPHA_EVOLVER)
             experiment = await self._experiments.add(
                 Experiment(uuid7(), request_id, skill.id, skill.active.version, agent_id, budget, now())
             )
