@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from sqlalchemy import Insert, String, event, exc, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -53,9 +53,12 @@ class Database:
         self._writer = asyncio.Lock() if self.is_sqlite else None
 
     def _make_engine(self) -> AsyncEngine:
+        # Parameters are tenants' data, and an error's text ends in the log.
         if not self.is_sqlite:
-            return create_async_engine(self.url, pool_size=POOL_SIZE, pool_pre_ping=True)
-        engine = create_async_engine(self.url, poolclass=AsyncAdaptedQueuePool, pool_size=POOL_SIZE)
+            return create_async_engine(self.url, pool_size=POOL_SIZE, pool_pre_ping=True, hide_parameters=True)
+        engine = create_async_engine(
+            self.url, poolclass=AsyncAdaptedQueuePool, pool_size=POOL_SIZE, hide_parameters=True
+        )
         event.listen(engine.sync_engine, "connect", _configure_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
@@ -92,6 +95,13 @@ class Database:
         """A transaction that may write, for a job that serves all tenants. Never used to answer a call."""
         async with self._transaction(None, writes=True) as session:
             yield session
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, for statements that name their tenant themselves, as the event log's do."""
+        with _away_is_unavailable():
+            async with self._engine.connect() as connection:
+                yield connection
 
     @contextlib.asynccontextmanager
     async def _transaction(self, tenant: str | None, *, writes: bool) -> AsyncIterator[AsyncSession]:

@@ -55,7 +55,7 @@ async def test_the_identity_is_the_keys_whatever_else_the_call_states(tmp_path: 
     ring = KeyRing(keys_from_file(key_file(tmp_path, LINE)))
     stated = [(TENANT_KEY, "*"), (ROLES_KEY, "service"), ("authorization", "Bearer a-key"), (TENANT_KEY, "globex")]
     identity = await ring.authenticate(stated)
-    assert (identity.tenant, identity.subject, identity.roles) == ("acme", "ada", {Role.RUNTIME})
+    assert (identity.tenant, identity.subject, identity.roles) == ("acme", "ada", frozenset({Role.RUNTIME}))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,12 @@ LEARNING = service_identity("learning")
 
 
 def task(**changes: Any) -> pb.TaskEvent:
-    stated: dict[str, Any] = {"episode_id": "e-1", "agent_id": "ada", "task_description": "sum", "outcome": pb.OUTCOME_FAILURE}
+    stated: dict[str, Any] = {
+        "episode_id": "e-1",
+        "agent_id": "ada",
+        "task_description": "sum",
+        "outcome": pb.OUTCOME_FAILURE,
+    }
     return pb.TaskEvent(**(stated | changes))
 
 

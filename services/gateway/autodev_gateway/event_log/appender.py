@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from autodev_gateway import metrics, wire
 from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
 from autodev_gateway.event_log.store import EventStore, Stamped
-from autodev_runtime.errors import ResourceExhausted, Unavailable
+from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Appender:
             batch = self._take()
             try:
                 await self._append(batch)
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, AutoDevError) as error:
                 log.error("the log could not be written: %s", error)
                 _fail(batch, "the log could not be written; nothing of this call was appended")
             except BaseException:

@@ -12,7 +12,7 @@ from autodev_gateway.event_log import EventLog, Filter
 from autodev_gateway.groups.ledger import Ledger
 from autodev_gateway.groups.runner import GroupRunner
 from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
-from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.errors import AutoDevError, ResourceExhausted
 from autodev_runtime.identity import ALL_TENANTS
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Groups:
             while True:
                 try:
                     await self._store_changes()
-                except (SQLAlchemyError, OSError) as error:
+                except (SQLAlchemyError, AutoDevError) as error:
                     log.error("consumer groups could not be stored, and will be: %s", error)
                     await asyncio.sleep(RETRY_S)
         finally:

@@ -61,7 +61,7 @@ class GroupStore:
 
     async def load(self, key: GroupKey) -> StoredGroup | None:
         """The group; None when there is none."""
-        async with self._database.engine.connect() as connection:
+        async with self._database.connection() as connection:
             found = select(_groups.c.position, _groups.c.filter).where(*_is_group(key))
             row = (await connection.execute(found)).one_or_none()
             if row is None:
@@ -73,7 +73,7 @@ class GroupStore:
 
     async def count(self, tenant: str) -> int:
         """How many groups the tenant has."""
-        async with self._database.engine.connect() as connection:
+        async with self._database.connection() as connection:
             query = select(func.count()).select_from(_groups).where(_groups.c.tenant_id == tenant)
             return (await connection.execute(query)).scalar_one()
 
@@ -119,7 +119,7 @@ class GroupStore:
         columns = _dead.c.seq, _dead.c.attempts, _dead.c.error, _dead.c.dead_us, _events.c.event
         query = select(*columns).join(_events, _events.c.seq == _dead.c.seq)
         query = query.where(*_of_group(_dead, key), _dead.c.seq > after).order_by(_dead.c.seq).limit(limit)
-        async with self._database.engine.connect() as connection:
+        async with self._database.connection() as connection:
             return [StoredDeadLetter(*row) for row in await connection.execute(query)]
 
     async def revive(self, key: GroupKey, seqs: Sequence[int] | None) -> list[int]:
