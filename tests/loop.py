@@ -79,7 +79,13 @@ async def candidate_in(client: AutoDevClient, agent: str, status: int) -> mement
     """The agent's first candidate that reaches a status."""
 
     async def look() -> list[memento.SkillCandidate]:
-        return [each for each in await candidates_of(client, agent) if each.validation_status == status]
+        try:
+            return [each for each in await candidates_of(client, agent) if each.validation_status == status]
+        except grpc.aio.AioRpcError as error:
+            # The gateway takes a moment to find a service that was started again.
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return []
+            raise
 
     name = memento.CandidateStatus.Name(status)  # type: ignore[arg-type]
     return (await eventually(look, f"a candidate of {agent} in {name}"))[0]

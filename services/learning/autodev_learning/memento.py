@@ -76,14 +76,14 @@ class Memento:
         (NO_EXAMPLES).
         """
         key = f"request:{request_id}"
+        # A request id may be as long as an identifier, and a reservation's carries a number besides.
+        reservation_key = "candidate-" + hashlib.sha256(request_id.encode()).hexdigest()[:40]
         if (known := await self._candidates.find(key)) is not None:
-            return known
+            return await self._counted(known, reservation_key)
         source = await self._failing_episode(episode_id)
         if not source.examples:
             raise FailedPrecondition(f"episode {episode_id!r} has {NO_EXAMPLES}", reason="NO_EXAMPLES")
         self._workshop.refuse_if_full()
-        # A request id may be as long as an identifier, and a reservation's carries a number besides.
-        reservation_key = "candidate-" + hashlib.sha256(request_id.encode()).hexdigest()[:40]
         return await self._write(key, reservation_key, source, pattern_id=None, caused_by="", patience_s=0)
 
     async def answer_pattern(self, pattern_id: str, caused_by: str) -> None:
@@ -118,22 +118,29 @@ class Memento:
         caused_by: str,
         patience_s: float,
     ) -> Candidate:
-        candidate = await self._candidates.find(key)
+        if (known := await self._candidates.find(key)) is not None:
+            return await self._counted(known, reservation_key)
+        reservation = await self._capabilities.reserve(reservation_key, source.agent_id, Capability.MEMENTO_SKILLS)
         try:
-            reservation = await self._capabilities.reserve(reservation_key, source.agent_id, Capability.MEMENTO_SKILLS)
-        except (ResourceExhausted, PermissionDenied):
-            if candidate is not None:
-                return candidate
-            raise
-        try:
-            if candidate is None:
-                made = await patiently(lambda: self._make(source), patience_s)
-                candidate = await self._candidates.add(replace(made, request_id=key, pattern_id=pattern_id), caused_by)
+            made = await patiently(lambda: self._make(source), patience_s)
+            candidate = await self._candidates.add(replace(made, request_id=key, pattern_id=pattern_id), caused_by)
         except BaseException:
             # Whatever ended the work, a cancelled call too, it left no candidate that could count.
             await asyncio.shield(self._give_back(reservation))
             raise
         await self._commit(reservation)
+        return candidate
+
+    async def _counted(self, candidate: Candidate, reservation_key: str) -> Candidate:
+        """A candidate that is written; a crash may have come between that and its commit."""
+        try:
+            await self._commit(
+                await self._capabilities.reserve(reservation_key, candidate.agent_id, Capability.MEMENTO_SKILLS)
+            )
+        except (ResourceExhausted, PermissionDenied) as error:
+            if is_outage(error):
+                raise
+            log.info("candidate %s is past what its agent may have: %s", candidate.id, error)
         return candidate
 
     async def _commit(self, reservation: str) -> None:

@@ -163,23 +163,40 @@ async def test_the_loop_waits_for_a_service_that_is_away_and_goes_on_once(
     assert len(await candidates_of(client, agent)) == 1
 
 
-async def test_learning_killed_while_it_proposes_makes_one_candidate(
-    mesh: Mesh, client: AutoDevClient, agent: str
-) -> None:
+async def start_long_proposal(client: AutoDevClient, agent: str) -> None:
+    """Have a search at work that takes all its time: nothing near the program is right."""
     await let_learn(client, agent, proposers=["search"])
     task = f"Guess what {agent} wants: guess(n)"
-    # Nothing near the program is right, so the search takes all its time.
     examples = [(f"guess({n})", str(n**5 % 97 - 3)) for n in range(12)]
-    await publish(client, *(attempt(agent, "def guess(n):\n    return n\n", task, examples=examples) for _ in range(2)))
+    wrong = "def guess(n):\n    return n\n"
+    await publish(client, *(attempt(agent, wrong, task, examples=examples) for _ in range(2)))
 
     async def reserved() -> bool:
         return await used_today(client, agent) == 1
 
     await eventually(reserved, "the proposal is at work")
     assert await candidates_of(client, agent) == []
+
+
+async def test_learning_killed_while_it_proposes_makes_one_candidate(
+    mesh: Mesh, client: AutoDevClient, agent: str
+) -> None:
+    await start_long_proposal(client, agent)
     mesh.kill("learning")
     await mesh.start("learning")
     await candidate_in(client, agent, FAILED)
     assert await used_today(client, agent) == 1
     assert len(await candidates_of(client, agent)) == 1
     assert len(await patterns_of(client, agent)) == 1
+
+
+async def test_a_drain_gives_a_proposal_back_and_the_next_start_makes_it(
+    mesh: Mesh, client: AutoDevClient, agent: str
+) -> None:
+    await start_long_proposal(client, agent)
+    assert await mesh.stop("learning") == 0
+    assert await used_today(client, agent) == 0
+    await mesh.start("learning")
+    await candidate_in(client, agent, FAILED)
+    assert await used_today(client, agent) == 1
+    assert len(await candidates_of(client, agent)) == 1

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
-    async with Mesh(tmp_path_factory.mktemp("skills")) as started:
+    async with Mesh(tmp_path_factory.mktemp("skills"), settings={"AUTODEV_SANDBOX_MAX_TIMEOUT_S": "60"}) as started:
         yield started
 
 
