@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import CursorResult, DateTime
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeDecorator
@@ -34,6 +33,18 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def conflicting_insert(dialect: str) -> Any:
+    """The database's own INSERT, which can say what to do where a key is taken."""
+    # Imported when asked for: a mesh on SQLite should not start PostgreSQL's dialect in every process.
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+
+        return insert
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert
+
+
 async def insert_if_absent(session: AsyncSession, model: type[TenantScoped], **values: Any) -> bool:
     """Insert a row for the session's tenant unless a unique key is taken. Returns whether it was inserted.
 
@@ -41,8 +52,8 @@ async def insert_if_absent(session: AsyncSession, model: type[TenantScoped], **v
     """
     if session.info.get("tenant") is None:
         raise TenantRequired(f"a row of {model.__name__} needs a session with a tenant")
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(model).values(**values).on_conflict_do_nothing()
+    insert = conflicting_insert(session.get_bind().dialect.name)
+    statement = insert(model).values(**values).on_conflict_do_nothing()
     result = await session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount == 1

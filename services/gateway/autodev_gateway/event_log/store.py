@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, Table, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway import wire
 from autodev_gateway.event_log.model import Appended, EpisodeReport, Filter, Page, PageBounds, Record
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRow, TrimRow
+from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
 
@@ -44,7 +44,7 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         dialect = database.engine.dialect
-        conflicting = sqlite.insert if database.is_sqlite else postgresql.insert
+        conflicting = conflicting_insert("sqlite" if database.is_sqlite else "postgresql")
         add_event = conflicting(_events).on_conflict_do_nothing(index_elements=["tenant_id", "event_id"])
         add_episode = conflicting(_episodes)
         latest = {name: add_episode.excluded[name] for name in ("agent_id", "outcome", "task")}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway.event_log import Filter
 from autodev_gateway.groups.ledger import Changes, Entry
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, GroupRow
+from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 
 _groups: Table = GroupRow.__table__  # type: ignore[assignment]
@@ -54,7 +54,7 @@ class GroupStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        conflicting = sqlite.insert if database.is_sqlite else postgresql.insert
+        conflicting = conflicting_insert("sqlite" if database.is_sqlite else "postgresql")
         save = conflicting(_deliveries)
         latest = {name: save.excluded[name] for name in ("attempts", "error")}
         self._save_entry = save.on_conflict_do_update(index_elements=["tenant_id", "group_name", "seq"], set_=latest)
