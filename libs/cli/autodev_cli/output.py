@@ -1,7 +1,6 @@
 """Printing: compact text for people, one JSON document (or one a line) for machines."""
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -14,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 if TYPE_CHECKING:
     from rich.console import Console
 
-NARROW = 100
+WIDE = 200
 
 
 @cache
@@ -22,7 +21,7 @@ def console() -> "Console":
     """Where text goes. Plain where no terminal is, and then wide enough that no line is broken."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else NARROW * 2
+    width = None if sys.stdout.isatty() else WIDE
     return Console(highlight=False, width=width, soft_wrap=not sys.stdout.isatty())
 
 

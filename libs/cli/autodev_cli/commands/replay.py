@@ -25,6 +25,13 @@ from autodev_cli.target import Target, find, run, telling_failures
 
 app = new_app()
 
+COUNTS = (
+    *("task", "failures", "successes", "patterns", "candidates", "validated", "held out", "approved", "promoted"),
+    *("all tests", "by"),
+)
+TIMES = ("task", "published s", "first s", "p50 s", "proposing s", "sandbox s")
+TABLE_WIDTH = 190
+
 
 @app.command("replay")
 @connected
@@ -118,17 +125,15 @@ def _say_ended(phase: str, done: int, of: int) -> None:
 
 
 def print_result(result: ReplayResult) -> None:
-    """The table, and what it does not hold."""
-    print_table(
-        (
-            *("task", "failures", "successes", "patterns", "candidates", "validated", "held out", "approved"),
-            *("promoted", "pass all tests", "by", "published s", "first s", "p50 s", "proposing s", "sandbox s"),
-        ),
-        [_row(each) for each in result.tasks],
-        empty="No task had attempts.",
-    )
+    """The table, in two where the terminal is too narrow for it, and what it does not hold."""
+    rows = [(_counts(each), _times(each)) for each in result.tasks]
+    if console().width >= TABLE_WIDTH:
+        print_table((*COUNTS, *TIMES[1:]), [(*counts, *times[1:]) for counts, times in rows], empty="")
+    else:
+        print_table(COUNTS, [counts for counts, _ in rows], empty="")
+        print_table(TIMES, [times for _, times in rows], empty="")
     console().print(
-        "held out: held-out examples passed by validated candidates. pass all tests: promoted skills that, run by "
+        "held out: held-out examples passed by validated candidates. all tests: promoted skills that, run by "
         "ExecuteSkill, pass every test of the task. first s: publishing to the first validation. p50 s: failure to "
         "validation. proposing s, sandbox s: in all, proposing and validating.",
         style="dim",
@@ -141,7 +146,7 @@ def print_result(result: ReplayResult) -> None:
             console().print(f"{task.task_id}: without a candidate: {reason}", markup=False)
 
 
-def _row(task: TaskResult) -> tuple[object, ...]:
+def _counts(task: TaskResult) -> tuple[object, ...]:
     return (
         task.task_id,
         task.failures,
@@ -154,9 +159,15 @@ def _row(task: TaskResult) -> tuple[object, ...]:
         task.promoted,
         f"{task.skills_passing_all}/{task.skills_checked}",
         ", ".join(f"{name} {count}" for name, count in sorted(task.proposers.items())),
-        round(task.published_s, 2),
-        "" if task.first_validated_s is None else round(task.first_validated_s, 2),
-        "" if task.median_s is None else round(task.median_s, 2),
-        round(task.proposing_s, 1),
-        round(task.sandbox_s, 1),
+    )
+
+
+def _times(task: TaskResult) -> tuple[object, ...]:
+    return (
+        task.task_id,
+        f"{task.published_s:.2f}",
+        "" if task.first_validated_s is None else f"{task.first_validated_s:.2f}",
+        "" if task.median_s is None else f"{task.median_s:.2f}",
+        f"{task.proposing_s:.1f}",
+        f"{task.sandbox_s:.1f}",
     )
