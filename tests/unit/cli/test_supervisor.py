@@ -3,14 +3,13 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from autodev_cli.mesh.processes import Process
 from autodev_cli.mesh.state import is_alive
 from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, last_line
 
@@ -39,8 +38,14 @@ def spec(directory: Path, program: str, name: str = "one") -> Spec:
             changed(serving.exists())
             await asyncio.sleep(0.01)
 
-    command = [sys.executable, "-I", "-c", program, str(serving)]
-    return Spec(name, command, dict(os.environ), directory / "logs" / f"{name}.log", watch)
+    log = directory / f"{name}.log"
+
+    async def start() -> Process:
+        with log.open("ab") as output:
+            command = [sys.executable, "-I", "-c", program, str(serving)]
+            return await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
+
+    return Spec(name, start, log, watch)
 
 
 async def test_processes_serve_side_by_side_and_drain_on_the_way_out(tmp_path: Path) -> None:
@@ -90,36 +95,6 @@ async def test_a_process_that_never_serves_is_given_up_with_its_last_words(tmp_p
 async def test_what_does_not_serve_in_time_is_told(tmp_path: Path) -> None:
     async with Supervisor([spec(tmp_path, "import time\ntime.sleep(60)\n")], lambda _: None) as supervisor:
         assert not await supervisor.until_serving(0.2)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "sleeper.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
-    parent_program = (
-        "import subprocess, time\n"
-        "from autodev_cli.mesh.supervisor import service_command\n"
-        "child = subprocess.Popen(service_command('sleeper'), stdout=subprocess.PIPE)\n"
-        "child.stdout.readline()\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", parent_program], stdout=subprocess.PIPE, env=environment) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
-        assert is_alive(child)
-        parent.kill()
-    deadline = time.monotonic() + WAIT_S
-    while _runs(child):
-        assert time.monotonic() < deadline, "the child outlived its supervisor"
-
-
-def _runs(pid: int) -> bool:
-    """Whether the process runs; one that has ended and that nobody waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) -> None:

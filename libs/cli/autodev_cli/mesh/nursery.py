@@ -3,11 +3,12 @@
 Importing takes a second of processor time, most of it for libraries that every service uses. A nursery imports those
 once and forks for each service, so that the mesh starts in half the time, and the services share the pages.
 
-Run by `Nursery` as `python -m autodev_cli.mesh.nursery <supervisor's pid>`. It reads a line of JSON for each process to
-start and writes one when a process has started or ended. It stays what makes forking safe: one thread, and no gRPC
-object ever made. Nothing here may import what starts a thread.
+Run by `Nursery` as `python -m autodev_cli.mesh.nursery <supervisor's pid> <module to preload>...`. It reads a line of
+JSON for each process to start and writes one when a process has started or ended. It stays what makes forking safe: one
+thread, and no gRPC object ever made. Nothing here may import what starts a thread.
 """
 
+import ctypes
 import gc
 import importlib
 import json
@@ -17,8 +18,6 @@ import select
 import signal
 import sys
 from typing import Any
-
-from autodev_cli.mesh.child import end_with_parent
 
 PRELOADED = (
     "aiosqlite",
@@ -30,13 +29,15 @@ PRELOADED = (
     "sqlalchemy.dialects.sqlite.aiosqlite",
 )
 
+PR_SET_PDEATHSIG = 1
+
 
 def main() -> None:
     """Serve requests until the supervisor closes the pipe, and every process has ended."""
     end_with_parent(int(sys.argv[1]))
     # Ctrl-C in the terminal is the supervisor's to hear; it tells the services.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in PRELOADED:
+    for name in (*PRELOADED, *sys.argv[2:]):
         importlib.import_module(name)
     gc.freeze()
     wake_read, wake_write = os.pipe()
@@ -44,6 +45,16 @@ def main() -> None:
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     _serve(wake_read)
+
+
+def end_with_parent(parent_pid: int) -> None:
+    """Have the kernel send SIGTERM when the parent dies. Elsewhere than on Linux there is no such thing."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        # It died before the request was made, so nobody will send the signal.
+        sys.exit("the supervisor is gone")
 
 
 def _serve(wake: int) -> None:

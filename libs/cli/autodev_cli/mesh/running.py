@@ -3,15 +3,17 @@
 import asyncio
 import importlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from autodev_cli.errors import CommandError
 from autodev_cli.mesh import lock, state
 from autodev_cli.mesh.layout import SERVICES, MeshPlan, require_free
-from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, Watch, service_command
+from autodev_cli.mesh.processes import Nursery
+from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, Watch
 from autodev_cli.target import Target, key_path
 
 START_TIMEOUT_S = 60.0
@@ -41,7 +43,10 @@ async def running(plan: MeshPlan, report: Callable[[Status], None]) -> AsyncIter
     """
     with lock.held(plan.data_dir):
         require_free(plan.ports)
-        async with Supervisor([_spec(plan, service) for service in SERVICES], report) as supervisor:
+        async with (
+            Nursery(_preload(plan), plan.data_dir / "logs" / "nursery.log") as nursery,
+            Supervisor([_spec(plan, service, nursery) for service in SERVICES], report) as supervisor,
+        ):
             try:
                 await _serving(supervisor)
                 target = Target(plan.ports.address("gateway"), key_path(plan.data_dir, plan.tenant).read_text().strip())
@@ -69,12 +74,17 @@ async def _serving(supervisor: Supervisor) -> None:
     await supervisor.until_serving(SANDBOX_PATIENCE_S)
 
 
-def _spec(plan: MeshPlan, service: str) -> Spec:
+def _preload(plan: MeshPlan) -> Sequence[str]:
+    """What else the services will need at once: in a new directory, what makes the tables."""
+    return () if any(plan.data_dir.glob("*.sqlite3")) else ("alembic.runtime.environment", "alembic.script")
+
+
+def _spec(plan: MeshPlan, service: str, nursery: Nursery) -> Spec:
+    log = plan.data_dir / "logs" / f"{service}.log"
     return Spec(
         name=service,
-        command=service_command(f"autodev_{service}"),
-        environment=plan.environment(service, os.environ),
-        log=plan.data_dir / "logs" / f"{service}.log",
+        start=partial(nursery.start, f"autodev_{service}", plan.environment(service, os.environ), log),
+        log=log,
         watch=_watch(plan.ports.address(service)),
     )
 

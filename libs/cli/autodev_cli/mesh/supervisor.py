@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+
+from autodev_cli.mesh.processes import Process
 
 BACKOFF_S = (0.2, 10.0)
 STEADY_S = 30.0
@@ -32,11 +32,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Spec:
-    """A process to keep. `watch` tells when it serves, until it is cancelled."""
+    """A process to keep: what starts it, as often as it dies, and what tells when it serves, until cancelled."""
 
     name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
+    start: Callable[[], Awaitable[Process]]
     log: Path
     watch: Watch
 
@@ -69,7 +68,7 @@ class Supervisor:
         self._specs = {spec.name: spec for spec in specs}
         self._report = report
         self._changed = asyncio.Event()
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._processes: dict[str, Process] = {}
         self._watching: dict[str, asyncio.Future[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
@@ -140,16 +139,7 @@ class Supervisor:
     async def _run_once(self, spec: Spec) -> tuple[bool, int]:
         """Run the process to its end: whether it ever served, and its exit code."""
         spec.log.parent.mkdir(parents=True, exist_ok=True)
-        with spec.log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *spec.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=dict(spec.environment),
-                # Ctrl-C in the terminal is the supervisor's to hear; it tells the others.
-                start_new_session=True,
-            )
+        process = await spec.start()
         self._processes[spec.name] = process
         if self._stop.is_set():
             process.send_signal(signal.SIGTERM)
@@ -181,11 +171,6 @@ class Supervisor:
         for status in self.statuses.values():
             if status.state is State.STOPPED and not self._stop.is_set():
                 raise FalseStart(status, self._specs[status.name].log)
-
-
-def service_command(module: str) -> list[str]:
-    """The command that runs a module as a process which ends with this one."""
-    return [sys.executable, "-m", "autodev_cli.mesh.child", str(os.getpid()), module]
 
 
 def last_line(log: Path) -> str:
