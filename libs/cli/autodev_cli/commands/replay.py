@@ -16,7 +16,7 @@ from autodev_cli.errors import CommandError
 from autodev_cli.mesh.layout import MeshPlan, ports_named
 from autodev_cli.mesh.running import running
 from autodev_cli.options import AllowProcess, Connection, connected, new_app
-from autodev_cli.output import console, print_json, print_table
+from autodev_cli.output import console, one_line, print_json, print_table
 from autodev_cli.replay.dealing import limited
 from autodev_cli.replay.progress import Ending
 from autodev_cli.replay.results import TaskResult
@@ -143,7 +143,7 @@ def print_result(result: ReplayResult) -> None:
         console().print(f"{result.unexplained} failures passed every test when they were run again")
     for task in result.tasks:
         for reason in task.without_candidate:
-            console().print(f"{task.task_id}: without a candidate: {reason}", markup=False)
+            console().print(f"{task.task_id}: without a candidate: {one_line(reason, 160)}", markup=False)
 
 
 def _counts(task: TaskResult) -> tuple[object, ...]:

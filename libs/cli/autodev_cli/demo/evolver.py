@@ -140,7 +140,7 @@ async def _next(watch: EventWatch, kind: str, about: Callable[..., bool], story:
 
 async def _approve(mesh: AutoDevClient, review: review_service_pb2.Review, story: Story) -> None:
     story.code(review.diff, "diff")
-    story.evidence((*review.evidence, f"fitness {review.fitness_delta:+.3f} against its parent"))
+    story.evidence(review.evidence)
     request = review_service_pb2.ApproveReviewRequest(review_id=review.id, reason="the same results, and faster")
     decided = (await mesh.reviews.ApproveReview(request)).review
     story.step("decided", review.agent_id, f"approved by {decided.reviewer}: {decided.reason}")
