@@ -27,11 +27,11 @@ def showing(ports: Ports, *, silent: bool = False) -> Iterator[Report]:
         yield lambda status: _say(status, ports, time.monotonic() - started)
         return
     known: dict[str, Status] = {}
-    with Live(console=console(), refresh_per_second=12, transient=False) as live:
+    with Live(console=console(), auto_refresh=False) as live:
 
         def report(status: Status) -> None:
             known[status.name] = status
-            live.update(Text("\n").join(text_of(each, ports) for each in known.values()))
+            live.update(Text("\n").join(text_of(each, ports) for each in known.values()), refresh=True)
 
         yield report
 
