@@ -1,6 +1,7 @@
 """Control groups, version 1 and 2: the memory, process and processor limits of one sandbox, where they can be set."""
 
 import asyncio
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -91,9 +92,10 @@ class Cgroups:
         """Remove the groups that a service which was killed left behind. One that holds a process stays."""
         for parent in set(self.parents.values()):
             for folder in parent.glob(NAME + "*"):
-                # A young one may be another service's that is about to use it.
-                if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S:
-                    removed(folder)
+                # A young one may be another service's that is about to use it; one that is gone was.
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S:
+                        removed(folder)
 
 
 def write_limits(folders: dict[str, Path], limits: Limits, version: int) -> None:
