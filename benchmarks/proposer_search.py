@@ -3,7 +3,7 @@
 Each task's failing attempts are dealt round-robin to pretend agents; each agent's failures on a task are one problem.
 The proposers see every example but each third; a problem is solved when a fresh run passes all of them.
 
-    python benchmarks/proposer_search.py --tasks tasks.json --attempts attempts.jsonl [--proposers search crossover]
+    python -m benchmarks.proposer_search --tasks tasks.json --attempts attempts.jsonl [--proposers search crossover]
 """
 
 import argparse

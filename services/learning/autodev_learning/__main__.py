@@ -10,27 +10,26 @@ from autodev.learning.v1.memento_service_pb2_grpc import add_MementoServiceServi
 from autodev.learning.v1.reflection_service_pb2_grpc import add_ReflectionServiceServicer_to_server
 from autodev.learning.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from autodev.learning.v1.skill_service_pb2_grpc import add_SkillServiceServicer_to_server
-from autodev_learning.canary import Canaries, MutationPromoter
-from autodev_learning.capabilities import Capabilities
-from autodev_learning.consumers import memento_workers
-from autodev_learning.evolution import Evolution, TriggerLimits
-from autodev_learning.evolution_consumers import evolution_workers
-from autodev_learning.fitness import FitnessClient
-from autodev_learning.generation import Generation
-from autodev_learning.judging import Judge
-from autodev_learning.memento import MaterialLimits, Memento
-from autodev_learning.mutation_runs import MutationRuns
-from autodev_learning.peers import SERVICE, Peers
-from autodev_learning.promotion import CandidatePromoter, Promoter, Promotion
+from autodev_learning.evolution.canary import Canaries, MutationPromoter
+from autodev_learning.evolution.consumers import evolution_workers
+from autodev_learning.evolution.generation import Generation
+from autodev_learning.evolution.judging import Judge
+from autodev_learning.evolution.mutation_runs import MutationRuns
+from autodev_learning.evolution.opportunities import Evolution, TriggerLimits
+from autodev_learning.evolution.research import Research
+from autodev_learning.evolution.rewriting import RewriteLimits, Rewriter
+from autodev_learning.evolution.timing import RunBounds, Timer
+from autodev_learning.memento.consumers import memento_workers
+from autodev_learning.memento.memento import MaterialLimits, Memento
+from autodev_learning.memento.proposing import ProposalLimits, Workshop
+from autodev_learning.memento.reflection import PatternRule, Reflection
+from autodev_learning.memento.validation import Validation
+from autodev_learning.peers.capabilities import Capabilities
+from autodev_learning.peers.channels import SERVICE, Peers
+from autodev_learning.peers.fitness import FitnessClient
+from autodev_learning.peers.sandbox import Sandbox
 from autodev_learning.proposers import Budget
-from autodev_learning.proposing import ProposalLimits, Workshop
-from autodev_learning.reflection import PatternRule, Reflection
-from autodev_learning.research import Research
-from autodev_learning.reviews import Reviews, SubjectKind
-from autodev_learning.rewriting import RewriteLimits, Rewriter
 from autodev_learning.rows import OutboxRow
-from autodev_learning.runs import SkillRunner
-from autodev_learning.sandbox import Sandbox
 from autodev_learning.servicers.advisor import AdvisorServicer
 from autodev_learning.servicers.evolver import EvolverServicer
 from autodev_learning.servicers.memento import MementoServicer
@@ -38,7 +37,10 @@ from autodev_learning.servicers.reflection import ReflectionServicer
 from autodev_learning.servicers.reviews import ReviewServicer
 from autodev_learning.servicers.skills import SkillServicer
 from autodev_learning.settings import LearningSettings
-from autodev_learning.skills import Skills
+from autodev_learning.skills.promotion import CandidatePromoter, Promoter, Promotion
+from autodev_learning.skills.registry import Skills
+from autodev_learning.skills.reviews import Reviews, SubjectKind
+from autodev_learning.skills.runs import SkillRunner
 from autodev_learning.store.advisor import AdvisorStore
 from autodev_learning.store.candidates import CandidateStore
 from autodev_learning.store.episodes import EpisodeStore
@@ -48,8 +50,6 @@ from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore
-from autodev_learning.timing import RunBounds, Timer
-from autodev_learning.validation import Validation
 from autodev_runtime.database import Database
 from autodev_runtime.mesh import publisher
 from autodev_runtime.migrations import upgrade

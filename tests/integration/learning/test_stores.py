@@ -10,20 +10,20 @@ import pytest
 from sqlalchemy import select
 
 from autodev.gateway.v1.event_pb2 import Event
-from autodev_learning.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.examples import Example
-from autodev_learning.memento import candidate_from
+from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
+from autodev_learning.memento.memento import candidate_from
+from autodev_learning.memento.reflection import Episode, Outcome, PatternRule
+from autodev_learning.memento.validation import review_of_candidate
 from autodev_learning.proposers import Proposal
-from autodev_learning.provenance import Provenance
-from autodev_learning.reflection import Episode, Outcome, PatternRule
-from autodev_learning.reviews import Decision, ReviewState, decided
 from autodev_learning.rows import Base, OutboxRow
-from autodev_learning.skills import NextVersion, Rollback, Stage
+from autodev_learning.skills.provenance import Provenance
+from autodev_learning.skills.registry import NextVersion, Rollback, Stage
+from autodev_learning.skills.reviews import Decision, ReviewState, decided
 from autodev_learning.store.candidates import CandidateStore
 from autodev_learning.store.episodes import EpisodeStore
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.skills import SkillStore, add_version
-from autodev_learning.validation import review_of_candidate
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
 from autodev_runtime.errors import FailedPrecondition, NotFound

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_learning.comparison import KnownInput, Purpose, Verdict, compare_behaviour
-from autodev_learning.timing import TIMEOUT, Rounds, TimedOutcome, same_outcome
+from autodev_learning.evolution.comparison import KnownInput, Purpose, Verdict, compare_behaviour
+from autodev_learning.evolution.timing import TIMEOUT, Rounds, TimedOutcome, same_outcome
 
 
 def value(text: str, seconds: float = 0.1) -> TimedOutcome:

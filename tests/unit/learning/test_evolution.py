@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_learning.canary import Trial, fault_of_run, trial_after
-from autodev_learning.capabilities import Denial, Permission
-from autodev_learning.evolution import SkillRun, Start, Trigger, TriggerLimits, start_for, triggers_of
+from autodev_learning.evolution.canary import Trial, fault_of_run, trial_after
+from autodev_learning.evolution.opportunities import SkillRun, Start, Trigger, TriggerLimits, start_for, triggers_of
 from autodev_learning.examples import Example
+from autodev_learning.peers.capabilities import Denial, Permission
 
 LIMITS = TriggerLimits()
 

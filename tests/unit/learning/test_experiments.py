@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from autodev.gateway.v1.event_pb2 import Event
 from autodev_learning.advisor import Figures, guidance_for
-from autodev_learning.experiments import (
+from autodev_learning.evolution.experiments import (
     Experiment,
     ExperimentBudget,
     ExperimentState,

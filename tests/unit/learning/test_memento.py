@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autodev_learning.candidates import CandidateStatus
 from autodev_learning.examples import Example
-from autodev_learning.memento import TOLD_PARTS, analyzed, candidate_from, skill_name, telling_failure
+from autodev_learning.memento.candidates import CandidateStatus
+from autodev_learning.memento.memento import TOLD_PARTS, analyzed, candidate_from, skill_name, telling_failure
+from autodev_learning.memento.proposing import defined_names, entry_points_of, fault_of
+from autodev_learning.memento.reflection import Episode, Outcome, Segment, ToolCall
 from autodev_learning.proposers import NoProposal, Proposal
-from autodev_learning.proposing import defined_names, entry_points_of, fault_of
-from autodev_learning.reflection import Episode, Outcome, Segment, ToolCall
 
 EXAMPLES = tuple(Example(f"double({n})", str(2 * n)) for n in range(6))
 FAILED = Episode(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autodev_learning.patience import is_outage, patiently
+from autodev_learning.peers.patience import is_outage, patiently
 from autodev_runtime.errors import (
     AutoDevError,
     DeadlineExceeded,

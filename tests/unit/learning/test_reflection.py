@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from autodev_learning.reflection import Failure, PatternRule, place
+from autodev_learning.memento.reflection import Failure, PatternRule, place
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = PatternRule(threshold=2, window=timedelta(days=7))

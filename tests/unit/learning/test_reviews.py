@@ -2,7 +2,7 @@
 
 import pytest
 
-from autodev_learning.reviews import Decision, SubjectKind, decided, review_of, unified_diff
+from autodev_learning.skills.reviews import Decision, SubjectKind, decided, review_of, unified_diff
 from autodev_runtime.columns import now
 from autodev_runtime.errors import FailedPrecondition
 

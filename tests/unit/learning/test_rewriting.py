@@ -2,11 +2,11 @@
 
 import pytest
 
-from autodev_learning.comparison import KnownInput, Purpose
-from autodev_learning.evolution import Trigger
-from autodev_learning.proposing import ProposalLimits, Workshop
-from autodev_learning.rewriting import Program, RewriteLimits, Rewriter, purpose_for, repair_problem
-from autodev_learning.timing import TIMEOUT, TimedOutcome, Timer
+from autodev_learning.evolution.comparison import KnownInput, Purpose
+from autodev_learning.evolution.opportunities import Trigger
+from autodev_learning.evolution.rewriting import Program, RewriteLimits, Rewriter, purpose_for, repair_problem
+from autodev_learning.evolution.timing import TIMEOUT, TimedOutcome, Timer
+from autodev_learning.memento.proposing import ProposalLimits, Workshop
 from autodev_learning.trial import SandboxTester
 
 SLOW = """def distinct(items):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_learning.provenance import Provenance
-from autodev_learning.runs import RunRequest, call_of, execution_id_of, share_of, version_to_run
-from autodev_learning.skill_harness import MAX_LITERAL_CHARACTERS, run_skill
-from autodev_learning.skills import Skill, SkillVersion
+from autodev_learning.skills.provenance import Provenance
+from autodev_learning.skills.registry import Skill, SkillVersion
+from autodev_learning.skills.runs import RunRequest, call_of, execution_id_of, share_of, version_to_run
+from autodev_learning.skills.skill_harness import MAX_LITERAL_CHARACTERS, run_skill
 from autodev_runtime.errors import InvalidArgument
 
 VERSION = SkillVersion(

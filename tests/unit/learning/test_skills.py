@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from autodev_learning.examples import Example
-from autodev_learning.provenance import Provenance
-from autodev_learning.skills import (
+from autodev_learning.skills.provenance import Provenance
+from autodev_learning.skills.registry import (
     Skill,
     SkillVersion,
     content_sha256,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autodev_learning.timing import CALLS_PER_EXECUTION, HARNESS, RunBounds, TimedOutcome, Timer
+from autodev_learning.evolution.timing import CALLS_PER_EXECUTION, HARNESS, RunBounds, TimedOutcome, Timer
 from autodev_learning.trial import Execution, SandboxTester
 
 SECONDS = 2.0

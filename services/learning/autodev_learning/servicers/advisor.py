@@ -7,7 +7,7 @@ from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceServicer
 from autodev_learning.advisor import Figures, Guidance, Risk, RiskKind, guidance_for
 
 if TYPE_CHECKING:
-    from autodev_learning.skills import Skills
+    from autodev_learning.skills.registry import Skills
     from autodev_learning.store.advisor import AdvisorStore
 
 KINDS = {kind: pb.RiskKind.Value(f"RISK_KIND_{kind.name}") for kind in RiskKind}

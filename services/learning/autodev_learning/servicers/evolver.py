@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from autodev.learning.v1 import evolver_service_pb2 as pb
 from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceServicer
-from autodev_learning.evolution import Evolution, Opportunity
-from autodev_learning.evolution_announcements import TRIGGERS
-from autodev_learning.experiments import DEFAULT_WALL_TIME, Experiment, ExperimentBudget, ExperimentState, Step
-from autodev_learning.fitness import FitnessClient
-from autodev_learning.generation import Generation
-from autodev_learning.judging import Judge
-from autodev_learning.mutation_runs import MutationRuns
-from autodev_learning.mutations import Mutation, Outcome, SandboxStatus
-from autodev_learning.research import Research
+from autodev_learning.evolution.announcements import TRIGGERS
+from autodev_learning.evolution.experiments import (
+    DEFAULT_WALL_TIME,
+    Experiment,
+    ExperimentBudget,
+    ExperimentState,
+    Step,
+)
+from autodev_learning.evolution.generation import Generation
+from autodev_learning.evolution.judging import Judge
+from autodev_learning.evolution.mutation_runs import MutationRuns
+from autodev_learning.evolution.mutations import Mutation, Outcome, SandboxStatus
+from autodev_learning.evolution.opportunities import Evolution, Opportunity
+from autodev_learning.evolution.research import Research
+from autodev_learning.peers.fitness import FitnessClient
+from autodev_learning.peers.structs import struct_from
 from autodev_learning.servicers.messages import example_result_to_proto, key_of, moment_to_proto, provenance_to_proto
-from autodev_learning.structs import struct_from
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, page_size, token_after

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import memento_service_pb2 as pb
 from autodev.learning.v1.memento_service_pb2_grpc import MementoServiceServicer
-from autodev_learning.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
-from autodev_learning.memento import Memento
-from autodev_learning.promotion import CandidatePromoter
+from autodev_learning.memento.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
+from autodev_learning.memento.memento import Memento
+from autodev_learning.memento.validation import Validation
 from autodev_learning.servicers.messages import (
     example_result_to_proto,
     examples_to_proto,
@@ -16,7 +16,7 @@ from autodev_learning.servicers.messages import (
     provenance_to_proto,
     tool_call_to_proto,
 )
-from autodev_learning.validation import Validation
+from autodev_learning.skills.promotion import CandidatePromoter
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, page_size, token_after
 

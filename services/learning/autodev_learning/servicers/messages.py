@@ -9,10 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import memento_service_pb2 as pb
-from autodev_learning.candidates import ExampleResult
 from autodev_learning.examples import Example
-from autodev_learning.provenance import Provenance
-from autodev_learning.reflection import ToolCall
+from autodev_learning.memento.candidates import ExampleResult
+from autodev_learning.memento.reflection import ToolCall
+from autodev_learning.skills.provenance import Provenance
 from autodev_runtime.paging import key_from
 
 

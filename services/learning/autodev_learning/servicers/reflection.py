@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from autodev.learning.v1 import reflection_service_pb2 as pb
 from autodev.learning.v1.reflection_service_pb2_grpc import ReflectionServiceServicer
-from autodev_learning.reflection import FailurePattern
+from autodev_learning.memento.reflection import FailurePattern
 from autodev_learning.servicers.messages import key_of, moment_to_proto
 from autodev_runtime.paging import fitting, page_size, token_after
 

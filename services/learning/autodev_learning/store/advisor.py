@@ -6,10 +6,10 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.advisor import Figures
-from autodev_learning.candidates import CandidateStatus, ValidationResult
-from autodev_learning.mutations import Outcome, SandboxStatus
-from autodev_learning.provenance import Provenance
+from autodev_learning.evolution.mutations import Outcome, SandboxStatus
+from autodev_learning.memento.candidates import CandidateStatus, ValidationResult
 from autodev_learning.rows import OpportunityRow, SkillCandidateRow, SkillExecutionRow, ToolMutationRow
+from autodev_learning.skills.provenance import Provenance
 from autodev_learning.store.candidates import PROVENANCE, RESULT
 from autodev_runtime.database import Database
 from autodev_runtime.identity import current_tenant

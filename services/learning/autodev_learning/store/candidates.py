@@ -3,11 +3,11 @@
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.announcements import candidate_generated, candidate_validated, review_requested
-from autodev_learning.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
-from autodev_learning.provenance import Provenance
-from autodev_learning.reviews import Review
+from autodev_learning.memento.announcements import candidate_generated, candidate_validated, review_requested
+from autodev_learning.memento.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
 from autodev_learning.rows import FailurePatternRow, SkillCandidateRow
+from autodev_learning.skills.provenance import Provenance
+from autodev_learning.skills.reviews import Review
 from autodev_learning.store.episodes import EXAMPLES
 from autodev_learning.store.reviews import add_review
 from autodev_learning.store.shapes import Json

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.announcements import pattern_detected
 from autodev_learning.examples import Example
-from autodev_learning.reflection import (
+from autodev_learning.memento.announcements import pattern_detected
+from autodev_learning.memento.reflection import (
     Episode,
     Failure,
     FailurePattern,

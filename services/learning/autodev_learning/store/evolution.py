@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.comparison import KnownInput
-from autodev_learning.evolution import BACKGROUND, Opportunity, SkillRun, Start, Trigger
-from autodev_learning.evolution_announcements import optimization_triggered
+from autodev_learning.evolution.announcements import optimization_triggered
+from autodev_learning.evolution.comparison import KnownInput
+from autodev_learning.evolution.opportunities import BACKGROUND, Opportunity, SkillRun, Start, Trigger
 from autodev_learning.rows import OpportunityRow, SkillExecutionRow
-from autodev_learning.skills import Skill, SkillVersion
+from autodev_learning.skills.registry import Skill, SkillVersion
 from autodev_learning.store.skills import load_skill
 from autodev_runtime.columns import insert_if_absent, now
 from autodev_runtime.database import Database

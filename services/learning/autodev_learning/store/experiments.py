@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.advisor import Guidance
-from autodev_learning.evolution_announcements import experiment_progressed, guidance_issued
-from autodev_learning.experiments import Experiment, ExperimentBudget, ExperimentState, Step, ended, with_step
+from autodev_learning.evolution.announcements import experiment_progressed, guidance_issued
+from autodev_learning.evolution.experiments import Experiment, ExperimentBudget, ExperimentState, Step, ended, with_step
 from autodev_learning.rows import ExperimentRow
 from autodev_learning.store.shapes import Json
 from autodev_runtime.columns import insert_if_absent

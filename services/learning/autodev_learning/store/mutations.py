@@ -3,18 +3,18 @@
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.announcements import review_requested, skill_promoted
-from autodev_learning.candidates import ExampleResult
-from autodev_learning.evolution_announcements import mutation_executed, mutation_generated
-from autodev_learning.mutations import Measurements, Mutation, Outcome, SandboxStatus
-from autodev_learning.reviews import Review
+from autodev_learning.evolution.announcements import mutation_executed, mutation_generated
+from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus
+from autodev_learning.memento.announcements import review_requested, skill_promoted
+from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.rows import (
     OpportunityRow,
     SkillExecutionRow,
     SkillVersionRow,
     ToolMutationRow,
 )
-from autodev_learning.skills import NextVersion, Stage
+from autodev_learning.skills.registry import NextVersion, Stage
+from autodev_learning.skills.reviews import Review
 from autodev_learning.store.candidates import PROVENANCE
 from autodev_learning.store.reviews import add_review
 from autodev_learning.store.shapes import Json

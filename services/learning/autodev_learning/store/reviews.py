@@ -5,10 +5,10 @@ from collections.abc import Callable
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.announcements import review_decided
-from autodev_learning.candidates import CandidateStatus
-from autodev_learning.reviews import Decision, Review, ReviewState, SubjectKind
+from autodev_learning.memento.announcements import review_decided
+from autodev_learning.memento.candidates import CandidateStatus
 from autodev_learning.rows import ReviewRow, SkillCandidateRow, ToolMutationRow
+from autodev_learning.skills.reviews import Decision, Review, ReviewState, SubjectKind
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant

@@ -2,9 +2,9 @@
 
 from sqlalchemy import select
 
-from autodev_learning.announcements import skill_executed
+from autodev_learning.memento.announcements import skill_executed
 from autodev_learning.rows import SkillExecutionRow
-from autodev_learning.runs import Run
+from autodev_learning.skills.runs import Run
 from autodev_learning.store.shapes import Json
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database

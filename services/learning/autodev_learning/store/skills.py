@@ -5,11 +5,11 @@ import re
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.announcements import skill_promoted, skill_rolled_back
-from autodev_learning.candidates import Candidate, CandidateStatus
-from autodev_learning.mutations import Outcome
+from autodev_learning.evolution.mutations import Outcome
+from autodev_learning.memento.announcements import skill_promoted, skill_rolled_back
+from autodev_learning.memento.candidates import Candidate, CandidateStatus
 from autodev_learning.rows import ReviewRow, SkillRollbackRow, SkillRow, SkillVersionRow, ToolMutationRow
-from autodev_learning.skills import (
+from autodev_learning.skills.registry import (
     FIRST_VERSION,
     NextVersion,
     Rollback,

@@ -23,7 +23,7 @@ CALLS_PER_EXECUTION = 32
 
 def _harness() -> str:
     """The trial harness's text and behind it the timing harness's, without the import that says it is there."""
-    text = resources.files("autodev_learning").joinpath("timing_harness.py").read_text(encoding="utf-8")
+    text = resources.files("autodev_learning.evolution").joinpath("timing_harness.py").read_text(encoding="utf-8")
     module = ast.parse(text)
     module.body = [
         statement

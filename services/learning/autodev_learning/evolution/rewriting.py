@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from autodev_learning.comparison import KnownInput, Purpose, compare_behaviour, meets
-from autodev_learning.evolution import Trigger
+from autodev_learning.evolution.comparison import KnownInput, Purpose, compare_behaviour, meets
+from autodev_learning.evolution.opportunities import Trigger
+from autodev_learning.evolution.timing import Rounds, TimedOutcome, Timer
 from autodev_learning.examples import Example
+from autodev_learning.memento.proposing import Workshop, fault_of
 from autodev_learning.proposers import FailedProgram, NoProposal, Problem
-from autodev_learning.proposing import Workshop, fault_of
-from autodev_learning.provenance import Provenance
-from autodev_learning.timing import Rounds, TimedOutcome, Timer
+from autodev_learning.skills.provenance import Provenance
 
 PERFORMANCE = "performance"
 LEAST_GAIN = 0.03

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
-from autodev_learning.capabilities import Capabilities, Capability
-from autodev_learning.fitness import Comparison, FirstRun, FitnessClient, Runs, Variant
-from autodev_learning.mutation_runs import MutationRuns
-from autodev_learning.mutations import Measurements, Mutation, Outcome, SandboxStatus, review_for, tool_id
+from autodev_learning.evolution.mutation_runs import MutationRuns
+from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus, review_for, tool_id
+from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.fitness import Comparison, FirstRun, FitnessClient, Runs, Variant
 
 if TYPE_CHECKING:
     from autodev_learning.store.mutations import MutationStore

@@ -6,11 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from autodev_learning.capabilities import Capabilities, Capability, Permission
+from autodev_learning.peers.capabilities import Capabilities, Capability, Permission
 from autodev_runtime.errors import NotFound
 
 if TYPE_CHECKING:
-    from autodev_learning.canary import Canaries
+    from autodev_learning.evolution.canary import Canaries
     from autodev_learning.store.evolution import EvolutionStore
 
 log = logging.getLogger(__name__)

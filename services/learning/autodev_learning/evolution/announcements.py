@@ -4,10 +4,10 @@ from google.protobuf.message import Message
 
 from autodev.gateway.v1 import event_pb2
 from autodev_learning.advisor import Guidance
-from autodev_learning.announcements import event_text
-from autodev_learning.evolution import Opportunity, Trigger
-from autodev_learning.experiments import Experiment
-from autodev_learning.mutations import Mutation
+from autodev_learning.evolution.experiments import Experiment
+from autodev_learning.evolution.mutations import Mutation
+from autodev_learning.evolution.opportunities import Opportunity, Trigger
+from autodev_learning.memento.announcements import event_text
 from autodev_sdk.events import make_event
 
 TRIGGERS = {

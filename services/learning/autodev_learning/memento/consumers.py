@@ -8,17 +8,17 @@ import grpc
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1.event_pb2 import Event, TaskEvent
-from autodev_learning.announcements import DECISIONS, SUBJECT_KINDS
 from autodev_learning.examples import Example
-from autodev_learning.memento import Memento
-from autodev_learning.patience import patient
-from autodev_learning.peers import SERVICE
-from autodev_learning.promotion import Promotion
-from autodev_learning.reflection import Episode, Outcome, Reflection, Segment, ToolCall
-from autodev_learning.reviews import Decided
+from autodev_learning.memento.announcements import DECISIONS, SUBJECT_KINDS
+from autodev_learning.memento.memento import Memento
+from autodev_learning.memento.reflection import Episode, Outcome, Reflection, Segment, ToolCall
+from autodev_learning.memento.validation import Validation
+from autodev_learning.peers.channels import SERVICE
+from autodev_learning.peers.patience import patient
+from autodev_learning.peers.structs import struct_from
 from autodev_learning.similarity import error_signature
-from autodev_learning.structs import struct_from
-from autodev_learning.validation import Validation
+from autodev_learning.skills.promotion import Promotion
+from autodev_learning.skills.reviews import Decided
 from autodev_runtime.mesh import worker
 from autodev_sdk.events import EventWorker, Handler, WorkerOptions
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from autodev_learning.examples import Example
-from autodev_learning.provenance import Provenance
-from autodev_learning.reflection import Segment, ToolCall
+from autodev_learning.memento.reflection import Segment, ToolCall
+from autodev_learning.skills.provenance import Provenance
 
 
 class CandidateStatus(StrEnum):

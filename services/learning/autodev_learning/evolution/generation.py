@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
-from autodev_learning.capabilities import Capabilities, Capability
-from autodev_learning.evolution import Trigger
+from autodev_learning.evolution.mutations import Mutation, Order, mutation_from, opportunity_key, request_key
+from autodev_learning.evolution.opportunities import Trigger
+from autodev_learning.evolution.rewriting import Program, Rewriter
 from autodev_learning.joining import Joined
-from autodev_learning.mutations import Mutation, Order, mutation_from, opportunity_key, request_key
-from autodev_learning.patience import is_outage
-from autodev_learning.rewriting import Program, Rewriter
+from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.patience import is_outage
 from autodev_runtime.errors import AutoDevError, FailedPrecondition, PermissionDenied, ResourceExhausted
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from google.protobuf.message import Message
 
 from autodev.gateway.v1 import event_pb2
-from autodev_learning.candidates import Candidate, ValidationResult
-from autodev_learning.reflection import FailurePattern
-from autodev_learning.reviews import Decision, Review, SubjectKind
-from autodev_learning.runs import Run
+from autodev_learning.memento.candidates import Candidate, ValidationResult
+from autodev_learning.memento.reflection import FailurePattern
+from autodev_learning.skills.reviews import Decision, Review, SubjectKind
+from autodev_learning.skills.runs import Run
 from autodev_sdk.events import make_event
 
 MOST_BYTES = 16_000

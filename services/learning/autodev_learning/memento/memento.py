@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
-from autodev_learning.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
-from autodev_learning.capabilities import Capabilities, Capability
 from autodev_learning.examples import split_held_out
-from autodev_learning.patience import is_outage, patiently
+from autodev_learning.memento.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
+from autodev_learning.memento.proposing import Workshop, entry_points_of
+from autodev_learning.memento.reflection import Episode, Segment, ToolCall
+from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.patience import is_outage, patiently
 from autodev_learning.proposers import Case, FailedProgram, NoProposal, Problem, Proposal
-from autodev_learning.proposing import Workshop, entry_points_of
-from autodev_learning.provenance import Provenance
-from autodev_learning.reflection import Episode, Segment, ToolCall
 from autodev_learning.similarity import similar_tasks
+from autodev_learning.skills.provenance import Provenance
 from autodev_runtime.columns import now
 from autodev_runtime.errors import AutoDevError, FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
 from autodev_sdk.events import uuid7

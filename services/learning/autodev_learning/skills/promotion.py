@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from autodev_learning.candidates import Candidate
-from autodev_learning.reviews import Decided, Decision, SubjectKind
+from autodev_learning.memento.candidates import Candidate
+from autodev_learning.skills.reviews import Decided, Decision, SubjectKind
 
 if TYPE_CHECKING:
     from autodev_learning.store.skills import SkillStore

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from autodev_learning.evolution import SkillRun
+from autodev_learning.evolution.opportunities import SkillRun
 from autodev_learning.examples import Example, matches
-from autodev_learning.reviews import Decided, Decision
+from autodev_learning.skills.reviews import Decided, Decision
 
 if TYPE_CHECKING:
     from autodev_learning.store.mutations import MutationStore

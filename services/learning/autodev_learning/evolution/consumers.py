@@ -7,13 +7,13 @@ import grpc
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1.event_pb2 import Event, SkillExecutionEvent
-from autodev_learning.evolution import Evolution, SkillRun
-from autodev_learning.generation import Generation
-from autodev_learning.judging import Judge
-from autodev_learning.mutation_runs import MutationRuns
-from autodev_learning.patience import patient
-from autodev_learning.peers import SERVICE
-from autodev_learning.research import Research
+from autodev_learning.evolution.generation import Generation
+from autodev_learning.evolution.judging import Judge
+from autodev_learning.evolution.mutation_runs import MutationRuns
+from autodev_learning.evolution.opportunities import Evolution, SkillRun
+from autodev_learning.evolution.research import Research
+from autodev_learning.peers.channels import SERVICE
+from autodev_learning.peers.patience import patient
 from autodev_runtime.mesh import worker
 from autodev_sdk.events import EventWorker, Handler, WorkerOptions
 

@@ -8,8 +8,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from autodev_learning.examples import Example, called_names
-from autodev_learning.proposing import defined_names
-from autodev_learning.provenance import Provenance
+from autodev_learning.memento.proposing import defined_names
+from autodev_learning.skills.provenance import Provenance
 from autodev_runtime.errors import FailedPrecondition
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autodev_learning.candidates import ExampleResult
+from autodev_learning.evolution.timing import Rounds, TimedOutcome, same_outcome
 from autodev_learning.examples import matches
-from autodev_learning.timing import Rounds, TimedOutcome, same_outcome
+from autodev_learning.memento.candidates import ExampleResult
 
 SHOWN_CHARACTERS = 4096
 

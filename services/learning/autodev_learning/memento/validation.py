@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
-from autodev_learning.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.examples import split_held_out
-from autodev_learning.reviews import Review, SubjectKind, review_of
-from autodev_learning.sandbox import Sandbox, SandboxRun
+from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
+from autodev_learning.peers.sandbox import Sandbox, SandboxRun
+from autodev_learning.skills.reviews import Review, SubjectKind, review_of
 from autodev_learning.trial import Execution, SandboxTester, Verdict, check
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from autodev_learning.sandbox import Sandbox, SandboxRun
-from autodev_learning.skills import Skill, SkillVersion
+from autodev_learning.peers.sandbox import Sandbox, SandboxRun
+from autodev_learning.skills.registry import Skill, SkillVersion
 from autodev_runtime.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HARNESS = resources.files("autodev_learning").joinpath("skill_harness.py").read_text(encoding="utf-8")
+HARNESS = resources.files("autodev_learning.skills").joinpath("skill_harness.py").read_text(encoding="utf-8")
 ENTRY_POINT = "run_skill"
 
 

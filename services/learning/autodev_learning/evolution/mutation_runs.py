@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
-from autodev_learning.comparison import Behaviour, compare_behaviour
+from autodev_learning.evolution.comparison import Behaviour, compare_behaviour
+from autodev_learning.evolution.mutations import Measurements, Mutation, SandboxStatus, measurements_from
+from autodev_learning.evolution.timing import RunBounds, Timer
 from autodev_learning.joining import Joined
-from autodev_learning.mutations import Measurements, Mutation, SandboxStatus, measurements_from
-from autodev_learning.timing import RunBounds, Timer
 from autodev_runtime.errors import FailedPrecondition
 
 if TYPE_CHECKING:

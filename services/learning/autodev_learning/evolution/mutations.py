@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from autodev_learning.candidates import ExampleResult
-from autodev_learning.comparison import Behaviour, Purpose
-from autodev_learning.fitness import Comparison, Runs
-from autodev_learning.provenance import Provenance
-from autodev_learning.reviews import Review, SubjectKind, review_of
-from autodev_learning.rewriting import PERFORMANCE, Rewrite
-from autodev_learning.timing import Rounds
+from autodev_learning.evolution.comparison import Behaviour, Purpose
+from autodev_learning.evolution.rewriting import PERFORMANCE, Rewrite
+from autodev_learning.evolution.timing import Rounds
+from autodev_learning.memento.candidates import ExampleResult
+from autodev_learning.peers.fitness import Comparison, Runs
+from autodev_learning.skills.provenance import Provenance
+from autodev_learning.skills.reviews import Review, SubjectKind, review_of
 from autodev_runtime.columns import now
 from autodev_sdk.events import uuid7
 

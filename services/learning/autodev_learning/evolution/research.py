@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
 from autodev_learning.advisor import guidance_for
-from autodev_learning.capabilities import Capabilities, Capability
-from autodev_learning.experiments import (
+from autodev_learning.evolution.experiments import (
     Experiment,
     ExperimentBudget,
     ExperimentState,
@@ -19,11 +18,12 @@ from autodev_learning.experiments import (
     StopReason,
     reason_to_stop,
 )
-from autodev_learning.generation import Generation, Wish
-from autodev_learning.judging import Judge
-from autodev_learning.mutation_runs import MutationRuns
-from autodev_learning.mutations import Mutation, Order, Outcome, SandboxStatus, experiment_key
-from autodev_learning.patience import patiently
+from autodev_learning.evolution.generation import Generation, Wish
+from autodev_learning.evolution.judging import Judge
+from autodev_learning.evolution.mutation_runs import MutationRuns
+from autodev_learning.evolution.mutations import Mutation, Order, Outcome, SandboxStatus, experiment_key
+from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.patience import patiently
 from autodev_runtime.columns import now
 from autodev_runtime.errors import AutoDevError, ResourceExhausted
 from autodev_runtime.identity import acting_as, current_identity, current_tenant, service_identity

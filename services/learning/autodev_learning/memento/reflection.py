@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
-from autodev_learning.capabilities import Capabilities, Capability, Denial
 from autodev_learning.examples import Example
+from autodev_learning.peers.capabilities import Capabilities, Capability, Denial
 from autodev_learning.similarity import SIMILAR_OVERLAP, task_words, word_overlap
 
 if TYPE_CHECKING:

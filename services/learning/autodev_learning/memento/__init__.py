@@ -1,0 +1,1 @@
+"""Memento: what keeps failing becomes a skill. Reflection finds the pattern, a proposer writes, validation proves."""
