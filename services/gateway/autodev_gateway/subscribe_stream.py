@@ -32,7 +32,7 @@ class SubscribeStream:
         subscription = Subscription(self._broadcast, tenant, self._start(request, tenant), wanted, bounds)
         with (
             self._log.listening(tenant, subscription.wake),
-            self._streams.opened(subscription.wake),
+            self._streams.opened(subscription.stop),
             metrics.SUBSCRIBERS.track_inprogress(),
         ):
             # Who waits for the call's metadata knows that events appended from now on will come.

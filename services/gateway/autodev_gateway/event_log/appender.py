@@ -11,12 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from autodev_gateway import metrics, wire
 from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
 from autodev_gateway.event_log.store import EventStore, Stamped
-from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
+from autodev_runtime.errors import ResourceExhausted, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +78,9 @@ class Appender:
             batch = self._take()
             try:
                 await self._append(batch)
-            except (SQLAlchemyError, AutoDevError) as error:
-                log.error("the log could not be written: %s", error)
+            except Exception:
+                # Whatever it was, publishers after these must not wait for ever.
+                log.exception("the log could not be written")
                 _fail(batch, "the log could not be written; nothing of this call was appended")
             except BaseException:
                 _fail(batch, "the log stops")

@@ -59,6 +59,7 @@ class Subscription:
         self._wanted = wanted
         self._bounds = bounds
         self._appended = asyncio.Event()
+        self._stopped = False
         self._ahead = Page((), position)
         """What was read from the database and is not sent yet: a query for many events costs little more."""
 
@@ -66,8 +67,13 @@ class Subscription:
         """Something was appended."""
         self._appended.set()
 
+    def stop(self) -> None:
+        """Wait for no more events."""
+        self._stopped = True
+        self._appended.set()
+
     async def next(self, heartbeat_s: float) -> Batch:
-        """The next message: events as soon as there are some, else a heartbeat after a while.
+        """The next message: events as soon as there are some, else a heartbeat after a while, or when it is stopped.
 
         Raises OutOfRange (CURSOR_EXPIRED).
         """
@@ -76,7 +82,7 @@ class Subscription:
             self._appended.clear()
             batch = await self._read()
             self.position = max(self.position, batch.through)
-            if batch.events or not await self._woken(deadline):
+            if batch.events or self._stopped or not await self._woken(deadline):
                 return batch
 
     async def _read(self) -> Batch:

@@ -1,0 +1,130 @@
+"""The event log against a model of it: whatever is published in whatever batches, it is a list without repeats."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autodev_gateway import wire
+from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
+from autodev_gateway.event_log import Draft, EpisodeReport, EventLog, Filter, LogOptions, PageBounds
+from autodev_runtime.database import Database
+from autodev_runtime.identity import ALL_TENANTS
+from autodev_runtime.migrations import upgrade
+
+TENANTS = ("acme", "globex")
+IDS = [f"{number:036d}" for number in range(12)]
+REPORTS = st.builds(
+    EpisodeReport,
+    st.sampled_from(["episode-1", "episode-2", "episode-3"]),
+    st.sampled_from(["ada", "bob"]),
+    st.integers(1, 3),
+    st.binary(max_size=20),
+)
+DRAFTS = st.builds(
+    Draft,
+    tenant=st.sampled_from(TENANTS),
+    event_id=st.sampled_from(IDS),
+    type=st.integers(20, 22),
+    agent_id=st.sampled_from(["ada", "bob"]),
+    skill_id=st.sampled_from(["", "s-1"]),
+    body=st.binary(max_size=300),
+    episode=st.none() | REPORTS,
+)
+CALLS = st.lists(st.lists(DRAFTS, min_size=1, max_size=6), min_size=1, max_size=8)
+FILTERS = st.builds(
+    Filter,
+    st.frozensets(st.integers(20, 22), max_size=2),
+    st.frozensets(st.sampled_from(["ada", "bob"]), max_size=1),
+    st.frozensets(st.sampled_from(["s-1"]), max_size=1),
+)
+
+
+@dataclass
+class Model:
+    """What the log must hold: for each tenant and id the first draft, with the place it was given."""
+
+    events: dict[tuple[str, str], tuple[int, Draft]] = field(default_factory=dict)
+
+    def appended(self, drafts: Sequence[Draft], places: Sequence[int]) -> None:
+        """A call was acknowledged with these places."""
+        for draft, place in zip(drafts, places, strict=True):
+            stored_place, _ = self.events.setdefault((draft.tenant, draft.event_id), (place, draft))
+            assert stored_place == place
+
+    def expected(self, tenant: str, wanted: Filter, after: int) -> list[tuple[int, bytes]]:
+        """What a reader must find."""
+        return [
+            (place, draft.body)
+            for place, draft in sorted(self.events.values())
+            if place > after
+            and tenant in (ALL_TENANTS, draft.tenant)
+            and (not wanted.types or draft.type in wanted.types)
+            and (not wanted.agents or draft.agent_id in wanted.agents)
+            and (not wanted.skills or draft.skill_id in wanted.skills)
+        ]
+
+    def episodes(self, tenant: str) -> list[Episode]:
+        """What the tenant's list of episodes must be: the latest report of each, by when it was first recorded."""
+        found: dict[str, Episode] = {}
+        for place, draft in sorted(self.events.values()):
+            if draft.tenant == tenant and (report := draft.episode) is not None:
+                first = found.get(report.episode_id)
+                first_us = first.recorded_us if first else place
+                found[report.episode_id] = Episode(report.episode_id, report.task, first_us)
+        return sorted(found.values(), key=lambda each: each.recorded_us, reverse=True)
+
+
+async def read_on(log: EventLog, tenant: str, wanted: Filter, bounds: PageBounds) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
+    position = 0
+    while (page := await log.read(tenant, position, wanted, bounds)).records:
+        found += [(record.seq, wire.unsized(record.sized)) for record in page.records]
+        assert position < page.through
+        position = page.through
+    return found
+
+
+async def check(
+    together: list[list[Draft]], later: list[list[Draft]], wanted: Filter, bounds: PageBounds, tail_bytes: int
+) -> None:
+    model = Model()
+    options = LogOptions(tail_bytes=tail_bytes)
+    with tempfile.TemporaryDirectory() as directory:
+        url = f"sqlite+aiosqlite:///{Path(directory) / 'log.sqlite3'}"
+        async with Database(url) as database:
+            await upgrade(database, "autodev_gateway")
+            for calls in (together, later):
+                # The second time is after a start on the same file.
+                log = await EventLog.open(database, options)
+                running = asyncio.create_task(log.run())
+                places = await asyncio.gather(*(log.append(drafts) for drafts in calls))
+                for drafts, given_places in zip(calls, places, strict=True):
+                    model.appended(drafts, given_places)
+                for tenant in (*TENANTS, ALL_TENANTS):
+                    found = await read_on(log, tenant, wanted, bounds)
+                    expected = model.expected(tenant, wanted, 0)
+                    assert [place for place, _ in found] == [place for place, _ in expected]
+                    assert all(event.startswith(body) for (_, event), (_, body) in zip(found, expected, strict=True))
+                for tenant in TENANTS:
+                    listed = await EpisodeStore(database).page(tenant, EpisodeQuery(), None, 100)
+                    assert list(listed) == model.episodes(tenant)
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(CALLS, CALLS, FILTERS, st.integers(1, 7), st.integers(1, 2000), st.sampled_from([0, 500, 10**6]))
+def test_the_log_is_a_list_without_repeats(
+    together: list[list[Draft]],
+    later: list[list[Draft]],
+    wanted: Filter,
+    page_events: int,
+    page_bytes: int,
+    tail_bytes: int,
+) -> None:
+    asyncio.run(check(together, later, wanted, PageBounds(page_events, page_bytes), tail_bytes))
