@@ -1,5 +1,7 @@
 """Timing programs, in the real sandbox."""
 
+import itertools
+
 import pytest
 
 from autodev_learning.evolution.timing import CALLS_PER_EXECUTION, HARNESS, RunBounds, TimedOutcome, Timer
@@ -93,6 +95,22 @@ async def test_turns_alternate_and_stop_when_the_time_is_over() -> None:
     first, second = await timer.in_turns(("a", "b"), "", ["f()", "g()"], bounds)
     assert asked == ["a", "b"] * 4
     assert first.seconds == second.seconds == (1.0,) * 4
+
+
+@pytest.mark.parametrize(
+    ("slow_s", "fast_s", "rounds"), [([5.0], 0.1, 3), ([5.0, 0.2], 0.1, 8), ([0.3], 0.1, 8), ([0.0], 0.0, 8)]
+)
+async def test_turns_stop_early_only_where_every_round_is_plain(
+    slow_s: list[float], fast_s: float, rounds: int
+) -> None:
+    taken = itertools.cycle(slow_s)
+
+    async def execute(code: str, entry_point: str, inputs: object, timeout_s: float) -> Execution:
+        assert isinstance(inputs, dict)
+        return Execution(True, [{"value": "1", "seconds": next(taken) if inputs["program"] == "slow" else fast_s}])
+
+    parent, rewrite = await Timer(execute).in_turns(("slow", "fast"), "", ["f()"], RunBounds(rounds=8, least_rounds=3))
+    assert len(parent.seconds) == len(rewrite.seconds) == rounds
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from autodev_learning.trial_harness import TIMEOUTS_BEFORE_GIVING_UP
 
 ENTRY_POINT = "time_calls"
 START_S = 5.0
+PLAIN_FACTOR = 4.0
+"""So many times as fast in every round is plain: well past what fitness calls obvious with few pairs (half the time)."""
 SECONDS_IN_ALL = 45.0
 """What one execution's calls may take: with the start, below the timeout that a sandbox allows."""
 TIMEOUT = "timeout"
@@ -146,11 +148,18 @@ class Timer:
         ends = self.clock() + bounds.budget_s
         sides: tuple[list[tuple[TimedOutcome, ...]], list[tuple[TimedOutcome, ...]]] = ([], [])
         for done in range(bounds.rounds):
-            if done >= bounds.least_rounds and self.clock() >= ends:
+            if done >= bounds.least_rounds and (self.clock() >= ends or _plain(*sides)):
                 break
             for code, side in zip(codes, sides, strict=True):
                 side.append(await self.time(code, preamble, calls, limits))
         return Rounds(tuple(sides[0])), Rounds(tuple(sides[1]))
+
+
+def _plain(*sides: Sequence[tuple[TimedOutcome, ...]]) -> bool:
+    """Whether one side was many times as fast in every round: more rounds would tell nothing more."""
+    ours, theirs = (Rounds(tuple(side)).seconds for side in sides)
+    pairs = list(zip(ours, theirs, strict=True))
+    return all(a * PLAIN_FACTOR < b for a, b in pairs) or all(b * PLAIN_FACTOR < a for a, b in pairs)
 
 
 def _outcomes_from(result: object, calls: int) -> Sequence[TimedOutcome]:
