@@ -15,7 +15,7 @@ from autodev_learning.trial_harness import TIMEOUTS_BEFORE_GIVING_UP
 ENTRY_POINT = "time_calls"
 START_S = 5.0
 PLAIN_FACTOR = 4.0
-"""So many times as fast in every round is plain: well past what fitness calls obvious with few pairs (half the time)."""
+"""So many times as fast in every round is plain: well past what fitness calls obvious with few pairs, half the time."""
 SECONDS_IN_ALL = 45.0
 """What one execution's calls may take: with the start, below the timeout that a sandbox allows."""
 TIMEOUT = "timeout"
