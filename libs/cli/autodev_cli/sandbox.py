@@ -8,7 +8,7 @@ from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_cli.output import enum_word
 from autodev_sdk import AutoDevClient
 
-SETTLE_S = 5.0
+SETTLE_S = 3.0
 ADVICE = (
     "Skills cannot be proved on this machine yet. Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap) or a "
     "container engine (apt-get install docker.io, and start dockerd); the mesh finds it within seconds. Or start with "

@@ -110,7 +110,7 @@ def test_a_lock_ends_with_its_holder_however_it_ends(tmp_path: Path) -> None:
 
 
 def test_the_state_is_found_while_its_supervisor_lives(tmp_path: Path) -> None:
-    written = state.MeshState(os.getpid(), "127.0.0.1:1", {"gateway": "127.0.0.1:1"}, {"gateway": 1})
+    written = state.MeshState(os.getpid(), "127.0.0.1:1", {"gateway": "127.0.0.1:1"})
     state.write(tmp_path, written)
     assert state.read(tmp_path) == written
     state.remove(tmp_path)
@@ -122,7 +122,7 @@ def test_the_state_of_a_supervisor_that_is_gone_is_no_state(tmp_path: Path) -> N
     ended.start()
     ended.join(20)
     assert ended.pid is not None
-    state.write(tmp_path, state.MeshState(ended.pid, "127.0.0.1:1", {}, {}))
+    state.write(tmp_path, state.MeshState(ended.pid, "127.0.0.1:1", {}))
     assert state.read(tmp_path) is None
 
 

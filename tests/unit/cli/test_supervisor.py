@@ -98,6 +98,6 @@ async def test_what_does_not_serve_in_time_is_told(tmp_path: Path) -> None:
 
 
 def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("first\nlast words\n\n  \n")
+    (tmp_path / "log").write_text("first\n  last words\n    For further information visit https://example.com\n\n  \n")
     assert last_line(tmp_path / "log") == "last words"
     assert last_line(tmp_path / "none") == ""

@@ -1,5 +1,7 @@
 """`autodev demo`: both learning loops, watched."""
 
+import asyncio
+import contextlib
 import time
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -18,7 +20,7 @@ from autodev_cli.mesh.running import running
 from autodev_cli.mesh.view import showing
 from autodev_cli.options import AllowProcess, Connection, Ports, connected, new_app
 from autodev_cli.output import console, print_json
-from autodev_cli.sandbox import lines_of, settled_status
+from autodev_cli.sandbox import ADVICE, settled_status
 from autodev_cli.target import Target, find, telling_failures
 from autodev_sdk import AutoDevClient
 
@@ -80,7 +82,9 @@ async def _with_mesh(plan: MeshPlan, connection: Connection, *, stay: bool) -> b
             if stay:
                 console().print()
                 console().print(NEXT, markup=False)
-                await for_ever()
+                # Asked to end after the demonstration, it ends with its status.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await for_ever()
     return closed
 
 
@@ -98,15 +102,14 @@ async def _on(target: Target, connection: Connection) -> bool:
 
 
 async def _require_sandbox(mesh: AutoDevClient) -> None:
-    status = await settled_status(mesh)
-    if not status.default_isolation:
-        raise CommandError("\n".join(lines_of(status)))
+    if not (await settled_status(mesh)).default_isolation:
+        raise CommandError(f"the demonstration needs a sandbox. {ADVICE}")
 
 
 async def _both_loops(mesh: AutoDevClient, story: Story) -> DemoOutcome:
     started = time.monotonic()
     tasks = read_tasks(sample_dir() / "tasks.json")
-    attempts = of_this_run(read_attempts(sample_dir() / "attempts.jsonl", tasks))
+    tasks, attempts = of_this_run(tasks, read_attempts(sample_dir() / "attempts.jsonl", tasks), SLOW_TASK)
     await workspace.enable(mesh)
     story.heading("Loop 1 (Memento): agents fail at the same thing, and it becomes a skill")
     memento = await memento_loop(mesh, tasks, attempts, story)

@@ -17,7 +17,7 @@ from autodev_sdk import AutoDevClient, payload_of, uuid7
 SLOW_TASK = "unique_items"
 """The sample's task whose skill is quadratic."""
 TRIGGER_S = 5.0
-AIM_S = 6.5
+AIM_S = 6.0
 LONGEST_RUN_S = 30.0
 FIRST_ITEMS = 6_000
 MOST_ITEMS = 500_000

@@ -51,13 +51,26 @@ class MementoOutcome:
         return bool(self.skills) and all(each.runs_right for each in self.skills)
 
 
-def of_this_run(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """The attempts under names of their own, so that the demonstration can be had again on the same mesh."""
+def of_this_run(
+    tasks: Mapping[str, Task], attempts: Sequence[Attempt], slow_task: str
+) -> tuple[dict[str, Task], list[Attempt]]:
+    """The sample under names of this run, so that the demonstration can be had again on the same mesh.
+
+    The slow task's program is this run's own, too: one that an earlier run had made faster would be recognised as the
+    skill that it became, which is slow no more.
+    """
     run = secrets.token_hex(2)
-    return [
-        replace(each, agent_id=f"{each.agent_id}-{run}", episode_id=f"demo-{run}-{each.episode_id}")
+    own = {**tasks, slow_task: replace(tasks[slow_task], description=f"{tasks[slow_task].description} ({run})")}
+    renamed = [
+        replace(
+            each,
+            agent_id=f"{each.agent_id}-{run}",
+            episode_id=f"demo-{run}-{each.episode_id}",
+            code=f"# As {each.agent_id}-{run} wrote it.\n{each.code}" if each.task_id == slow_task else each.code,
+        )
         for each in attempts
     ]
+    return own, renamed
 
 
 async def memento_loop(

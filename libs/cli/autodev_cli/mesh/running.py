@@ -50,7 +50,7 @@ async def running(plan: MeshPlan, report: Callable[[Status], None]) -> AsyncIter
             try:
                 await _serving(supervisor)
                 target = Target(plan.ports.address("gateway"), key_path(plan.data_dir, plan.tenant).read_text().strip())
-                _leave_word(plan, supervisor)
+                _leave_word(plan)
                 yield RunningMesh(plan, supervisor, target)
             except FalseStart as error:
                 raise CommandError(str(error)) from error
@@ -98,13 +98,12 @@ def _watch(address: str) -> Watch:
     return watch
 
 
-def _leave_word(plan: MeshPlan, supervisor: Supervisor) -> None:
+def _leave_word(plan: MeshPlan) -> None:
     state.write(
         plan.data_dir,
         state.MeshState(
             pid=os.getpid(),
             gateway=plan.ports.address("gateway"),
             addresses={name: plan.ports.address(name) for name in (*SERVICES, "http")},
-            pids={status.name: status.pid for status in supervisor.statuses.values() if status.pid},
         ),
     )

@@ -15,7 +15,6 @@ class MeshState:
     pid: int
     gateway: str
     addresses: dict[str, str]
-    pids: dict[str, int]
 
 
 def write(data_dir: Path, state: MeshState) -> None:

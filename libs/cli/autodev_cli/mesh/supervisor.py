@@ -178,10 +178,15 @@ def last_line(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+            lines = [line for line in file.read().decode(errors="replace").splitlines() if _says_something(line)]
     except OSError:
         return ""
-    return lines[-1] if lines else ""
+    return lines[-1].strip() if lines else ""
+
+
+def _says_something(line: str) -> bool:
+    # Pydantic's last line on a wrong setting is where to read about it.
+    return bool(line.strip()) and not line.strip().startswith("For further information visit")
 
 
 def _ending(code: int) -> str:
