@@ -175,7 +175,8 @@ class _Readiness:
         self.serving = serving
         forwarded = True
         for endpoint in self._endpoints:
-            for name in ("", *(served.name for served in endpoint.services)):
+            # The server as a whole comes last: who hears that it serves may ask for any of its services.
+            for name in (*(served.name for served in endpoint.services), ""):
                 await endpoint.health.set(name, _state(serving))
             answers = await asyncio.gather(*(self._ask(part) for part in endpoint.forwarded.values()))
             for name, answer in zip(endpoint.forwarded, answers, strict=True):
