@@ -35,6 +35,7 @@ PUBLISHED = 60_000
 BATCH_EVENTS = 256
 RAW_MESSAGES = 1500
 IN_MEMORY = 24_000
+TAIL_BYTES = 32 * 1024 * 1024
 AIM_PUBLISH = 8000
 AIM_RATIO = 0.2
 
@@ -124,7 +125,8 @@ def _serve_raw(port: int) -> None:
 async def measure() -> None:
     """Measure and print, one figure a line."""
     with tempfile.TemporaryDirectory() as directory:
-        async with Mesh(Path(directory), services=("gateway",)) as mesh, mesh.client() as client:
+        settings = {"AUTODEV_GATEWAY_TAIL_BYTES": str(TAIL_BYTES)}
+        async with Mesh(Path(directory), services=("gateway",), settings=settings) as mesh, mesh.client() as client:
             await publish(client, PUBLISHED // 10)
             published = await publish(client, PUBLISHED)
             print(f"events of {EVENT_BYTES} bytes")

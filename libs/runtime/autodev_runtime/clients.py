@@ -5,9 +5,9 @@ from typing import Any
 
 import grpc
 
-from autodev_runtime.identity import current_identity
+from autodev_runtime.identity import Identity, current_identity
 from autodev_runtime.status import error_from_rpc
-from autodev_runtime.tracing import TRACEPARENT_KEY, current_trace
+from autodev_runtime.tracing import TRACEPARENT_KEY, TraceContext, current_trace
 from autodev_sdk.channel import channel_options
 
 
@@ -17,10 +17,14 @@ def peer_channel(address: str, max_message_bytes: int = 8 * 1024 * 1024) -> grpc
 
 
 def outgoing_metadata() -> tuple[tuple[str, str], ...]:
-    """What every call to a peer carries: identity and trace."""
-    trace = current_trace()
+    """What every call to a peer carries: the current identity and trace."""
+    return metadata_of(current_identity(), current_trace())
+
+
+def metadata_of(identity: Identity, trace: TraceContext | None) -> tuple[tuple[str, str], ...]:
+    """An identity and a trace as call metadata."""
     traced = ((TRACEPARENT_KEY, trace.traceparent),) if trace is not None else ()
-    return (*current_identity().metadata(), *traced)
+    return (*identity.metadata(), *traced)
 
 
 async def ask(call: Any, request: Any, timeout_s: float = 30.0) -> Any:

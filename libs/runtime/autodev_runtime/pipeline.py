@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import Message
@@ -38,6 +39,20 @@ class CallBounds:
 
     calls_in_flight: int = 1000
     default_timeout_s: float = 60.0
+
+
+class RawUnary(ABC):
+    """A unary method of bytes that takes the call's identity, trace and time as they are.
+
+    For a forwarder, which passes them on: binding them to the context and a timer of its own would cost each call what
+    its backend does again.
+    """
+
+    @abstractmethod
+    async def __call__(
+        self, request: bytes, context: Any, identity: Identity, trace: TraceContext, timeout_s: float
+    ) -> bytes:
+        """Answer, or abort, within the time."""
 
 
 class CallPipeline(grpc.aio.ServerInterceptor):
@@ -74,6 +89,8 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                 self._streaming(method, behavior, parse, handler.request_streaming),
                 response_serializer=handler.response_serializer,
             )
+        if isinstance(handler.unary_unary, RawUnary):
+            return grpc.unary_unary_rpc_method_handler(self._raw(method, handler.unary_unary))
         return grpc.unary_unary_rpc_method_handler(
             self._unary(method, handler.unary_unary, parse), response_serializer=handler.response_serializer
         )
@@ -101,6 +118,31 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             except Exception as error:
                 code = _name(error, context)
                 await _abort(context, error)
+            finally:
+                self._in_flight -= 1
+                metrics.observe(code, time.perf_counter() - started)
+
+        return call
+
+    def _raw(self, method: str, behavior: RawUnary) -> Any:
+        metrics = telemetry.CallMetrics(self._service, method)
+        default_timeout_s = self._bounds.default_timeout_s
+
+        async def call(request: bytes, context: Any) -> bytes:
+            started = time.perf_counter()
+            self._in_flight += 1
+            code = "OK"
+            try:
+                identity, trace = await self._admit(context)
+                remaining = context.time_remaining()
+                timeout_s = default_timeout_s if remaining is None else remaining
+                return await behavior(request, context, identity, trace, timeout_s)
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except Exception as error:
+                code = _name(error, context)
+                return await _abort(context, error)
             finally:
                 self._in_flight -= 1
                 metrics.observe(code, time.perf_counter() - started)
@@ -175,7 +217,7 @@ def _name(error: Exception, context: Any) -> str:
     return code_name(context.code()) if isinstance(error, grpc.aio.AbortError) else code_name(code_of(error))
 
 
-async def _abort(context: Any, error: Exception) -> None:
+async def _abort(context: Any, error: Exception) -> NoReturn:
     # An abort that a servicer made by itself is under way already; to abort again would hide its status.
     if isinstance(error, grpc.aio.AbortError):
         raise error

@@ -13,7 +13,10 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from autodev_runtime.clients import outgoing_metadata
+from autodev_runtime.clients import metadata_of, outgoing_metadata
+from autodev_runtime.identity import Identity
+from autodev_runtime.pipeline import RawUnary
+from autodev_runtime.tracing import TraceContext
 
 STATUS_DETAILS = "grpc-status-details-bin"
 HEALTH_TIMEOUT_S = 1.0
@@ -84,17 +87,21 @@ def _handler(channel: grpc.aio.Channel, path: str, method: MethodDescriptor) -> 
         return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(path, **registered)))
     if method.client_streaming:
         raise NotImplementedError(f"{path}: no method of the mesh takes a stream and gives one answer")
-    return grpc.unary_unary_rpc_method_handler(_unary(channel.unary_unary(path, **registered)))
+    return grpc.unary_unary_rpc_method_handler(_ForwardedUnary(channel.unary_unary(path, **registered)))
 
 
-def _unary(call: Any) -> Any:
-    async def forward(request: bytes, context: Any) -> Any:
+class _ForwardedUnary(RawUnary):
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def __call__(
+        self, request: bytes, context: Any, identity: Identity, trace: TraceContext, timeout_s: float
+    ) -> bytes:
         try:
-            return await call(request, metadata=outgoing_metadata(), timeout=context.time_remaining())
+            answer: bytes = await self._call(request, metadata=metadata_of(identity, trace), timeout=timeout_s)
+            return answer
         except grpc.aio.AioRpcError as error:
             await _pass_on(context, error)
-
-    return forward
 
 
 def _streaming(call: Any) -> Any:

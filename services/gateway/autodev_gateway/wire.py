@@ -6,11 +6,13 @@ writing each one's tag and length before it. "Sized" bytes are a message with it
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 EVENT_CURSOR = b"\x12"  # Event.cursor = 2
 EVENT_RECORDED_AT = b"\x32"  # Event.recorded_at = 6
 FIRST_FIELD = b"\x0a"  # field 1, of a string or message type
 SECOND_FIELD = b"\x12"
+FIRST_NUMBER = b"\x08"
 SECOND_NUMBER = b"\x10"
 THIRD_FIELD = b"\x1a"
 
@@ -21,12 +23,7 @@ def varint(number: int) -> bytes:
         return bytes((number,))
     if number < 0x4000:
         return bytes((number & 0x7F | 0x80, number >> 7))
-    parts = bytearray()
-    while number >= 0x80:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
+    return bytes((number & 0x7F | 0x80,)) + varint(number >> 7)
 
 
 def sized(message: bytes) -> bytes:
@@ -37,7 +34,13 @@ def sized(message: bytes) -> bytes:
 def timestamp(microseconds: int) -> bytes:
     """A google.protobuf.Timestamp of a time since 1970."""
     seconds, rest = divmod(microseconds, 1_000_000)
-    return b"\x08" + varint(seconds) + (SECOND_NUMBER + varint(rest * 1000) if rest else b"")
+    return FIRST_NUMBER + _seconds(seconds) + (SECOND_NUMBER + varint(rest * 1000) if rest else b"")
+
+
+@lru_cache(maxsize=4)
+def _seconds(seconds: int) -> bytes:
+    # Thousands of events are recorded in one second.
+    return varint(seconds)
 
 
 def recorded(body: bytes, cursor: str, recorded_us: int) -> bytes:
