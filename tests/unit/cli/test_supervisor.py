@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,13 @@ def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) 
     (tmp_path / "log").write_text("first\n  last words\n    For further information visit https://example.com\n\n  \n")
     assert last_line(tmp_path / "log") == "last words"
     assert last_line(tmp_path / "none") == ""
+
+
+async def test_a_process_that_cannot_be_started_is_given_up_too(tmp_path: Path) -> None:
+    async def start() -> Process:
+        raise OSError("no memory for it")
+
+    cannot = replace(spec(tmp_path, SLEEPS), start=start)
+    async with Supervisor([cannot], lambda _: None) as supervisor:
+        with pytest.raises(FalseStart, match="could not be started: no memory for it, 3 times"):
+            await supervisor.until_serving(WAIT_S)

@@ -65,6 +65,7 @@ class Nursery:
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
         self._starting: dict[str, asyncio.Future[_Forked]] = {}
         self._running: dict[int, _Forked] = {}
 
@@ -80,8 +81,9 @@ class Nursery:
 
     async def start(self, module: str, environment: Mapping[str, str], log: Path) -> Process:
         """Fork a process and let it become the module. Raises OSError where the nursery cannot be had."""
-        if self._process is None or self._process.returncode is not None:
-            await self._open()
+        async with self._opening:
+            if self._process is None:
+                await self._open()
         assert self._process is not None
         assert self._process.stdin is not None
         request = {"name": module, "module": module, "environment": dict(environment), "log": str(log.resolve())}
@@ -114,7 +116,8 @@ class Nursery:
         self._forget()
 
     def _forget(self) -> None:
-        """The nursery is gone, and the kernel has told its processes to end."""
+        """The nursery is gone, and the kernel has told its processes to end. The next start opens another."""
+        self._process = None
         for started in self._starting.values():
             started.set_exception(OSError(f"the nursery ended; its log is {self._log}"))
         self._starting.clear()

@@ -120,26 +120,29 @@ class Supervisor:
         wait_s, starts, ever_served = BACKOFF_S[0], 0, False
         while not self._stop.is_set():
             started = time.monotonic()
-            served, code = await self._run_once(spec)
+            served, ending = await self._run_once(spec)
             if self._stop.is_set():
                 break
             starts, ever_served = starts + 1, ever_served or served
             if starts >= MOST_FALSE_STARTS and not ever_served:
-                self._set(spec.name, state=State.STOPPED, pid=None, note=f"{_ending(code)}, {starts} times")
+                self._set(spec.name, state=State.STOPPED, pid=None, note=f"{ending}, {starts} times")
                 return
             if time.monotonic() - started > STEADY_S:
                 wait_s = BACKOFF_S[0]
-            note = f"{_ending(code)}; starts again in {wait_s:g} s"
+            note = f"{ending}; starts again in {wait_s:g} s"
             self._set(spec.name, state=State.WAITING, pid=None, restarts=starts, note=note)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), wait_s)
             wait_s = min(wait_s * 2, BACKOFF_S[1])
         self._set(spec.name, state=State.STOPPED, pid=None, note="")
 
-    async def _run_once(self, spec: Spec) -> tuple[bool, int]:
-        """Run the process to its end: whether it ever served, and its exit code."""
+    async def _run_once(self, spec: Spec) -> tuple[bool, str]:
+        """Run the process to its end: whether it ever served, and how it ended."""
         spec.log.parent.mkdir(parents=True, exist_ok=True)
-        process = await spec.start()
+        try:
+            process = await spec.start()
+        except OSError as error:
+            return False, f"could not be started: {error}"
         self._processes[spec.name] = process
         if self._stop.is_set():
             process.send_signal(signal.SIGTERM)
@@ -158,7 +161,7 @@ class Supervisor:
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-        return served, code
+        return served, _ending(code)
 
     def _set(self, name: str, **changes: object) -> None:
         status = replace(self.statuses[name], **changes)  # type: ignore[arg-type]
