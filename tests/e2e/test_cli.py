@@ -18,6 +18,7 @@ from autodev_cli.episodes import sample_dir
 from autodev_cli.mesh import state
 from tests.conftest import require
 
+CLIENT = Path(__file__).parents[2] / "examples" / "python_client.py"
 COMMAND = [sys.executable, "-m", "autodev_cli"]
 START_S, STOP_S, RUN_S, DEMO_S = 60.0, 20.0, 120.0, 400.0
 SOLVED_TASKS = ("add_months", "csv_line")
@@ -209,6 +210,25 @@ def test_settings_and_levels_are_set(mesh: OwnMesh) -> None:
     mesh.json("agents", "set-maturity", "ann", "supervised", "--reason", "she is good")
     agents = {agent["id"]: agent["maturity"] for agent in mesh.json("agents", "list")["agents"]}
     assert agents["ann"] == "MATURITY_LEVEL_SUPERVISED"
+
+
+def test_the_example_client_is_led_to_a_review(mesh: OwnMesh) -> None:
+    mesh.json("settings", "set", "--enabled")
+    mesh.json("agents", "set-maturity", "invoice-agent", "intern")
+    key_file = mesh.data_dir / "keys" / "default.key"
+    command = [sys.executable, str(CLIENT), "--address", mesh.ready["ready"], "--key-file", str(key_file)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S, check=False)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[0] == "reported 2 failures"
+    assert lines[1:-1] == [
+        "failure_pattern_detected",
+        "candidate_generated",
+        "candidate_validated",
+        "review_requested",
+    ]
+    review = mesh.json("review", "show", lines[-1].split()[-1])
+    assert "calendar.monthrange(year, month)[" in review["code"]
 
 
 def test_a_second_mesh_in_the_directory_is_refused(mesh: OwnMesh) -> None:
