@@ -14,6 +14,7 @@ from datetime import timedelta
 from autodev_gateway import metrics, wire
 from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
 from autodev_gateway.event_log.store import EventStore, Stamped
+from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import ResourceExhausted, Unavailable
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Appender:
             await self._arrived.wait()
             batch = self._take()
             try:
-                await self._append(batch)
+                await to_the_end(self._append(batch))
             except Exception:
                 # Whatever it was, publishers after these must not wait for ever.
                 log.exception("the log could not be written")

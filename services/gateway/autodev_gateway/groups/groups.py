@@ -12,6 +12,7 @@ from autodev_gateway.event_log import EventLog, Filter
 from autodev_gateway.groups.ledger import Ledger
 from autodev_gateway.groups.runner import GroupRunner
 from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
+from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import AutoDevError, ResourceExhausted
 from autodev_runtime.identity import ALL_TENANTS
 
@@ -118,7 +119,7 @@ class Groups:
             # What is leased and settled within this time needs no row at all.
             await asyncio.sleep(GATHER_S)
         self._changed.clear()
-        await self.flush()
+        await to_the_end(self.flush())
 
     async def _find(self, key: GroupKey) -> GroupRunner | None:
         if (runner := self._runners.get(key)) is not None:
