@@ -83,7 +83,8 @@ def stored_rows(data_dir: Path) -> dict[str, int]:
     for path in sorted(data_dir.glob("*.sqlite3")):
         with sqlite3.connect(path) as database:
             tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            for table in tables:
+            # The services join their own groups just after they start to serve.
+            for table in set(tables) - {"consumer_groups"}:
                 counts[f"{path.stem}.{table}"] = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
     return counts
 
