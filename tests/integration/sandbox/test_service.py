@@ -54,7 +54,7 @@ def dispatcher_for(settings: SandboxSettings) -> Dispatcher:
 @pytest.fixture
 async def stub(tmp_path: Path) -> AsyncIterator["SandboxServiceAsyncStub"]:
     await ready("namespace")
-    settings = SandboxSettings(levels=frozenset({IsolationLevel.NAMESPACE}))
+    settings = SandboxSettings(levels=frozenset({IsolationLevel.NAMESPACE}), max_timeout_s=60.0)
     async with serving(dispatcher_for(settings), settings, tmp_path / "socket") as stub:
         yield stub
 

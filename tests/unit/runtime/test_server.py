@@ -143,8 +143,14 @@ async def test_a_call_in_flight_is_answered_before_the_end(odd: Odd) -> None:
         call = asyncio.ensure_future(_wait_for_answer(stub))
         async with asyncio.timeout(DEADLINE_S):
             await odd.waiting.acquire()
+        # A watch, since a server that ends takes no call that is made after it began to.
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME))
+        assert (await watch.read()).status != health_pb2.HealthCheckResponse.NOT_SERVING
         ending = asyncio.ensure_future(serving.__aexit__(None, None, None))
-        await health_becomes(channel, "NOT_SERVING")
+        async with asyncio.timeout(DEADLINE_S):
+            while (await watch.read()).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+                pass
+        watch.cancel()
         odd.go_on.set()
         assert (await call).next_page_token.startswith("acme")
         async with asyncio.timeout(DEADLINE_S):
