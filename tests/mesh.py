@@ -24,7 +24,11 @@ from typing import Self, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from autodev.sandbox.v1 import sandbox_service_pb2
+from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceStub
+from autodev_runtime.identity import service_identity
 from autodev_sdk import AutoDevClient
+from tests.conftest import require
 
 SERVICES = ("gateway", "capability", "fitness", "sandbox", "learning")
 HOST = "127.0.0.1"
@@ -33,6 +37,8 @@ DEVELOPER, AGENT = "developer", "agent"
 ROLES = {DEVELOPER: ["operator", "reviewer", "runtime"], AGENT: []}
 """Whom a tenant has keys for, and what they may do."""
 START_S = 90.0
+ISOLATION_S = 6.0
+"""How long a sandbox that does not serve may look for an isolation level."""
 STOP_S = 20.0
 POLL_S = 0.05
 LOG_CHARACTERS = 6000
@@ -164,6 +170,8 @@ class Mesh:
                 status = self._processes[service].poll()
                 assert status is None, f"{service} ended with status {status}:\n{self.log(service)}"
                 assert time.monotonic() < deadline, f"{service} does not serve:\n{self.logs()}"
+                if service == "sandbox" and time.monotonic() > deadline - timeout_s + ISOLATION_S:
+                    await _require_isolation(channel)
                 await asyncio.sleep(POLL_S)
 
     def end(self) -> None:
@@ -202,6 +210,16 @@ def _key_lines() -> list[dict[str, object]]:
         for tenant in (TENANT, OTHER_TENANT)
         for subject, roles in ROLES.items()
     ]
+
+
+async def _require_isolation(channel: grpc.aio.Channel) -> None:
+    """Go on only where the sandbox has found an isolation level on this machine."""
+    identity = service_identity("tests").metadata()
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        request = sandbox_service_pb2.GetSandboxStatusRequest()
+        status = await SandboxServiceStub(channel).GetSandboxStatus(request, metadata=identity, timeout=2.0)
+        missing = "; ".join(level.detail for level in status.levels if not level.available)
+        require(status.default_isolation, f"no sandbox works on this machine: {missing}")
 
 
 async def _serves(health: health_pb2_grpc.HealthStub) -> bool:
