@@ -157,7 +157,7 @@ def asked_with_an_id() -> Iterator[tuple[MethodDescriptor, str]]:
 
 
 @pytest.mark.parametrize(
-    ("method", "field"), asked_with_an_id(), ids=lambda each: each if isinstance(each, str) else each.name
+    ("method", "field"), list(asked_with_an_id()), ids=lambda each: each if isinstance(each, str) else each.name
 )
 async def test_another_tenants_thing_is_not_found(theirs: Theirs, method: MethodDescriptor, field: str) -> None:
     request = _first_page(method, random.Random(3))
