@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+from autodev_runtime.json_value import JsonValue
 
 MIB = 1024 * 1024
 MIN_MEMORY_BYTES = 16 * MIB  # The interpreter alone takes about 11.

@@ -2,7 +2,7 @@
 
 import math
 
-from autodev_sandbox.execution import JsonValue
+from autodev_runtime.json_value import JsonValue
 
 MAX_NESTING = 30  # A protobuf reader gives up at 100 nested messages; an object takes three a level.
 MAX_INTEGER = 2**53 - 1

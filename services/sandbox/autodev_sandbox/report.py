@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from autodev_sandbox.execution import Execution, ExecutionError, IsolationLevel, JsonValue, Outcome, Status
+from autodev_runtime.json_value import JsonValue
+from autodev_sandbox.execution import Execution, ExecutionError, IsolationLevel, Outcome, Status
 from autodev_sandbox.json_value import NotJsonShaped, check_json
 
 MAX_HEADER_BYTES: Final = 256

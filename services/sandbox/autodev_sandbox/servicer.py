@@ -5,11 +5,11 @@ from dataclasses import fields
 from typing import Any, Final, cast
 
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct, Value
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceServicer
 from autodev_runtime.errors import FieldViolation, InvalidArgument
+from autodev_runtime.structs import struct_from
 from autodev_sandbox import metrics
 from autodev_sandbox.dispatcher import Dispatcher
 from autodev_sandbox.execution import (
@@ -17,7 +17,6 @@ from autodev_sandbox.execution import (
     Execution,
     ExecutionError,
     IsolationLevel,
-    JsonValue,
     Limits,
     Outcome,
     Status,
@@ -68,7 +67,7 @@ def execution_from(request: pb.ExecuteRequest, ceiling: Limits) -> Execution:
     return Execution(
         code=request.code,
         entry_point=request.entry_point,
-        inputs=struct_to_dict(request.inputs),
+        inputs=struct_from(request.inputs),
         limits=limits_from(request.limits, ceiling),
         minimum=LEVELS_BACK.get(request.min_isolation),
     )
@@ -94,27 +93,6 @@ def limits_from(asked: pb.ExecutionLimits, ceiling: Limits) -> Limits:
     usual = Limits()
     defaults = {each.name: min(getattr(usual, each.name), getattr(ceiling, each.name)) for each in fields(Limits)}
     return Limits(**(defaults | {name: value for name, value in given.items() if value}))
-
-
-def struct_to_dict(struct: Struct) -> dict[str, JsonValue]:
-    return {name: value_from(value) for name, value in struct.fields.items()}
-
-
-def value_from(value: Value) -> JsonValue:
-    """A Value as Python has it: JSON's numbers are one kind, Python's two, so a whole number is an int."""
-    match value.WhichOneof("kind"):
-        case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() else number
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-        case "list_value":
-            return [value_from(item) for item in value.list_value.values]
-        case "struct_value":
-            return struct_to_dict(value.struct_value)
-    return None
 
 
 def outcome_to_proto(outcome: Outcome, total_s: float) -> pb.ExecuteResponse:

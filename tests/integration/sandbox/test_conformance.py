@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from autodev_runtime.json_value import JsonValue
 from autodev_sandbox.backends import Backend
-from autodev_sandbox.execution import MIB, MIN_MEMORY_BYTES, Execution, JsonValue, Limits, Outcome, Status
+from autodev_sandbox.execution import MIB, MIN_MEMORY_BYTES, Execution, Limits, Outcome, Status
 
 BRIEF = Limits(timeout_s=1)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from autodev_runtime.json_value import JsonValue
 from autodev_sandbox import seccomp
 from autodev_sandbox.backends import Backend
-from autodev_sandbox.execution import Execution, JsonValue, Limits, Status
+from autodev_sandbox.execution import Execution, Limits, Status
 from tests.integration.sandbox.conftest import ready
 
 FORBIDDEN_CALLS = ("mount", "unshare", "keyctl", "bpf", "perf_event_open", "init_module", "kexec_load", "setns")

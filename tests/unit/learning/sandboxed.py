@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import cast
 
 from autodev_learning.trial import Execute, Execution
+from autodev_runtime.json_value import JsonValue
 from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import Execution as SandboxExecution
-from autodev_sandbox.execution import JsonValue, Limits, Status
+from autodev_sandbox.execution import Limits, Status
 from autodev_sandbox.rootfs import default_cache
 
 

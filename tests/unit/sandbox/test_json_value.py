@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_sandbox.execution import JsonValue
+from autodev_runtime.json_value import JsonValue
 from autodev_sandbox.json_value import MAX_INTEGER, MAX_NESTING, NotJsonShaped, check_json
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters())

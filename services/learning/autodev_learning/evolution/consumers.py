@@ -1,6 +1,5 @@
 """What the evolution loop does on events: protobuf to the rules, and nothing else. Each group works on by itself."""
 
-from collections.abc import Mapping
 from functools import partial
 
 import grpc
@@ -12,10 +11,8 @@ from autodev_learning.evolution.judging import Judge
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.opportunities import Evolution, SkillRun
 from autodev_learning.evolution.research import Research
-from autodev_learning.peers.channels import SERVICE
-from autodev_learning.peers.patience import patient
-from autodev_runtime.mesh import worker
-from autodev_sdk.events import EventWorker, Handler, WorkerOptions
+from autodev_learning.peers.patience import patient_worker
+from autodev_sdk.events import EventWorker
 
 RUNS_AT_A_TIME = 16
 MUTATIONS_AT_A_TIME = 4
@@ -33,10 +30,7 @@ def evolution_workers(
 ) -> list[EventWorker]:
     """The workers of the loop: runs to opportunities, opportunities to mutations, mutations to comparisons."""
 
-    def group(name: str, handlers: Mapping[event_pb2.EventType.ValueType, Handler], at_a_time: int) -> EventWorker:
-        waiting = {kind: patient(handler, patience_s) for kind, handler in handlers.items()}
-        return worker(gateway, SERVICE, f"learning.{name}", waiting, WorkerOptions(max_in_flight=at_a_time))
-
+    group = partial(patient_worker, gateway, patience_s)
     return [
         group(
             "evolution",

@@ -1,6 +1,5 @@
 """What the Memento loop does on events: protobuf to the rules, and nothing else. Each group works on by itself."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,14 +12,12 @@ from autodev_learning.memento.announcements import DECISIONS, SUBJECT_KINDS
 from autodev_learning.memento.memento import Memento
 from autodev_learning.memento.reflection import Episode, Outcome, Reflection, Segment, ToolCall
 from autodev_learning.memento.validation import Validation
-from autodev_learning.peers.channels import SERVICE
-from autodev_learning.peers.patience import patient
-from autodev_learning.peers.structs import struct_from
+from autodev_learning.peers.patience import patient_worker
 from autodev_learning.similarity import error_signature
 from autodev_learning.skills.promotion import Promotion
 from autodev_learning.skills.reviews import Decided
-from autodev_runtime.mesh import worker
-from autodev_sdk.events import EventWorker, Handler, WorkerOptions
+from autodev_runtime.structs import struct_from
+from autodev_sdk.events import EventWorker
 
 VALIDATIONS_AT_A_TIME = 4
 
@@ -40,10 +37,7 @@ def memento_workers(
 ) -> list[EventWorker]:
     """The loop's workers: failures to patterns, patterns to candidates, candidates to reviews, reviews to skills."""
 
-    def group(name: str, handlers: Mapping[event_pb2.EventType.ValueType, Handler], at_a_time: int) -> EventWorker:
-        waiting = {kind: patient(handler, patience_s) for kind, handler in handlers.items()}
-        return worker(gateway, SERVICE, f"learning.{name}", waiting, WorkerOptions(max_in_flight=at_a_time))
-
+    group = partial(patient_worker, gateway, patience_s)
     return [
         group(
             "reflection",

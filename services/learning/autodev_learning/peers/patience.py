@@ -3,12 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from autodev.gateway.v1.event_pb2 import Event
+import grpc
+
+from autodev.gateway.v1.event_pb2 import Event, EventType
+from autodev_learning.peers.channels import SERVICE
 from autodev_runtime.errors import AutoDevError, DeadlineExceeded, FailedPrecondition, ResourceExhausted, Unavailable
-from autodev_sdk.events import Handler
+from autodev_runtime.mesh import worker
+from autodev_sdk.events import EventWorker, Handler, WorkerOptions
 
 log = logging.getLogger(__name__)
 
@@ -47,3 +51,15 @@ def patient(handle: Handler, patience_s: float) -> Handler:
         await patiently(lambda: handle(event), patience_s)
 
     return handle_patiently
+
+
+def patient_worker(
+    gateway: grpc.aio.Channel,
+    patience_s: float,
+    name: str,
+    handlers: Mapping["EventType.ValueType", Handler],
+    at_a_time: int,
+) -> EventWorker:
+    """A worker of the group `learning.<name>` whose handlers wait out outages."""
+    waiting = {kind: patient(handler, patience_s) for kind, handler in handlers.items()}
+    return worker(gateway, SERVICE, f"learning.{name}", waiting, WorkerOptions(max_in_flight=at_a_time))

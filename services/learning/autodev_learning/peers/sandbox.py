@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from google.protobuf import json_format
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
-from autodev_learning.peers.structs import value_from
 from autodev_learning.trial import Execution
 from autodev_runtime.clients import ask
 from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.structs import value_from
 
 if TYPE_CHECKING:
     from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceAsyncStub

@@ -21,11 +21,11 @@ from autodev_learning.evolution.mutations import Mutation, Outcome, SandboxStatu
 from autodev_learning.evolution.opportunities import Evolution, Opportunity
 from autodev_learning.evolution.research import Research
 from autodev_learning.peers.fitness import FitnessClient
-from autodev_learning.peers.structs import struct_from
 from autodev_learning.servicers.messages import example_result_to_proto, key_of, moment_to_proto, provenance_to_proto
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, page_size, token_after
+from autodev_runtime.structs import struct_from
 
 if TYPE_CHECKING:
     from autodev_learning.store.evolution import EvolutionStore

@@ -7,13 +7,13 @@ from google.protobuf.struct_pb2 import Value
 
 from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev.learning.v1.skill_service_pb2_grpc import SkillServiceServicer
-from autodev_learning.peers.structs import struct_from
 from autodev_learning.servicers.messages import examples_to_proto, key_of, moment_to_proto, provenance_to_proto
 from autodev_learning.skills.registry import Rollback, Skill, Skills, SkillVersion
 from autodev_learning.skills.runs import Run, RunRequest, SkillRunner
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, page_size, token_after
+from autodev_runtime.structs import struct_from
 
 DEFAULT_TIMEOUT_S = 30.0
 

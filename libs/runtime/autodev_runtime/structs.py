@@ -2,9 +2,11 @@
 
 from google.protobuf.struct_pb2 import Struct, Value
 
+from autodev_runtime.json_value import JsonValue
 
-def value_from(value: Value) -> object:
-    """The value; a whole number is an int."""
+
+def value_from(value: Value) -> JsonValue:
+    """The value. JSON's numbers are one kind, Python's two, so a whole number is an int."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value
@@ -20,6 +22,6 @@ def value_from(value: Value) -> object:
     return None
 
 
-def struct_from(struct: Struct) -> dict[str, object]:
+def struct_from(struct: Struct) -> dict[str, JsonValue]:
     """The values by name."""
     return {name: value_from(value) for name, value in struct.fields.items()}
