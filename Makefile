@@ -8,7 +8,7 @@ PROTOS  := $(shell find protos -name '*.proto')
 PACKAGES := services libs tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test lint format lock breaking bench sandbox-image settings-page clean
+.PHONY: help setup contracts run test lint format lock breaking bench bench-sandbox sandbox-image settings-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ lock: ## Renew requirements.lock
 
 bench: setup ## Run every benchmark and print its figures with their denominators
 	@$(BIN)/python -m benchmarks
+
+bench-sandbox: setup ## Measure the sandbox against bare Python and the engine (ARGS='--quick', or rows by name)
+	@$(BIN)/python -m benchmarks.sandbox $(ARGS)
 
 sandbox-image: setup ## Build the sandbox's container image without a registry
 	@$(BIN)/python -m autodev_sandbox.image

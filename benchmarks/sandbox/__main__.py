@@ -1,0 +1,40 @@
+"""The sandbox's speed and what it leaves behind: `make bench-sandbox`.
+
+The service is the real one, a process of its own, and is called over gRPC from this process, on the same cores. Every
+figure stands beside its denominator from the same run, taken in turns with it. A bar that is not reached says MISS; the
+status is 0 all the same, since a busy machine is no error.
+
+    python -m benchmarks.sandbox [--quick] [row ...]
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+
+from benchmarks.sandbox.figures import table
+from benchmarks.sandbox.rows import BARS, FULL, QUICK, Measurement
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sandbox", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"all by default: {', '.join(BARS)}")
+    parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.rows) - set(BARS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    measurement = Measurement(arguments.rows or list(BARS), QUICK if arguments.quick else FULL)
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, Linux {platform.release()}")
+    asyncio.run(measurement.run())
+    print()
+    for what, figure in measurement.floor.items():
+        print(f"{what:62} {figure}")
+    print()
+    print(table([measurement.rows[name] for name in BARS if name in measurement.rows]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The measurements. Both sides of a ratio are taken in turns, so that whatever else the machine does falls on both."""
+
+import asyncio
+import statistics
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from autodev_sandbox import rootfs
+from autodev_sandbox.execution import IsolationLevel
+from benchmarks.sandbox import bare
+from benchmarks.sandbox.engine import Engine
+from benchmarks.sandbox.figures import Bar, Row, Side, judged, missing, ms, spread_ms, spread_rate
+from benchmarks.sandbox.footprint import Footprint, footprint
+from benchmarks.sandbox.service import NotHere, Service, serving
+
+CLIENTS: Final = 8
+BATCH_INPUTS: Final = 1000
+WITHOUT_POOL: Final[dict[str, str]] = {}
+
+BARE, RAW = "bare python", "create+start+remove"
+BARS: Final = {
+    "container-pooled": Bar("CONTAINER, pooled, one at a time, p50", Side.AT_MOST, 0.8, "×", BARE),
+    "namespace-pooled": Bar("NAMESPACE, pooled, one at a time, p50", Side.AT_MOST, 0.6, "×", BARE),
+    "namespace-cold": Bar("NAMESPACE, cold, p50", Side.AT_MOST, 2.0, "×", BARE),
+    "namespace-sustained": Bar("NAMESPACE, sustained, 8 clients", Side.AT_LEAST, 1.2, "×", BARE),
+    "container-sustained": Bar("CONTAINER, sustained, 8 clients", Side.AT_LEAST, 0.9, "×", RAW),
+    "batch": Bar("ExecuteBatch, 1,000 inputs, shared interpreter", Side.AT_LEAST, 5000, "inputs/s"),
+    "namespace-in-a-row": Bar("NAMESPACE, executions in a row", Side.AT_MOST, 0, "kinds of growth"),
+    "container-in-a-row": Bar("CONTAINER, executions in a row", Side.AT_MOST, 0, "kinds of growth"),
+}
+LATENCIES: Final = ("container-pooled", "namespace-pooled", "namespace-cold")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of everything."""
+
+    warm_up_calls: int
+    rounds: int
+    engine_every: int
+    """Every so many rounds `docker run` and `docker exec` have a turn."""
+    windows: int
+    namespace_s: float
+    container_s: float
+    batches: int
+    namespace_in_a_row: int
+    container_in_a_row: int
+
+
+FULL: Final = Effort(20, 200, 10, 7, 4.0, 9.0, 15, 10_000, 500)
+QUICK: Final = Effort(5, 30, 10, 3, 2.0, 5.0, 5, 500, 30)
+
+
+class Measurement:
+    """One run: the rows that are asked for, by name, and the floor beside them."""
+
+    def __init__(self, names: Collection[str], effort: Effort) -> None:
+        self.names = names
+        self.effort = effort
+        self.rows: dict[str, Row] = {}
+        self.floor: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Measure one group after the other."""
+        if any(name in self.names for name in LATENCIES):
+            await self.latencies()
+        for name, measure in (
+            ("namespace-sustained", self.namespace_sustained),
+            ("container-sustained", self.container_sustained),
+            ("batch", self.batch),
+            ("namespace-in-a-row", self.namespace_in_a_row),
+            ("container-in-a-row", self.container_in_a_row),
+        ):
+            if name in self.names:
+                try:
+                    await measure(BARS[name])
+                except NotHere as error:
+                    self.add(name, missing(BARS[name], str(error)))
+
+    def add(self, name: str, row: Row) -> None:
+        self.rows[name] = row
+        print(f"  {row.what}: {row.measured or row.verdict}", flush=True)
+
+    async def latencies(self) -> None:
+        """One call at a time of each kind, in turns."""
+        async with AsyncExitStack() as stack:
+            services = {}
+            for name, level, settings in (
+                ("container-pooled", IsolationLevel.CONTAINER, {}),
+                ("namespace-pooled", IsolationLevel.NAMESPACE, {}),
+                ("namespace-cold", IsolationLevel.NAMESPACE, WITHOUT_POOL),
+            ):
+                if name in self.names:
+                    try:
+                        services[name] = await stack.enter_async_context(serving(level, settings))
+                    except NotHere as error:
+                        self.add(name, missing(BARS[name], str(error)))
+            engine, warm = None, ""
+            try:
+                engine = await Engine.connect(rootfs.default_cache())
+                warm = stack.enter_context(engine.warm())
+            except NotHere as error:
+                self.floor["docker run, docker exec"] = f"not here: {error}"
+            await self.take_turns(services, engine, warm)
+
+    async def take_turns(self, services: dict[str, Service], engine: Engine | None, warm: str) -> None:
+        found: dict[str, list[float]] = {name: [] for name in services}
+        starts: list[float] = []
+        calls: list[float] = []
+        runs: list[float] = []
+        execs: list[float] = []
+        for turn in range(-self.effort.warm_up_calls, self.effort.rounds):
+            if turn == 0:
+                for each in (*found.values(), starts, calls, runs, execs):
+                    each.clear()
+            for name, service in services.items():
+                # A sandbox is waiting, and nothing else is at work while the call is.
+                await asyncio.gather(*(each.rested() for each in services.values()))
+                starts.append(bare.start_s())
+                calls.append(await service.no_op())
+                found[name].append(await service.execute())
+            if engine and turn % self.effort.engine_every == 0:
+                runs.append(engine.run_s())
+                execs.append(engine.exec_s(warm))
+        self.floor["bare python3 -I -S -c 'print(1)'"] = spread_ms(starts)
+        self.floor["a gRPC call that runs nothing (GetSandboxStatus)"] = spread_ms(calls)
+        if engine:
+            self.floor["docker exec into a warm container"] = spread_ms(execs)
+            self.floor["docker run with all the flags (create, start, wait, remove)"] = spread_ms(runs)
+        for name, seconds in found.items():
+            ratio = statistics.median(seconds) / statistics.median(starts)
+            self.add(name, judged(BARS[name], ms(seconds), ms(starts), ratio))
+
+    async def namespace_sustained(self, bar: Bar) -> None:
+        """Executions a second against interpreters a second."""
+        starts: list[float] = []
+        rates: list[float] = []
+        async with serving(IsolationLevel.NAMESPACE) as service:
+            window_s = self.effort.namespace_s
+            for _ in range(self.effort.windows):
+                starts.append(bare.starts_a_second(CLIENTS, window_s / 4, window_s))
+                rates.append(await service.executions_a_second(CLIENTS, window_s / 4, window_s))
+                await service.rested()
+        self.add("namespace-sustained", rated(bar, rates, starts))
+
+    async def container_sustained(self, bar: Bar) -> None:
+        """Executions a second against containers a second."""
+        engine = await Engine.connect(rootfs.default_cache())
+        cycles: list[float] = []
+        rates: list[float] = []
+        async with serving(IsolationLevel.CONTAINER) as service:
+            window_s = self.effort.container_s
+            for _ in range(self.effort.windows):
+                cycles.append(engine.cycles_a_second(CLIENTS, window_s / 3, window_s))
+                rates.append(await service.executions_a_second(CLIENTS, window_s / 3, window_s))
+                await service.rested()
+        self.add("container-sustained", rated(bar, rates, cycles))
+
+    async def batch(self, bar: Bar) -> None:
+        """Inputs a second of one call."""
+        async with serving(IsolationLevel.NAMESPACE) as service:
+            await service.batch_s(BATCH_INPUTS)
+            seconds = [await service.batch_s(BATCH_INPUTS) for _ in range(self.effort.batches)]
+        self.add("batch", judged(bar, ms(seconds), "", BATCH_INPUTS / statistics.median(seconds)))
+
+    async def namespace_in_a_row(self, bar: Bar) -> None:
+        """Many executions: nothing may pile up."""
+        async with serving(IsolationLevel.NAMESPACE) as service:
+            await self.in_a_row("namespace-in-a-row", bar, service, None, self.effort.namespace_in_a_row)
+
+    async def container_in_a_row(self, bar: Bar) -> None:
+        """Many executions: nothing may pile up, in the engine neither."""
+        engine = await Engine.connect(rootfs.default_cache())
+        async with serving(IsolationLevel.CONTAINER) as service:
+            await self.in_a_row("container-in-a-row", bar, service, engine, self.effort.container_in_a_row)
+
+    async def in_a_row(self, name: str, bar: Bar, service: Service, engine: Engine | None, executions: int) -> None:
+        for _ in range(max(executions // 20, 10)):
+            await service.execute()
+        before = await held(service, engine)
+        for _ in range(executions):
+            await service.execute()
+        after = await held(service, engine)
+        grown = before.growth_to(after)
+        notes = [before.to(after), *(["more than before: " + ", ".join(grown)] if grown else [])]
+        self.add(name, judged(bar, f"{executions:,}", "", float(len(grown)), notes))
+
+
+def rated(bar: Bar, rates: list[float], denominators: list[float]) -> Row:
+    ratio = statistics.median(rates) / statistics.median(denominators)
+    return judged(bar, spread_rate(rates), spread_rate(denominators), ratio)
+
+
+async def held(service: Service, engine: Engine | None) -> Footprint:
+    """The service's footprint at rest."""
+    await service.rested()
+    return footprint(service.pid, engine.sandboxes() if engine else 0)
