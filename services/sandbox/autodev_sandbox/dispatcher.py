@@ -10,6 +10,7 @@ from datetime import timedelta
 from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Outcome
+from autodev_sandbox.running import run_on
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Dispatcher:
         async with self._slot():
             for backend in self._available(minimum):
                 try:
-                    return await backend.run(execution)
+                    return await run_on(backend, execution)
                 except BackendUnavailable as error:
                     # An execution that did not begin has no effects: the next level may have it.
                     self._note(backend, available=False, detail=str(error))

@@ -1,6 +1,6 @@
 """What the sandbox runs and how it ended: the words every other module speaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -32,7 +32,8 @@ class IsolationLevel(IntEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one execution may use. `output_bytes` bounds stdout and stderr together, and the result by itself."""
+    """What one execution may use. `output_bytes` bounds stdout and stderr together, and the result by itself;
+    `file_bytes` the files that come back, together."""
 
     timeout_s: float = 5.0
     memory_bytes: int = 256 * MIB
@@ -40,6 +41,7 @@ class Limits:
     output_bytes: int = 1 * MIB
     processes: int = 64
     tmp_bytes: int = 64 * MIB
+    file_bytes: int = 4 * MIB
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Execution:
 
     `entry_point` names the function that is called with `inputs` as keyword arguments; its value is the result. Empty:
     the module runs as `__main__` and the result is None. `minimum` is the least isolation, None the operator's.
+    `input_files` and `output_files` are paths within /tmp: what to put there before, and to bring back after.
     """
 
     code: str
@@ -55,6 +58,32 @@ class Execution:
     inputs: Mapping[str, JsonValue] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     minimum: IsolationLevel | None = None
+    input_files: Mapping[str, bytes] = field(default_factory=dict)
+    output_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calls:
+    """One function to call on many inputs, in their order, in one interpreter for as long as it lives.
+
+    Each input is called `warmup` times, then `repeat` times timed; `limits.timeout_s` and `limits.output_bytes` are one
+    call's. `minimum` as an Execution's.
+    """
+
+    code: str
+    entry_point: str
+    inputs: Sequence[Mapping[str, JsonValue]]
+    limits: Limits = field(default_factory=Limits)
+    minimum: IsolationLevel | None = None
+    warmup: int = 0
+    repeat: int = 1
+
+
+class Stream(Enum):
+    """What code prints to."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
 
 
 @dataclass(frozen=True)
@@ -79,6 +108,20 @@ class Outcome:
     exit_code: int = 0
     duration_s: float = 0.0
     peak_memory_bytes: int = 0
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CallOutcome:
+    """How one input of `Calls` ended. `call_s`: wall time of each timed call, seen from outside the code's process.
+
+    `varied`: two calls with this input answered differently.
+    """
+
+    index: int
+    outcome: Outcome
+    call_s: tuple[float, ...] = ()
+    varied: bool = False
 
 
 class BackendUnavailable(Exception):

@@ -24,6 +24,8 @@ PYTHON = "/usr/bin/python3"
 # `-I` would also ignore PYTHONHASHSEED, by which the same code gives the same answer twice. No other variable is there.
 OPTIONS = ("-P", "-s", "-S", "-X", "utf8")
 COMMAND = (PYTHON, *OPTIONS, "-c", f"from {INSIDE_PACKAGE}.supervisor import main; main()")
+# Where the code shares /proc with the supervisor.
+HIDDEN_COMMAND = (PYTHON, *OPTIONS, "-c", f"from {INSIDE_PACKAGE}.supervisor import hide, main; hide(); main()")
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 USER_ID = 65534
 

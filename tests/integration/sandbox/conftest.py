@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from autodev_sandbox import rootfs
 from autodev_sandbox.backends import Backend
@@ -46,20 +47,28 @@ async def ready(name: str) -> Backend:
     return backend
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+# A backend's pool lives in the event loop that made it: they and every test here share one.
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=BACKENDS)
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     """Every backend in turn."""
-    made = asyncio.run(ready(request.param))
+    made = await ready(request.param)
     yield made
-    asyncio.run(made.close())
+    await made.close()
 
 
-@pytest.fixture(scope="session", params=STRONG)
-def strong(request: pytest.FixtureRequest) -> Iterator[Backend]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=STRONG)
+async def strong(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     """Every backend that keeps code apart from the machine."""
-    made = asyncio.run(ready(request.param))
+    made = await ready(request.param)
     yield made
-    asyncio.run(made.close())
+    await made.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run this folder's tests in the session's event loop."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 async def eventually(holds: Callable[[], bool], what: str) -> None:

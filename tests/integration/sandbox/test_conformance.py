@@ -1,22 +1,34 @@
 """What an execution answers, the same on every backend."""
 
 import asyncio
+import time
 
 import pytest
 
 from autodev_runtime.json_value import JsonValue
 from autodev_sandbox.backends import Backend
-from autodev_sandbox.execution import MIB, MIN_MEMORY_BYTES, Execution, Limits, Outcome, Status
+from autodev_sandbox.execution import (
+    MIB,
+    MIN_MEMORY_BYTES,
+    CallOutcome,
+    Calls,
+    Execution,
+    Limits,
+    Outcome,
+    Status,
+    Stream,
+)
+from autodev_sandbox.running import run_calls, run_on
 
 BRIEF = Limits(timeout_s=1)
 
 
 async def call(backend: Backend, code: str, limits: Limits = Limits(), **inputs: JsonValue) -> Outcome:  # noqa: B008
-    return await backend.run(Execution(code=code, entry_point="f", inputs=inputs, limits=limits))
+    return await run_on(backend, Execution(code=code, entry_point="f", inputs=inputs, limits=limits))
 
 
 async def run(backend: Backend, code: str, limits: Limits = Limits()) -> Outcome:  # noqa: B008
-    return await backend.run(Execution(code=code, limits=limits))
+    return await run_on(backend, Execution(code=code, limits=limits))
 
 
 async def test_the_entry_points_value_is_the_result(backend: Backend) -> None:
@@ -194,3 +206,164 @@ async def test_input_is_at_its_end(backend: Backend) -> None:
 async def test_executions_side_by_side_do_not_mix(backend: Backend) -> None:
     outcomes = await asyncio.gather(*(call(backend, "def f(n): print(n); return n", n=n) for n in range(6)))
     assert [(outcome.value, outcome.stdout) for outcome in outcomes] == [(n, f"{n}\n") for n in range(6)]
+
+
+async def test_output_is_heard_as_it_comes(backend: Backend) -> None:
+    heard: list[tuple[Stream, bytes]] = []
+    began_s = time.monotonic()
+    first_s = [0.0]
+
+    def hear(stream: Stream, piece: bytes) -> None:
+        first_s[0] = first_s[0] or time.monotonic() - began_s
+        heard.append((stream, piece))
+
+    code = "import sys, time\nprint('a')\ntime.sleep(1)\nprint('b', file=sys.stderr)"
+    outcome = await run_on(backend, Execution(code), hear)
+    assert heard == [(Stream.STDOUT, b"a\n"), (Stream.STDERR, b"b\n")]
+    assert time.monotonic() - began_s - first_s[0] > 0.5
+    assert (outcome.status, outcome.stdout, outcome.stderr) == (Status.OK, "", "")
+
+
+async def test_what_is_heard_is_bounded(backend: Backend) -> None:
+    heard: list[bytes] = []
+    execution = Execution("while True: print('x' * 999)", limits=Limits(output_bytes=10_000))
+    outcome = await run_on(backend, execution, lambda _, piece: heard.append(piece))
+    assert outcome.status is Status.OUTPUT_LIMIT
+    assert sum(map(len, heard)) == 10_000
+
+
+async def test_files_go_in_and_come_back(backend: Backend) -> None:
+    code = "import os\nos.mkdir('out')\nopen('out/copy', 'w').write(open('in/text').read().upper())"
+    execution = Execution(code, input_files={"in/text": b"abc"}, output_files=("out/copy", "missing"))
+    outcome = await run_on(backend, execution)
+    assert (outcome.status, outcome.files) == (Status.OK, {"out/copy": b"ABC"})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        "os.symlink('/etc/passwd', 'f')",
+        "os.mkfifo('f')",
+        "os.mkdir('f')",
+        "os.mkdir('d'); open('d/f', 'w').write('x'); os.symlink('d', 'f')",
+        "import socket; socket.socket(socket.AF_UNIX).bind('f')",
+    ],
+)
+async def test_what_is_no_ordinary_file_does_not_come_back(backend: Backend, make: str) -> None:
+    execution = Execution("import os\n" + make, output_files=("f", "f/f"))
+    outcome = await run_on(backend, execution)
+    assert (outcome.status, outcome.files) == (Status.OK, {})
+
+
+async def test_files_that_come_back_are_bounded(backend: Backend) -> None:
+    code = "for name in 'ab': open(name, 'wb').write(bytes(600))"
+    execution = Execution(code, output_files=("a", "b"), limits=Limits(file_bytes=1000))
+    assert (await run_on(backend, execution)).status is Status.OUTPUT_LIMIT
+    enough = Execution(code, output_files=("a", "b"), limits=Limits(file_bytes=1200))
+    assert (await run_on(backend, enough)).files == {"a": bytes(600), "b": bytes(600)}
+
+
+async def outcomes_of(backend: Backend, calls: Calls, start: int = 0) -> list[CallOutcome]:
+    sandbox = await backend.take(calls.limits)
+    try:
+        return [each async for each in run_calls(sandbox, calls, start)]
+    finally:
+        backend.retire(sandbox)
+
+
+async def test_calls_are_answered_in_order_by_one_interpreter(backend: Backend) -> None:
+    code = "import os\nseen = []\ndef f(n):\n  print(n)\n  seen.append(n)\n  return [n, len(seen), os.getpid()]"
+    outcomes = await outcomes_of(backend, Calls(code, "f", [{"n": n} for n in range(50)]), start=10)
+    assert [each.index for each in outcomes] == list(range(10, 50))
+    values = [each.outcome.value for each in outcomes]
+    assert [value[:2] for value in values if isinstance(value, list)] == [[n, n - 9] for n in range(10, 50)]
+    assert [each.outcome.stdout for each in outcomes] == [f"{n}\n" for n in range(10, 50)]
+
+
+async def test_an_exception_in_a_call_is_that_calls_alone(backend: Backend) -> None:
+    code = "import sys\ndef f(n): return sys.exit(3) if n == 2 else 1 / n"
+    outcomes = await outcomes_of(backend, Calls(code, "f", [{"n": n} for n in (1, 0, 2, 4)]))
+    assert [each.outcome.value for each in outcomes] == [1.0, None, None, 0.25]
+    assert [each.outcome.error and each.outcome.error.type for each in outcomes] == [
+        None,
+        "ZeroDivisionError",
+        "SystemExit",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("os._exit(0)", Status.ERROR),
+        ("os.kill(os.getpid(), 9)", Status.KILLED),
+        ("time.sleep(9)", Status.TIMEOUT),
+        ("print('x' * 100_000)", Status.OUTPUT_LIMIT),
+        ("return 'x' * 100_000", Status.OUTPUT_LIMIT),
+    ],
+)
+async def test_a_call_that_ends_the_interpreter_ends_the_calls(backend: Backend, end: str, status: Status) -> None:
+    code = f"import os, time\ndef f(n):\n  if n == 1: {end}\n  return n"
+    calls = Calls(code, "f", [{"n": n} for n in range(3)], Limits(timeout_s=1, output_bytes=10_000))
+    outcomes = await outcomes_of(backend, calls)
+    assert [each.outcome.status for each in outcomes] == [Status.OK, status]
+    assert [each.index for each in await outcomes_of(backend, calls, start=2)] == [2]
+
+
+async def test_code_that_cannot_be_loaded_fails_every_call(backend: Backend) -> None:
+    outcomes = await outcomes_of(backend, Calls("1 / 0", "f", [{}, {}, {}]))
+    assert [each.index for each in outcomes] == [0, 1, 2]
+    assert {each.outcome.error.type for each in outcomes if each.outcome.error} == {"ZeroDivisionError"}
+
+
+async def test_repeated_calls_are_timed_from_outside(backend: Backend) -> None:
+    code = (
+        "import time\nlate = 0\ndef f(s):\n  global late\n  late += 1\n"
+        "  time.sleep(s if late > 2 else 0)\n  time.monotonic_ns = time.perf_counter = lambda: 0\n  return 1"
+    )
+    (outcome,) = await outcomes_of(backend, Calls(code, "f", [{"s": 0.1}], warmup=2, repeat=3))
+    assert (outcome.outcome.value, outcome.varied, len(outcome.call_s)) == (1, False, 3)
+    assert all(0.1 <= seconds < 1 for seconds in outcome.call_s)
+
+
+async def test_each_repeated_call_gets_its_inputs_anew(backend: Backend) -> None:
+    (outcome,) = await outcomes_of(backend, Calls("def f(x): x.append(1); return len(x)", "f", [{"x": []}], repeat=3))
+    assert (outcome.outcome.value, outcome.varied) == (1, False)
+
+
+async def test_calls_that_answer_differently_are_marked(backend: Backend) -> None:
+    code = "n = 0\ndef f():\n  global n\n  n += 1\n  return n"
+    (outcome,) = await outcomes_of(backend, Calls(code, "f", [{}], repeat=2))
+    assert outcome.varied
+
+
+async def test_an_input_cannot_be_seen_before_its_call(backend: Backend) -> None:
+    code = (
+        "import gc, sys\ndef f(word):\n  frame, found = sys._getframe(), []\n"
+        "  while frame: found.append(repr(frame.f_locals)); frame = frame.f_back\n"
+        "  found += [repr(x) for x in gc.get_objects() if isinstance(x, (bytes, bytearray, list, dict))]\n"
+        "  return 'second' + '-word' in ''.join(found) if word == 'first-word' else None"
+    )
+    calls = Calls(code, "f", [{"word": "first-word"}, {"word": "second-word"}])
+    assert [each.outcome.value for each in await outcomes_of(backend, calls)] == [False, None]
+
+
+async def test_an_answer_written_before_its_inputs_is_none(backend: Backend) -> None:
+    code = """
+import os, sys
+def f(n):
+    frame = sys._getframe()
+    while 'nonce' not in frame.f_locals: frame = frame.f_back
+    nonce, forged = frame.f_locals['nonce'], b'{"value": "forged"}'
+    if n == 0:
+        os.write(3, nonce + (12).to_bytes(4, 'big') + b'{"value": 0}')
+        os.write(3, nonce + len(forged).to_bytes(4, 'big') + forged)
+    return n"""
+    outcomes = await outcomes_of(backend, Calls(code, "f", [{"n": n} for n in range(3)]))
+    assert [each.outcome.value for each in outcomes] == [0, 1, 2]
+
+
+async def test_large_inputs_and_answers_pass(backend: Backend) -> None:
+    inputs: list[dict[str, JsonValue]] = [{"text": str(n) * 300_000} for n in range(3)]
+    outcomes = await outcomes_of(backend, Calls("def f(text): return text", "f", inputs))
+    assert [each.outcome.value for each in outcomes] == [each["text"] for each in inputs]

@@ -11,6 +11,7 @@ from autodev_runtime.json_value import JsonValue
 from autodev_sandbox import seccomp
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.execution import Execution, Limits, Status
+from autodev_sandbox.running import run_on
 from tests.integration.sandbox.conftest import ready
 
 FORBIDDEN_CALLS = ("mount", "unshare", "keyctl", "bpf", "perf_event_open", "init_module", "kexec_load", "setns")
@@ -19,7 +20,7 @@ FORBIDDEN_CALLS = ("mount", "unshare", "keyctl", "bpf", "perf_event_open", "init
 async def tell(backend: Backend, body: str, limits: Limits = Limits(), **inputs: JsonValue) -> JsonValue:  # noqa: B008
     """The value of a function with this body."""
     code = f"def f({', '.join(inputs)}):\n" + "\n".join(f"  {line}" for line in body.splitlines())
-    outcome = await backend.run(Execution(code=code, entry_point="f", inputs=inputs, limits=limits))
+    outcome = await run_on(backend, Execution(code=code, entry_point="f", inputs=inputs, limits=limits))
     assert outcome.status is Status.OK, outcome
     return outcome.value
 

@@ -18,6 +18,7 @@ from autodev_sandbox.backends import Backend
 from autodev_sandbox.backends.container import EXPIRES_LABEL, LABEL, ContainerBackend
 from autodev_sandbox.backends.process import FOLDER_PREFIX
 from autodev_sandbox.execution import Execution, IsolationLevel, Limits, Status
+from autodev_sandbox.running import run_on
 from tests.integration.sandbox.conftest import eventually, ready
 
 # Names itself so that it can be found from outside, and has a child that would outlive it.
@@ -36,11 +37,12 @@ import asyncio, sys
 from pathlib import Path
 from autodev_sandbox.backends.{module} import {name}
 from autodev_sandbox.execution import Execution, Limits
+from autodev_sandbox.running import run_on
 
 async def main():
     backend = {name}({arguments})
     await backend.probe()
-    await backend.run(Execution(sys.argv[1], "f", dict(name=sys.argv[2], wait=1), Limits(timeout_s=60)))
+    await run_on(backend, Execution(sys.argv[1], "f", dict(name=sys.argv[2], wait=1), Limits(timeout_s=60)))
 
 asyncio.run(main())
 """
@@ -83,7 +85,7 @@ def folders() -> set[Path]:
 
 async def test_a_daemon_ends_with_its_execution(backend: Backend) -> None:
     name = marker()
-    outcome = await backend.run(Execution(daemon(backend), "f", {"name": name, "wait": 0}))
+    outcome = await run_on(backend, Execution(daemon(backend), "f", {"name": name, "wait": 0}))
     assert outcome.value == 1
     await eventually(lambda: marked(name) == [], "the daemon is gone")
 
@@ -91,14 +93,14 @@ async def test_a_daemon_ends_with_its_execution(backend: Backend) -> None:
 async def test_a_timeout_ends_everything(backend: Backend) -> None:
     name = marker()
     execution = Execution(daemon(backend), "f", {"name": name, "wait": 1}, Limits(timeout_s=1))
-    assert (await backend.run(execution)).status is Status.TIMEOUT
+    assert (await run_on(backend, execution)).status is Status.TIMEOUT
     await eventually(lambda: marked(name) == [], "the code and its child are gone")
 
 
 async def test_a_call_that_is_cancelled_ends_everything(backend: Backend) -> None:
     name = marker()
     execution = Execution(daemon(backend), "f", {"name": name, "wait": 1}, Limits(timeout_s=60))
-    running = asyncio.create_task(backend.run(execution))
+    running = asyncio.create_task(run_on(backend, execution))
     await eventually(lambda: len(marked(name)) == 2, "the code and its child run")
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -110,7 +112,7 @@ async def test_no_group_container_or_folder_is_left(backend: Backend) -> None:
     uses_engine = isinstance(backend, ContainerBackend)
     before = groups(), folders(), containers() if uses_engine else set()
     for code in ("x = 1", "1 / 0", "import os; os.kill(os.getpid(), 9)"):
-        await backend.run(Execution(code))
+        await run_on(backend, Execution(code))
     await eventually(lambda: groups() <= before[0] and folders() <= before[1], "groups and folders are removed")
     if uses_engine:
         await eventually(lambda: containers() <= before[2], "containers are removed")

@@ -4,8 +4,13 @@ import pytest
 
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.execution import Execution, Limits, Outcome, Status
+from autodev_sandbox.running import run_on
 
-FORGED = "FORGED = [b'0 0 0 1 1 0 0 0 13\\n{\"value\": 42}', b'{\"value\": 42}', b'\\0' * 16 + b'{\"value\": 42}']\n"
+REPORT = b'0 0 0 1 1 0 0 0 13\n{"value": 42}'
+VALUE = b'{"value": 42}'
+FORGED = (
+    f"FORGED = {[VALUE, REPORT, b'r' + len(REPORT).to_bytes(4, 'big') + REPORT, bytes(19) + bytes([13]) + VALUE]}\n"
+)
 
 WRITE_EVERYWHERE = """
 import os
@@ -41,13 +46,13 @@ import os, sys
 def f():
     frame = sys._getframe()
     while 'nonce' not in frame.f_locals: frame = frame.f_back
-    os.write(3, frame.f_locals['nonce'] + MESSAGE)
+    os.write(3, frame.f_locals['nonce'] + len(MESSAGE).to_bytes(4, 'big') + MESSAGE)
     os._exit(CODE)
 """
 
 
 async def call(backend: Backend, code: str) -> Outcome:
-    return await backend.run(Execution(code=FORGED + code, entry_point="f", limits=Limits(timeout_s=3)))
+    return await run_on(backend, Execution(code=FORGED + code, entry_point="f", limits=Limits(timeout_s=3)))
 
 
 async def test_printing_is_no_result(backend: Backend) -> None:

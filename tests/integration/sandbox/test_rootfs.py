@@ -11,6 +11,7 @@ import pytest
 from autodev_sandbox import rootfs
 from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import BackendUnavailable, Execution
+from autodev_sandbox.running import run_on
 from tests.integration.sandbox.conftest import ready
 
 
@@ -64,7 +65,7 @@ async def test_the_standard_library_works_in_a_sandbox() -> None:
         {"asyncio", "csv", "ctypes", "datetime", "decimal", "hashlib", "json", "re", "sqlite3", "ssl", "zlib"}
     )
     code = "import importlib\ndef f(names): return [importlib.import_module(name).__name__ for name in names]"
-    outcome = await backend.run(Execution(code, "f", {"names": [*names]}))
+    outcome = await run_on(backend, Execution(code, "f", {"names": [*names]}))
     assert outcome.value == names
 
 

@@ -9,6 +9,7 @@ from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import Execution as SandboxExecution
 from autodev_sandbox.execution import Limits, Status
 from autodev_sandbox.rootfs import default_cache
+from autodev_sandbox.running import run_on
 
 
 async def namespace_execute() -> Execute:
@@ -20,7 +21,7 @@ async def namespace_execute() -> Execute:
         asked = SandboxExecution(
             code, entry_point, cast(Mapping[str, JsonValue], inputs), limits=Limits(timeout_s=timeout_s)
         )
-        outcome = await backend.run(asked)
+        outcome = await run_on(backend, asked)
         error = f"{outcome.error.type}: {outcome.error.message}" if outcome.error else ""
         return Execution(outcome.status is Status.OK, outcome.value, f"{outcome.status.name} {error}".strip())
 

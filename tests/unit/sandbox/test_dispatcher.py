@@ -4,8 +4,10 @@ from collections.abc import Sequence
 import pytest
 
 from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
+from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
 from autodev_sandbox.dispatcher import Dispatcher
-from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Outcome, Status
+from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Limits, Status
+from autodev_sandbox.wire import Confinement, Kind
 
 
 class Machine:
@@ -22,11 +24,18 @@ class Machine:
         self.fail_unless_there()
         return "it is there"
 
-    async def run(self, execution: Execution) -> Outcome:
+    async def take(self, limits: Limits) -> "Held":
         self.fail_unless_there()
-        self.entered.set()
-        await self.go_on.wait()
-        return Outcome(Status.OK, self.level)
+        return Held(self)
+
+    def retire(self, sandbox: Sandbox) -> None:
+        """There is nothing to end."""
+
+    def facilities(self) -> list[Facility]:
+        return []
+
+    def pool_status(self) -> PoolStatus:
+        return PoolStatus()
 
     async def close(self) -> None:
         self.there = False
@@ -34,6 +43,36 @@ class Machine:
     def fail_unless_there(self) -> None:
         if not self.there:
             raise BackendUnavailable("it went away")
+
+
+class Held:
+    """A sandbox whose execution ends when its machine says so."""
+
+    confinement = Confinement()
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.level = machine.level
+
+    async def send(self, data: bytes) -> None:
+        self.machine.entered.set()
+
+    async def receive(self) -> bytes:
+        await self.machine.go_on.wait()
+        figures = b"0 0 0 0 0 0 0 0 0\n"
+        return Kind.REPORT.value + len(figures).to_bytes(4, "big") + figures
+
+    def oom_kills(self) -> int:
+        return 0
+
+    def peak_memory_bytes(self) -> int:
+        return 0
+
+    async def why_lost(self) -> Status:
+        return Status.KILLED
+
+    async def end(self) -> None:
+        """There is nothing to end."""
 
 
 async def dispatcher(

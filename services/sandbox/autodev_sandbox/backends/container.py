@@ -14,11 +14,12 @@ import docker.errors
 import requests
 
 from autodev_sandbox import rootfs
-from autodev_sandbox.backends import prove
-from autodev_sandbox.backends.pipes import CHUNK_BYTES, GRACE_S, lost
-from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Outcome, Status
+from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
+from autodev_sandbox.backends.socket_channel import SocketChannel
+from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
 from autodev_sandbox.image import ensure_image
-from autodev_sandbox.report import BrokenReport, Confinement, Report, ReportReader, encode_request, outcome_of
+from autodev_sandbox.running import GRACE_S, prove
+from autodev_sandbox.wire import Confinement
 
 ENGINE_ADVICE = (
     "no container engine answers ({error}). Try: apt-get install docker.io, then start dockerd, or set DOCKER_HOST"
@@ -26,7 +27,7 @@ ENGINE_ADVICE = (
 GVISOR_ADVICE = "the engine has no runsc runtime. Try: install gVisor's runsc and register it by `runsc install`"
 GVISOR_RUNTIME = "runsc"
 LABEL, EXPIRES_LABEL = "autodev.sandbox", "autodev.sandbox.expires"
-CONFINEMENT: Final = Confinement(hide_supervisor=True, reads_cgroup=True)
+CONFINEMENT: Final = Confinement(reads_cgroup=True)
 ENGINE_ERRORS: Final = (docker.errors.DockerException, requests.RequestException, OSError)
 ENGINE_TIMEOUT_S = 30
 STDOUT = 1
@@ -42,25 +43,45 @@ class ContainerBackend:
         self.image = ""
         self.cores = 1.0
         self.client: docker.DockerClient | None = None
+        self.in_use: set[ContainerSandbox] = set()
+        self.ending: set[asyncio.Task[None]] = set()
 
     async def probe(self) -> str:
         detail = await asyncio.to_thread(self.connect)
         await prove(self)
         return detail
 
-    async def run(self, execution: Execution) -> Outcome:
+    async def take(self, limits: Limits) -> Sandbox:
         name = f"autodev-sandbox-{uuid4().hex}"
-        running = asyncio.create_task(asyncio.to_thread(self.run_blocking, name, execution))
+        starting = asyncio.create_task(asyncio.to_thread(self.start, name, limits))
         try:
-            return await asyncio.shield(running)
+            attached = await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # The thread waits for the container: without it, it ends.
+            await asyncio.gather(starting, return_exceptions=True)
             await asyncio.to_thread(self.remove, name)
-            with contextlib.suppress(Exception):
-                await running
             raise
+        except ENGINE_ERRORS as error:
+            await asyncio.to_thread(self.remove, name)
+            raise BackendUnavailable(ENGINE_ADVICE.format(error=error)) from error
+        sandbox = ContainerSandbox(self, name, attached)
+        self.in_use.add(sandbox)
+        return sandbox
+
+    def retire(self, sandbox: Sandbox) -> None:
+        assert isinstance(sandbox, ContainerSandbox)
+        self.in_use.discard(sandbox)
+        task = asyncio.create_task(sandbox.end())
+        self.ending.add(task)
+        task.add_done_callback(self.ending.discard)
+
+    def facilities(self) -> list[Facility]:
+        return []
+
+    def pool_status(self) -> PoolStatus:
+        return PoolStatus(in_use=len(self.in_use), ending=len(self.ending))
 
     async def close(self) -> None:
+        await asyncio.gather(*self.ending, *(sandbox.end() for sandbox in self.in_use))
         if self.client:
             await asyncio.to_thread(self.client.close)
 
@@ -90,33 +111,14 @@ class ContainerBackend:
         with contextlib.suppress(*ENGINE_ERRORS):
             self.client.api.remove_container(name, force=True, v=True)
 
-    def run_blocking(self, name: str, execution: Execution) -> Outcome:
-        started_s = time.monotonic()
-        deadline_s = started_s + execution.limits.timeout_s + GRACE_S
-        try:
-            channel = self.start(name, execution)
-            with contextlib.closing(channel):
-                channel.sendall(encode_request(execution, CONFINEMENT))
-                report = read_report(channel, execution, deadline_s)
-            if report:
-                return outcome_of(execution, report, self.level, peak_bytes=0, oom_kills=0)
-            return lost(self.level, self.why_lost(name), time.monotonic() - started_s)
-        except TimeoutError:
-            return lost(self.level, Status.TIMEOUT, time.monotonic() - started_s)
-        except ENGINE_ERRORS as error:
-            raise BackendUnavailable(ENGINE_ADVICE.format(error=error)) from error
-        finally:
-            self.remove(name)
-
-    def start(self, name: str, execution: Execution) -> socket.socket:
+    def start(self, name: str, limits: Limits) -> socket.socket:
         """Create, attach, start; the supervisor inside waits for its request on the attached stream."""
         assert self.client
         api = self.client.api
-        limits = execution.limits
         expires_s = time.time() + limits.timeout_s + GRACE_S + ENGINE_TIMEOUT_S
         api.create_container(
             self.image,
-            command=list(rootfs.COMMAND),
+            command=list(rootfs.HIDDEN_COMMAND),
             name=name,
             hostname="sandbox",
             user=f"{rootfs.USER_ID}:{rootfs.USER_ID}",
@@ -124,7 +126,7 @@ class ContainerBackend:
             environment=rootfs.ENVIRONMENT,
             stdin_open=True,
             labels={LABEL: "1", EXPIRES_LABEL: str(int(expires_s))},
-            host_config=api.create_host_config(**self.confinement(execution)),
+            host_config=api.create_host_config(**self.confinement(limits)),
         )
         attached = api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         api.start(name)
@@ -132,8 +134,7 @@ class ContainerBackend:
         channel: socket.socket = getattr(attached, "_sock", attached)
         return channel
 
-    def confinement(self, execution: Execution) -> dict[str, Any]:
-        limits = execution.limits
+    def confinement(self, limits: Limits) -> dict[str, Any]:
         return {
             "network_mode": "none",
             "ipc_mode": "none",
@@ -158,20 +159,40 @@ class ContainerBackend:
         return Status.OOM if state.get("OOMKilled") else Status.KILLED
 
 
-def read_report(channel: socket.socket, execution: Execution, deadline_s: float) -> Report | None:
-    """The supervisor's report; None when it died. Raises TimeoutError."""
-    reader = ReportReader(execution.limits.output_bytes)
-    frames = FrameReader()
-    try:
-        while True:
-            channel.settimeout(max(deadline_s - time.monotonic(), 0.001))
-            data = channel.recv(CHUNK_BYTES)
-            if not data:
-                return None
-            if (said := frames.feed(data)) and (report := reader.feed(said)):
-                return report
-    except BrokenReport:
-        return None
+class ContainerSandbox:
+    """A started container, and the stream attached to it."""
+
+    confinement = CONFINEMENT
+
+    def __init__(self, backend: ContainerBackend, name: str, attached: socket.socket) -> None:
+        self.backend = backend
+        self.level = backend.level
+        self.name = name
+        self.channel = SocketChannel(attached)
+        self.send = self.channel.send
+        self.frames = FrameReader()
+
+    async def receive(self) -> bytes:
+        while data := await self.channel.receive():
+            if said := self.frames.feed(data):
+                return said
+        return b""
+
+    def oom_kills(self) -> int:
+        return 0
+
+    def peak_memory_bytes(self) -> int:
+        return 0
+
+    async def why_lost(self) -> Status:
+        try:
+            return await asyncio.to_thread(self.backend.why_lost, self.name)
+        except ENGINE_ERRORS:
+            return Status.KILLED
+
+    async def end(self) -> None:
+        await asyncio.to_thread(self.backend.remove, self.name)
+        self.channel.close()
 
 
 class FrameReader:

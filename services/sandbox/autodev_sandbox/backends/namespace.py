@@ -5,14 +5,14 @@ import json
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 from autodev_sandbox import cgroup, rootfs, seccomp
-from autodev_sandbox.backends import prove
-from autodev_sandbox.backends.pipes import exchange, lost
-from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Limits, Outcome, Status
-from autodev_sandbox.report import Confinement, Report, encode_request, outcome_of
+from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
+from autodev_sandbox.backends.socket_channel import SocketChannel, channel_pair
+from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
+from autodev_sandbox.running import prove
+from autodev_sandbox.wire import Confinement
 
 ADVICE = (
     "bubblewrap is not installed. Try: apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora), "
@@ -34,6 +34,8 @@ class NamespaceBackend:
         self.root = Path()
         self.filter = b""
         self.cgroups: cgroup.Cgroups | None = None
+        self.in_use: set[NamespaceSandbox] = set()
+        self.ending: set[asyncio.Task[None]] = set()
 
     async def probe(self) -> str:
         self.bubblewrap = shutil.which("bwrap") or ""
@@ -53,22 +55,22 @@ class NamespaceBackend:
         await prove(self)
         return "bubblewrap with seccomp; no writable cgroup, so memory and processes are bounded by resource limits"
 
-    async def run(self, execution: Execution) -> Outcome:
-        sandbox = await self.start(execution.limits)
-        group = None
-        started_s = time.monotonic()
+    async def take(self, limits: Limits) -> Sandbox:
+        sandbox = await self.start(limits)
         try:
-            group = self.make_group(execution.limits)
-            await sandbox.enter(group)
-            confinement = Confinement(limits_memory=group is None, limits_processes=group is None)
-            report = await exchange(sandbox.process, encode_request(execution, confinement), execution)
-            if report is None:
-                await sandbox.raise_if_never_started()
-            return self.outcome(execution, report, group, time.monotonic() - started_s)
-        except TimeoutError:
-            return lost(self.level, Status.TIMEOUT, time.monotonic() - started_s)
-        finally:
-            await asyncio.shield(sandbox.end(group))
+            await sandbox.enter(self.make_group(limits))
+        except BaseException:
+            await asyncio.shield(sandbox.end())
+            raise
+        self.in_use.add(sandbox)
+        return sandbox
+
+    def retire(self, sandbox: Sandbox) -> None:
+        assert isinstance(sandbox, NamespaceSandbox)
+        self.in_use.discard(sandbox)
+        task = asyncio.create_task(sandbox.end())
+        self.ending.add(task)
+        task.add_done_callback(self.ending.discard)
 
     def make_group(self, limits: Limits) -> cgroup.Group | None:
         try:
@@ -76,19 +78,17 @@ class NamespaceBackend:
         except OSError as error:
             raise BackendUnavailable(f"no cgroup can be made: {error}") from error
 
-    def outcome(
-        self, execution: Execution, report: Report | None, group: cgroup.Group | None, seconds: float
-    ) -> Outcome:
-        oom_kills = group.oom_kills() if group else 0
-        peak_bytes = group.peak_memory_bytes() if group else 0
-        if report is None:
-            return lost(self.level, Status.OOM if oom_kills else Status.KILLED, seconds, peak_bytes)
-        return outcome_of(execution, report, self.level, peak_bytes, oom_kills)
+    def facilities(self) -> list[Facility]:
+        return []
+
+    def pool_status(self) -> PoolStatus:
+        return PoolStatus(in_use=len(self.in_use), ending=len(self.ending))
 
     async def close(self) -> None:
         """Nothing outlives an execution."""
+        await asyncio.gather(*self.ending, *(sandbox.end() for sandbox in self.in_use))
 
-    async def start(self, limits: Limits) -> "Sandbox":
+    async def start(self, limits: Limits) -> "NamespaceSandbox":
         """Start bubblewrap; the supervisor inside waits for its request.
 
         On the event loop's own thread: --die-with-parent means the thread that started it.
@@ -97,24 +97,27 @@ class NamespaceBackend:
         filter_out, filter_in = os.pipe()
         os.write(filter_in, self.filter)
         os.close(filter_in)
+        channel, theirs = channel_pair()
         try:
             process = await asyncio.create_subprocess_exec(
                 *self.command(limits, filter_out, info_in),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(filter_out, info_in),
                 env={},
             )
         except BaseException as error:
             os.close(info)
+            channel.close()
             if isinstance(error, OSError):
                 raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
             raise
         finally:
             os.close(filter_out)
             os.close(info_in)
-        return Sandbox(process, info)
+            theirs.close()
+        return NamespaceSandbox(process, channel, info)
 
     def command(self, limits: Limits, filter_fd: int, info_fd: int) -> list[str]:
         command = [*self.as_nobody, self.bubblewrap, "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
@@ -142,16 +145,27 @@ def become_nobody() -> list[str]:
     return [setpriv, f"--reuid={rootfs.USER_ID}", f"--regid={rootfs.USER_ID}", "--clear-groups"]
 
 
-class Sandbox:
+class NamespaceSandbox:
     """One running bubblewrap, and the supervisor in it, which is process 1 there."""
 
-    def __init__(self, process: asyncio.subprocess.Process, info: int) -> None:
+    level = IsolationLevel.NAMESPACE
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: SocketChannel, info: int) -> None:
         self.process = process
+        self.channel = channel
+        self.send = channel.send
+        self.receive = channel.receive
         self.info = info
         self.supervisor: int | None = None  # A pidfd: it cannot come to mean another process.
+        self.group: cgroup.Group | None = None
+
+    @property
+    def confinement(self) -> Confinement:
+        return Confinement(limits_memory=self.group is None, limits_processes=self.group is None)
 
     async def enter(self, group: cgroup.Group | None) -> None:
         """Put the supervisor into the group before it gets anything to run."""
+        self.group = group
         try:
             async with asyncio.timeout(INFO_TIMEOUT_S):
                 told = json.loads(await read_to_brace(self.info))
@@ -161,9 +175,16 @@ class Sandbox:
         except (ValueError, OSError) as error:
             raise BackendUnavailable(await self.complaint() or str(error)) from error
 
-    async def raise_if_never_started(self) -> None:
+    def oom_kills(self) -> int:
+        return self.group.oom_kills() if self.group else 0
+
+    def peak_memory_bytes(self) -> int:
+        return self.group.peak_memory_bytes() if self.group else 0
+
+    async def why_lost(self) -> Status:
         if complaint := await self.complaint():
             raise BackendUnavailable(complaint)
+        return Status.OOM if self.oom_kills() else Status.KILLED
 
     async def complaint(self) -> str:
         """What bubblewrap said when it could not make the sandbox."""
@@ -182,15 +203,19 @@ class Sandbox:
         elif self.process.returncode is None:
             self.process.kill()
 
-    async def end(self, group: cgroup.Group | None) -> None:
+    async def end(self) -> None:
+        if self.info < 0:
+            return
         self.kill()
         # bubblewrap ends when the last process inside is gone.
         await self.process.wait()
+        self.channel.close()
         os.close(self.info)
+        self.info = -1
         if self.supervisor is not None:
             os.close(self.supervisor)
-        if group:
-            await group.remove()
+        if self.group:
+            await self.group.remove()
 
 
 async def read_to_brace(descriptor: int) -> bytes:

@@ -8,73 +8,117 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 import autodev_sandbox
 from autodev_sandbox import rootfs
-from autodev_sandbox.backends import prove
-from autodev_sandbox.backends.pipes import exchange, lost
-from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Outcome, Status
-from autodev_sandbox.report import Confinement, encode_request, outcome_of
+from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
+from autodev_sandbox.backends.socket_channel import SocketChannel, channel_pair
+from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
+from autodev_sandbox.running import prove
+from autodev_sandbox.wire import Confinement
 
 PROGRAM = """
 import sys
 sys.path.append(sys.argv[1])
-from autodev_sandbox.inside.supervisor import main
+from autodev_sandbox.inside.supervisor import hide, main
 sys.path.pop()
+hide()
 main()
 """
 FOLDER_PREFIX = "autodev-sandbox-"
 ABANDONED_AFTER_S = 3600.0
-CONFINEMENT = Confinement(hide_supervisor=True, limits_memory=True)
+CONFINEMENT = Confinement(limits_memory=True)
 
 
 class ProcessBackend:
     """The code can read this user's files and reach the network, and a process that it puts into a session of its own
-    outlives the execution."""
+    outlives the execution. Each is started when it is asked for: there is no pool."""
 
     level = IsolationLevel.PROCESS
+
+    def __init__(self) -> None:
+        self.in_use: set[ProcessSandbox] = set()
+        self.ending: set[asyncio.Task[None]] = set()
 
     async def probe(self) -> str:
         await asyncio.to_thread(sweep)
         await prove(self)
         return "resource limits only: the code can read this user's files and reach the network"
 
-    async def run(self, execution: Execution) -> Outcome:
-        started_s = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
-            process = await self.start(folder)
-            try:
-                report = await exchange(process, encode_request(execution, CONFINEMENT), execution)
-                if report is None:
-                    return lost(self.level, Status.KILLED, time.monotonic() - started_s)
-                return outcome_of(execution, report, self.level, peak_bytes=0, oom_kills=0)
-            except TimeoutError:
-                return lost(self.level, Status.TIMEOUT, time.monotonic() - started_s)
-            finally:
-                await asyncio.shield(self.end(process))
+    async def take(self, limits: Limits) -> Sandbox:
+        sandbox = await ProcessSandbox.start()
+        self.in_use.add(sandbox)
+        return sandbox
+
+    def retire(self, sandbox: Sandbox) -> None:
+        assert isinstance(sandbox, ProcessSandbox)
+        self.in_use.discard(sandbox)
+        task = asyncio.create_task(sandbox.end())
+        self.ending.add(task)
+        task.add_done_callback(self.ending.discard)
+
+    def facilities(self) -> list[Facility]:
+        return [Facility("resource limits", True, "memory by process, descriptors, file size, no core dumps")]
+
+    def pool_status(self) -> PoolStatus:
+        return PoolStatus(in_use=len(self.in_use), ending=len(self.ending))
 
     async def close(self) -> None:
-        """Nothing outlives an execution."""
+        await asyncio.gather(*self.ending, *(sandbox.end() for sandbox in self.in_use))
 
-    async def start(self, folder: str) -> asyncio.subprocess.Process:
+
+class ProcessSandbox:
+    """A supervisor as a process of ours, in a folder of its own."""
+
+    level = IsolationLevel.PROCESS
+    confinement = CONFINEMENT
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: SocketChannel, folder: str) -> None:
+        self.process = process
+        self.channel = channel
+        self.folder = folder
+        self.send = channel.send
+        self.receive = channel.receive
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Raises BackendUnavailable."""
         package = str(Path(autodev_sandbox.__path__[0]).parent)
-        try:
-            return await asyncio.create_subprocess_exec(
-                *(str(rootfs.interpreter()), *rootfs.OPTIONS, "-c", PROGRAM, package),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                cwd=folder,
-                env=rootfs.ENVIRONMENT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise BackendUnavailable(f"no process can be started: {error}") from error
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix=FOLDER_PREFIX)
+        channel, theirs = channel_pair()
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(str(rootfs.interpreter()), *rootfs.OPTIONS, "-c", PROGRAM, package),
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=asyncio.subprocess.DEVNULL,
+                    cwd=folder,
+                    env=rootfs.ENVIRONMENT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                channel.close()
+                os.rmdir(folder)
+                raise BackendUnavailable(f"no process can be started: {error}") from error
+        return cls(process, channel, folder)
 
-    async def end(self, process: asyncio.subprocess.Process) -> None:
+    def oom_kills(self) -> int:
+        return 0
+
+    def peak_memory_bytes(self) -> int:
+        return 0
+
+    async def why_lost(self) -> Status:
+        return Status.KILLED
+
+    async def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+            os.killpg(self.process.pid, signal.SIGKILL)
+        await self.process.wait()
+        self.channel.close()
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
 
 def sweep() -> None:

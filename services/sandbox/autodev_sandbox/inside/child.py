@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import builtins
+import gc
+import marshal
 import posix
 import resource
 import sys
@@ -11,14 +13,16 @@ from _json import encode_basestring_ascii as quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, TracebackType
+    from collections.abc import Callable
+    from types import CodeType, ModuleType, TracebackType
     from typing import Any, NoReturn
 
-    # See `report.encode_request`, which makes it.
+    # See `wire.py`, which makes it.
     Request = dict[str, Any]
 
 MODULE_FILE = "skill.py"
-MESSAGE = 3
+MESSAGE, CALLS = 3, 4
+NONCE_BYTES, LENGTH_BYTES = 16, 4
 MAX_DESCRIPTORS = 256
 MAX_TEXT_CHARACTERS = 10_000
 MAX_FRAMES = 20
@@ -29,19 +33,70 @@ class NotJson(Exception):
     """The value is not JSON-shaped."""
 
 
-def run_child(request: Request, nonce: bytes, pipes: list[int]) -> NoReturn:
+def run_once(request: Request, nonce: bytes, pipes: list[int]) -> NoReturn:
+    """Run the code, give one message, exit."""
     exit_code = 1
     try:
         process = posix.getpid()
         confine(request, pipes)
-        exit_code, message = evaluate(request)
+        exit_code, message = outcome_of(lambda: run_module(request), request["code"])
         flush()
         # A fork of the code's that returns here as well has no result to give.
-        data = nonce + message.encode() if message and posix.getpid() == process else b""
-        while data:
-            data = data[posix.write(MESSAGE, data) :]
+        if message and posix.getpid() == process:
+            tell(nonce, message)
     finally:
         posix._exit(exit_code)
+
+
+def run_calls(request: Request, nonce: bytes, pipes: list[int]) -> NoReturn:
+    """Load the code and say so by an empty message; then one message a call, until no more inputs come."""
+    exit_code = 1
+    try:
+        process = posix.getpid()
+        confine(request, pipes)
+        loaded: list[Callable[..., object]] = []
+        exit_code, message = outcome_of(lambda: loaded.append(load(request)), request["code"])
+        flush()
+        if loaded:
+            answer_calls(loaded[0], request["code"], nonce, process)
+        elif message and posix.getpid() == process:
+            tell(nonce, message)
+    finally:
+        posix._exit(exit_code)
+
+
+def answer_calls(function: Callable[..., object], code: str, nonce: bytes, process: int) -> None:
+    message = ""
+    while posix.getpid() == process:
+        tell(nonce, message)
+        nonce, inputs = next_inputs()
+        _, message = outcome_of(lambda: function(**inputs), code)  # noqa: B023  # Called before the next round.
+        message = message or error_message("SystemExit", "the call exited", "")
+        flush()
+
+
+def tell(nonce: bytes, message: str) -> None:
+    body = message.encode()
+    data = nonce + len(body).to_bytes(LENGTH_BYTES, "big") + body
+    while data:
+        data = data[posix.write(MESSAGE, data) :]
+
+
+def next_inputs() -> tuple[bytes, dict[str, Any]]:
+    """Wait for a call: the nonce that its answer must have, and its inputs."""
+    nonce = read_exactly(NONCE_BYTES)
+    inputs: dict[str, Any] = marshal.loads(read_exactly(int.from_bytes(read_exactly(LENGTH_BYTES), "big")))
+    return nonce, inputs
+
+
+def read_exactly(size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = posix.read(CALLS, size - len(data))
+        if not chunk:
+            posix._exit(0)
+        data += chunk
+    return data
 
 
 def confine(request: Request, pipes: list[int]) -> None:
@@ -49,11 +104,15 @@ def confine(request: Request, pipes: list[int]) -> None:
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     # The supervisor opened its own pipe before these: each is above the number it moves to.
-    for target, descriptor in enumerate([posix.open("/dev/null", posix.O_RDONLY), *pipes]):
-        posix.dup2(descriptor, target)
-    posix.closerange(MESSAGE + 1, MAX_DESCRIPTORS)
-    posix.set_inheritable(MESSAGE, False)
+    descriptors = [posix.open("/dev/null", posix.O_RDONLY), *pipes]
+    for target, descriptor in enumerate(descriptors):
+        posix.dup2(descriptor, target, target < MESSAGE)
+    posix.closerange(len(descriptors), MAX_DESCRIPTORS)
     limit_resources(request)
+    gc.enable()
+    if request.get("streams"):
+        # Lines go out as they are printed, as they would on a terminal.
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     # `os.environ` is made from these when the code imports os.
     for name in list(posix.environ):
         posix.unsetenv(name)
@@ -64,7 +123,7 @@ def limit_resources(request: Request) -> None:
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: MAX_DESCRIPTORS,
-        resource.RLIMIT_FSIZE: request["file_bytes"],
+        resource.RLIMIT_FSIZE: request["tmp_bytes"],
         resource.RLIMIT_AS: request["address_space_bytes"],
         resource.RLIMIT_NPROC: request["processes"],
     }
@@ -75,12 +134,12 @@ def limit_resources(request: Request) -> None:
             resource.setrlimit(limit, (allowed, allowed))
 
 
-def evaluate(request: Request) -> tuple[int, str]:
-    """Run the code: its exit code, and its message to the host as JSON text."""
+def outcome_of(work: Callable[[], object], code: str) -> tuple[int, str]:
+    """Do it: the exit code, and the message to the host as JSON text."""
     # Not a bytearray: that one is written to, page by page, when it is made.
     reserve = bytes(RESERVE_BYTES)
     try:
-        return 0, f'{{"value": {to_json(call(request))}}}'
+        return 0, f'{{"value": {to_json(work())}}}'
     except SystemExit as error:
         return exit_code_of(error), ""
     except NotJson as error:
@@ -88,26 +147,36 @@ def evaluate(request: Request) -> tuple[int, str]:
     except BaseException as error:
         # Where memory is used up, telling so takes some.
         del reserve
-        return 1, describe(error, request["code"])
+        return 1, describe(error, code)
 
 
-def call(request: Request) -> object:
-    code = compiled(request["code"])
-    name = "skill" if request["entry_point"] else "__main__"
+def run_module(request: Request) -> object:
+    if request["entry_point"]:
+        return load(request)(**request["inputs"])
+    module_named("__main__", request["code"])
+    return None
+
+
+def load(request: Request) -> Callable[..., object]:
+    """The entry point. Raises what the code raises, NameError where it defines no such name."""
+    module = module_named("skill", request["code"])
+    try:
+        function: Callable[..., object] = module.__dict__[request["entry_point"]]
+    except KeyError:
+        raise NameError(f"entry point {request['entry_point']!r} is not defined") from None
+    return function
+
+
+def module_named(name: str, code: str) -> ModuleType:
+    compiled_code = compiled(code)
     module = type(sys)(name)
     # Dataclasses and pickle look their module up.
     sys.modules[name] = module
     module.__file__ = MODULE_FILE
     # `site` makes these, and takes time to load; programs that end by exit() are many.
     vars(builtins).update(exit=sys.exit, quit=sys.exit)
-    exec(code, module.__dict__)
-    if not request["entry_point"]:
-        return None
-    try:
-        function = module.__dict__[request["entry_point"]]
-    except KeyError:
-        raise NameError(f"entry point {request['entry_point']!r} is not defined") from None
-    return function(**request["inputs"])
+    exec(compiled_code, module.__dict__)
+    return module
 
 
 def compiled(code: str) -> CodeType:

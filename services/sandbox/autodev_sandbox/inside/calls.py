@@ -1,0 +1,101 @@
+"""Many calls of one function in one interpreter, each handed over only after the one before has answered."""
+
+from __future__ import annotations
+
+import time
+
+from . import child
+from .host import CALL, UNLOADED, Host
+from .interpreter import ANSWERED, EXITED, OUTPUT_LIMIT, TIMEOUT, Interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .child import Request
+
+FLUSH_AFTER_S = 0.002
+
+
+def make_calls(host: Host, request: Request) -> None:
+    """Call it with each input in turn and report each; ends early with the input that ended the interpreter."""
+    Caller(host, request).run()
+
+
+class Caller:
+    """The calls of one request."""
+
+    def __init__(self, host: Host, request: Request) -> None:
+        self.host = host
+        self.request = request
+        self.running = Interpreter(host, request, child.run_calls, called=True)
+        self.message: bytes | None = None
+        self.flushed_s = time.monotonic()
+
+    def run(self) -> None:
+        running = self.running
+        ending = running.watch(running.started_s + self.request["timeout_s"], self.answered)
+        if ending != ANSWERED or self.message:
+            if ending == ANSWERED:
+                # It told why it cannot be called, and exits.
+                ending = running.watch(running.started_s + self.request["timeout_s"])
+            self.host.add(UNLOADED, self.last_report(ending, time.monotonic() - running.started_s))
+            return
+        for index in range(self.request["calls"]):
+            if not self.call_with(index, self.next_inputs()):
+                return
+        running.end_everything()
+
+    def answered(self) -> bool:
+        self.message = self.running.next_message()
+        return self.message is not None
+
+    def next_inputs(self) -> bytes:
+        while (inputs := self.host.next_piece()) is None:
+            self.host.receive()
+        return inputs
+
+    def call_with(self, index: int, inputs: bytes) -> bool:
+        """Make an input's calls and report them; False when the interpreter is no more."""
+        running, times_ns, first = self.running, [], None
+        varied = False
+        warmup = self.request["warmup"]
+        for number in range(warmup + self.request["repeat"]):
+            running.forget_output()
+            started_ns = time.monotonic_ns()
+            running.feed(inputs)
+            ending = self.watch(started_ns / 1e9 + self.request["timeout_s"])
+            took_ns = time.monotonic_ns() - started_ns
+            if number >= warmup:
+                times_ns.append(took_ns)
+            if ending == ANSWERED:
+                running.drain()
+                if running.over_limit():
+                    ending = OUTPUT_LIMIT
+            if ending != ANSWERED:
+                self.add(index, times_ns, varied, self.last_report(ending, took_ns / 1e9))
+                return False
+            first = self.message if first is None else first
+            varied = varied or self.message != first
+        self.add(index, times_ns, varied, running.report(ANSWERED, took_ns / 1e9, self.message or b""))
+        return True
+
+    def watch(self, deadline_s: float) -> int:
+        """Wait for the answer, and use a wait of some length to tell the host what is there."""
+        if self.host.unsent:
+            ending = self.running.watch(min(deadline_s, self.flushed_s + FLUSH_AFTER_S), self.answered)
+            if ending != TIMEOUT:
+                return ending
+            self.host.flush()
+            self.flushed_s = time.monotonic()
+        return self.running.watch(deadline_s, self.answered)
+
+    def last_report(self, ending: int, duration_s: float) -> bytes:
+        running = self.running
+        running.end_everything()
+        running.drain()
+        if ending == EXITED and running.over_limit():
+            ending = OUTPUT_LIMIT
+        return running.report(ending, duration_s, self.message or running.next_message() or b"")
+
+    def add(self, index: int, times_ns: list[int], varied: bool, report: bytes) -> None:
+        head = index.to_bytes(4, "big") + len(times_ns).to_bytes(4, "big") + bytes([varied])
+        self.host.add(CALL, head + b"".join([ns.to_bytes(8, "big") for ns in times_ns]) + report)

@@ -1,0 +1,89 @@
+"""The supervisor's channel to the host: descriptors 0 and 1, which no other process in here has.
+
+`wire.py` is the other end.
+"""
+
+from __future__ import annotations
+
+import marshal
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STDOUT, STDERR, FILE, UNLOADED, CALL, REPORT = b"o", b"e", b"f", b"u", b"c", b"r"
+LENGTH_BYTES = 4
+CHUNK_BYTES = 65536
+FLUSH_BYTES = 32768
+
+
+class HostGone(Exception):
+    """Nobody waits for the result any more."""
+
+
+class Host:
+    """What comes from the host is trusted; nothing that comes out of the sandbox is read this way."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.unsent: list[bytes] = []
+        self.unsent_bytes = 0
+
+    def request(self) -> dict[str, Any]:
+        """Wait for the request, and take no byte beyond it: the code's fork must not have its later inputs.
+
+        Raises HostGone.
+        """
+        while (data := self.next_piece()) is None:
+            self.receive(self.missing_bytes())
+        request: dict[str, Any] = marshal.loads(data)
+        return request
+
+    def missing_bytes(self) -> int:
+        if len(self.received) < LENGTH_BYTES:
+            return LENGTH_BYTES - len(self.received)
+        return LENGTH_BYTES + int.from_bytes(self.received[:LENGTH_BYTES], "big") - len(self.received)
+
+    def receive(self, max_bytes: int = CHUNK_BYTES) -> None:
+        """Take what the host sent. Raises HostGone: the host closes nothing before it has the report."""
+        try:
+            chunk = posix.read(0, max_bytes)
+        except ConnectionResetError:
+            chunk = b""
+        if not chunk:
+            raise HostGone
+        self.received += chunk
+
+    def next_piece(self) -> bytes | None:
+        """The next whole piece, None while there is none."""
+        size = int.from_bytes(self.received[:LENGTH_BYTES], "big")
+        end = LENGTH_BYTES + size
+        if len(self.received) < max(end, LENGTH_BYTES):
+            return None
+        data = bytes(self.received[LENGTH_BYTES:end])
+        del self.received[:end]
+        return data
+
+    def add(self, kind: bytes, body: bytes) -> None:
+        """Send a frame with those that follow."""
+        self.unsent += (kind, len(body).to_bytes(LENGTH_BYTES, "big"), body)
+        self.unsent_bytes += len(body)
+        if self.unsent_bytes > FLUSH_BYTES:
+            self.flush()
+
+    def send(self, kind: bytes, body: bytes) -> None:
+        """Send a frame now."""
+        self.add(kind, body)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is left. Raises HostGone."""
+        data = b"".join(self.unsent)
+        self.unsent.clear()
+        self.unsent_bytes = 0
+        while data:
+            try:
+                data = data[posix.write(1, data) :]
+            except (BrokenPipeError, ConnectionResetError):
+                raise HostGone from None

@@ -1,0 +1,232 @@
+"""The code's process as the supervisor sees it: its pipes, its output, its end."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import posix
+import select
+import time
+
+from .child import LENGTH_BYTES, NONCE_BYTES
+from .host import CHUNK_BYTES, STDERR, STDOUT, Host, HostGone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from resource import struct_rusage
+
+    from .child import Request
+
+EXITED, TIMEOUT, OUTPUT_LIMIT, ANSWERED = 0, 1, 2, 3
+MEMORY_PEAK = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
+MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+
+def never() -> bool:
+    return False
+
+
+class Interpreter:
+    """One process of the code's. `run` is what it does (`child.py`); with `called`, it is given inputs."""
+
+    def __init__(self, host: Host, request: Request, run: Callable[..., None], *, called: bool = False) -> None:
+        self.host = host
+        self.request = request
+        # Tells the runner's own messages from whatever the code wrote to that descriptor.
+        self.nonce = posix.urandom(NONCE_BYTES)
+        self.streams = request.get("streams", False)
+        self.printed: dict[int, bytearray] = {}
+        self.printed_bytes = 0
+        self.messages = bytearray()
+        self.unfed = b""
+        self.wait_status: int | None = None
+        self.peak_memory_bytes = 0
+        self.poller = select.poll()
+        self.start(run, called)
+
+    def start(self, run: Callable[..., None], called: bool) -> None:
+        self.wake, child_ended = posix.pipe()
+        posix.set_blocking(child_ended, False)
+        _signal.set_wakeup_fd(child_ended)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        # The one signal that Python listens to by itself; others do not reach process 1 from inside.
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        outputs = [posix.pipe() for _ in range(3)]
+        inputs = [posix.pipe()] if called else []
+        given = [writing for _, writing in outputs] + [reading for reading, _ in inputs]
+        self.stdout, self.stderr, self.message = (reading for reading, _ in outputs)
+        self.feeding = inputs[0][1] if called else -1
+        self.started_s = time.monotonic()
+        self.process = posix.fork()
+        if self.process == 0:
+            run(self.request, self.nonce, given)
+        for descriptor in given:
+            posix.close(descriptor)
+        for descriptor in (self.stdout, self.stderr, self.message):
+            posix.set_blocking(descriptor, False)
+            self.printed[descriptor] = bytearray()
+        for descriptor in (0, self.wake, self.stdout, self.stderr, self.message):
+            self.poller.register(descriptor, select.POLLIN)
+        if called:
+            posix.set_blocking(self.feeding, False)
+
+    def watch(self, deadline_s: float, answered: Callable[[], bool] = never) -> int:
+        """Gather what it says until it has answered or ended: ANSWERED, EXITED, TIMEOUT or OUTPUT_LIMIT."""
+        while not answered():
+            if self.wait_status is not None:
+                return EXITED
+            remaining_s = deadline_s - time.monotonic()
+            if remaining_s <= 0:
+                return TIMEOUT
+            for descriptor, _ in self.poller.poll(remaining_s * 1000 + 1):
+                self.attend(descriptor)
+            if self.over_limit():
+                return OUTPUT_LIMIT
+        return ANSWERED
+
+    def attend(self, descriptor: int) -> None:
+        if descriptor == self.wake:
+            posix.read(self.wake, CHUNK_BYTES)
+            self.reap()
+        elif descriptor == 0:
+            try:
+                self.host.receive()
+            except HostGone:
+                self.end_everything()
+                raise
+        elif descriptor == self.feeding:
+            self.feed_on()
+        elif not self.gather(descriptor):
+            self.poller.unregister(descriptor)
+
+    def gather(self, descriptor: int) -> bool:
+        """Take what a pipe holds; False at its end."""
+        try:
+            chunk = posix.read(descriptor, CHUNK_BYTES)
+        except BlockingIOError:
+            return True
+        if descriptor == self.message:
+            self.messages += chunk
+        else:
+            self.take_output(descriptor, chunk)
+        return bool(chunk)
+
+    def take_output(self, descriptor: int, chunk: bytes) -> None:
+        room = max(self.request["output_bytes"] - self.printed_bytes, 0)
+        self.printed_bytes += len(chunk)
+        if not self.streams:
+            self.printed[descriptor] += chunk[:room]
+        elif chunk[:room]:
+            self.host.send(STDOUT if descriptor == self.stdout else STDERR, chunk[:room])
+
+    def over_limit(self) -> bool:
+        limit = self.request["output_bytes"]
+        too_much: bool = self.printed_bytes > limit or len(self.messages) > limit + NONCE_BYTES + LENGTH_BYTES
+        return too_much
+
+    def drain(self) -> None:
+        """Take what is left in the pipes, without waiting for writers that may have outlived the code's process."""
+        for descriptor in (self.stdout, self.stderr, self.message):
+            try:
+                while not self.over_limit() and (chunk := posix.read(descriptor, CHUNK_BYTES)):
+                    if descriptor == self.message:
+                        self.messages += chunk
+                    else:
+                        self.take_output(descriptor, chunk)
+            except BlockingIOError:
+                continue
+
+    def next_message(self) -> bytes | None:
+        """The next whole message; None while there is none."""
+        at = self.messages.find(self.nonce)
+        if at < 0:
+            return None
+        start = at + NONCE_BYTES + LENGTH_BYTES
+        end = start + int.from_bytes(self.messages[at + NONCE_BYTES : start], "big")
+        if len(self.messages) < max(start, end):
+            return None
+        message = bytes(self.messages[start:end])
+        del self.messages[:end]
+        return message
+
+    def feed(self, data: bytes) -> None:
+        """Hand over a call's inputs. Its nonce is new: what the code wrote before it had them is no answer to them."""
+        self.nonce = posix.urandom(NONCE_BYTES)
+        self.messages.clear()
+        self.unfed = self.nonce + len(data).to_bytes(LENGTH_BYTES, "big") + data
+        self.poller.register(self.feeding, select.POLLOUT)
+        self.feed_on()
+
+    def feed_on(self) -> None:
+        try:
+            self.unfed = self.unfed[posix.write(self.feeding, self.unfed) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self.unfed = b""
+        if not self.unfed:
+            self.poller.unregister(self.feeding)
+
+    def reap(self) -> None:
+        # As process 1 the supervisor inherits every orphan of the sandbox.
+        try:
+            while self.note(*posix.wait4(-1, posix.WNOHANG)):
+                pass
+        except ChildProcessError:
+            return
+
+    def note(self, process: int, status: int, usage: struct_rusage) -> bool:
+        if process:
+            self.peak_memory_bytes = max(self.peak_memory_bytes, usage.ru_maxrss * 1024)
+        if process == self.process:
+            self.wait_status = status
+        return process != 0
+
+    def end_everything(self) -> None:
+        # Only process 1 of a sandbox's own process namespace may say "all": elsewhere that is the whole machine.
+        if posix.getpid() == 1:
+            try:  # noqa: SIM105  # contextlib takes time to import.
+                posix.kill(-1, _signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if self.wait_status is None:
+            posix.kill(self.process, _signal.SIGKILL)
+            self.note(*posix.wait4(self.process, 0))
+
+    def report(self, ending: int, duration_s: float, message: bytes) -> bytes:
+        """A line of numbers, then stdout, stderr and message (see `wire.py`, which reads it)."""
+        status = self.wait_status or 0
+        message = message if ending in (EXITED, ANSWERED) else b""
+        stdout, stderr = bytes(self.printed[self.stdout]), bytes(self.printed[self.stderr])
+        in_cgroup = self.request["reads_cgroup"]
+        numbers = (
+            ending,
+            posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else 0,
+            posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else 0,
+            int(duration_s * 1e6),
+            max(self.peak_memory_bytes, cgroup_figure(MEMORY_PEAK, "") if in_cgroup else 0),
+            cgroup_figure(MEMORY_EVENTS, "oom_kill ") if in_cgroup else 0,
+            len(stdout),
+            len(stderr),
+            len(message),
+        )
+        return b" ".join([b"%d" % number for number in numbers]) + b"\n" + stdout + stderr + message
+
+    def forget_output(self) -> None:
+        """What was printed so far belongs to an answer that is given."""
+        self.printed_bytes = 0
+        for printed in self.printed.values():
+            printed.clear()
+
+
+def cgroup_figure(paths: tuple[str, ...], label: str) -> int:
+    """A figure of the sandbox's own cgroup, by cgroup version 2 or 1; 0 where neither is there."""
+    for path in paths:
+        try:
+            with open(path) as file:
+                for line in file:
+                    if line.startswith(label):
+                        return int(line.removeprefix(label))
+        except OSError:
+            continue
+    return 0

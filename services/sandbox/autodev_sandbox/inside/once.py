@@ -1,0 +1,45 @@
+"""One execution: its files, its run, its report."""
+
+from __future__ import annotations
+
+import time
+
+from . import child
+from .files import put, take
+from .host import FILE, REPORT, Host
+from .interpreter import EXITED, OUTPUT_LIMIT, Interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .child import Request
+
+
+def run_once(host: Host, request: Request) -> None:
+    """Run it and report how it ended."""
+    for path, content in request["input_files"].items():
+        put(path, content)
+    running = Interpreter(host, request, child.run_once)
+    ending = running.watch(running.started_s + request["timeout_s"])
+    duration_s = time.monotonic() - running.started_s
+    running.end_everything()
+    running.drain()
+    message = running.next_message() or b""
+    if ending == EXITED and running.over_limit():
+        ending = OUTPUT_LIMIT
+    if not send_files(host, request):
+        ending = OUTPUT_LIMIT
+    host.add(REPORT, running.report(ending, duration_s, message))
+
+
+def send_files(host: Host, request: Request) -> bool:
+    """Send the files that are wanted and there; False when they are more than may come back."""
+    left_bytes = request["file_bytes"]
+    for path in request["output_files"]:
+        content = take(path, left_bytes + 1)
+        if content is None:
+            continue
+        left_bytes -= len(content)
+        if left_bytes < 0:
+            return False
+        host.send(FILE, path.encode() + b"\0" + content)
+    return True

@@ -1,0 +1,153 @@
+"""Talks to the supervisor of a started sandbox: hands it an execution, and makes an outcome of what it answers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Final
+
+from autodev_sandbox import wire
+from autodev_sandbox.backends import Backend, Sandbox
+from autodev_sandbox.execution import (
+    BackendUnavailable,
+    CallOutcome,
+    Calls,
+    Execution,
+    Limits,
+    Outcome,
+    Status,
+    Stream,
+)
+from autodev_sandbox.wire import BrokenReport, Kind
+
+# For starting, and for telling the result, on a busy machine.
+GRACE_S: Final = 10.0
+LOST_EXIT_CODE: Final = 137
+STREAMS: Final = {Kind.STDOUT: Stream.STDOUT, Kind.STDERR: Stream.STDERR}
+PROBE: Final = Execution(
+    code="def probe(word): return [word, 1]", entry_point="probe", inputs={"word": "ready"}, limits=Limits(timeout_s=10)
+)
+
+Heard = Callable[[Stream, bytes], None]
+
+
+async def run(sandbox: Sandbox, execution: Execution, heard: Heard | None = None) -> Outcome:
+    """Run it. With `heard`, output is given to that as it comes, and not in the outcome.
+
+    Raises BackendUnavailable when the sandbox never was there, so that nothing ran.
+    """
+    started_s = time.monotonic()
+    files: dict[str, bytes] = {}
+    try:
+        async with asyncio.timeout(execution.limits.timeout_s + GRACE_S):
+            await sandbox.send(wire.encode_execution(execution, sandbox.confinement, streams=heard is not None))
+            async for kind, body in frames(sandbox, execution.limits):
+                if kind is Kind.REPORT:
+                    outcome = outcome_of(sandbox, wire.parse_report(body), expects_value=bool(execution.entry_point))
+                    return replace(outcome, files=files)
+                if kind is Kind.FILE:
+                    path, files[path] = wire.parse_file(body)
+                elif heard and kind in STREAMS:
+                    heard(STREAMS[kind], body)
+        return lost(sandbox, await sandbox.why_lost(), started_s)
+    except TimeoutError:
+        return lost(sandbox, Status.TIMEOUT, started_s)
+    except BrokenReport:
+        return lost(sandbox, Status.KILLED, started_s)
+
+
+async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncIterator[CallOutcome]:
+    """The outcomes of `inputs[start:]`, in order.
+
+    Ends with the input that ended the interpreter: go on with another sandbox from the next. Where the code cannot be
+    loaded, every input has that outcome. Raises BackendUnavailable before the first outcome, as `run`.
+    """
+    patience_s = calls.limits.timeout_s * (calls.warmup + calls.repeat) + GRACE_S
+    started_s = time.monotonic()
+    index = start
+    sending = asyncio.create_task(send_all(sandbox, calls, start))
+    answers = frames(sandbox, calls.limits, 8 * calls.repeat)
+    try:
+        while index < len(calls.inputs):
+            async with asyncio.timeout(patience_s):
+                kind, body = await anext(answers)
+            if kind is Kind.UNLOADED:
+                outcome = outcome_of(sandbox, wire.parse_report(body), expects_value=True)
+                for place in range(index, len(calls.inputs)):
+                    yield CallOutcome(place, outcome)
+                return
+            if kind is not Kind.CALL:
+                raise BrokenReport("no report of a call")
+            call = wire.parse_call(body)
+            yield call_outcome_of(sandbox, call, index, last=index == len(calls.inputs) - 1)
+            if call.report.ending is not wire.Ending.ANSWERED:
+                return
+            index += 1
+    except StopAsyncIteration:
+        yield CallOutcome(index, lost(sandbox, await sandbox.why_lost(), started_s))
+    except TimeoutError:
+        yield CallOutcome(index, lost(sandbox, Status.TIMEOUT, started_s))
+    except BrokenReport:
+        yield CallOutcome(index, lost(sandbox, Status.KILLED, started_s))
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def run_on(backend: Backend, execution: Execution, heard: Heard | None = None) -> Outcome:
+    """Run it in a sandbox of its own. Raises BackendUnavailable when none can be had, so that nothing ran."""
+    sandbox = await backend.take(execution.limits)
+    try:
+        return await run(sandbox, execution, heard)
+    finally:
+        backend.retire(sandbox)
+
+
+async def prove(backend: Backend) -> None:
+    """Run the probe; BackendUnavailable unless the right answer comes back."""
+    outcome = await run_on(backend, PROBE)
+    if outcome.status is not Status.OK or outcome.value != ["ready", 1]:
+        raise BackendUnavailable(f"a trial run ended as {outcome.status.name}: {outcome.error or outcome.stderr}")
+
+
+async def send_all(sandbox: Sandbox, calls: Calls, start: int) -> None:
+    for data in wire.encode_calls(calls, start, sandbox.confinement):
+        await sandbox.send(data)
+
+
+async def frames(sandbox: Sandbox, limits: Limits, more_bytes: int = 0) -> AsyncIterator[tuple[Kind, bytes]]:
+    """What the supervisor sends, until it is gone. Raises BrokenReport."""
+    reader = wire.FrameReader(limits, more_bytes)
+    while chunk := await sandbox.receive():
+        for frame in reader.feed(chunk):
+            yield frame
+
+
+def outcome_of(sandbox: Sandbox, report: wire.Report, *, expects_value: bool) -> Outcome:
+    return wire.outcome_of(
+        report,
+        sandbox.level,
+        expects_value=expects_value,
+        peak_bytes=sandbox.peak_memory_bytes(),
+        oom_kills=sandbox.oom_kills(),
+    )
+
+
+def call_outcome_of(sandbox: Sandbox, call: wire.CallReport, index: int, last: bool) -> CallOutcome:
+    if last or call.report.ending is not wire.Ending.ANSWERED:
+        outcome = outcome_of(sandbox, call.report, expects_value=True)
+    else:
+        # What the host sees is the whole interpreter's: it is looked at once, not thousands of times a second.
+        outcome = wire.outcome_of(call.report, sandbox.level, expects_value=True, peak_bytes=0, oom_kills=0)
+    return CallOutcome(index, outcome, call.call_s, call.varied)
+
+
+def lost(sandbox: Sandbox, status: Status, started_s: float) -> Outcome:
+    """The outcome of an execution whose supervisor was taken away with it."""
+    return Outcome(
+        status,
+        sandbox.level,
+        exit_code=LOST_EXIT_CODE,
+        duration_s=time.monotonic() - started_s,
+        peak_memory_bytes=sandbox.peak_memory_bytes(),
+    )
