@@ -3,6 +3,7 @@
 `python -m autodev_sandbox.image` builds it ahead of time; the container backend builds it when it is missing.
 """
 
+import os
 import sys
 import tarfile
 import tempfile
@@ -13,19 +14,34 @@ import docker
 import docker.errors
 import requests
 
-from autodev_sandbox import rootfs
+from autodev_sandbox import packages, rootfs
 from autodev_sandbox.execution import BackendUnavailable
 
 REPOSITORY = "autodev-sandbox"
 
 
-def ensure_image(client: docker.DockerClient, cache: Path) -> str:
-    """The image's name, made first where it is missing. Its tag says what is in it. Raises BackendUnavailable."""
-    name = f"{REPOSITORY}:{rootfs.fingerprint()}"
+def ensure_image(client: docker.DockerClient, cache: Path, pins: tuple[str, ...] = ()) -> str:
+    """The image's name, made first where it is missing; the tag is its files' digest. Raises BackendUnavailable."""
+    root = rootfs.ensure_root(cache, pins)
+    name = f"{REPOSITORY}:{rootfs.digest_of(root)}"
     try:
         client.images.get(name)
     except docker.errors.ImageNotFound:
-        import_root(client, rootfs.ensure_root(cache), name)
+        import_root(client, root, name)
+    return name
+
+
+def ensure_given_image(client: docker.DockerClient, name: str) -> str:
+    """An image that the operator named, pulled first where the engine does not have it. Raises BackendUnavailable."""
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        try:
+            client.images.pull(name)
+        except docker.errors.APIError as error:
+            raise BackendUnavailable(
+                f"AUTODEV_SANDBOX_IMAGE: the engine neither has {name} nor can pull it: {error.explanation}"
+            ) from error
     return name
 
 
@@ -58,8 +74,9 @@ def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def main() -> None:
     try:
-        print(ensure_image(docker.from_env(), rootfs.default_cache()))
-    except (docker.errors.DockerException, requests.RequestException, BackendUnavailable) as error:
+        pins = packages.parse(os.environ.get(packages.SETTING, ""))
+        print(ensure_image(docker.from_env(), rootfs.default_cache(), pins))
+    except (docker.errors.DockerException, requests.RequestException, BackendUnavailable, ValueError) as error:
         sys.exit(f"The image cannot be built: {error}")
 
 

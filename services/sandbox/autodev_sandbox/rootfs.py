@@ -1,9 +1,12 @@
 """The sandbox's root directory: this interpreter, its standard library, the shared libraries both need, no more.
 
-No shell, no package manager, no third-party package. The namespace backend mounts it and the container backend's image
-holds it, so code finds the same files on every level.
+No shell, no package manager, no third-party package but those that the operator names. The namespace backend mounts it
+and the container backend's image holds it, so code finds the same files on every level.
+
+`python -m autodev_sandbox.rootfs DIRECTORY` fills a directory for an image (see deploy/sandbox.Dockerfile).
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -13,22 +16,26 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from autodev_sandbox import inside
+from autodev_sandbox import inside, packages
 from autodev_sandbox.execution import BackendUnavailable
 
-FORMAT = "2"  # Of the layout below and of the image: another makes another.
+FORMAT = "3"  # Of the layout below and of the image: another makes another.
 INSIDE_PACKAGE = "autodev_inside"
 PYTHON = "/usr/bin/python3"
 # `-I` would also ignore PYTHONHASHSEED, by which the same code gives the same answer twice. No other variable is there.
 OPTIONS = ("-P", "-s", "-S", "-X", "utf8")
-COMMAND = (PYTHON, *OPTIONS, "-c", f"from {INSIDE_PACKAGE}.supervisor import main; main()")
+# Where packages are: after the standard library, so that none can take a name of it.
+SETUP = "import sys; sys.path.append('/usr/lib/python%d.%d/site-packages' % sys.version_info[:2]); "
+COMMAND = (PYTHON, *OPTIONS, "-c", f"{SETUP}from {INSIDE_PACKAGE}.supervisor import main; main()")
 # Where the code shares /proc with the supervisor.
-HIDDEN_COMMAND = (PYTHON, *OPTIONS, "-c", f"from {INSIDE_PACKAGE}.supervisor import hide, main; hide(); main()")
+HIDDEN_COMMAND = (PYTHON, *OPTIONS, "-c", f"{SETUP}from {INSIDE_PACKAGE}.supervisor import hide, main; hide(); main()")
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 USER_ID = 65534
 
+ZONES = Path("/usr/share/zoneinfo")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 LEFT_OUT = {
     "site-packages",
@@ -40,8 +47,20 @@ LEFT_OUT = {
     "turtledemo",
     "lib2to3",
     "ensurepip",
+    "__pycache__",
 }
 LEFT_OUT_PREFIXES = ("config-", "_tkinter", "_test", "_ctypes_test", "xxlimited")
+
+
+COMPILERS = 4
+# Modules that are no Python of this version stay without byte code: some packages carry such.
+COMPILE = """
+import py_compile, sys, warnings
+warnings.simplefilter("ignore")
+mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+for path in sys.stdin.read().splitlines():
+    py_compile.compile(path, dfile=path.removeprefix(sys.argv[1]), invalidation_mode=mode, quiet=2)
+"""
 
 
 def default_cache() -> Path:
@@ -51,45 +70,77 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "autodev")
 
 
-def ensure_root(cache: Path) -> Path:
-    """The root directory in the cache, made there if it is missing. Raises BackendUnavailable.
+def ensure_root(cache: Path, pins: tuple[str, ...] = ()) -> Path:
+    """The root directory in the cache, with these packages, made there if it is missing. Raises BackendUnavailable.
 
-    Making it takes from a second to ten, for how many modules come without their byte code.
+    Its name ends in a digest of what is in it. Making it takes some seconds.
     """
-    root = cache / f"root-{fingerprint()}"
-    if root.is_dir():
-        return root
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
+    made = cache / f"made-{fingerprint(pins)}"
+    if not made.is_dir():
         try:
-            assemble(making)
-            making.chmod(0o755)
-            rename_into_place(making, root)
-        finally:
-            remove_tree(making)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise BackendUnavailable(f"the sandbox's root directory cannot be made in {cache}: {error}") from error
-    return root
+            cache.mkdir(parents=True, exist_ok=True)
+            with making_alone(cache):
+                if not made.is_dir():
+                    make_root(cache, made, pins)
+        except packages.PackagesUnavailable as error:
+            raise BackendUnavailable(str(error)) from error
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise BackendUnavailable(f"the sandbox's root directory cannot be made in {cache}: {error}") from error
+    return cache / made.readlink()
 
 
-def rename_into_place(making: Path, root: Path) -> None:
+def digest_of(root: Path) -> str:
+    """The digest in a root's name, as `ensure_root` gives it: the same for the same content, wherever it was made."""
+    return root.name.removeprefix("root-")
+
+
+@contextmanager
+def making_alone(cache: Path) -> Iterator[None]:
+    """Let one process make a root at a time: the next finds it made."""
+    with open(cache / "lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def make_root(cache: Path, made: Path, pins: tuple[str, ...]) -> None:
+    for abandoned in cache.glob("making-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    making = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
     try:
-        making.rename(root)
-    except OSError:
-        # Another process was faster; its root is as good.
-        if not root.is_dir():
-            raise
+        root = making / "root"
+        root.mkdir()
+        assemble(root, pins)
+        place = cache / f"root-{digest(root)}"
+        if not place.is_dir():
+            root.rename(place)
+        (making / "made").symlink_to(place.name)
+        (making / "made").rename(made)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
-def remove_tree(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+def digest(root: Path) -> str:
+    """Of every path, its mode, and what it holds; not of its times."""
+    total = hashlib.sha256(FORMAT.encode())
+    for path in sorted(root.rglob("*")):
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            content = os.readlink(path)
+        elif stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        else:
+            content = ""
+        total.update(repr((path.relative_to(root).as_posix(), mode, content)).encode())
+    return total.hexdigest()[:16]
 
 
-def fingerprint() -> str:
-    """Names the root by what it is made of: format, interpreter, and every file's path, size and time."""
-    digest = hashlib.sha256(f"{FORMAT} {sys.version} {interpreter()}".encode())
-    for path in (interpreter(), *sorted(library_files()), *sorted(inside_files())):
+def fingerprint(pins: tuple[str, ...] = ()) -> str:
+    """Names what the root is made of, without reading it: every file's path, size and time, and the packages."""
+    digest = hashlib.sha256(f"{FORMAT} {sys.version} {interpreter()} {pins}".encode())
+    # The loader's cache is written anew when a shared library is.
+    others = [path for path in (Path("/etc/ld.so.cache"), ZONES) if path.exists()]
+    for path in (interpreter(), *others, *sorted(library_files()), *sorted(inside_files())):
         found = path.stat()
         digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
@@ -109,7 +160,7 @@ def library_files() -> Iterator[Path]:
         folders[:] = [name for name in folders if name not in LEFT_OUT and not name.startswith(LEFT_OUT_PREFIXES)]
         for name in files:
             path = Path(folder, name)
-            if not name.startswith(LEFT_OUT_PREFIXES) and not name.endswith((".a", ".opt-1.pyc", ".opt-2.pyc")):
+            if not name.startswith(LEFT_OUT_PREFIXES) and not name.endswith((".a", ".pyc")):
                 yield path
 
 
@@ -117,8 +168,8 @@ def inside_files() -> list[Path]:
     return list(Path(inside.__path__[0]).glob("*.py"))
 
 
-def assemble(root: Path) -> None:
-    """Fill an empty directory."""
+def assemble(root: Path, pins: tuple[str, ...] = ()) -> None:
+    """Fill an empty directory. Raises PackagesUnavailable."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     libraries = root / "usr/lib"
     for folder in ("usr/bin", f"usr/lib/{version}/{INSIDE_PACKAGE}", "dev", "tmp", "etc", "proc", "sys"):
@@ -134,8 +185,13 @@ def assemble(root: Path) -> None:
     copy_zones(root)
     for source in inside_files():
         shutil.copy2(source, libraries / version / INSIDE_PACKAGE)
+    if pins:
+        site = libraries / version / "site-packages"
+        packages.install(pins, site)
+        extensions += site.rglob("*.so*")
     for source in shared_libraries([interpreter(), *extensions]):
-        if not (libraries / source.name).exists():
+        # A package's own are found beside it.
+        if not source.is_relative_to(root) and not (libraries / source.name).exists():
             shutil.copy2(source, libraries / source.name)
     compile_library(root, libraries / version)
     make_readable(root)
@@ -165,11 +221,9 @@ def copy_extensions(target: Path) -> Iterator[Path]:
 
 def copy_zones(root: Path) -> None:
     """Time zones, where this machine has them: `zoneinfo` reads them from here."""
-    zones = Path("/usr/share/zoneinfo")
-    if zones.is_dir():
-        shutil.copytree(
-            zones, root / "usr/share/zoneinfo", ignore=shutil.ignore_patterns("posix", "right"), symlinks=True
-        )
+    if ZONES.is_dir():
+        ignored = shutil.ignore_patterns("posix", "right")
+        shutil.copytree(ZONES, root / ZONES.relative_to("/"), ignore=ignored, symlinks=True)
 
 
 def shared_libraries(binaries: list[Path]) -> set[Path]:
@@ -188,11 +242,24 @@ def shared_libraries(binaries: list[Path]) -> set[Path]:
 
 
 def compile_library(root: Path, folder: Path) -> None:
-    """Compile what came without its byte code: nothing can be written once it runs."""
-    # By a process of its own: compileall's workers would be forks of a service full of threads.
-    options = ("-q", "-q", "-j", "0", "-s", str(root), "-p", "/")
-    command = [str(interpreter()), "-I", "-S", "-m", "compileall", *options, str(folder)]
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    """Compile every module: nothing can be written once it runs.
+
+    Byte code depends on what its process has compiled before and on hashes of strings. With the same share of the
+    modules for each process and hashes that are always the same, the same modules make the same byte code.
+    """
+    modules = sorted(str(path) for path in folder.rglob("*.py"))
+    # By processes of their own: compileall's workers would be forks of a service full of threads.
+    command = [str(interpreter()), "-P", "-s", "-S", "-X", "utf8", "-c", COMPILE, str(root)]
+    compilers = []
+    for share in range(COMPILERS):
+        compiler = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRONMENT, text=True)
+        assert compiler.stdin
+        compiler.stdin.write("\n".join(modules[share::COMPILERS]))
+        compiler.stdin.close()
+        compilers.append(compiler)
+    failed = [compiler for compiler in compilers if compiler.wait() != 0]
+    if failed:
+        raise OSError("the modules cannot be compiled")
 
 
 def make_readable(root: Path) -> None:
@@ -203,3 +270,21 @@ def make_readable(root: Path) -> None:
             path = Path(folder, name)
             if not path.is_symlink():
                 path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
+
+
+def main(arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        sys.exit("usage: python -m autodev_sandbox.rootfs DIRECTORY")
+    root = Path(arguments[0])
+    try:
+        root.mkdir()
+        assemble(root, packages.parse(os.environ.get(packages.SETTING, "")))
+    except (OSError, ValueError, packages.PackagesUnavailable, subprocess.CalledProcessError) as error:
+        sys.exit(f"The root cannot be made: {error}")
+    # As `image.owned_by_root` has it.
+    (root / "tmp").chmod(0o1777)
+    print(digest(root))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

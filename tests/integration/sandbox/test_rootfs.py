@@ -1,7 +1,5 @@
-"""The root directory that every sandbox sees, and the image made of it."""
+"""The root directory that every sandbox sees."""
 
-import asyncio
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,8 +19,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ThreadPoolExecutor(2) as pool:
         made = set(pool.map(rootfs.ensure_root, [cache, cache]))
     assert len(made) == 1
-    # What two makers at once began and did not need is gone.
-    assert {path.name for path in cache.iterdir()} == {path.name for path in made}
+    # The second found what the first made.
+    assert sorted(path.name.partition("-")[0] for path in cache.iterdir()) == ["lock", "made", "root"]
     return made.pop()
 
 
@@ -52,6 +50,37 @@ def test_a_root_that_is_there_is_taken_as_it_is(root: Path) -> None:
     assert root.stat().st_ctime_ns == before
 
 
+def test_the_same_content_has_the_same_name_wherever_and_whenever_it_is_made(root: Path, tmp_path: Path) -> None:
+    again = rootfs.ensure_root(tmp_path)
+    assert again.name == root.name
+    (again / "usr/lib/libm.so.6").touch()
+    assert rootfs.digest(again) == rootfs.digest_of(root)
+
+
+@pytest.mark.parametrize("change", ["content", "mode", "name", "link"])
+def test_other_content_has_another_name(tmp_path: Path, change: str) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("file")
+    before = rootfs.digest(tmp_path)
+    match change:
+        case "content":
+            (tmp_path / "file").write_text("y")
+        case "mode":
+            (tmp_path / "file").chmod(0o600)
+        case "name":
+            (tmp_path / "file").rename(tmp_path / "other")
+        case "link":
+            (tmp_path / "link").unlink()
+            (tmp_path / "link").symlink_to("other")
+    assert rootfs.digest(tmp_path) != before
+
+
+def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "making-left").mkdir()
+    rootfs.ensure_root(tmp_path)
+    assert not (tmp_path / "making-left").exists()
+
+
 def test_a_cache_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BackendUnavailable, match="root directory cannot be made"):
@@ -67,17 +96,3 @@ async def test_the_standard_library_works_in_a_sandbox() -> None:
     code = "import importlib\ndef f(names): return [importlib.import_module(name).__name__ for name in names]"
     outcome = await run_on(backend, Execution(code, "f", {"names": [*names]}))
     assert outcome.value == names
-
-
-def test_the_image_is_built_by_one_command() -> None:
-    asyncio.run(ready("container"))
-    done = subprocess.run([sys.executable, "-m", "autodev_sandbox.image"], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"autodev-sandbox:{rootfs.fingerprint()}"
-
-
-def test_without_an_engine_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
-    done = subprocess.run([sys.executable, "-m", "autodev_sandbox.image"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("The image cannot be built: ")
-    assert "Traceback" not in done.stderr
