@@ -105,7 +105,7 @@ def encode_execution(execution: Execution, confinement: Confinement, *, streams:
 def encode_calls(calls: Calls, start: int, confinement: Confinement) -> Iterator[bytes]:
     """The request of calls on `inputs[start:]`, then each input."""
     rest = calls.inputs[start:]
-    rounds = {"calls": len(rest), "warmup": calls.warmup, "repeat": calls.repeat}
+    rounds = {"streams": False, "calls": len(rest), "warmup": calls.warmup, "repeat": calls.repeat}
     yield piece(common_request(calls.code, calls.entry_point, calls.limits, confinement) | rounds)
     for inputs in rest:
         yield piece(dict(inputs))

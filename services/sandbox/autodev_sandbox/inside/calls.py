@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from . import child
 from .host import CALL, UNLOADED, Host
 from .interpreter import ANSWERED, EXITED, OUTPUT_LIMIT, TIMEOUT, Interpreter
 
@@ -15,25 +14,25 @@ if TYPE_CHECKING:
 FLUSH_AFTER_S = 0.002
 
 
-def make_calls(host: Host, request: Request) -> None:
+def make_calls(host: Host, running: Interpreter, request: Request) -> None:
     """Call it with each input in turn and report each; ends early with the input that ended the interpreter."""
-    Caller(host, request).run()
+    Caller(host, running, request).run()
 
 
 class Caller:
     """The calls of one request."""
 
-    def __init__(self, host: Host, request: Request) -> None:
+    def __init__(self, host: Host, running: Interpreter, request: Request) -> None:
         self.host = host
         self.request = request
-        self.running = Interpreter(host, request, child.run_calls, called=True)
-        self.message: bytes | None = None
+        self.running = running
         self.flushed_s = time.monotonic()
 
     def run(self) -> None:
         running = self.running
-        ending = running.watch(running.started_s + self.request["timeout_s"], self.answered)
-        if ending != ANSWERED or self.message:
+        running.begin(self.request)
+        ending = running.watch(running.started_s + self.request["timeout_s"], running.answered)
+        if ending != ANSWERED or running.message:
             if ending == ANSWERED:
                 # It told why it cannot be called, and exits.
                 ending = running.watch(running.started_s + self.request["timeout_s"])
@@ -43,10 +42,6 @@ class Caller:
             if not self.call_with(index, self.next_inputs()):
                 return
         running.end_everything()
-
-    def answered(self) -> bool:
-        self.message = self.running.next_message()
-        return self.message is not None
 
     def next_inputs(self) -> bytes:
         while (inputs := self.host.next_piece()) is None:
@@ -73,20 +68,20 @@ class Caller:
             if ending != ANSWERED:
                 self.add(index, times_ns, varied, self.last_report(ending, took_ns / 1e9))
                 return False
-            first = self.message if first is None else first
-            varied = varied or self.message != first
-        self.add(index, times_ns, varied, running.report(ANSWERED, took_ns / 1e9, self.message or b""))
+            first = running.message if first is None else first
+            varied = varied or running.message != first
+        self.add(index, times_ns, varied, running.report(ANSWERED, took_ns / 1e9, running.message or b""))
         return True
 
     def watch(self, deadline_s: float) -> int:
         """Wait for the answer, and use a wait of some length to tell the host what is there."""
         if self.host.unsent:
-            ending = self.running.watch(min(deadline_s, self.flushed_s + FLUSH_AFTER_S), self.answered)
+            ending = self.running.watch(min(deadline_s, self.flushed_s + FLUSH_AFTER_S), self.running.answered)
             if ending != TIMEOUT:
                 return ending
             self.host.flush()
             self.flushed_s = time.monotonic()
-        return self.running.watch(deadline_s, self.answered)
+        return self.running.watch(deadline_s, self.running.answered)
 
     def last_report(self, ending: int, duration_s: float) -> bytes:
         running = self.running
@@ -94,7 +89,7 @@ class Caller:
         running.drain()
         if ending == EXITED and running.over_limit():
             ending = OUTPUT_LIMIT
-        return running.report(ending, duration_s, self.message or running.next_message() or b"")
+        return running.report(ending, duration_s, running.message or running.next_message() or b"")
 
     def add(self, index: int, times_ns: list[int], varied: bool, report: bytes) -> None:
         head = index.to_bytes(4, "big") + len(times_ns).to_bytes(4, "big") + bytes([varied])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Request = dict[str, Any]
 
 MODULE_FILE = "skill.py"
-MESSAGE, CALLS = 3, 4
+MESSAGE, INPUTS = 3, 4
 NONCE_BYTES, LENGTH_BYTES = 16, 4
 MAX_DESCRIPTORS = 256
 MAX_TEXT_CHARACTERS = 10_000
@@ -33,43 +33,60 @@ class NotJson(Exception):
     """The value is not JSON-shaped."""
 
 
-def run_once(request: Request, nonce: bytes, pipes: list[int]) -> NoReturn:
-    """Run the code, give one message, exit."""
+def main(pipes: list[int]) -> NoReturn:
+    """Answer what comes before the request to get warm, then serve the one request, and exit."""
     exit_code = 1
     try:
-        process = posix.getpid()
-        confine(request, pipes)
-        exit_code, message = outcome_of(lambda: run_module(request), request["code"])
-        flush()
-        # A fork of the code's that returns here as well has no result to give.
-        if message and posix.getpid() == process:
-            tell(nonce, message)
+        confine(pipes)
+        nonce, request = next_piece()
+        if "warm" in request:
+            get_warm(nonce, request)
+            nonce, request = next_piece()
+        limit_resources(request)
+        gc.enable()
+        exit_code = serve_calls(request, nonce) if "calls" in request else serve_once(request, nonce)
     finally:
         posix._exit(exit_code)
 
 
-def run_calls(request: Request, nonce: bytes, pipes: list[int]) -> NoReturn:
-    """Load the code and say so by an empty message; then one message a call, until no more inputs come."""
-    exit_code = 1
-    try:
-        process = posix.getpid()
-        confine(request, pipes)
-        loaded: list[Callable[..., object]] = []
-        exit_code, message = outcome_of(lambda: loaded.append(load(request)), request["code"])
-        flush()
-        if loaded:
-            answer_calls(loaded[0], request["code"], nonce, process)
-        elif message and posix.getpid() == process:
-            tell(nonce, message)
-    finally:
-        posix._exit(exit_code)
+def get_warm(nonce: bytes, request: Request) -> None:
+    tell(nonce, outcome_of(lambda: run_module(request), request["code"])[1])
+    del sys.modules["skill"]
+
+
+def serve_once(request: Request, nonce: bytes) -> int:
+    """Run the code and give one message."""
+    posix.close(INPUTS)
+    process = posix.getpid()
+    if request["streams"]:
+        # Lines go out as they are printed, as they would on a terminal.
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    exit_code, message = outcome_of(lambda: run_module(request), request["code"])
+    flush()
+    # A fork of the code's that returns here as well has no result to give.
+    if message and posix.getpid() == process:
+        tell(nonce, message)
+    return exit_code
+
+
+def serve_calls(request: Request, nonce: bytes) -> int:
+    """Load the code and say so by an empty message; then give one message a call, until no more inputs come."""
+    process = posix.getpid()
+    loaded: list[Callable[..., object]] = []
+    exit_code, message = outcome_of(lambda: loaded.append(load(request)), request["code"])
+    flush()
+    if loaded:
+        answer_calls(loaded[0], request["code"], nonce, process)
+    elif message and posix.getpid() == process:
+        tell(nonce, message)
+    return exit_code
 
 
 def answer_calls(function: Callable[..., object], code: str, nonce: bytes, process: int) -> None:
     message = ""
     while posix.getpid() == process:
         tell(nonce, message)
-        nonce, inputs = next_inputs()
+        nonce, inputs = next_piece()
         _, message = outcome_of(lambda: function(**inputs), code)  # noqa: B023  # Called before the next round.
         message = message or error_message("SystemExit", "the call exited", "")
         flush()
@@ -82,24 +99,24 @@ def tell(nonce: bytes, message: str) -> None:
         data = data[posix.write(MESSAGE, data) :]
 
 
-def next_inputs() -> tuple[bytes, dict[str, Any]]:
-    """Wait for a call: the nonce that its answer must have, and its inputs."""
+def next_piece() -> tuple[bytes, dict[str, Any]]:
+    """Wait for the request, or a call's inputs: the nonce that the answer must have, and what came."""
     nonce = read_exactly(NONCE_BYTES)
-    inputs: dict[str, Any] = marshal.loads(read_exactly(int.from_bytes(read_exactly(LENGTH_BYTES), "big")))
-    return nonce, inputs
+    piece: dict[str, Any] = marshal.loads(read_exactly(int.from_bytes(read_exactly(LENGTH_BYTES), "big")))
+    return nonce, piece
 
 
 def read_exactly(size: int) -> bytes:
     data = b""
     while len(data) < size:
-        chunk = posix.read(CALLS, size - len(data))
+        chunk = posix.read(INPUTS, size - len(data))
         if not chunk:
             posix._exit(0)
         data += chunk
     return data
 
 
-def confine(request: Request, pipes: list[int]) -> None:
+def confine(pipes: list[int]) -> None:
     _signal.set_wakeup_fd(-1)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
@@ -108,11 +125,6 @@ def confine(request: Request, pipes: list[int]) -> None:
     for target, descriptor in enumerate(descriptors):
         posix.dup2(descriptor, target, target < MESSAGE)
     posix.closerange(len(descriptors), MAX_DESCRIPTORS)
-    limit_resources(request)
-    gc.enable()
-    if request.get("streams"):
-        # Lines go out as they are printed, as they would on a terminal.
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     # `os.environ` is made from these when the code imports os.
     for name in list(posix.environ):
         posix.unsetenv(name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import marshal
 import posix
+import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class Host:
             self.receive(self.missing_bytes())
         request: dict[str, Any] = marshal.loads(data)
         return request
+
+    def has_sent(self) -> bool:
+        """Whether the request is there already, or the host is gone."""
+        poller = select.poll()
+        poller.register(0, select.POLLIN)
+        return bool(poller.poll(0))
 
     def missing_bytes(self) -> int:
         if len(self.received) < LENGTH_BYTES:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import marshal
 import posix
 import select
 import time
 
+from . import child
 from .child import LENGTH_BYTES, NONCE_BYTES
 from .host import CHUNK_BYTES, STDERR, STDOUT, Host, HostGone
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from .child import Request
 
 EXITED, TIMEOUT, OUTPUT_LIMIT, ANSWERED = 0, 1, 2, 3
+WARM_UP = {"warm": True, "code": "def f(): return 1", "entry_point": "f", "inputs": {}}
+WARM_S, WARM_BYTES = 10.0, 1000
 MEMORY_PEAK = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
 MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
@@ -27,48 +31,64 @@ def never() -> bool:
 
 
 class Interpreter:
-    """One process of the code's. `run` is what it does (`child.py`); with `called`, it is given inputs."""
+    """The one process of the code's. It is there, and warm, before the request is."""
 
-    def __init__(self, host: Host, request: Request, run: Callable[..., None], *, called: bool = False) -> None:
+    def __init__(self, host: Host) -> None:
         self.host = host
-        self.request = request
+        self.request: Request = {"output_bytes": WARM_BYTES, "streams": False}
         # Tells the runner's own messages from whatever the code wrote to that descriptor.
-        self.nonce = posix.urandom(NONCE_BYTES)
-        self.streams = request.get("streams", False)
+        self.nonce = b""
         self.printed: dict[int, bytearray] = {}
         self.printed_bytes = 0
         self.messages = bytearray()
+        self.message: bytes | None = None
         self.unfed = b""
         self.wait_status: int | None = None
         self.peak_memory_bytes = 0
+        self.started_s = 0.0
         self.poller = select.poll()
-        self.start(run, called)
+        self.start()
 
-    def start(self, run: Callable[..., None], called: bool) -> None:
+    def start(self) -> None:
         self.wake, child_ended = posix.pipe()
         posix.set_blocking(child_ended, False)
         _signal.set_wakeup_fd(child_ended)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
         # The one signal that Python listens to by itself; others do not reach process 1 from inside.
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-        outputs = [posix.pipe() for _ in range(3)]
-        inputs = [posix.pipe()] if called else []
-        given = [writing for _, writing in outputs] + [reading for reading, _ in inputs]
-        self.stdout, self.stderr, self.message = (reading for reading, _ in outputs)
-        self.feeding = inputs[0][1] if called else -1
-        self.started_s = time.monotonic()
+        self.stdout, stdout = posix.pipe()
+        self.stderr, stderr = posix.pipe()
+        self.answers, answers = posix.pipe()
+        inputs, self.inputs = posix.pipe()
+        given = [stdout, stderr, answers, inputs]
         self.process = posix.fork()
         if self.process == 0:
-            run(self.request, self.nonce, given)
+            child.main(given)
         for descriptor in given:
             posix.close(descriptor)
-        for descriptor in (self.stdout, self.stderr, self.message):
+        for descriptor in (self.stdout, self.stderr, self.answers, self.inputs):
             posix.set_blocking(descriptor, False)
-            self.printed[descriptor] = bytearray()
-        for descriptor in (0, self.wake, self.stdout, self.stderr, self.message):
+        self.printed = {self.stdout: bytearray(), self.stderr: bytearray()}
+        for descriptor in (0, self.wake, self.stdout, self.stderr, self.answers):
             self.poller.register(descriptor, select.POLLIN)
-        if called:
-            posix.set_blocking(self.feeding, False)
+
+    def warm_up(self) -> None:
+        """Have a trivial call answered, so that what a first call touches is touched before the request is there."""
+        self.feed(marshal.dumps(WARM_UP))
+        if self.watch(time.monotonic() + WARM_S, self.answered) != ANSWERED:
+            raise OSError("the code's process does not answer")
+        self.message = None
+
+    def begin(self, request: Request) -> None:
+        """Hand over the request; the time runs."""
+        self.request = request
+        self.started_s = time.monotonic()
+        self.feed(marshal.dumps(request))
+
+    def answered(self) -> bool:
+        """Whether there is an answer to what it was fed; `message` is it."""
+        self.message = self.next_message()
+        return self.message is not None
 
     def watch(self, deadline_s: float, answered: Callable[[], bool] = never) -> int:
         """Gather what it says until it has answered or ended: ANSWERED, EXITED, TIMEOUT or OUTPUT_LIMIT."""
@@ -94,7 +114,7 @@ class Interpreter:
             except HostGone:
                 self.end_everything()
                 raise
-        elif descriptor == self.feeding:
+        elif descriptor == self.inputs:
             self.feed_on()
         elif not self.gather(descriptor):
             self.poller.unregister(descriptor)
@@ -105,7 +125,7 @@ class Interpreter:
             chunk = posix.read(descriptor, CHUNK_BYTES)
         except BlockingIOError:
             return True
-        if descriptor == self.message:
+        if descriptor == self.answers:
             self.messages += chunk
         else:
             self.take_output(descriptor, chunk)
@@ -114,7 +134,7 @@ class Interpreter:
     def take_output(self, descriptor: int, chunk: bytes) -> None:
         room = max(self.request["output_bytes"] - self.printed_bytes, 0)
         self.printed_bytes += len(chunk)
-        if not self.streams:
+        if not self.request["streams"]:
             self.printed[descriptor] += chunk[:room]
         elif chunk[:room]:
             self.host.send(STDOUT if descriptor == self.stdout else STDERR, chunk[:room])
@@ -126,10 +146,10 @@ class Interpreter:
 
     def drain(self) -> None:
         """Take what is left in the pipes, without waiting for writers that may have outlived the code's process."""
-        for descriptor in (self.stdout, self.stderr, self.message):
+        for descriptor in (self.stdout, self.stderr, self.answers):
             try:
                 while not self.over_limit() and (chunk := posix.read(descriptor, CHUNK_BYTES)):
-                    if descriptor == self.message:
+                    if descriptor == self.answers:
                         self.messages += chunk
                     else:
                         self.take_output(descriptor, chunk)
@@ -150,22 +170,22 @@ class Interpreter:
         return message
 
     def feed(self, data: bytes) -> None:
-        """Hand over a call's inputs. Its nonce is new: what the code wrote before it had them is no answer to them."""
+        """Hand over something to be answered. The nonce is new: what was written before is no answer to it."""
         self.nonce = posix.urandom(NONCE_BYTES)
         self.messages.clear()
         self.unfed = self.nonce + len(data).to_bytes(LENGTH_BYTES, "big") + data
-        self.poller.register(self.feeding, select.POLLOUT)
+        self.poller.register(self.inputs, select.POLLOUT)
         self.feed_on()
 
     def feed_on(self) -> None:
         try:
-            self.unfed = self.unfed[posix.write(self.feeding, self.unfed) :]
+            self.unfed = self.unfed[posix.write(self.inputs, self.unfed) :]
         except BlockingIOError:
             return
         except BrokenPipeError:
             self.unfed = b""
         if not self.unfed:
-            self.poller.unregister(self.feeding)
+            self.poller.unregister(self.inputs)
 
     def reap(self) -> None:
         # As process 1 the supervisor inherits every orphan of the sandbox.

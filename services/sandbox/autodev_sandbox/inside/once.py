@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from . import child
 from .files import put, take
 from .host import FILE, REPORT, Host
 from .interpreter import EXITED, OUTPUT_LIMIT, Interpreter
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
     from .child import Request
 
 
-def run_once(host: Host, request: Request) -> None:
+def run_once(host: Host, running: Interpreter, request: Request) -> None:
     """Run it and report how it ended."""
-    for path, content in request["input_files"].items():
+    for path, content in request.pop("input_files").items():
         put(path, content)
-    running = Interpreter(host, request, child.run_once)
+    running.begin(request)
     ending = running.watch(running.started_s + request["timeout_s"])
     duration_s = time.monotonic() - running.started_s
     running.end_everything()

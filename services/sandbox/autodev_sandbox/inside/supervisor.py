@@ -12,23 +12,27 @@ import posix
 
 from .calls import make_calls
 from .host import Host, HostGone
+from .interpreter import Interpreter
 from .once import run_once
 
 PR_SET_DUMPABLE = 4
 
 
 def main() -> None:
-    """Serve one request of the host, and end."""
+    """Serve one request of the host, and end. What can be done before it is there is done before."""
     # What is here now is neither looked at nor touched when the code's process collects its garbage.
     gc.disable()
     gc.freeze()
     host = Host()
     try:
+        running = Interpreter(host)
+        if not host.has_sent():
+            running.warm_up()
         request = host.request()
         if "calls" in request:
-            make_calls(host, request)
+            make_calls(host, running, request)
         else:
-            run_once(host, request)
+            run_once(host, running, request)
         host.flush()
     except HostGone:
         # Where there is no process namespace, the group is all there is to end what the code started.
