@@ -31,7 +31,12 @@ OPTIONS = ("-P", "-s", "-S", "-X", "utf8")
 SETUP = "import sys; sys.path.append('/usr/lib/python%d.%d/site-packages' % sys.version_info[:2]); "
 COMMAND = (PYTHON, *OPTIONS, "-c", f"{SETUP}from {INSIDE_PACKAGE}.supervisor import main; main()")
 # Where the code shares /proc with the supervisor.
-HIDDEN_COMMAND = (PYTHON, *OPTIONS, "-c", f"{SETUP}from {INSIDE_PACKAGE}.supervisor import hide, main; hide(); main()")
+HIDDEN_COMMAND = (
+    PYTHON,
+    *OPTIONS,
+    "-c",
+    f"{SETUP}from {INSIDE_PACKAGE} import kernel, supervisor; kernel.hide(); supervisor.main()",
+)
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 USER_ID = 65534
 

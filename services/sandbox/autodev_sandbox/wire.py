@@ -81,9 +81,10 @@ class Confinement:
     """What the supervisor and the code's process do where the sandbox around them does not do it already.
 
     `reads_cgroup`: the sandbox shows its own cgroup. `limits_memory`, `limits_processes`: no cgroup does, so resource
-    limits must.
+    limits must. `filter`: a system call filter to load.
     """
 
+    filter: bytes = b""
     reads_cgroup: bool = False
     limits_memory: bool = False
     limits_processes: bool = False
@@ -122,6 +123,7 @@ def common_request(code: str, entry_point: str, limits: Limits, confinement: Con
         "address_space_bytes": limits.memory_bytes if confinement.limits_memory else None,
         "processes": limits.processes if confinement.limits_processes else None,
         "reads_cgroup": confinement.reads_cgroup,
+        "filter": confinement.filter,
     }
 
 

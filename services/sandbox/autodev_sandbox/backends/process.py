@@ -21,10 +21,10 @@ from autodev_sandbox.wire import Confinement
 PROGRAM = """
 import sys
 sys.path.append(sys.argv[1])
-from autodev_sandbox.inside.supervisor import hide, main
+from autodev_sandbox.inside import kernel, supervisor
 sys.path.pop()
-hide()
-main()
+kernel.hide()
+supervisor.main()
 """
 FOLDER_PREFIX = "autodev-sandbox-"
 ABANDONED_AFTER_S = 3600.0

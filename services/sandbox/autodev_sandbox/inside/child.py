@@ -11,6 +11,8 @@ import resource
 import sys
 from _json import encode_basestring_ascii as quote
 
+from . import kernel
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,7 @@ MAX_DESCRIPTORS = 256
 MAX_TEXT_CHARACTERS = 10_000
 MAX_FRAMES = 20
 RESERVE_BYTES = 4 * 1024 * 1024
+reserve: list[bytes] = []
 
 
 class NotJson(Exception):
@@ -43,7 +46,11 @@ def main(pipes: list[int]) -> NoReturn:
             get_warm(nonce, request)
             nonce, request = next_piece()
         limit_resources(request)
+        if request["filter"]:
+            kernel.load_filter(request["filter"])
         gc.enable()
+        # Not a bytearray: that one is written to, page by page, when it is made.
+        reserve.append(bytes(RESERVE_BYTES))
         exit_code = serve_calls(request, nonce) if "calls" in request else serve_once(request, nonce)
     finally:
         posix._exit(exit_code)
@@ -148,8 +155,6 @@ def limit_resources(request: Request) -> None:
 
 def outcome_of(work: Callable[[], object], code: str) -> tuple[int, str]:
     """Do it: the exit code, and the message to the host as JSON text."""
-    # Not a bytearray: that one is written to, page by page, when it is made.
-    reserve = bytes(RESERVE_BYTES)
     try:
         return 0, f'{{"value": {to_json(work())}}}'
     except SystemExit as error:
@@ -158,7 +163,7 @@ def outcome_of(work: Callable[[], object], code: str) -> tuple[int, str]:
         return 1, error_message("TypeError", f"the result is not JSON-shaped: {error}", "")
     except BaseException as error:
         # Where memory is used up, telling so takes some.
-        del reserve
+        reserve.clear()
         return 1, describe(error, code)
 
 

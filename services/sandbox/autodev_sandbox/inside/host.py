@@ -1,4 +1,4 @@
-"""The supervisor's channel to the host: descriptors 0 and 1, which no other process in here has.
+"""The supervisor's channel to the host, whose descriptors no other process in here has.
 
 `wire.py` is the other end.
 """
@@ -26,7 +26,9 @@ class HostGone(Exception):
 class Host:
     """What comes from the host is trusted; nothing that comes out of the sandbox is read this way."""
 
-    def __init__(self) -> None:
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        self.incoming = incoming
+        self.outgoing = outgoing
         self.received = bytearray()
         self.unsent: list[bytes] = []
         self.unsent_bytes = 0
@@ -44,7 +46,7 @@ class Host:
     def has_sent(self) -> bool:
         """Whether the request is there already, or the host is gone."""
         poller = select.poll()
-        poller.register(0, select.POLLIN)
+        poller.register(self.incoming, select.POLLIN)
         return bool(poller.poll(0))
 
     def missing_bytes(self) -> int:
@@ -55,7 +57,7 @@ class Host:
     def receive(self, max_bytes: int = CHUNK_BYTES) -> None:
         """Take what the host sent. Raises HostGone: the host closes nothing before it has the report."""
         try:
-            chunk = posix.read(0, max_bytes)
+            chunk = posix.read(self.incoming, max_bytes)
         except ConnectionResetError:
             chunk = b""
         if not chunk:
@@ -91,6 +93,6 @@ class Host:
         self.unsent_bytes = 0
         while data:
             try:
-                data = data[posix.write(1, data) :]
+                data = data[posix.write(self.outgoing, data) :]
             except (BrokenPipeError, ConnectionResetError):
                 raise HostGone from None

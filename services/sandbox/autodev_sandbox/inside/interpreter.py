@@ -50,7 +50,7 @@ class Interpreter:
         self.start()
 
     def start(self) -> None:
-        self.wake, child_ended = posix.pipe()
+        self.wakes = self.wake, child_ended = posix.pipe()
         posix.set_blocking(child_ended, False)
         _signal.set_wakeup_fd(child_ended)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
@@ -69,7 +69,7 @@ class Interpreter:
         for descriptor in (self.stdout, self.stderr, self.answers, self.inputs):
             posix.set_blocking(descriptor, False)
         self.printed = {self.stdout: bytearray(), self.stderr: bytearray()}
-        for descriptor in (0, self.wake, self.stdout, self.stderr, self.answers):
+        for descriptor in (self.host.incoming, self.wake, self.stdout, self.stderr, self.answers):
             self.poller.register(descriptor, select.POLLIN)
 
     def warm_up(self) -> None:
@@ -108,7 +108,7 @@ class Interpreter:
         if descriptor == self.wake:
             posix.read(self.wake, CHUNK_BYTES)
             self.reap()
-        elif descriptor == 0:
+        elif descriptor == self.host.incoming:
             try:
                 self.host.receive()
             except HostGone:
@@ -212,6 +212,13 @@ class Interpreter:
         if self.wait_status is None:
             posix.kill(self.process, _signal.SIGKILL)
             self.note(*posix.wait4(self.process, 0))
+
+    def close(self) -> None:
+        """Let go of what it was watched by."""
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        for descriptor in (*self.wakes, *self.printed, self.answers, self.inputs):
+            posix.close(descriptor)
 
     def report(self, ending: int, duration_s: float, message: bytes) -> bytes:
         """A line of numbers, then stdout, stderr and message (see `wire.py`, which reads it)."""

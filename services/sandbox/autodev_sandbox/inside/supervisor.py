@@ -8,14 +8,31 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import gc
+import marshal
 import posix
 
 from .calls import make_calls
-from .host import Host, HostGone
+from .host import LENGTH_BYTES, Host, HostGone
 from .interpreter import Interpreter
 from .once import run_once
 
-PR_SET_DUMPABLE = 4
+# What a request of the host's looks like, with nothing to confine and little to do.
+REHEARSAL = {
+    "entry_point": "f",
+    "inputs": {},
+    "timeout_s": 10.0,
+    "output_bytes": 10_000,
+    "streams": False,
+    "reads_cgroup": False,
+    "filter": b"",
+    "tmp_bytes": None,
+    "address_space_bytes": None,
+    "processes": None,
+    "input_files": {},
+    "output_files": [],
+    "file_bytes": 0,
+}
+REHEARSED = ("def f(): return [1, 'a']", "def f(): return {}['x']")
 
 
 def main() -> None:
@@ -23,17 +40,8 @@ def main() -> None:
     # What is here now is neither looked at nor touched when the code's process collects its garbage.
     gc.disable()
     gc.freeze()
-    host = Host()
     try:
-        running = Interpreter(host)
-        if not host.has_sent():
-            running.warm_up()
-        request = host.request()
-        if "calls" in request:
-            make_calls(host, running, request)
-        else:
-            run_once(host, running, request)
-        host.flush()
+        serve(Host(0, 1))
     except HostGone:
         # Where there is no process namespace, the group is all there is to end what the code started.
         if posix.getpgrp() == posix.getpid():
@@ -42,9 +50,30 @@ def main() -> None:
     posix._exit(0)
 
 
-def hide() -> None:
-    """Close ptrace and /proc/<supervisor> to the code, which has the same user id, where there is a /proc."""
-    import ctypes
+def serve(host: Host) -> None:
+    """Serve one request. Raises HostGone."""
+    running = Interpreter(host)
+    if not host.has_sent():
+        running.warm_up()
+    request = host.request()
+    if "calls" in request:
+        make_calls(host, running, request)
+    else:
+        run_once(host, running, request)
+    host.flush()
+    running.close()
 
-    if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise OSError("cannot hide the supervisor")
+
+def rehearse() -> None:
+    """Serve requests of our own, so that forks of this process find made what each would make for itself.
+
+    The first compilation of a process, for one, takes as long as two forks.
+    """
+    for code in REHEARSED:
+        requests, ask = posix.pipe()
+        answer, reports = posix.pipe()
+        data = marshal.dumps(REHEARSAL | {"code": code})
+        posix.write(ask, len(data).to_bytes(LENGTH_BYTES, "big") + data)
+        serve(Host(requests, reports))
+        for descriptor in (requests, ask, answer, reports):
+            posix.close(descriptor)
