@@ -1,10 +1,14 @@
-"""Control groups, version 1 and 2: the memory, process and processor limits of one sandbox, where they can be set."""
+"""Control groups, version 1 and 2: the memory, process and processor limits of one nest, where they can be set."""
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,48 +16,227 @@ from autodev_sandbox.execution import Limits
 
 MOUNT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+CONTROLLERS = ("memory", "pids", "cpu")
 CPU_PERIOD_US = 100_000
 REMOVAL_DEADLINE_S = 2.0
-ABANDONED_AFTER_S = 60.0
 NAME = "autodev-sandbox-"
+FIGURE_BYTES = 8192
 
 
 @dataclass(frozen=True)
-class Group:
-    """One sandbox's group: its directories (version 1 has one a controller), made and removed with the sandbox."""
+class Files:
+    """What a version calls its files."""
 
-    memory: Path
-    others: tuple[Path, ...]
-    version: int
+    memory_limit: str
+    memory_usage: str
+    memory_peak: str
+    memory_events: str
+    memory_and_swap_limit: str
+    cached: str
+    """The name in memory.stat of cached files, those in memory alone included."""
+
+
+VERSION_1 = Files(
+    memory_limit="memory.limit_in_bytes",
+    memory_usage="memory.usage_in_bytes",
+    memory_peak="memory.max_usage_in_bytes",
+    memory_events="memory.oom_control",
+    memory_and_swap_limit="memory.memsw.limit_in_bytes",
+    cached="cache",
+)
+VERSION_2 = Files(
+    memory_limit="memory.max",
+    memory_usage="memory.current",
+    memory_peak="memory.peak",
+    memory_events="memory.events",
+    memory_and_swap_limit="memory.swap.max",
+    cached="file",
+)
+
+
+class Group:
+    """One nest's group: its folders (version 1 has one a controller), made and removed with the nest.
+
+    Its limits are an execution's, and what the nest uses by itself besides.
+    """
+
+    def __init__(self, folders: dict[str, Path], version: int) -> None:
+        self.folders = folders
+        self.version = version
+        self.files = VERSION_2 if version == 2 else VERSION_1
+        self.places = list(dict.fromkeys(folders.values()))
+        self.limits: dict[str, int] = {}
+        self.peak: int | None = None  # A descriptor: version 2 counts the peak from when it was written to.
 
     @property
-    def folders(self) -> tuple[Path, ...]:
-        return (self.memory, *self.others)
+    def memory(self) -> Path:
+        return self.folders["memory"]
 
     def add(self, process: int) -> None:
-        for folder in self.folders:
-            (folder / "cgroup.procs").write_text(str(process))
+        for place in self.places:
+            write(place / "cgroup.procs", process)
+
+    def set_limits(self, limits: Limits, own_bytes: int, own_processes: int) -> None:
+        """Bound what is in it. What is as it was is not written again."""
+        memory_bytes = limits.memory_bytes + own_bytes
+        self.limit("pids", "pids.max", limits.processes + own_processes)
+        self.limit_processor(limits.cpus)
+        if self.version == 2:
+            self.limit("memory", self.files.memory_limit, memory_bytes)
+            self.limit("memory", self.files.memory_and_swap_limit, 0)
+        elif memory_bytes > self.limits.get(self.files.memory_limit, memory_bytes):
+            # Memory alone is never allowed more than memory and swap together.
+            self.limit("memory", self.files.memory_and_swap_limit, memory_bytes)
+            self.limit("memory", self.files.memory_limit, memory_bytes)
+        else:
+            self.limit("memory", self.files.memory_limit, memory_bytes)
+            self.limit("memory", self.files.memory_and_swap_limit, memory_bytes)
+
+    def limit_processor(self, cpus: float) -> None:
+        quota_us = max(int(cpus * CPU_PERIOD_US), 1000)
+        if self.version == 2:
+            if self.limits.get("cpu.max") != quota_us:
+                write(self.folders["cpu"] / "cpu.max", f"{quota_us} {CPU_PERIOD_US}")
+                self.limits["cpu.max"] = quota_us
+        else:
+            self.limit("cpu", "cpu.cfs_period_us", CPU_PERIOD_US)
+            self.limit("cpu", "cpu.cfs_quota_us", quota_us)
+
+    def limit(self, controller: str, file: str, value: int) -> None:
+        if self.limits.get(file) == value:
+            return
+        try:
+            write(self.folders[controller] / file, value)
+        except FileNotFoundError:
+            # Swap accounting may be compiled out or off.
+            if file != self.files.memory_and_swap_limit:
+                raise
+        self.limits[file] = value
 
     def oom_kills(self) -> int:
-        text = (self.memory / ("memory.events" if self.version == 2 else "memory.oom_control")).read_text()
-        return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
+        """How often memory has run out in it since it was made."""
+        return labelled(self.memory / self.files.memory_events).get("oom_kill", 0)
 
-    def peak_memory_bytes(self) -> int:
-        try:
-            return int(
-                (self.memory / ("memory.peak" if self.version == 2 else "memory.max_usage_in_bytes")).read_text()
-            )
-        except OSError:
-            return 0  # memory.peak is younger than version 2 itself.
+    def used_bytes(self) -> int:
+        """What is used, without what files on disk are cached with: that is let go when memory is short."""
+        figures = labelled(self.memory / "memory.stat")
+        return self.charged_bytes() - figures.get(self.files.cached, 0) + figures.get("shmem", 0)
+
+    def uses_more_than(self, limit_bytes: int) -> bool:
+        # The first figure is had at once; for the second the kernel sums up over all processors.
+        return self.charged_bytes() > limit_bytes and self.used_bytes() > limit_bytes
+
+    def charged_bytes(self) -> int:
+        return int(read(self.memory / self.files.memory_usage))
+
+    def forget_peak(self) -> None:
+        """Count the peak from here."""
+        if self.version == 1:
+            write(self.memory / self.files.memory_peak, 0)
+            return
+        with contextlib.suppress(OSError):  # memory.peak is younger than version 2 itself, and writing to it younger.
+            if self.peak is None:
+                self.peak = os.open(self.memory / self.files.memory_peak, os.O_RDWR)
+            os.write(self.peak, b"0")
+
+    def peak_bytes(self) -> int:
+        """The most that was used since the peak was forgotten; 0 where the kernel cannot tell."""
+        if self.version == 1:
+            return int(read(self.memory / self.files.memory_peak))
+        return int(os.pread(self.peak, FIGURE_BYTES, 0)) if self.peak is not None else 0
 
     async def remove(self) -> None:
-        """Remove the directories. The kernel lets go of dead processes a moment after they are gone."""
+        """Remove the folders. The kernel lets go of dead processes a moment after they are gone."""
+        if self.peak is not None:
+            os.close(self.peak)
+            self.peak = None
         deadline_s = time.monotonic() + REMOVAL_DEADLINE_S
-        for folder in self.folders:
-            while not removed(folder):
+        for place in self.places:
+            while not removed(place):
                 if time.monotonic() > deadline_s:
-                    raise TimeoutError(f"{folder} still holds processes")
+                    raise TimeoutError(f"{place} still holds processes")
                 await asyncio.sleep(0.001)
+
+
+class Cgroups:
+    """Where this process may make groups, and its own folder there, with a group in it for each nest.
+
+    The folder is locked for as long as this process lives, which is how another one tells it from an abandoned one.
+    """
+
+    def __init__(self, parents: dict[str, Path], version: int) -> None:
+        self.parents = parents
+        self.version = version
+        self.homes: dict[str, Path] = {}
+        self.locks: list[int] = []
+        self.numbers = count(1)
+
+    def claim(self) -> None:
+        """Make the folder. Raises OSError."""
+        name = NAME + uuid4().hex[:12]
+        self.homes = {controller: parent / name for controller, parent in self.parents.items()}
+        try:
+            for home in dict.fromkeys(self.homes.values()):
+                home.mkdir()
+                lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+                self.locks.append(lock)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self.version == 2:
+                write(self.homes["memory"] / "cgroup.subtree_control", "+memory +pids +cpu")
+        except OSError:
+            self.release()
+            raise
+
+    def make(self) -> Group:
+        """A group without limits. Raises OSError."""
+        name = f"nest-{next(self.numbers)}"
+        group = Group({controller: home / name for controller, home in self.homes.items()}, self.version)
+        try:
+            for place in group.places:
+                place.mkdir()
+        except OSError:
+            # Nothing is in them yet.
+            for place in group.places:
+                removed(place)
+            raise
+        return group
+
+    def release(self) -> None:
+        """Remove the folder, whose groups must be gone."""
+        for home in set(self.homes.values()):
+            removed(home)
+        for lock in self.locks:
+            os.close(lock)
+        self.homes, self.locks = {}, []
+
+    def sweep(self) -> None:
+        """Remove what a service that was killed left behind, and end what may still run in there."""
+        for parent in set(self.parents.values()):
+            for home in parent.glob(NAME + "*"):
+                with contextlib.suppress(OSError), abandoned(home):
+                    for folder in (*home.glob("*/"), home):
+                        end_all_in(folder)
+
+
+@contextlib.contextmanager
+def abandoned(home: Path) -> Iterator[None]:
+    """Hold the lock of a service's folder. Raises BlockingIOError while its owner, or another who sweeps, does."""
+    lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
+
+
+def end_all_in(folder: Path) -> None:
+    """Kill what is in the group, and remove it."""
+    deadline_s = time.monotonic() + REMOVAL_DEADLINE_S
+    while not removed(folder) and time.monotonic() < deadline_s:
+        for process in (folder / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGKILL)
+        time.sleep(0.001)
 
 
 def removed(folder: Path) -> bool:
@@ -66,62 +249,30 @@ def removed(folder: Path) -> bool:
     return True
 
 
-class Cgroups:
-    """Where this process may make groups."""
-
-    def __init__(self, parents: dict[str, Path], version: int) -> None:
-        self.parents = parents
-        self.version = version
-
-    def make(self, limits: Limits) -> Group:
-        name = NAME + uuid4().hex[:12]
-        folders = {controller: parent / name for controller, parent in self.parents.items()}
-        group = Group(folders["memory"], tuple({folders["pids"], folders["cpu"]} - {folders["memory"]}), self.version)
-        try:
-            for folder in group.folders:
-                folder.mkdir()
-            write_limits(folders, limits, self.version)
-        except OSError:
-            # Nothing is in them yet.
-            for folder in group.folders:
-                removed(folder)
-            raise
-        return group
-
-    def sweep(self) -> None:
-        """Remove the groups that a service which was killed left behind. One that holds a process stays."""
-        for parent in set(self.parents.values()):
-            for folder in parent.glob(NAME + "*"):
-                # A young one may be another service's that is about to use it; one that is gone was.
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S:
-                        removed(folder)
+def read(path: Path) -> bytes:
+    """A small file at once: three system calls where `read_text` takes eight, several times an execution."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, FIGURE_BYTES)
+    finally:
+        os.close(descriptor)
 
 
-def write_limits(folders: dict[str, Path], limits: Limits, version: int) -> None:
-    memory, pids, cpu = folders["memory"], folders["pids"], folders["cpu"]
-    quota_us = max(int(limits.cpus * CPU_PERIOD_US), 1000)
-    # One more for the supervisor.
-    (pids / "pids.max").write_text(str(limits.processes + 1))
-    if version == 2:
-        (memory / "memory.max").write_text(str(limits.memory_bytes))
-        write_if_there(memory / "memory.swap.max", 0)
-        (cpu / "cpu.max").write_text(f"{quota_us} {CPU_PERIOD_US}")
-    else:
-        (memory / "memory.limit_in_bytes").write_text(str(limits.memory_bytes))
-        write_if_there(memory / "memory.memsw.limit_in_bytes", limits.memory_bytes)
-        (cpu / "cpu.cfs_period_us").write_text(str(CPU_PERIOD_US))
-        (cpu / "cpu.cfs_quota_us").write_text(str(quota_us))
+def write(path: Path, value: int | str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, str(value).encode())
+    finally:
+        os.close(descriptor)
 
 
-def write_if_there(path: Path, value: int) -> None:
-    """Swap accounting may be compiled out or off."""
-    if path.exists():
-        path.write_text(str(value))
+def labelled(path: Path) -> dict[str, int]:
+    """A file of names and figures, a line each."""
+    return {name.decode(): int(figure) for name, figure in map(bytes.split, read(path).splitlines())}
 
 
 def find(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> Cgroups | None:
-    """Where groups with memory, pids and cpu limits can be made; None where that is nowhere."""
+    """Where groups with memory, pids and cpu limits can be made, swept; None where that is nowhere."""
     try:
         lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except OSError:
@@ -143,14 +294,14 @@ def find_version_2(mount: Path, own: str) -> Cgroups | None:
             given = set((parent / "cgroup.subtree_control").read_text().split())
         except OSError:
             continue
-        if {"memory", "pids", "cpu"} <= given and can_make_groups(parent):
-            return Cgroups(dict.fromkeys(("memory", "pids", "cpu"), parent), 2)
+        if set(CONTROLLERS) <= given and can_make_groups(parent):
+            return Cgroups(dict.fromkeys(CONTROLLERS, parent), 2)
     return None
 
 
 def find_version_1(mount: Path, own: dict[str, str]) -> Cgroups | None:
     parents = {}
-    for controller in ("memory", "pids", "cpu"):
+    for controller in CONTROLLERS:
         inside = mount / controller / own.get(controller, "/").lstrip("/")
         # In a container the path is the host's, and the mount shows the container's own group at the top.
         parents[controller] = inside if inside.is_dir() else mount / controller

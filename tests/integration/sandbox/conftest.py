@@ -22,10 +22,8 @@ DEADLINE_S = 10.0
 class NamespaceWithoutCgroups(NamespaceBackend):
     """As on a machine where no group can be made: resource limits take over."""
 
-    async def probe(self) -> str:
-        detail = await super().probe()
-        self.cgroups = None
-        return detail
+    def claim_groups(self) -> None:
+        return None
 
 
 BACKENDS: dict[str, Callable[[Path], Backend]] = {

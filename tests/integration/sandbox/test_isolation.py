@@ -142,5 +142,6 @@ async def test_the_processor_share_is_bounded(kind: str) -> None:
         "import time\nend = time.monotonic() + seconds\nwhile time.monotonic() < end: pass\nreturn time.process_time()"
     )
     used = await tell(backend, body, Limits(cpus=0.25), seconds=seconds)
+    await backend.close()
     assert isinstance(used, float)
     assert used < 0.5 * seconds

@@ -1,236 +1,232 @@
-"""bubblewrap: namespaces of its own, a read-only root that holds Python alone, a system call filter, and a cgroup."""
+"""bubblewrap: namespaces of its own, a read-only root that holds Python alone, a system call filter, and a cgroup.
+
+One bubblewrap, a *nest*, serves many executions, each in fresh namespaces within it (docs/decisions/0013).
+"""
 
 import asyncio
-import json
 import os
 import shutil
-import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from autodev_sandbox import cgroup, rootfs, seccomp
 from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
-from autodev_sandbox.backends.socket_channel import SocketChannel, channel_pair
-from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
+from autodev_sandbox.backends.namespace_facilities import NO_GROUPS, facilities, version_of
+from autodev_sandbox.backends.nest import Leave, Nest, NestSandbox
+from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits
+from autodev_sandbox.pool import Pool
 from autodev_sandbox.running import prove
-from autodev_sandbox.wire import Confinement
 
 ADVICE = (
-    "bubblewrap is not installed. Try: apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora), "
-    "apk add bubblewrap (Alpine)"
+    "{package} is not installed. Try: apt-get install {package} (Debian, Ubuntu), dnf install {package} (Fedora), "
+    "apk add {package} (Alpine)"
 )
-INFO_TIMEOUT_S = 10.0
 NAMESPACES = ("user", "pid", "net", "ipc", "uts", "cgroup-try")
+# In its own user namespace, for making namespaces, raising the loopback, and giving up these.
+WARDENS_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETPCAP")
+PYTHON = (rootfs.PYTHON, *rootfs.OPTIONS, "-c")
+SERVE, SERVE_ONCE = (
+    f"{rootfs.SETUP}from {rootfs.INSIDE_PACKAGE}.warden import {name}; {name}()" for name in ("serve", "serve_once")
+)
+IDLE_NEST_S = 10.0
+MOST_EXECUTIONS = 1000
 
 
 class NamespaceBackend:
-    """Needs bubblewrap 0.7 and a kernel that lets users make namespaces; root is not needed, and given up if held."""
+    """Needs bubblewrap 0.7 and a kernel that lets users make namespaces; root is not needed, and given up if held.
+
+    `ceiling` 0 keeps nothing ready: each execution has a nest of its own.
+    """
 
     level = IsolationLevel.NAMESPACE
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, *, packages: tuple[str, ...] = (), floor: int = 1, ceiling: int = 8) -> None:
         self.cache = cache
-        self.bubblewrap = ""
-        self.as_nobody: list[str] = []
-        self.root = Path()
+        self.packages = packages
+        self.bubblewrap: list[str] = []
         self.filter = b""
         self.cgroups: cgroup.Cgroups | None = None
-        self.in_use: set[NamespaceSandbox] = set()
-        self.ending: set[asyncio.Task[None]] = set()
+        self.found = facilities("", "not tried yet", None)
+        self.nests: set[Nest] = set()
+        self.idle: dict[Nest, asyncio.TimerHandle] = {}
+        self.pool = Pool(self.make, floor=floor, ceiling=ceiling) if ceiling else None
+        self.single: set[NestSandbox] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     async def probe(self) -> str:
-        self.bubblewrap = shutil.which("bwrap") or ""
-        if not self.bubblewrap:
-            raise BackendUnavailable(ADVICE)
-        self.as_nobody = become_nobody() if os.geteuid() == 0 else []
-        self.root = await asyncio.to_thread(rootfs.ensure_root, self.cache)
+        version = ""
+        try:
+            version = await version_of(program("bwrap", "bubblewrap"))
+            await self.prepare()
+            if self.pool:
+                self.pool.open()
+            await prove(self)
+        except BackendUnavailable as error:
+            self.found = facilities(version, str(error), None)
+            raise
+        self.found = facilities(version, "", self.cgroups)
+        return f"{version} with seccomp; " + (f"cgroup version {self.cgroups.version}" if self.cgroups else NO_GROUPS)
+
+    async def prepare(self) -> None:
+        """Find what nests are made of, and make the first."""
+        root = await asyncio.to_thread(rootfs.ensure_root, self.cache, self.packages)
+        as_nobody = become_nobody() if os.geteuid() == 0 else []
+        self.bubblewrap = [*as_nobody, program("bwrap", "bubblewrap"), *options(root)]
         self.filter = seccomp.program()
-        self.cgroups = cgroup.find()
-        if self.cgroups:
-            try:
-                await prove(self)
-                return f"bubblewrap with seccomp and cgroup version {self.cgroups.version}"
-            except BackendUnavailable:
-                # Groups can be made here but not entered.
-                self.cgroups = None
-        await prove(self)
-        return "bubblewrap with seccomp; no writable cgroup, so memory and processes are bounded by resource limits"
+        self.cgroups = self.cgroups or await asyncio.to_thread(self.claim_groups)
+        try:
+            self.keep(await self.start_nest(SERVE))
+        except BackendUnavailable:
+            if not self.cgroups:
+                raise
+            # Groups can be made here but, it may be, not entered.
+            self.cgroups.release()
+            self.cgroups = None
+            self.keep(await self.start_nest(SERVE))
+
+    def claim_groups(self) -> cgroup.Cgroups | None:
+        """Where groups can be made, for this service alone."""
+        groups = cgroup.find()
+        try:
+            if groups:
+                groups.claim()
+        except OSError:
+            return None
+        return groups
 
     async def take(self, limits: Limits) -> Sandbox:
-        sandbox = await self.start(limits)
+        sandbox = await (self.pool.take() if self.pool else self.make_single(limits))
         try:
-            await sandbox.enter(self.make_group(limits))
+            await sandbox.admit(limits)
         except BaseException:
-            await asyncio.shield(sandbox.end())
+            self.retire(sandbox)
             raise
-        self.in_use.add(sandbox)
         return sandbox
 
     def retire(self, sandbox: Sandbox) -> None:
-        assert isinstance(sandbox, NamespaceSandbox)
-        self.in_use.discard(sandbox)
-        task = asyncio.create_task(sandbox.end())
-        self.ending.add(task)
-        task.add_done_callback(self.ending.discard)
-
-    def make_group(self, limits: Limits) -> cgroup.Group | None:
-        try:
-            return self.cgroups.make(limits) if self.cgroups else None
-        except OSError as error:
-            raise BackendUnavailable(f"no cgroup can be made: {error}") from error
+        assert isinstance(sandbox, NestSandbox)
+        if self.pool:
+            self.pool.retire(sandbox)
+        elif sandbox in self.single:
+            self.single.remove(sandbox)
+            self.in_background(sandbox.end())
 
     def facilities(self) -> list[Facility]:
-        return []
+        return self.found
 
     def pool_status(self) -> PoolStatus:
-        return PoolStatus(in_use=len(self.in_use), ending=len(self.ending))
+        return self.pool.status() if self.pool else PoolStatus(in_use=len(self.single), ending=len(self.tasks))
 
     async def close(self) -> None:
-        """Nothing outlives an execution."""
-        await asyncio.gather(*self.ending, *(sandbox.end() for sandbox in self.in_use))
+        if self.pool:
+            await self.pool.close()
+        await asyncio.gather(*self.tasks, *(sandbox.end() for sandbox in self.single))
+        await asyncio.gather(*map(self.discard, list(self.nests)))
+        if self.cgroups:
+            self.cgroups.release()
+            self.cgroups = None
 
-    async def start(self, limits: Limits) -> "NamespaceSandbox":
-        """Start bubblewrap; the supervisor inside waits for its request.
+    async def make(self) -> NestSandbox:
+        """A sandbox in a nest that is free, or in another. Raises BackendUnavailable."""
+        while self.idle:
+            nest, timer = self.idle.popitem()
+            timer.cancel()
+            try:
+                return await self.make_in(nest, Limits.tmp_bytes, self.leave)
+            except BackendUnavailable:
+                continue  # It has died since.
+        return await self.make_in(await self.start_nest(SERVE), Limits.tmp_bytes, self.leave)
 
-        On the event loop's own thread: --die-with-parent means the thread that started it.
-        """
-        info, info_in = os.pipe()
-        filter_out, filter_in = os.pipe()
-        os.write(filter_in, self.filter)
-        os.close(filter_in)
-        channel, theirs = channel_pair()
+    async def make_single(self, limits: Limits) -> NestSandbox:
+        """A sandbox in a nest of its own. Raises BackendUnavailable."""
+        sandbox = await self.make_in(await self.start_nest(SERVE_ONCE), limits.tmp_bytes, self.discard)
+        self.single.add(sandbox)
+        return sandbox
+
+    async def make_in(self, nest: Nest, tmp_bytes: int, leave: Leave) -> NestSandbox:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self.command(limits, filter_out, info_in),
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(filter_out, info_in),
-                env={},
-            )
-        except BaseException as error:
-            os.close(info)
-            channel.close()
-            if isinstance(error, OSError):
-                raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
+            return NestSandbox(nest, await nest.open(tmp_bytes), tmp_bytes, leave)
+        except BaseException:
+            await asyncio.shield(self.discard(nest))
             raise
-        finally:
-            os.close(filter_out)
-            os.close(info_in)
-            theirs.close()
-        return NamespaceSandbox(process, channel, info)
 
-    def command(self, limits: Limits, filter_fd: int, info_fd: int) -> list[str]:
-        command = [*self.as_nobody, self.bubblewrap, "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
-        for namespace in NAMESPACES:
-            command.append(f"--unshare-{namespace}")
-        for name, value in rootfs.ENVIRONMENT.items():
-            command += ["--setenv", name, value]
-        command += ["--uid", str(rootfs.USER_ID), "--gid", str(rootfs.USER_ID), "--hostname", "sandbox"]
-        # No /proc: nothing in it is needed, and without it nothing of the supervisor or the machine can be read there.
-        command += ["--ro-bind", str(self.root), "/"]
-        for device in rootfs.DEVICES:
-            command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-        command += ["--size", str(limits.tmp_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]
-        return [*command, "--seccomp", str(filter_fd), "--info-fd", str(info_fd), "--", *rootfs.COMMAND]
+    async def start_nest(self, serve: str) -> Nest:
+        """Raises BackendUnavailable."""
+        nest = await Nest.start(self.bubblewrap, [*PYTHON, serve])
+        self.nests.add(nest)
+        try:
+            await nest.settle(self.cgroups.make() if self.cgroups else None, self.filter)
+        except BaseException as error:
+            await asyncio.shield(self.discard(nest))
+            if isinstance(error, OSError):
+                raise BackendUnavailable(f"no cgroup can be made: {error}") from error
+            raise
+        return nest
+
+    async def leave(self, nest: Nest) -> None:
+        """Keep a nest for another sandbox, unless something of the last one seems to be left."""
+        nest.executions += 1
+        if nest.executions < MOST_EXECUTIONS and await nest.is_clean():
+            self.keep(nest)
+        else:
+            await self.discard(nest)
+
+    def keep(self, nest: Nest) -> None:
+        """Have it ready for a sandbox, for a while."""
+        timer = asyncio.get_running_loop().call_later(IDLE_NEST_S, self.let_go, nest)
+        self.idle[nest] = timer
+
+    def let_go(self, nest: Nest) -> None:
+        del self.idle[nest]
+        self.in_background(self.discard(nest))
+
+    async def discard(self, nest: Nest) -> None:
+        if timer := self.idle.pop(nest, None):
+            timer.cancel()
+        await nest.close()
+        self.nests.discard(nest)
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def options(root: Path) -> list[str]:
+    """bubblewrap's, for every nest."""
+    options = ["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"]
+    for namespace in NAMESPACES:
+        options.append(f"--unshare-{namespace}")
+    for capability in WARDENS_CAPABILITIES:
+        options += ["--cap-add", capability]
+    for name, value in rootfs.ENVIRONMENT.items():
+        options += ["--setenv", name, value]
+    options += ["--uid", str(rootfs.USER_ID), "--gid", str(rootfs.USER_ID), "--hostname", "sandbox"]
+    # No /proc: nothing in it is needed, and without it nothing of the supervisor or the machine can be read there.
+    options += ["--ro-bind", str(root), "/"]
+    for device in rootfs.DEVICES:
+        options += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    return options
+
+
+def program(name: str, package: str) -> str:
+    """Where it is. Raises BackendUnavailable."""
+    if path := shutil.which(name):
+        return path
+    raise BackendUnavailable(ADVICE.format(package=package))
 
 
 def become_nobody() -> list[str]:
-    """What to start bubblewrap with as root: in a user namespace alone, its files and processes are root's outside.
+    """What to start bubblewrap with as root. Raises BackendUnavailable.
+
+    In a user namespace alone, its files and processes are root's outside.
 
     A program and not subprocess's `user=`, for which Python forks: gRPC's fork handlers make that slow, and fail.
     """
-    setpriv = shutil.which("setpriv")
-    if not setpriv:
-        raise BackendUnavailable("setpriv is not installed, and this is root. Try: apt-get install util-linux")
-    return [setpriv, f"--reuid={rootfs.USER_ID}", f"--regid={rootfs.USER_ID}", "--clear-groups"]
-
-
-class NamespaceSandbox:
-    """One running bubblewrap, and the supervisor in it, which is process 1 there."""
-
-    level = IsolationLevel.NAMESPACE
-
-    def __init__(self, process: asyncio.subprocess.Process, channel: SocketChannel, info: int) -> None:
-        self.process = process
-        self.channel = channel
-        self.send = channel.send
-        self.receive = channel.receive
-        self.info = info
-        self.supervisor: int | None = None  # A pidfd: it cannot come to mean another process.
-        self.group: cgroup.Group | None = None
-
-    @property
-    def confinement(self) -> Confinement:
-        return Confinement(limits_memory=self.group is None, limits_processes=self.group is None)
-
-    async def enter(self, group: cgroup.Group | None) -> None:
-        """Put the supervisor into the group before it gets anything to run."""
-        self.group = group
-        try:
-            async with asyncio.timeout(INFO_TIMEOUT_S):
-                told = json.loads(await read_to_brace(self.info))
-            self.supervisor = os.pidfd_open(told["child-pid"])
-            if group:
-                group.add(told["child-pid"])
-        except (ValueError, OSError) as error:
-            raise BackendUnavailable(await self.complaint() or str(error)) from error
-
-    def oom_kills(self) -> int:
-        return self.group.oom_kills() if self.group else 0
-
-    def peak_memory_bytes(self) -> int:
-        return self.group.peak_memory_bytes() if self.group else 0
-
-    async def why_lost(self) -> Status:
-        if complaint := await self.complaint():
-            raise BackendUnavailable(complaint)
-        return Status.OOM if self.oom_kills() else Status.KILLED
-
-    async def complaint(self) -> str:
-        """What bubblewrap said when it could not make the sandbox."""
-        self.kill()
-        assert self.process.stderr
-        said = (await self.process.stderr.read()).decode(errors="replace").strip()
-        return said if said.startswith("bwrap:") else ""
-
-    def kill(self) -> None:
-        if self.supervisor is not None:
-            # The end of process 1 is the end of all others in there.
-            try:
-                signal.pidfd_send_signal(self.supervisor, signal.SIGKILL)
-            except ProcessLookupError:
-                return
-        elif self.process.returncode is None:
-            self.process.kill()
-
-    async def end(self) -> None:
-        if self.info < 0:
-            return
-        self.kill()
-        # bubblewrap ends when the last process inside is gone.
-        await self.process.wait()
-        self.channel.close()
-        os.close(self.info)
-        self.info = -1
-        if self.supervisor is not None:
-            os.close(self.supervisor)
-        if self.group:
-            await self.group.remove()
-
-
-async def read_to_brace(descriptor: int) -> bytes:
-    """Read a pipe to the end of a JSON object, or of the pipe."""
-    loop = asyncio.get_running_loop()
-    text = b""
-    while not text.rstrip().endswith(b"}"):
-        readable: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(descriptor, readable.set_result, None)
-        try:
-            await readable
-        finally:
-            loop.remove_reader(descriptor)
-        chunk = os.read(descriptor, 4096)
-        if not chunk:
-            break
-        text += chunk
-    return text
+    return [
+        program("setpriv", "util-linux"),
+        f"--reuid={rootfs.USER_ID}",
+        f"--regid={rootfs.USER_ID}",
+        "--clear-groups",
+    ]

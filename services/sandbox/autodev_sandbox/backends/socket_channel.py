@@ -28,6 +28,16 @@ class SocketChannel:
         except ConnectionResetError:
             return b""
 
+    def quiet(self) -> bool:
+        """Whether the other end is there and has said nothing."""
+        try:
+            self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def close(self) -> None:
         """Let go of the socket."""
         self.socket.close()

@@ -1,0 +1,283 @@
+"""One bubblewrap that lives for many executions, and the sandbox in it, which lives for one.
+
+Process 1 of a nest is a warden (`inside/warden.py`). It forks a sandbox into fresh namespaces when it is told to, and
+the next one only when that is dead to its last process. The nest's group bounds the one that runs.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Self
+
+from autodev_sandbox import cgroup
+from autodev_sandbox.backends.socket_channel import SocketChannel, channel_pair
+from autodev_sandbox.execution import MIB, BackendUnavailable, IsolationLevel, Limits, Status
+from autodev_sandbox.inside.orders import ENDED, FAILED, KILL, MESSAGE_BYTES, READY
+from autodev_sandbox.wire import Confinement
+
+START_TIMEOUT_S = 10.0
+END_TIMEOUT_S = 5.0
+OWN_PROCESSES = 2  # The warden and the supervisor.
+MOST_LEFT_BYTES = 8 * MIB
+SETTLING_S = 1.0
+
+
+class Nest:
+    """A running bubblewrap and the socket to its warden. Used by one sandbox at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, info: int, said: int) -> None:
+        self.process = process
+        self.control = control
+        self.info = info
+        self.said = said  # What bubblewrap and the warden complain of.
+        self.warden: int | None = None  # A pidfd: it cannot come to mean another process.
+        self.group: cgroup.Group | None = None
+        self.own_bytes = 0  # What it uses while its sandbox waits.
+        self.executions = 0
+        self.gone = False
+        self.closed = False
+        self.answer: asyncio.Future[None] | None = None
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(control, self._hear)
+
+    @classmethod
+    async def start(cls, bubblewrap: Sequence[str], warden: Sequence[str]) -> Self:
+        """Start bubblewrap with a warden. Raises BackendUnavailable.
+
+        On the event loop's own thread: --die-with-parent means the thread that started it.
+        """
+        info, info_in = os.pipe()
+        said, said_in = os.pipe()
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control.setblocking(False)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(*bubblewrap, "--info-fd", str(info_in), "--", *warden),
+                stdin=theirs.fileno(),
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=said_in,
+                pass_fds=(info_in,),
+                env={},
+            )
+        except BaseException as error:
+            os.close(info)
+            os.close(said)
+            control.close()
+            if isinstance(error, OSError):
+                raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
+            raise
+        finally:
+            os.close(info_in)
+            os.close(said_in)
+            theirs.close()
+        return cls(process, control, info, said)
+
+    async def settle(self, group: cgroup.Group | None, program: bytes) -> None:
+        """Put the warden into its group and give it the filter. Raises BackendUnavailable."""
+        self.group = group
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                told = json.loads(await read_to_brace(self.info))
+            self.warden = os.pidfd_open(told["child-pid"])
+            if group:
+                group.add(told["child-pid"])
+            self.control.send(program)
+        except (ValueError, OSError) as error:
+            raise BackendUnavailable(await self.complaint() or f"a nest cannot be made: {error}") from error
+
+    async def open(self, tmp_bytes: int) -> SocketChannel:
+        """Let the warden make a sandbox; when this returns it waits for its request. Raises BackendUnavailable."""
+        channel, theirs = channel_pair()
+        self.answer = self._loop.create_future()
+        try:
+            with theirs:
+                socket.send_fds(self.control, [b"%d" % tmp_bytes], [theirs.fileno()])
+            self.empty.clear()
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self.answer
+        except BaseException as error:
+            channel.close()
+            if isinstance(error, OSError | BackendUnavailable):
+                raise BackendUnavailable(await self.complaint() or str(error) or "a nest does not answer") from error
+            raise
+        finally:
+            self.answer = None
+        return channel
+
+    async def clear(self) -> None:
+        """End all that runs in the sandbox. When this returns, nothing of it is left; or the nest is gone with it."""
+        if not self.empty.is_set():
+            with contextlib.suppress(OSError):
+                self.control.send(KILL)
+            try:
+                async with asyncio.timeout(END_TIMEOUT_S):
+                    await self.empty.wait()
+            except TimeoutError:
+                await self.close()
+
+    async def is_clean(self) -> bool:
+        """Whether it uses no more than it did before its first execution, as far as the host can see."""
+        if self.gone or not self.group:
+            return not self.gone
+        # The kernel lets go of a directory in memory a moment after its last user.
+        settled_s = self._loop.time() + SETTLING_S
+        while self.group.uses_more_than(self.own_bytes + MOST_LEFT_BYTES):
+            if self._loop.time() > settled_s:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    async def close(self) -> None:
+        """End it and all that runs in it. When this returns, nothing is left."""
+        if self.closed:
+            await self.process.wait()
+            return
+        self.closed = True
+        self.kill()
+        self._lose()
+        # bubblewrap ends when the last process inside is gone.
+        await self.process.wait()
+        self.control.close()
+        os.close(self.info)
+        os.close(self.said)
+        if self.warden is not None:
+            os.close(self.warden)
+        if self.group:
+            await self.group.remove()
+
+    def kill(self) -> None:
+        if self.warden is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+        else:
+            # The end of process 1 is the end of all others in there.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.warden, signal.SIGKILL)
+
+    async def complaint(self) -> str:
+        """What bubblewrap or the warden said when there was something that they could not do."""
+        self.kill()
+        await self.process.wait()
+        # All who could write there are gone.
+        return os.read(self.said, MESSAGE_BYTES).decode(errors="replace").strip()
+
+    def _hear(self) -> None:
+        try:
+            message = self.control.recv(MESSAGE_BYTES)
+        except ConnectionResetError:
+            message = b""
+        kind, rest = message[:1], message[1:].decode(errors="replace")
+        if kind == READY:
+            self._answer(None)
+        elif kind == FAILED:
+            self._answer(BackendUnavailable(f"no sandbox can be made in a nest: {rest}"))
+        elif kind == ENDED:
+            self.empty.set()
+            self._answer(BackendUnavailable("a sandbox ended before it was ready"))
+        else:
+            self._lose()
+
+    def _lose(self) -> None:
+        """The warden is gone, and with it all that ran in the nest."""
+        self.gone = True
+        self._loop.remove_reader(self.control)
+        self.empty.set()
+        self._answer(BackendUnavailable("a nest ended before its sandbox was ready"))
+
+    def _answer(self, failure: BackendUnavailable | None) -> None:
+        if not self.answer or self.answer.done():
+            return
+        if failure:
+            self.answer.set_exception(failure)
+        else:
+            self.answer.set_result(None)
+
+
+# What becomes of a nest when its sandbox has ended.
+Leave = Callable[[Nest], Coroutine[Any, Any, None]]
+
+
+class NestSandbox:
+    """The sandbox that is in a nest now, for one execution."""
+
+    level = IsolationLevel.NAMESPACE
+
+    def __init__(self, nest: Nest, channel: SocketChannel, tmp_bytes: int, leave: Leave) -> None:
+        self.nest = nest
+        self.channel = channel
+        self.tmp_bytes = tmp_bytes
+        self.leave = leave
+        self.kills_before = 0
+        self.ended = False
+
+    @property
+    def confinement(self) -> Confinement:
+        grouped = self.nest.group is not None
+        return Confinement(limits_memory=not grouped, limits_processes=not grouped)
+
+    async def admit(self, limits: Limits) -> None:
+        """Set the limits of the execution that is about to use it. Raises BackendUnavailable."""
+        if limits.tmp_bytes != self.tmp_bytes:
+            # What is mounted is mounted: it takes another sandbox, which is quickly made.
+            self.channel.close()
+            await self.nest.clear()
+            self.channel = await self.nest.open(limits.tmp_bytes)
+            self.tmp_bytes = limits.tmp_bytes
+        if group := self.nest.group:
+            try:
+                self.nest.own_bytes = self.nest.own_bytes or group.used_bytes()
+                group.set_limits(limits, self.nest.own_bytes, OWN_PROCESSES)
+                group.forget_peak()
+                self.kills_before = group.oom_kills()
+            except OSError as error:
+                raise BackendUnavailable(f"a nest's limits cannot be set: {error}") from error
+
+    def alive(self) -> bool:
+        return not self.nest.empty.is_set() and self.channel.quiet()
+
+    async def send(self, data: bytes) -> None:
+        await self.channel.send(data)
+
+    async def receive(self) -> bytes:
+        return await self.channel.receive()
+
+    def oom_kills(self) -> int:
+        return self.nest.group.oom_kills() - self.kills_before if self.nest.group else 0
+
+    def peak_memory_bytes(self) -> int:
+        return max(self.nest.group.peak_bytes() - self.nest.own_bytes, 0) if self.nest.group else 0
+
+    async def why_lost(self) -> Status:
+        return Status.OOM if self.oom_kills() else Status.KILLED
+
+    async def end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self.channel.close()
+        await self.nest.clear()
+        await self.leave(self.nest)
+
+
+async def read_to_brace(descriptor: int) -> bytes:
+    """Read a pipe to the end of a JSON object, or of the pipe."""
+    loop = asyncio.get_running_loop()
+    text = b""
+    while not text.rstrip().endswith(b"}"):
+        readable: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(descriptor, readable.set_result, None)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(descriptor)
+        chunk = os.read(descriptor, 4096)
+        if not chunk:
+            break
+        text += chunk
+    return text
