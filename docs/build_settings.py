@@ -51,7 +51,10 @@ def differs(name: str, field: FieldInfo) -> bool:
 
 def section(title: str, table: dict[str, FieldInfo]) -> str:
     """One table."""
-    rows = "".join(f"| `{name.upper()}` | {default_of(field)} | {text_of(field)} |\n" for name, field in table.items())
+    rows = "".join(
+        f"| `{field.validation_alias or name.upper()}` | {default_of(field)} | {text_of(field)} |\n"
+        for name, field in table.items()
+    )
     return f"## {title}\n\n| setting | default | what it does |\n|---|---|---|\n{rows}"
 
 

@@ -17,6 +17,7 @@ from autodev_runtime import telemetry
 from autodev_runtime.identity import identity_from_metadata
 from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
 from autodev_runtime.settings import ServiceSettings
+from autodev_runtime.spans import export_spans
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ async def running(
     background: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> AsyncIterator["asyncio.Future[None]"]:
     """The servers, started within the block. Yields a future that a failing background task ends."""
+    stop_spans = export_spans(name, settings.otlp_endpoint)
     servers = [make_server(name, settings, endpoint) for endpoint in endpoints]
     healthy = _Readiness(endpoints, ready)
     stop_http = None
@@ -138,6 +140,7 @@ async def running(
         for task in (*tasks, failed):
             task.cancel()
         await asyncio.gather(*tasks, failed, return_exceptions=True)
+        await asyncio.to_thread(stop_spans)
         if stop_http is not None:
             await asyncio.to_thread(stop_http)
 

@@ -23,7 +23,7 @@ def is_loopback(host: str) -> bool:
 class ServiceSettings(BaseSettings):
     """Read from the environment (`AUTODEV_<NAME>_...`); see docs/settings.md."""
 
-    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(use_attribute_docstrings=True, populate_by_name=True)
 
     host: str = "127.0.0.1"
     """Where to listen. Services believe the tenant that a peer states, so they refuse any address but loopback."""
@@ -41,6 +41,8 @@ class ServiceSettings(BaseSettings):
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: LogFormat = LogFormat.TEXT
     """`text` for people, `json` for machines."""
+    otlp_endpoint: str = Field(default="", validation_alias="AUTODEV_OTLP_ENDPOINT")
+    """Where the whole mesh sends its trace spans: OTLP over gRPC, as `http://127.0.0.1:4317`. Empty: nowhere."""
     max_message_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     """The greatest request or answer; more is RESOURCE_EXHAUSTED."""
     max_calls_in_flight: int = Field(default=1000, ge=1)

@@ -10,20 +10,25 @@ from dataclasses import dataclass
 from autodev_runtime.identity import Metadata
 
 TRACEPARENT_KEY = "traceparent"
+SAMPLED = 1
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """A trace and the span within it, as https://www.w3.org/TR/trace-context/ writes them."""
+    """A trace and the span within it, as https://www.w3.org/TR/trace-context/ writes them.
+
+    `sampled`: whether who began the trace records it.
+    """
 
     trace_id: str
     span_id: str
+    sampled: bool = True
 
     @property
     def traceparent(self) -> str:
         """The header's text."""
-        return f"00-{self.trace_id}-{self.span_id}-01"
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
 _current: ContextVar[TraceContext | None] = ContextVar("autodev_trace", default=None)
@@ -42,7 +47,7 @@ def current_trace() -> TraceContext | None:
 def trace_from(traceparent: str) -> TraceContext:
     """A span of the trace that a header names; of a new trace where it names none."""
     match = _TRACEPARENT.fullmatch(traceparent)
-    return TraceContext(match[1], os.urandom(8).hex()) if match else new_trace()
+    return TraceContext(match[1], os.urandom(8).hex(), bool(int(match[3], 16) & SAMPLED)) if match else new_trace()
 
 
 def trace_from_metadata(metadata: Metadata) -> TraceContext:
