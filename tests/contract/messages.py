@@ -4,6 +4,7 @@ Nothing here knows an RPC by name, so a new RPC is fuzzed the day it is written.
 """
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ FILES = (
 )
 STRUCTS = ("google.protobuf.Struct", "google.protobuf.Value")
 MAX_DEPTH = 4
+WRONG_TEXTS = ("no such id!; DROP TABLE x", "//")
+"""Of which each pattern refuses one."""
 
 
 def methods() -> list[MethodDescriptor]:
@@ -163,7 +166,8 @@ def _flaws(field: FieldDescriptor, stated: FieldRules) -> Iterator[tuple[str, An
         yield "oversize", lambda target: setattr(target, name, "x" * (most + 1))
         yield "NUL", lambda target: setattr(target, name, "a\0b")
         if stated.identifier or stated.pattern:
-            yield "pattern", lambda target: setattr(target, name, "no such id!; DROP TABLE x")
+            wrong = next(text for text in WRONG_TEXTS if not re.fullmatch(stated.pattern, text))
+            yield "pattern", lambda target: setattr(target, name, wrong)
     elif field.enum_type is not None:
         yield "unknown enum value", lambda target: setattr(target, name, 4711)
     elif field.message_type is not None:

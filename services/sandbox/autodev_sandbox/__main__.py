@@ -12,8 +12,10 @@ from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.backends.process import ProcessBackend
 from autodev_sandbox.dispatcher import Dispatcher
 from autodev_sandbox.execution import IsolationLevel
+from autodev_sandbox.levels import Levels
 from autodev_sandbox.servicer import SandboxServicer
 from autodev_sandbox.settings import SandboxSettings
+from autodev_sandbox.turns import Turns
 
 
 def backends_for(settings: SandboxSettings) -> list[Backend]:
@@ -21,23 +23,30 @@ def backends_for(settings: SandboxSettings) -> list[Backend]:
     offered: list[Backend] = [
         ContainerBackend(settings.cache_dir, IsolationLevel.CONTAINER_GVISOR),
         ContainerBackend(settings.cache_dir, IsolationLevel.CONTAINER),
-        NamespaceBackend(settings.cache_dir),
+        NamespaceBackend(
+            settings.cache_dir,
+            packages=settings.packages,
+            floor=settings.namespace_pool_floor,
+            ceiling=settings.namespace_pool_ceiling,
+        ),
     ]
     if settings.allow_process:
         offered.append(ProcessBackend())
     return [backend for backend in offered if backend.level in settings.levels]
 
 
+def dispatcher_for(settings: SandboxSettings) -> Dispatcher:
+    levels = Levels(backends_for(settings), settings.effective_minimum)
+    turns = Turns(settings.slots, settings.spare_slots, settings.max_waiting)
+    return Dispatcher(levels, turns, settings.max_batch_s)
+
+
 async def main() -> None:
     settings = SandboxSettings()
     configure_logging("sandbox", settings.log_level, settings.log_format)
-    dispatcher = Dispatcher(
-        backends_for(settings),
-        minimum=settings.effective_minimum,
-        slots=settings.slots,
-        max_waiting=settings.max_waiting,
-    )
-    metrics.show(dispatcher)
+    dispatcher = dispatcher_for(settings)
+    levels = dispatcher.levels
+    metrics.show(dispatcher.turns, levels.backends)
     servicer = SandboxServicer(dispatcher, settings.ceiling)
     service = Served(
         "autodev.sandbox.v1.SandboxService",
@@ -45,7 +54,7 @@ async def main() -> None:
     )
     endpoint = Endpoint(f"{settings.host}:{settings.port}", [service])
     try:
-        await serve("sandbox", settings, [endpoint], ready=[dispatcher.ready], background=[dispatcher.watch])
+        await serve("sandbox", settings, [endpoint], ready=[levels.ready], background=[levels.watch])
     finally:
         await dispatcher.close()
 

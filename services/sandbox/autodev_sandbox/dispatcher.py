@@ -1,144 +1,172 @@
-"""Decides where an execution runs: the strongest level that works here, never below what was asked."""
+"""Takes an execution through the service: its name, its level, its turn, its sandbox, its outcome."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from enum import Enum
 
-from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
-from autodev_sandbox.backends import Backend
-from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Outcome
-from autodev_sandbox.running import run_on
-
-log = logging.getLogger(__name__)
-
-PROBE_AGAIN_S = 10.0
-RETRY_AFTER = timedelta(seconds=1)
-ADVICE = (
-    "Install bubblewrap (apt-get install bubblewrap) or a container engine (apt-get install docker.io, then start "
-    "dockerd). To run code with resource limits alone, where it can read this user's files and reach the network, set "
-    "AUTODEV_SANDBOX_ALLOW_PROCESS=1."
+from autodev_runtime.errors import DeadlineExceeded
+from autodev_sandbox.backends import Sandbox
+from autodev_sandbox.cancelling import Names
+from autodev_sandbox.execution import (
+    BackendUnavailable,
+    CallOutcome,
+    Calls,
+    Execution,
+    IsolationLevel,
+    Limits,
+    Outcome,
+    Status,
+    Stream,
 )
+from autodev_sandbox.levels import Levels
+from autodev_sandbox.observing import Observation, observed
+from autodev_sandbox.running import LOST_EXIT_CODE, Heard, run, run_calls
+from autodev_sandbox.turns import Place, Turns
 
-TURNED_OFF = "turned off: see AUTODEV_SANDBOX_LEVELS and AUTODEV_SANDBOX_ALLOW_PROCESS"
+CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True)
-class LevelStatus:
-    """What one level is on this machine. `detail`: what gives it, or what is missing and how to get it."""
+class Sharing(Enum):
+    """What the inputs of a batch share."""
 
-    level: IsolationLevel
-    available: bool
-    detail: str
+    NOTHING = "nothing"
+    INTERPRETER = "interpreter"
+
+
+class Transcript:
+    """What an execution printed, kept where it is still there after the execution was ended from outside."""
+
+    def __init__(self) -> None:
+        self._said = {stream: bytearray() for stream in Stream}
+
+    def hear(self, stream: Stream, data: bytes) -> None:
+        self._said[stream] += data
+
+    def of(self, stream: Stream) -> str:
+        return self._said[stream].decode(errors="replace")
 
 
 class Dispatcher:
-    """Runs executions on the best backend, as many at a time as there are slots."""
+    """Runs executions on the strongest level that works, as many at a time as there are turns."""
 
-    def __init__(self, backends: Sequence[Backend], *, minimum: IsolationLevel, slots: int, max_waiting: int) -> None:
-        self.backends = sorted(backends, key=lambda backend: backend.level, reverse=True)
-        self.minimum = minimum
-        self.max_waiting = max_waiting
-        self.waiting = 0
-        self.running = 0
-        self._slots = asyncio.Semaphore(slots)
-        self._probed = asyncio.Event()
-        offered = {backend.level for backend in backends}
-        self._statuses = {
-            level: LevelStatus(level, available=False, detail="not tried yet" if level in offered else TURNED_OFF)
-            for level in IsolationLevel
-        }
+    def __init__(self, levels: Levels, turns: Turns, max_batch_s: float) -> None:
+        self.levels = levels
+        self.turns = turns
+        self._max_batch_s = max_batch_s
+        self._names = Names()
 
-    async def execute(self, execution: Execution) -> Outcome:
-        """Run it, waiting for a slot first.
+    async def execute(
+        self,
+        execution: Execution,
+        tenant: str,
+        name: str = "",
+        heard: Heard | None = None,
+        accepted: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Run it in its turn.
 
-        Raises FailedPrecondition (ISOLATION_UNAVAILABLE) and ResourceExhausted (QUEUE_FULL).
+        With `heard`, output is given to that as it comes, and not in the outcome. `accepted` is called once `cancel`
+        finds it. Raises FailedPrecondition (ISOLATION_UNAVAILABLE), ResourceExhausted (QUEUE_FULL), AlreadyExists.
         """
-        await self._probed.wait()
-        minimum = max(execution.minimum or self.minimum, self.minimum)
-        self._refuse_unless_available(minimum)
-        async with self._slot():
-            for backend in self._available(minimum):
-                try:
-                    return await run_on(backend, execution)
-                except BackendUnavailable as error:
-                    # An execution that did not begin has no effects: the next level may have it.
-                    self._note(backend, available=False, detail=str(error))
-            self._refuse_unless_available(minimum)
-            raise AssertionError("a level is available and was not tried")
+        if name and heard is None:
+            # What may be ended at any moment must have its output by then.
+            said = Transcript()
+            outcome = await self.execute(execution, tenant, name, said.hear, accepted)
+            return replace(outcome, stdout=said.of(Stream.STDOUT), stderr=said.of(Stream.STDERR))
+        with observed("sandbox.execute", tenant) as seen:
+            with self._names.named(tenant, name):
+                least = await self.levels.required(execution.minimum)
+                accepted()
+                async with self.turns.turn(tenant):
+                    seen.queued()
+                    outcome = await self._run(execution, least, heard, seen)
+                seen.ended(outcome)
+                return outcome
+            outcome = self._cancelled(seen)
+            seen.ended(outcome, CANCELLED)
+            return outcome
 
-    def statuses(self) -> list[LevelStatus]:
-        """Every level, strongest first."""
-        return [self._statuses[level] for level in sorted(IsolationLevel, reverse=True)]
+    async def batch(
+        self,
+        calls: Calls,
+        tenant: str,
+        sharing: Sharing,
+        give: Callable[[CallOutcome], Awaitable[None]],
+        name: str = "",
+    ) -> None:
+        """Run every input in its turn and give its outcome, in order. Inputs that share an interpreter share a turn.
 
-    def default_level(self) -> IsolationLevel | None:
-        """The level that an execution gets which asks for none."""
-        return next((backend.level for backend in self._available(self.minimum)), None)
+        Raises as `execute`, and DeadlineExceeded after the outcomes so far.
+        """
+        try:
+            async with asyncio.timeout(self._max_batch_s):
+                await self._batch(calls, tenant, sharing, give, name)
+        except TimeoutError:
+            raise DeadlineExceeded(f"the batch took longer than {self._max_batch_s:g} s: send fewer inputs") from None
 
-    async def ready(self) -> bool:
-        """Whether an execution that asks for no level would run."""
-        return self.default_level() is not None
+    async def _batch(
+        self,
+        calls: Calls,
+        tenant: str,
+        sharing: Sharing,
+        give: Callable[[CallOutcome], Awaitable[None]],
+        name: str,
+    ) -> None:
+        answered, total = 0, len(calls.inputs)
+        with observed("sandbox.execute_batch", tenant) as seen:
+            with self._names.named(tenant, name):
+                least = await self.levels.required(calls.minimum)
+                place = Place.LAST
+                while answered < total:
+                    end = answered + 1 if sharing is Sharing.NOTHING else total
+                    part = replace(calls, inputs=calls.inputs[:end])
+                    async with self.turns.turn(tenant, place):
+                        seen.queued()
+                        async with (
+                            self._sandbox(least, calls.limits, seen) as sandbox,
+                            aclosing(run_calls(sandbox, part, answered)) as outcomes,
+                        ):
+                            async for each in outcomes:
+                                seen.ended(each.outcome)
+                                answered += 1
+                                await give(each)
+                    place = Place.KEPT
+                return
+            for index in range(answered, total):
+                outcome = self._cancelled(seen)
+                seen.ended(outcome, CANCELLED)
+                await give(CallOutcome(index, outcome))
 
-    async def probe(self) -> None:
-        """Try every backend that is not known to work."""
-        await asyncio.gather(*(self._probe(each) for each in self.backends if not self._statuses[each.level].available))
-        if not self._probed.is_set():
-            self._probed.set()
-            if self.default_level() is None:
-                log.warning("no isolation of %s or more here: executions are refused. %s", self.minimum.name, ADVICE)
-
-    async def watch(self) -> None:
-        """Probe, and again now and then: an engine may be installed, or come back."""
-        while True:
-            await self.probe()
-            await asyncio.sleep(PROBE_AGAIN_S)
+    def cancel(self, tenant: str, name: str) -> None:
+        """End the tenant's execution of that name. Raises NotFound."""
+        self._names.cancel(tenant, name)
 
     async def close(self) -> None:
-        await asyncio.gather(*(backend.close() for backend in self.backends))
+        """End every sandbox; when this returns, nothing is left."""
+        await self.levels.close()
 
-    async def _probe(self, backend: Backend) -> None:
-        try:
-            self._note(backend, available=True, detail=await backend.probe())
-        except BackendUnavailable as error:
-            self._note(backend, available=False, detail=str(error))
-
-    def _note(self, backend: Backend, *, available: bool, detail: str) -> None:
-        status = LevelStatus(backend.level, available, detail)
-        if status != self._statuses[backend.level]:
-            log.info("%s: %s: %s", status.level.name, "available" if available else "not available", detail)
-        self._statuses[backend.level] = status
-
-    def _available(self, minimum: IsolationLevel) -> list[Backend]:
-        return [
-            backend for backend in self.backends if backend.level >= minimum and self._statuses[backend.level].available
-        ]
-
-    def _refuse_unless_available(self, minimum: IsolationLevel) -> None:
-        if self._available(minimum):
-            return
-        details = {status.level.name: status.detail for status in self.statuses() if status.level >= minimum}
-        raise FailedPrecondition(
-            f"no isolation of {minimum.name} or more on this machine. {ADVICE}",
-            reason="ISOLATION_UNAVAILABLE",
-            metadata=details,
-        )
+    async def _run(
+        self, execution: Execution, least: IsolationLevel, heard: Heard | None, seen: Observation
+    ) -> Outcome:
+        while True:
+            async with self._sandbox(least, execution.limits, seen) as sandbox:
+                return await run(sandbox, execution, heard)
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        if self._slots.locked() and self.waiting >= self.max_waiting:
-            raise ResourceExhausted(
-                f"{self.waiting} executions are waiting", reason="QUEUE_FULL", retry_after=RETRY_AFTER
-            )
-        self.waiting += 1
+    async def _sandbox(self, least: IsolationLevel, limits: Limits, seen: Observation) -> AsyncIterator[Sandbox]:
+        """A sandbox for the block. One in which nothing began, because it was not there, ends the block quietly."""
+        backend, sandbox = await self.levels.take(least, limits)
         try:
-            await self._slots.acquire()
+            seen.taken(sandbox.level)
+            yield sandbox
+            self.levels.worked(sandbox.level)
+        except BackendUnavailable as error:
+            self.levels.lost(backend, error)
         finally:
-            self.waiting -= 1
-        self.running += 1
-        try:
-            yield
-        finally:
-            self.running -= 1
-            self._slots.release()
+            backend.retire(sandbox)
+
+    def _cancelled(self, seen: Observation) -> Outcome:
+        level = seen.level or self.levels.best(self.levels.minimum) or self.levels.minimum
+        return Outcome(Status.KILLED, level, exit_code=LOST_EXIT_CODE)

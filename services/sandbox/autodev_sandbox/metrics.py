@@ -1,28 +1,60 @@
-"""What the sandbox counts."""
+"""What the sandbox counts. Every label is bounded: no tenant is among them."""
+
+from collections.abc import Sequence
+from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from autodev_sandbox.dispatcher import Dispatcher
-from autodev_sandbox.execution import Outcome
+from autodev_sandbox.backends import Backend
+from autodev_sandbox.execution import IsolationLevel, Status
+from autodev_sandbox.turns import Turns
 
-EXECUTIONS = Counter("autodev_sandbox_executions_total", "Executions that ended", ["status", "level"])
-EXECUTION_SECONDS = Histogram(
-    "autodev_sandbox_execution_seconds",
-    "Wall time of an execution: waiting, making the sandbox, running, removing it",
-    ["level"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+POOL_STATES = ("ready", "starting", "in_use", "ending")
+
+EXECUTIONS = Counter(
+    "autodev_sandbox_executions_total", "Executions, and inputs of batches, that ended", ["status", "level"]
 )
+QUEUE_SECONDS = Histogram(
+    "autodev_sandbox_queue_seconds", "Time that an execution waited for its turn", buckets=SECONDS
+)
+TAKE_SECONDS = Histogram(
+    "autodev_sandbox_take_seconds", "Time to get a started sandbox, from the pool or made", ["level"], buckets=SECONDS
+)
+RUN_SECONDS = Histogram("autodev_sandbox_run_seconds", "Wall time of the code", ["level"], buckets=SECONDS)
+KILLS = Counter(
+    "autodev_sandbox_kills_total",
+    "Executions that did not end by themselves: timeout, oom, output_limit, cancelled (by name), crashed (a signal), "
+    "lost (the sandbox went away under it), caller_gone (the call was cancelled, or its deadline passed)",
+    ["cause"],
+)
+REFUSALS = Counter("autodev_sandbox_refusals_total", "Executions that were not begun", ["reason"])
 RUNNING = Gauge("autodev_sandbox_running", "Executions running now")
-WAITING = Gauge("autodev_sandbox_waiting", "Executions waiting for a slot now")
+WAITING = Gauge("autodev_sandbox_waiting", "Executions waiting for their turn now")
+POOL = Gauge("autodev_sandbox_pool_sandboxes", "Started sandboxes by what they are at", ["level", "state"])
+
+# Looking a label up costs more than counting.
+ENDED = {
+    (status, level): EXECUTIONS.labels(status.value, level.name.lower())
+    for status in Status
+    for level in IsolationLevel
+}
+TAKEN = {level: TAKE_SECONDS.labels(level.name.lower()) for level in IsolationLevel}
+RAN = {level: RUN_SECONDS.labels(level.name.lower()) for level in IsolationLevel}
+KILLED = {
+    cause: KILLS.labels(cause)
+    for cause in ("timeout", "oom", "output_limit", "cancelled", "crashed", "lost", "caller_gone")
+}
 
 
-def count(outcome: Outcome, total_s: float) -> None:
-    """Count one execution."""
-    EXECUTIONS.labels(outcome.status.value, outcome.level.name.lower()).inc()
-    EXECUTION_SECONDS.labels(outcome.level.name.lower()).observe(total_s)
+def show(turns: Turns, backends: Sequence[Backend]) -> None:
+    """Let the gauges read the service."""
+    RUNNING.set_function(lambda: turns.running)
+    WAITING.set_function(lambda: turns.waiting)
+    for backend in backends:
+        for state in POOL_STATES:
+            POOL.labels(backend.level.name.lower(), state).set_function(partial(_pool_count, backend, state))
 
 
-def show(dispatcher: Dispatcher) -> None:
-    """Let the gauges read the dispatcher."""
-    RUNNING.set_function(lambda: dispatcher.running)
-    WAITING.set_function(lambda: dispatcher.waiting)
+def _pool_count(backend: Backend, state: str) -> int:
+    return int(getattr(backend.pool_status(), state))

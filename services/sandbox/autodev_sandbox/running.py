@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -56,7 +56,7 @@ async def run(sandbox: Sandbox, execution: Execution, heard: Heard | None = None
         return lost(sandbox, Status.KILLED, started_s)
 
 
-async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncIterator[CallOutcome]:
+async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncGenerator[CallOutcome, None]:
     """The outcomes of `inputs[start:]`, in order.
 
     Ends with the input that ended the interpreter: go on with another sandbox from the next. Where the code cannot be

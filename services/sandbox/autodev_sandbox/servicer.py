@@ -1,116 +1,116 @@
-"""autodev.sandbox.v1 to the domain and back."""
+"""Serves autodev.sandbox.v1: translates, and sends what streams as it comes; the dispatcher decides."""
 
+import itertools
 import time
-from dataclasses import fields
-from typing import Any, Final, cast
-
-from google.protobuf import json_format
+import uuid
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceServicer
-from autodev_runtime.errors import FieldViolation, InvalidArgument
-from autodev_runtime.structs import struct_from
-from autodev_sandbox import metrics
+from autodev_runtime.identity import current_tenant
+from autodev_sandbox.ceiling import Ceiling
 from autodev_sandbox.dispatcher import Dispatcher
-from autodev_sandbox.execution import (
-    MIN_MEMORY_BYTES,
-    Execution,
-    ExecutionError,
-    IsolationLevel,
-    Limits,
-    Outcome,
-    Status,
+from autodev_sandbox.execution import CallOutcome, Stream
+from autodev_sandbox.feed import Feed, fed_by
+from autodev_sandbox.translating import (
+    LEVELS,
+    calls_from,
+    execution_from,
+    level_from,
+    response_from,
+    result_from,
+    sharing_from,
+    within,
 )
 
-STATUSES: Final = {status: pb.ExecutionStatus.Value(f"EXECUTION_STATUS_{status.name}") for status in Status}
-LEVELS: Final = {level: pb.IsolationLevel.Value(f"ISOLATION_LEVEL_{level.name}") for level in IsolationLevel}
-LEVELS_BACK: Final = {number: level for level, number in LEVELS.items()}
-# The field of the request that asks for each limit.
-LIMIT_FIELDS: Final = {
-    "timeout_s": "timeout",
-    "memory_bytes": "memory_bytes",
-    "cpus": "cpus",
-    "output_bytes": "output_bytes",
-    "processes": "processes",
-}
+MESSAGE_BYTES = 256 * 1024
+# As much as an execution may print is made at once; a batch waits for its reader at this.
+WAITING_BYTES = 2 * 1024 * 1024
+
+Said = tuple[Stream, bytes]
+Happening = Said | pb.ExecuteStreamResponse
 
 
 class SandboxServicer(SandboxServiceServicer):
-    """Translates; the dispatcher decides."""
+    """The RPCs. Each runs its code as the tenant of the call."""
 
-    def __init__(self, dispatcher: Dispatcher, ceiling: Limits) -> None:
+    def __init__(self, dispatcher: Dispatcher, ceiling: Ceiling) -> None:
         self._dispatcher = dispatcher
         self._ceiling = ceiling
 
     async def Execute(self, request: pb.ExecuteRequest, context: Any) -> pb.ExecuteResponse:
         started_s = time.monotonic()
-        outcome = await self._dispatcher.execute(execution_from(request, self._ceiling))
-        total_s = time.monotonic() - started_s
-        metrics.count(outcome, total_s)
-        return outcome_to_proto(outcome, total_s)
+        execution = execution_from(request, self._ceiling)
+        outcome = await self._dispatcher.execute(execution, current_tenant(), request.execution_id)
+        return response_from(outcome, time.monotonic() - started_s, self._ceiling)
+
+    async def ExecuteStream(
+        self, request: pb.ExecuteStreamRequest, context: Any
+    ) -> AsyncIterator[pb.ExecuteStreamResponse]:
+        started_s = time.monotonic()
+        with within("execution"):
+            execution = execution_from(request.execution, self._ceiling)
+        name = request.execution.execution_id or uuid.uuid4().hex
+        tenant = current_tenant()
+
+        async def run(feed: Feed[Happening]) -> None:
+            started = pb.ExecuteStreamResponse(started=pb.ExecutionStarted(execution_id=name))
+            outcome = await self._dispatcher.execute(
+                execution,
+                tenant,
+                name,
+                heard=lambda stream, data: feed.put((stream, data), len(data)),
+                accepted=lambda: feed.put(started, 0),
+            )
+            finished = response_from(outcome, time.monotonic() - started_s, self._ceiling)
+            feed.put(pb.ExecuteStreamResponse(finished=finished), finished.ByteSize())
+
+        async with fed_by(run, WAITING_BYTES) as feed:
+            while happenings := await feed.take(MESSAGE_BYTES):
+                for message in _messages_of(happenings):
+                    yield message
+
+    async def ExecuteBatch(
+        self, request: pb.ExecuteBatchRequest, context: Any
+    ) -> AsyncIterator[pb.ExecuteBatchResponse]:
+        calls, sharing = calls_from(request, self._ceiling), sharing_from(request)
+        tenant, name = current_tenant(), request.execution_id
+
+        async def run(feed: Feed[pb.InputResult]) -> None:
+            async def give(call: CallOutcome) -> None:
+                result = result_from(call, self._ceiling)
+                feed.put(result, result.ByteSize())
+                await feed.room()
+
+            await self._dispatcher.batch(calls, tenant, sharing, give, name)
+
+        async with fed_by(run, WAITING_BYTES) as feed:
+            while results := await feed.take(MESSAGE_BYTES):
+                yield pb.ExecuteBatchResponse(results=results)
+
+    async def Cancel(self, request: pb.CancelRequest, context: Any) -> pb.CancelResponse:
+        self._dispatcher.cancel(current_tenant(), request.execution_id)
+        return pb.CancelResponse()
 
     async def GetSandboxStatus(self, request: pb.GetSandboxStatusRequest, context: Any) -> pb.GetSandboxStatusResponse:
-        default = self._dispatcher.default_level()
+        levels, turns = self._dispatcher.levels, self._dispatcher.turns
+        default = levels.best(levels.minimum)
         return pb.GetSandboxStatusResponse(
-            levels=[
-                pb.IsolationLevelStatus(level=LEVELS[each.level], available=each.available, detail=each.detail)
-                for each in self._dispatcher.statuses()
-            ],
+            levels=map(level_from, levels.statuses()),
             default_isolation=LEVELS[default] if default else pb.ISOLATION_LEVEL_UNSPECIFIED,
-            running=self._dispatcher.running,
-            waiting=self._dispatcher.waiting,
+            running=turns.running,
+            waiting=turns.waiting,
         )
 
 
-def execution_from(request: pb.ExecuteRequest, ceiling: Limits) -> Execution:
-    """The execution that a request asks for. Raises InvalidArgument for more than the ceiling."""
-    return Execution(
-        code=request.code,
-        entry_point=request.entry_point,
-        inputs=struct_from(request.inputs),
-        limits=limits_from(request.limits, ceiling),
-        minimum=LEVELS_BACK.get(request.min_isolation),
-    )
-
-
-def limits_from(asked: pb.ExecutionLimits, ceiling: Limits) -> Limits:
-    given = {
-        "timeout_s": asked.timeout.ToTimedelta().total_seconds() if asked.HasField("timeout") else 0,
-        "memory_bytes": asked.memory_bytes,
-        "cpus": asked.cpus,
-        "output_bytes": asked.output_bytes,
-        "processes": asked.processes,
-    }
-    violations = [
-        FieldViolation(f"limits.{LIMIT_FIELDS[name]}", f"is {value}; this service allows {getattr(ceiling, name)}")
-        for name, value in given.items()
-        if value > getattr(ceiling, name)
-    ]
-    if 0 < asked.memory_bytes < MIN_MEMORY_BYTES:
-        violations.append(FieldViolation("limits.memory_bytes", f"is less than Python takes, {MIN_MEMORY_BYTES}"))
-    if violations:
-        raise InvalidArgument(violations)
-    usual = Limits()
-    defaults = {each.name: min(getattr(usual, each.name), getattr(ceiling, each.name)) for each in fields(Limits)}
-    return Limits(**(defaults | {name: value for name, value in given.items() if value}))
-
-
-def outcome_to_proto(outcome: Outcome, total_s: float) -> pb.ExecuteResponse:
-    response = pb.ExecuteResponse(
-        status=STATUSES[outcome.status],
-        stdout=outcome.stdout,
-        stderr=outcome.stderr,
-        exit_code=outcome.exit_code,
-        duration_seconds=outcome.duration_s,
-        peak_memory_bytes=outcome.peak_memory_bytes,
-        isolation=LEVELS[outcome.level],
-        total_seconds=total_s,
-        error=error_to_proto(outcome.error) if outcome.error else None,
-    )
-    if outcome.status is Status.OK:
-        json_format.ParseDict(cast(Any, outcome.value), response.result)
-    return response
-
-
-def error_to_proto(error: ExecutionError) -> pb.ExecutionError:
-    return pb.ExecutionError(type=error.type, message=error.message, traceback=error.traceback)
+def _messages_of(happenings: Iterable[Happening]) -> Iterator[pb.ExecuteStreamResponse]:
+    """A message each; what was printed to one stream in a row is one."""
+    for stream, group in itertools.groupby(happenings, lambda each: each[0] if isinstance(each, tuple) else None):
+        if stream is None:
+            yield from (each for each in group if isinstance(each, pb.ExecuteStreamResponse))
+            continue
+        said = b"".join(each[1] for each in group if isinstance(each, tuple))
+        yield (
+            pb.ExecuteStreamResponse(stdout=said) if stream is Stream.STDOUT else pb.ExecuteStreamResponse(stderr=said)
+        )

@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_runtime.settings import ServiceSettings
-from autodev_sandbox import rootfs
+from autodev_sandbox import packages, rootfs
+from autodev_sandbox.ceiling import Ceiling
 from autodev_sandbox.execution import MIB, IsolationLevel, Limits
 
 
@@ -22,6 +23,7 @@ def levels_named(names: Any) -> Any:
 
 
 Level = Annotated[IsolationLevel, BeforeValidator(level_named)]
+Packages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(packages.parse)]
 Levels = Annotated[frozenset[IsolationLevel], NoDecode, BeforeValidator(levels_named)]
 
 
@@ -39,10 +41,21 @@ class SandboxSettings(ServiceSettings):
     """The least isolation of any execution. Unset: NAMESPACE, or PROCESS if that is allowed."""
     cache_dir: Path = Field(default_factory=rootfs.default_cache)
     """Where the sandbox's root directory is kept. Other users must be able to enter it."""
+    packages: Packages = ()
+    """Python packages for the code at the strong levels: `numpy==2.1.3 six==1.17.0`, their dependencies too; wheels
+    only. Installed when the sandbox's root is made."""
+    namespace_pool_floor: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
+    """Started sandboxes of the namespace level that are kept ready at the least."""
+    namespace_pool_ceiling: int = Field(default_factory=lambda: 4 * (os.cpu_count() or 1) + 4, ge=0)
+    """The most of them, those in use and being removed too: more than all slots. 0: each is made when it is needed."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Executions at a time."""
+    spare_slots: int = Field(default=1, ge=0)
+    """So many more at a time, of workspaces that have nothing running: one's long executions do not hold up another."""
     max_waiting: int = Field(default=256, ge=0)
-    """Executions that may wait for a slot."""
+    """Executions that may wait for a slot. When more come, the newest of the workspace with the most is turned away."""
+    default_timeout_s: float = Field(default=360.0, gt=0)
+    """Longer than the longest execution."""
     max_timeout_s: float = Field(default=300.0, gt=0)
     """As much as `SkillService.ExecuteSkill` lets a skill take."""
     max_memory_bytes: int = Field(default=1024 * MIB, ge=16 * MIB)
@@ -53,6 +66,12 @@ class SandboxSettings(ServiceSettings):
     """Held so that an answer, which may take seven times as much, fits into a message."""
     max_processes: int = Field(default=256, ge=1)
     """The most processes and threads that an execution may ask for."""
+    max_file_bytes: int = Field(default=4 * MIB, ge=0)
+    """The most that the files of an execution may hold together, those that go in and those that come back."""
+    max_batch_inputs: int = Field(default=10_000, ge=1, le=10_000)
+    """The most inputs of a batch."""
+    max_batch_s: float = Field(default=600.0, gt=0)
+    """How long a batch may take, waiting included; then it ends with DEADLINE_EXCEEDED, after the results so far."""
 
     @property
     def effective_minimum(self) -> IsolationLevel:
@@ -61,7 +80,13 @@ class SandboxSettings(ServiceSettings):
         return IsolationLevel.PROCESS if self.allow_process else IsolationLevel.NAMESPACE
 
     @property
-    def ceiling(self) -> Limits:
-        return Limits(
-            self.max_timeout_s, self.max_memory_bytes, self.max_cpus, self.max_output_bytes, self.max_processes
+    def ceiling(self) -> Ceiling:
+        limits = Limits(
+            timeout_s=self.max_timeout_s,
+            memory_bytes=self.max_memory_bytes,
+            cpus=self.max_cpus,
+            output_bytes=self.max_output_bytes,
+            processes=self.max_processes,
+            file_bytes=self.max_file_bytes,
         )
+        return Ceiling(limits, self.max_batch_inputs, self.max_message_bytes)

@@ -1,168 +1,199 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
-from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
-from autodev_sandbox.dispatcher import Dispatcher
-from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Limits, Status
-from autodev_sandbox.wire import Confinement, Kind
+from autodev_runtime.errors import AlreadyExists, DeadlineExceeded, NotFound, ResourceExhausted
+from autodev_sandbox.dispatcher import Dispatcher, Sharing
+from autodev_sandbox.execution import CallOutcome, Calls, Execution, IsolationLevel, Outcome, Status
+from autodev_sandbox.levels import Levels
+from autodev_sandbox.turns import Turns
+from tests.unit.sandbox.machines import Machine
 
-
-class Machine:
-    """A backend that can be there or not, and holds its executions until told."""
-
-    def __init__(self, level: IsolationLevel, *, there: bool = True) -> None:
-        self.level = level
-        self.there = there
-        self.entered = asyncio.Event()
-        self.go_on = asyncio.Event()
-        self.go_on.set()
-
-    async def probe(self) -> str:
-        self.fail_unless_there()
-        return "it is there"
-
-    async def take(self, limits: Limits) -> "Held":
-        self.fail_unless_there()
-        return Held(self)
-
-    def retire(self, sandbox: Sandbox) -> None:
-        """There is nothing to end."""
-
-    def facilities(self) -> list[Facility]:
-        return []
-
-    def pool_status(self) -> PoolStatus:
-        return PoolStatus()
-
-    async def close(self) -> None:
-        self.there = False
-
-    def fail_unless_there(self) -> None:
-        if not self.there:
-            raise BackendUnavailable("it went away")
-
-
-class Held:
-    """A sandbox whose execution ends when its machine says so."""
-
-    confinement = Confinement()
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.level = machine.level
-
-    async def send(self, data: bytes) -> None:
-        self.machine.entered.set()
-
-    async def receive(self) -> bytes:
-        await self.machine.go_on.wait()
-        figures = b"0 0 0 0 0 0 0 0 0\n"
-        return Kind.REPORT.value + len(figures).to_bytes(4, "big") + figures
-
-    def oom_kills(self) -> int:
-        return 0
-
-    def peak_memory_bytes(self) -> int:
-        return 0
-
-    async def why_lost(self) -> Status:
-        return Status.KILLED
-
-    async def end(self) -> None:
-        """There is nothing to end."""
+NAMESPACE, CONTAINER = IsolationLevel.NAMESPACE, IsolationLevel.CONTAINER
+PATIENCE_S = 5.0
 
 
 async def dispatcher(
-    machines: Sequence[Machine],
-    minimum: IsolationLevel = IsolationLevel.NAMESPACE,
-    slots: int = 2,
-    max_waiting: int = 10,
+    machines: Sequence[Machine], slots: int = 2, max_waiting: int = 10, max_batch_s: float = 60.0
 ) -> Dispatcher:
-    made = Dispatcher(machines, minimum=minimum, slots=slots, max_waiting=max_waiting)
-    await made.probe()
+    made = Dispatcher(Levels(machines, NAMESPACE), Turns(slots, 0, max_waiting), max_batch_s)
+    await made.levels.probe()
     return made
 
 
-async def test_the_strongest_level_that_works_is_taken() -> None:
-    gvisor = Machine(IsolationLevel.CONTAINER_GVISOR, there=False)
-    made = await dispatcher([Machine(IsolationLevel.NAMESPACE), gvisor, Machine(IsolationLevel.CONTAINER)])
-    assert made.default_level() is IsolationLevel.CONTAINER
-    assert (await made.execute(Execution(""))).level is IsolationLevel.CONTAINER
+def started(made: Dispatcher, name: str = "", tenant: str = "a") -> "asyncio.Task[Outcome]":
+    return asyncio.create_task(made.execute(Execution(""), tenant, name))
 
 
-async def test_an_engine_that_goes_away_makes_room_for_the_next_level() -> None:
-    engine = Machine(IsolationLevel.CONTAINER)
-    made = await dispatcher([engine, Machine(IsolationLevel.NAMESPACE)])
-    engine.there = False
-    assert (await made.execute(Execution(""))).level is IsolationLevel.NAMESPACE
-    assert made.default_level() is IsolationLevel.NAMESPACE
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the others go on until it holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        for _ in iter(holds, True):
+            await asyncio.sleep(0)
 
 
-async def test_an_engine_that_comes_back_is_used_again() -> None:
-    engine = Machine(IsolationLevel.CONTAINER, there=False)
-    made = await dispatcher([engine])
-    assert not await made.ready()
-    engine.there = True
-    await made.probe()
-    assert await made.ready()
-
-
-@pytest.mark.parametrize("minimum", [IsolationLevel.CONTAINER, IsolationLevel.CONTAINER_GVISOR])
-async def test_a_minimum_is_never_undercut(minimum: IsolationLevel) -> None:
-    engine = Machine(IsolationLevel.CONTAINER)
-    made = await dispatcher([engine, Machine(IsolationLevel.NAMESPACE), Machine(IsolationLevel.PROCESS)])
-    engine.there = False
-    with pytest.raises(FailedPrecondition, match="AUTODEV_SANDBOX_ALLOW_PROCESS") as refused:
-        await made.execute(Execution("", minimum=minimum))
-    assert refused.value.reason == "ISOLATION_UNAVAILABLE"
-
-
-async def test_a_caller_cannot_ask_for_less_than_the_operators_minimum() -> None:
-    made = await dispatcher([Machine(IsolationLevel.PROCESS)])
-    with pytest.raises(FailedPrecondition):
-        await made.execute(Execution("", minimum=IsolationLevel.PROCESS))
+async def entered(machine: Machine) -> None:
+    await asyncio.wait_for(machine.entered.wait(), PATIENCE_S)
 
 
 async def test_a_full_queue_refuses_and_an_emptied_one_takes_again() -> None:
-    machine = Machine(IsolationLevel.NAMESPACE)
+    machine = Machine(NAMESPACE)
     made = await dispatcher([machine], slots=1, max_waiting=1)
     machine.go_on.clear()
-    running = asyncio.create_task(made.execute(Execution("")))
-    waiting = asyncio.create_task(made.execute(Execution("")))
-    await asyncio.wait_for(machine.entered.wait(), 5)
-    assert (made.running, made.waiting) == (1, 1)
+    running, waiting = started(made), started(made)
+    await entered(machine)
+    assert (made.turns.running, made.turns.waiting) == (1, 1)
     with pytest.raises(ResourceExhausted) as refused:
-        await made.execute(Execution(""))
+        await started(made)
     assert (refused.value.reason, bool(refused.value.retry_after)) == ("QUEUE_FULL", True)
     machine.go_on.set()
     await asyncio.gather(running, waiting)
-    assert (made.running, made.waiting) == (0, 0)
-    assert (await made.execute(Execution(""))).status is Status.OK
+    assert (made.turns.running, made.turns.waiting, machine.in_use) == (0, 0, 0)
+    assert (await started(made)).status is Status.OK
 
 
 async def test_who_gives_up_waiting_leaves_the_queue() -> None:
-    machine = Machine(IsolationLevel.NAMESPACE)
+    machine = Machine(NAMESPACE)
     made = await dispatcher([machine], slots=1, max_waiting=1)
     machine.go_on.clear()
-    running = asyncio.create_task(made.execute(Execution("")))
-    waiting = asyncio.create_task(made.execute(Execution("")))
-    await asyncio.wait_for(machine.entered.wait(), 5)
-    assert made.waiting == 1
+    running, waiting = started(made), started(made)
+    await entered(machine)
+    assert made.turns.waiting == 1
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    assert made.waiting == 0
+    assert made.turns.waiting == 0
     machine.go_on.set()
     assert (await running).status is Status.OK
 
 
-async def test_every_level_is_told_of_strongest_first() -> None:
-    made = await dispatcher([Machine(IsolationLevel.CONTAINER, there=False), Machine(IsolationLevel.NAMESPACE)])
-    statuses = made.statuses()
-    assert [status.level for status in statuses] == sorted(IsolationLevel, reverse=True)
-    told = {status.level: (status.available, status.detail) for status in statuses}
-    assert told[IsolationLevel.CONTAINER] == (False, "it went away")
-    assert told[IsolationLevel.NAMESPACE] == (True, "it is there")
-    assert told[IsolationLevel.PROCESS][1].startswith("turned off")
+async def test_a_sandbox_that_never_was_there_leaves_its_execution_to_the_next_level() -> None:
+    engine = Machine(CONTAINER)
+    made = await dispatcher([engine, Machine(NAMESPACE)])
+    engine.hollow = True
+    assert (await started(made)).level is NAMESPACE
+    assert made.levels.best(NAMESPACE) is NAMESPACE
+    assert engine.in_use == 0
+
+
+async def test_an_execution_that_is_lost_is_killed_and_not_run_again() -> None:
+    engine, other = Machine(CONTAINER), Machine(NAMESPACE)
+    made = await dispatcher([engine, other])
+    engine.lost = True
+    outcome = await started(made)
+    assert (outcome.status, outcome.level) == (Status.KILLED, CONTAINER)
+    assert other.taken == 0
+
+
+async def test_what_runs_and_what_waits_is_cancelled_by_its_name() -> None:
+    machine = Machine(NAMESPACE)
+    made = await dispatcher([machine], slots=1)
+    machine.go_on.clear()
+    running, waiting, other = started(made, "one"), started(made, "two"), started(made, "one", tenant="b")
+    await entered(machine)
+    made.cancel("a", "two")
+    assert (await waiting).status is Status.KILLED
+    made.cancel("a", "one")
+    made.cancel("a", "one")
+    assert (await running).status is Status.KILLED
+    machine.go_on.set()
+    assert (await other).status is Status.OK
+    assert (made.turns.running, made.turns.waiting, machine.in_use) == (0, 0, 0)
+
+
+async def test_nothing_is_cancelled_but_the_tenants_own() -> None:
+    machine = Machine(NAMESPACE)
+    made = await dispatcher([machine])
+    machine.go_on.clear()
+    running = started(made, "one")
+    await entered(machine)
+    for tenant, name in (("b", "one"), ("a", "other"), ("a", "")):
+        with pytest.raises(NotFound):
+            made.cancel(tenant, name)
+    with pytest.raises(AlreadyExists):
+        await started(made, "one")
+    machine.go_on.set()
+    assert (await running).status is Status.OK
+    with pytest.raises(NotFound):
+        made.cancel("a", "one")
+    assert (await started(made, "one")).status is Status.OK
+
+
+async def test_a_caller_that_goes_is_no_cancelled_execution() -> None:
+    machine = Machine(NAMESPACE)
+    made = await dispatcher([machine])
+    machine.go_on.clear()
+    running = started(made, "one")
+    await entered(machine)
+    made.cancel("a", "one")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+class Results(list[CallOutcome]):
+    """What a batch gives, and whether its reader has room for more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = asyncio.Event()
+        self.room.set()
+
+    async def give(self, outcome: CallOutcome) -> None:
+        self.append(outcome)
+        await self.room.wait()
+
+    @property
+    def told(self) -> list[tuple[int, Status]]:
+        return [(each.index, each.outcome.status) for each in self]
+
+
+def calls(count: int) -> Calls:
+    return Calls("", "f", [{}] * count)
+
+
+@pytest.mark.parametrize(("sharing", "sandboxes"), [(Sharing.NOTHING, 3), (Sharing.INTERPRETER, 1)])
+async def test_a_batch_answers_every_input_in_order(sharing: Sharing, sandboxes: int) -> None:
+    machine, results = Machine(NAMESPACE), Results()
+    await (await dispatcher([machine])).batch(calls(3), "a", sharing, results.give)
+    assert results.told == [(0, Status.OK), (1, Status.OK), (2, Status.OK)]
+    assert (machine.taken, machine.in_use) == (sandboxes, 0)
+
+
+async def test_another_tenant_has_its_turn_between_the_inputs_of_a_batch() -> None:
+    machine, results = Machine(NAMESPACE), Results()
+    made = await dispatcher([machine], slots=1, max_waiting=1)
+    results.room.clear()
+    batch = asyncio.create_task(made.batch(calls(5), "a", Sharing.NOTHING, results.give))
+    await entered(machine)
+    other = started(made, tenant="b")
+    await until(lambda: made.turns.waiting > 0)
+    results.room.set()
+    await other
+    assert len(results) < 5
+    await batch
+    assert len(results) == 5
+
+
+@pytest.mark.parametrize("sharing", Sharing)
+async def test_the_inputs_that_a_cancelled_batch_has_not_answered_are_killed(sharing: Sharing) -> None:
+    machine, results = Machine(NAMESPACE), Results()
+    made = await dispatcher([machine])
+    results.room.clear()
+    batch = asyncio.create_task(made.batch(calls(3), "a", sharing, results.give, "batch"))
+    await until(lambda: bool(results))
+    made.cancel("a", "batch")
+    results.room.set()
+    await batch
+    assert results.told == [(0, Status.OK), (1, Status.KILLED), (2, Status.KILLED)]
+    assert machine.in_use == 0
+
+
+async def test_a_batch_that_takes_too_long_ends_after_what_it_has() -> None:
+    machine, results = Machine(NAMESPACE), Results()
+    made = await dispatcher([machine], max_batch_s=0.05)
+    results.room.clear()
+    with pytest.raises(DeadlineExceeded):
+        await made.batch(calls(3), "a", Sharing.INTERPRETER, results.give)
+    assert results.told == [(0, Status.OK)]
+    assert (made.turns.running, machine.in_use) == (0, 0)
