@@ -1,212 +1,299 @@
-"""A container without network or capabilities, on a read-only root: one container an execution, removed after it."""
+"""A container without network or capabilities, on a read-only root: started beforehand, used by one execution."""
 
 import asyncio
 import contextlib
-import os
-import socket
-import time
+import logging
+from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
-import docker
-import docker.errors
-import requests
-
-from autodev_sandbox import rootfs
+from autodev_sandbox import rootfs, seccomp
 from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
-from autodev_sandbox.backends.socket_channel import SocketChannel
+from autodev_sandbox.backends.attached import Attached
+from autodev_sandbox.backends.engine import Engine, Fate, find_engine
+from autodev_sandbox.backends.engine_facilities import GVISOR_RUNTIME, default_runtime, facilities_of
 from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
-from autodev_sandbox.image import ensure_image
-from autodev_sandbox.running import GRACE_S, prove
+from autodev_sandbox.image import ensure_given_image, ensure_image
+from autodev_sandbox.pool import Pool
+from autodev_sandbox.running import prove
 from autodev_sandbox.wire import Confinement
 
-ENGINE_ADVICE = (
-    "no container engine answers ({error}). Try: apt-get install docker.io, then start dockerd, or set DOCKER_HOST"
-)
-GVISOR_ADVICE = "the engine has no runsc runtime. Try: install gVisor's runsc and register it by `runsc install`"
-GVISOR_RUNTIME = "runsc"
-LABEL, EXPIRES_LABEL = "autodev.sandbox", "autodev.sandbox.expires"
-CONFINEMENT: Final = Confinement(reads_cgroup=True)
-ENGINE_ERRORS: Final = (docker.errors.DockerException, requests.RequestException, OSError)
-ENGINE_TIMEOUT_S = 30
-STDOUT = 1
+log = logging.getLogger(__name__)
+
+GVISOR_ADVICE: Final = "the engine has no runsc runtime. Try: install gVisor's runsc and register it by `runsc install`"
+DEFAULT: Final = Limits()
+# Starting a container takes the engine's processes more than ours: more at a time than cores only slow each other down.
+MAKERS: Final = 4
+CLOSE_S: Final = 20.0
+# From a supervisor's end to the removal of its container, on a busy machine.
+GONE_S: Final = 10.0
+PAGE_BYTES: Final = 4096
+T = TypeVar("T")
 
 
 class ContainerBackend:
-    """Any engine that speaks Docker's protocol. The SDK blocks, so an execution occupies a thread while it runs."""
+    """Any engine that speaks Docker's protocol."""
 
-    def __init__(self, cache: Path, level: IsolationLevel = IsolationLevel.CONTAINER) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        level: IsolationLevel = IsolationLevel.CONTAINER,
+        *,
+        packages: tuple[str, ...] = (),
+        image: str = "",
+        floor: int = 1,
+        ceiling: int = 8,
+    ) -> None:
         self.cache = cache
         self.level = level
+        self.packages = packages
+        self.given_image = image
+        self.confinement = Confinement(reads_cgroup=True, filter=system_call_filter())
         self.runtime = GVISOR_RUNTIME if level is IsolationLevel.CONTAINER_GVISOR else None
         self.image = ""
-        self.cores = 1.0
-        self.client: docker.DockerClient | None = None
-        self.in_use: set[ContainerSandbox] = set()
-        self.ending: set[asyncio.Task[None]] = set()
+        self.engine: Engine | None = None
+        self.pool = Pool(self.start_default, floor=floor, ceiling=ceiling, makers=MAKERS)
+        self.info: dict[str, Any] = {}
+        self._special: set[ContainerSandbox] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def probe(self) -> str:
-        detail = await asyncio.to_thread(self.connect)
-        await prove(self)
-        return detail
+        engine = await self.connect()
+        self.pool.open()
+        try:
+            await prove(self)
+        except BackendUnavailable:
+            await self.pool.close()
+            raise
+        return (
+            f"container engine {engine.info['ServerVersion']}, runtime {self.runtime or default_runtime(engine.info)}"
+        )
 
     async def take(self, limits: Limits) -> Sandbox:
-        name = f"autodev-sandbox-{uuid4().hex}"
-        starting = asyncio.create_task(asyncio.to_thread(self.start, name, limits))
+        if limits.tmp_bytes != DEFAULT.tmp_bytes:
+            return await self.take_special(limits)
+        sandbox = await self.pool.take()
+        if confining(limits) == confining(DEFAULT):
+            return sandbox
         try:
-            attached = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await asyncio.gather(starting, return_exceptions=True)
-            await asyncio.to_thread(self.remove, name)
+            await sandbox.confine(limits)
+        except BaseException as error:
+            self.retire(sandbox)
+            if isinstance(error, BackendUnavailable):
+                return await self.take_special(limits)
             raise
-        except ENGINE_ERRORS as error:
-            await asyncio.to_thread(self.remove, name)
-            raise BackendUnavailable(ENGINE_ADVICE.format(error=error)) from error
-        sandbox = ContainerSandbox(self, name, attached)
-        self.in_use.add(sandbox)
+        return sandbox
+
+    async def take_special(self, limits: Limits) -> Sandbox:
+        """One made for these limits."""
+        starting = self.in_background(self.start(limits))
+        try:
+            sandbox = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self.in_background(end_when_started(starting))
+            raise
+        self._special.add(sandbox)
         return sandbox
 
     def retire(self, sandbox: Sandbox) -> None:
         assert isinstance(sandbox, ContainerSandbox)
-        self.in_use.discard(sandbox)
-        task = asyncio.create_task(sandbox.end())
-        self.ending.add(task)
-        task.add_done_callback(self.ending.discard)
+        if sandbox in self._special:
+            self._special.remove(sandbox)
+            self.in_background(sandbox.end())
+        else:
+            self.pool.retire(sandbox)
 
     def facilities(self) -> list[Facility]:
-        return []
+        return facilities_of(self.info, self.runtime)
 
     def pool_status(self) -> PoolStatus:
-        return PoolStatus(in_use=len(self.in_use), ending=len(self.ending))
+        pooled = self.pool.status()
+        return replace(pooled, in_use=pooled.in_use + len(self._special))
 
     async def close(self) -> None:
-        await asyncio.gather(*self.ending, *(sandbox.end() for sandbox in self.in_use))
-        if self.client:
-            await asyncio.to_thread(self.client.close)
+        for sandbox in list(self._special):
+            self.retire(sandbox)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.gather(self.pool.close(), *self._tasks, return_exceptions=True)
+        if self.engine:
+            await self.engine.close()
 
-    def connect(self) -> str:
-        try:
-            if self.client is None:
-                self.client = docker.from_env(timeout=ENGINE_TIMEOUT_S, max_pool_size=2 * (os.cpu_count() or 1) + 2)
-            info = self.client.info()
-            if self.runtime and self.runtime not in info.get("Runtimes", {}):
-                raise BackendUnavailable(GVISOR_ADVICE)
-            self.cores = float(info["NCPU"])
-            self.reap()
-            self.image = ensure_image(self.client, self.cache)
-        except ENGINE_ERRORS as error:
-            raise BackendUnavailable(ENGINE_ADVICE.format(error=error)) from error
-        return f"container engine {info['ServerVersion']}, runtime {self.runtime or info.get('DefaultRuntime', '?')}"
+    async def connect(self) -> Engine:
+        """The engine, found anew if it was lost, and the image there."""
+        if self.engine and self.engine.lost:
+            # What is left of ours goes with the lease.
+            lost, self.engine = self.engine, None
+            await lost.close()
+        if self.engine is None:
+            engine = await find_engine(threads=2 * MAKERS)
+            self.info = engine.info
+            try:
+                if self.runtime and self.runtime not in engine.info.get("Runtimes", {}):
+                    raise BackendUnavailable(GVISOR_ADVICE)
+                await engine.settle(self.cache)
+                if self.given_image:
+                    self.image = await engine.call(ensure_given_image, engine.client, self.given_image)
+                else:
+                    self.image = await engine.call(ensure_image, engine.client, self.cache, self.packages)
+            except BackendUnavailable:
+                await engine.close()
+                raise
+            self.engine = engine
+        return self.engine
 
-    def reap(self) -> None:
-        """Remove the containers that a service which was killed left behind."""
-        assert self.client
-        for container in self.client.api.containers(all=True, filters={"label": LABEL}):
-            if float(container["Labels"].get(EXPIRES_LABEL, 0)) < time.time():
-                self.remove(container["Id"])
+    async def start_default(self) -> "ContainerSandbox":
+        return await self.start(DEFAULT)
 
-    def remove(self, name: str) -> None:
-        assert self.client
-        with contextlib.suppress(*ENGINE_ERRORS):
-            self.client.api.remove_container(name, force=True, v=True)
-
-    def start(self, name: str, limits: Limits) -> socket.socket:
+    async def start(self, limits: Limits) -> "ContainerSandbox":
         """Create, attach, start; the supervisor inside waits for its request on the attached stream."""
-        assert self.client
-        api = self.client.api
-        expires_s = time.time() + limits.timeout_s + GRACE_S + ENGINE_TIMEOUT_S
-        api.create_container(
+        engine = self.engine
+        if engine is None:
+            raise BackendUnavailable("the container engine is not connected")
+        api = engine.client.api
+        config = api.create_container_config(
             self.image,
             command=list(rootfs.HIDDEN_COMMAND),
-            name=name,
             hostname="sandbox",
             user=f"{rootfs.USER_ID}:{rootfs.USER_ID}",
             working_dir="/tmp",
             environment=rootfs.ENVIRONMENT,
             stdin_open=True,
-            labels={LABEL: "1", EXPIRES_LABEL: str(int(expires_s))},
-            host_config=api.create_host_config(**self.confinement(limits)),
+            labels=engine.labels(),
+            host_config=api.create_host_config(**self.host_config(limits, engine)),
         )
-        attached = api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-        api.start(name)
-        # The SDK gives the file object around the socket, which cannot time out.
-        channel: socket.socket = getattr(attached, "_sock", attached)
-        return channel
+        # The engine closes stdin when we are gone, which ends the supervisor, and with it the container.
+        config["StdinOnce"] = True
+        name = f"autodev-sandbox-{uuid4().hex}"
+        container = (await engine.call(api.create_container_from_config, config, name))["Id"]
+        fate = engine.follow(container)
+        attached = None
+        try:
+            attached = await engine.attach(container)
+            await engine.call(api.start, container)
+        except BaseException:
+            if attached:
+                attached.close()
+            engine.forget(container)
+            await engine.remove(container)
+            raise
+        return ContainerSandbox(self, engine, container, attached, fate)
 
-    def confinement(self, limits: Limits) -> dict[str, Any]:
+    def host_config(self, limits: Limits, engine: Engine) -> dict[str, Any]:
+        tmp = f"rw,noexec,nosuid,nodev,mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_bytes // PAGE_BYTES}"
         return {
+            "auto_remove": True,
             "network_mode": "none",
             "ipc_mode": "none",
             "read_only": True,
-            "tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,mode=1777,size={limits.tmp_bytes}"},
+            "tmpfs": {"/tmp": tmp},
             "mem_limit": limits.memory_bytes,
             "memswap_limit": limits.memory_bytes,
-            "nano_cpus": int(max(0.01, min(limits.cpus, self.cores)) * 1e9),
-            # One more for the supervisor.
-            "pids_limit": limits.processes + 1,
+            "nano_cpus": nano_cpus(limits, engine),
+            "pids_limit": processes(limits),
             "cap_drop": ["ALL"],
-            # seccomp: the engine's own default filter, which naming another would replace.
+            # seccomp: the engine's own filter, which naming another would replace. The code's process adds ours.
             "security_opt": ["no-new-privileges:true"],
             "runtime": self.runtime,
             # What the sandbox writes is ours to keep, not the engine's log's.
             "log_config": {"type": "none"},
         }
 
-    def why_lost(self, name: str) -> Status:
-        assert self.client
-        state = self.client.api.inspect_container(name)["State"]
-        return Status.OOM if state.get("OOMKilled") else Status.KILLED
+    def in_background(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 class ContainerSandbox:
     """A started container, and the stream attached to it."""
 
-    confinement = CONFINEMENT
-
-    def __init__(self, backend: ContainerBackend, name: str, attached: socket.socket) -> None:
-        self.backend = backend
+    def __init__(
+        self, backend: ContainerBackend, engine: Engine, container: str, attached: Attached, fate: Fate
+    ) -> None:
         self.level = backend.level
-        self.name = name
-        self.channel = SocketChannel(attached)
-        self.send = self.channel.send
-        self.frames = FrameReader()
+        self.confinement = backend.confinement
+        self.engine = engine
+        self.container = container
+        self.attached = attached
+        self.fate = fate
+        self.receive = attached.receive
+        self._given = False
 
-    async def receive(self) -> bytes:
-        while data := await self.channel.receive():
-            if said := self.frames.feed(data):
-                return said
-        return b""
+    def alive(self) -> bool:
+        return self.attached.open and not self.fate.died and not self.engine.lost
+
+    async def confine(self, limits: Limits) -> None:
+        """Other limits than it was made with. Raises BackendUnavailable when the engine does not set them."""
+        await self.engine.update(
+            self.container,
+            Memory=limits.memory_bytes,
+            MemorySwap=limits.memory_bytes,
+            NanoCpus=nano_cpus(limits, self.engine),
+            PidsLimit=processes(limits),
+        )
+
+    async def send(self, data: bytes) -> None:
+        if self._given or self.alive():
+            self._given = True
+            await self.attached.send(data)
 
     def oom_kills(self) -> int:
-        return 0
+        return self.fate.oom_kills
 
     def peak_memory_bytes(self) -> int:
         return 0
 
     async def why_lost(self) -> Status:
-        try:
-            return await asyncio.to_thread(self.backend.why_lost, self.name)
-        except ENGINE_ERRORS:
-            return Status.KILLED
+        complaint = self.attached.complaint.decode(errors="replace").strip()
+        if not self._given:
+            raise BackendUnavailable(f"a container ended before it was used: {complaint or 'it said nothing'}")
+        if complaint:
+            log.warning("a supervisor went away, saying: %s", complaint)
+        # The engine may tell that memory ran out after it closed the stream.
+        await self.is_gone()
+        return Status.OOM if self.fate.oom_kills else Status.KILLED
 
     async def end(self) -> None:
-        await asyncio.to_thread(self.backend.remove, self.name)
-        self.channel.close()
+        """The engine removes it when its supervisor ends, which it does when nobody is attached."""
+        self.attached.close()
+        if not await self.is_gone():
+            await self.engine.remove(self.container)
+        self.engine.forget(self.container)
+
+    async def is_gone(self) -> bool:
+        """Wait until the engine has removed it; False if it has not for a long time, or nothing is heard of it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.fate.gone.wait(), GONE_S)
+        return self.fate.gone.is_set() and not self.engine.lost
 
 
-class FrameReader:
-    """Takes the attached stream apart: each frame has a kind, three zero bytes, a length, and that many bytes."""
+def system_call_filter() -> bytes:
+    """What the namespace level refuses is refused here, too: the engine's filter lets some of it through."""
+    try:
+        return seccomp.program()
+    except BackendUnavailable:
+        # A machine that our tables do not know: the engine's filter stands alone.
+        return b""
 
-    def __init__(self) -> None:
-        self.data = b""
 
-    def feed(self, data: bytes) -> bytes:
-        """What the frames that are now whole hold of stdout."""
-        self.data += data
-        stdout = b""
-        while len(self.data) >= 8 and len(self.data) >= 8 + (size := int.from_bytes(self.data[4:8], "big")):
-            if self.data[0] == STDOUT:
-                stdout += self.data[8 : 8 + size]
-            self.data = self.data[8 + size :]
-        return stdout
+def confining(limits: Limits) -> tuple[int, float, int]:
+    """What the engine must keep of them; the supervisor keeps the others."""
+    return limits.memory_bytes, limits.cpus, limits.processes
+
+
+def nano_cpus(limits: Limits, engine: Engine) -> int:
+    return int(max(0.01, min(limits.cpus, float(engine.info["NCPU"]))) * 1e9)
+
+
+def processes(limits: Limits) -> int:
+    # One more for the supervisor.
+    return limits.processes + 1
+
+
+async def end_when_started(starting: "asyncio.Task[ContainerSandbox]") -> None:
+    with contextlib.suppress(BackendUnavailable):
+        await (await starting).end()
