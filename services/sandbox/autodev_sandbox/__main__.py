@@ -21,8 +21,17 @@ from autodev_sandbox.turns import Turns
 def backends_for(settings: SandboxSettings) -> list[Backend]:
     """The backends of the levels that the operator offers."""
     offered: list[Backend] = [
-        ContainerBackend(settings.cache_dir, IsolationLevel.CONTAINER_GVISOR),
-        ContainerBackend(settings.cache_dir, IsolationLevel.CONTAINER),
+        *(
+            ContainerBackend(
+                settings.cache_dir,
+                level,
+                packages=settings.packages,
+                image=settings.image,
+                floor=settings.container_pool_floor,
+                ceiling=settings.container_pool_ceiling,
+            )
+            for level in (IsolationLevel.CONTAINER_GVISOR, IsolationLevel.CONTAINER)
+        ),
         NamespaceBackend(
             settings.cache_dir,
             packages=settings.packages,

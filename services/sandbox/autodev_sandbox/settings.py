@@ -44,6 +44,12 @@ class SandboxSettings(ServiceSettings):
     packages: Packages = ()
     """Python packages for the code at the strong levels: `numpy==2.1.3 six==1.17.0`, their dependencies too; wheels
     only. Installed when the sandbox's root is made."""
+    image: str = ""
+    """The container image to use, pulled where it is missing (see deploy/sandbox.Dockerfile). Empty: assembled here."""
+    container_pool_floor: int = Field(default=1, ge=0)
+    """Started containers that are kept ready at the least; demand makes it more."""
+    container_pool_ceiling: int = Field(default_factory=lambda: 4 * (os.cpu_count() or 1) + 4, ge=1)
+    """The most of them, those in use and being removed too: more than all slots."""
     namespace_pool_floor: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
     """Started sandboxes of the namespace level that are kept ready at the least."""
     namespace_pool_ceiling: int = Field(default_factory=lambda: 4 * (os.cpu_count() or 1) + 4, ge=0)
