@@ -3,7 +3,6 @@
 `python -m autodev_sandbox.image` builds it ahead of time; the container backend builds it when it is missing.
 """
 
-import os
 import sys
 import tarfile
 import tempfile
@@ -13,9 +12,11 @@ from typing import IO
 import docker
 import docker.errors
 import requests
+from pydantic import ValidationError
 
-from autodev_sandbox import packages, rootfs
+from autodev_sandbox import rootfs
 from autodev_sandbox.execution import BackendUnavailable
+from autodev_sandbox.settings import SandboxSettings
 
 REPOSITORY = "autodev-sandbox"
 
@@ -74,9 +75,9 @@ def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def main() -> None:
     try:
-        pins = packages.parse(os.environ.get(packages.SETTING, ""))
-        print(ensure_image(docker.from_env(), rootfs.default_cache(), pins))
-    except (docker.errors.DockerException, requests.RequestException, BackendUnavailable, ValueError) as error:
+        settings = SandboxSettings()
+        print(ensure_image(docker.from_env(), settings.cache_dir, settings.packages))
+    except (docker.errors.DockerException, requests.RequestException, BackendUnavailable, ValidationError) as error:
         sys.exit(f"The image cannot be built: {error}")
 
 

@@ -60,12 +60,14 @@ class ContainerBackend:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def probe(self) -> str:
-        engine = await self.connect()
-        self.pool.open()
         try:
+            engine = await self.connect()
+            self.pool.open()
             await prove(self)
         except BackendUnavailable:
-            await self.pool.close()
+            # Closing ends those in use, too, and they may be well.
+            if not self.pool.status().in_use:
+                await self.pool.close()
             raise
         return (
             f"container engine {engine.info['ServerVersion']}, runtime {self.runtime or default_runtime(engine.info)}"
