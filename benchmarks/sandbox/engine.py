@@ -1,50 +1,57 @@
 """What the container engine takes by itself: `docker run`, `docker exec`, and create, start and remove."""
 
-import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Self, cast
 
+import docker
+import docker.errors
+import requests
+
 from autodev_sandbox import rootfs
-from autodev_sandbox.backends.container import LABEL as SANDBOX
-from autodev_sandbox.backends.container import ContainerBackend
-from autodev_sandbox.execution import BackendUnavailable, Execution
+from autodev_sandbox.backends.engine import LABEL as SANDBOX
 from benchmarks.sandbox.service import NotHere
 from benchmarks.sandbox.spawner import COMMAND
 
 LABEL = "autodev.benchmark"
+TIMEOUT_S = 120
 
 
 class Engine:
-    """Containers of the backend's image with the backend's flags, made by the docker SDK's low-level calls."""
+    """Containers as the service makes them, made by the docker SDK's low-level calls."""
 
-    def __init__(self, backend: ContainerBackend) -> None:
-        assert backend.client
-        self._api = backend.client.api
-        self._image = backend.image
-        self._host = {**backend.confinement(Execution(code="")), "auto_remove": False}
+    def __init__(self, api: docker.APIClient) -> None:
+        self._api: Any = api  # Half of it has no types.
+        self._config: dict[str, Any] = {}
 
     @classmethod
-    async def connect(cls, cache: Path) -> Self:
+    @contextlib.contextmanager
+    def connect(cls) -> Iterator[Self]:
         """Raises NotHere where no engine answers."""
-        backend = ContainerBackend(cache)
         try:
-            await asyncio.to_thread(backend.connect)
-        except BackendUnavailable as error:
-            raise NotHere(str(error)) from error
-        return cls(backend)
+            client = docker.from_env(timeout=TIMEOUT_S, max_pool_size=16)
+            client.ping()
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise NotHere(f"no container engine answers: {error}") from error
+        with contextlib.closing(client):
+            yield cls(client.api)
+
+    def imitate(self) -> None:
+        """Make containers from here on like one of the service's that waits: image, command, every flag."""
+        found = self._api.inspect_container(self._sandboxes(all=False)[0]["Id"])
+        host = {**found["HostConfig"], "AutoRemove": False}
+        self._config = {**found["Config"], "HostConfig": host, "Labels": {LABEL: "1"}}
 
     def run_s(self) -> float:
         """Seconds of `docker run --rm` with all the flags: create, start, wait, remove."""
         started_s = time.perf_counter()
-        name = self.create((rootfs.PYTHON, *COMMAND))
+        name = self._create((rootfs.PYTHON, *COMMAND))
         self._api.start(name)
         ended = self._api.wait(name)
-        self.remove(name)
+        self._remove(name)
         if ended["StatusCode"] != 0:
             raise AssertionError(f"the container ended with {ended}")
         return time.perf_counter() - started_s
@@ -58,12 +65,12 @@ class Engine:
     @contextlib.contextmanager
     def warm(self) -> Iterator[str]:
         """A container that is up and waits. Yields its name."""
-        name = self.create(rootfs.COMMAND)
+        name = self._create()
         try:
             self._api.start(name)
             yield name
         finally:
-            self.remove(name)
+            self._remove(name)
 
     def cycles_a_second(self, at_a_time: int, warm_up_s: float, seconds: float) -> float:
         """How many containers a second the engine creates, starts and removes, so many at a time, after the warm-up."""
@@ -73,9 +80,9 @@ class Engine:
 
         def work() -> None:
             while not ended.is_set():
-                name = self.create(rootfs.COMMAND)
+                name = self._create()
                 self._api.start(name)
-                self.remove(name)
+                self._remove(name)
                 ends.append(time.monotonic())
                 if ends[-1] >= opens_s + seconds:
                     ended.set()
@@ -87,23 +94,17 @@ class Engine:
         closes = next(place for place, each in enumerate(counted) if each >= opens_s + seconds)
         return (closes + 1) / (counted[closes] - opens_s)
 
-    def create(self, command: tuple[str, ...]) -> str:
-        made: dict[str, Any] = self._api.create_container(
-            self._image,
-            command=list(command),
-            hostname="sandbox",
-            user=f"{rootfs.USER_ID}:{rootfs.USER_ID}",
-            working_dir="/tmp",
-            environment=rootfs.ENVIRONMENT,
-            stdin_open=True,
-            labels={LABEL: "1"},
-            host_config=self._api.create_host_config(**self._host),
-        )
-        return cast(str, made["Id"])
-
     def sandboxes(self) -> int:
         """How many containers of the service there are, running or not."""
-        return len(self._api.containers(all=True, filters={"label": SANDBOX}))
+        return len(self._sandboxes(all=True))
 
-    def remove(self, name: str) -> None:
+    def _sandboxes(self, *, all: bool) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._api.containers(all=all, filters={"label": SANDBOX})
+        return found
+
+    def _create(self, command: Sequence[str] = ()) -> str:
+        config = {**self._config, **({"Cmd": list(command)} if command else {})}
+        return cast(str, self._api.create_container_from_config(config)["Id"])
+
+    def _remove(self, name: str) -> None:
         self._api.remove_container(name, force=True, v=True)

@@ -79,5 +79,5 @@ def list_groups() -> list[str]:
         os.path.join(folder, name)
         for folder, names, _ in os.walk(cgroup.MOUNT)
         for name in names
-        if name.startswith(cgroup.NAME)
+        if name.startswith(cgroup.NAME) or f"/{cgroup.NAME}" in folder
     ]

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from autodev_sandbox import rootfs
 from autodev_sandbox.execution import IsolationLevel
 from benchmarks.sandbox import bare
 from benchmarks.sandbox.engine import Engine
@@ -17,7 +16,13 @@ from benchmarks.sandbox.service import NotHere, Service, serving
 
 CLIENTS: Final = 8
 BATCH_INPUTS: Final = 1000
-WITHOUT_POOL: Final[dict[str, str]] = {}
+SETTLING_EXECUTIONS: Final = 500
+"""Before what a service holds is looked at for the first time; of containers a tenth."""
+# A pool of one size, so that what it holds before and after can be compared.
+FIXED_POOL: Final = {
+    f"{level}_POOL_{bound}": "4" for level in ("NAMESPACE", "CONTAINER") for bound in ("FLOOR", "CEILING")
+}
+WITHOUT_POOL: Final = {"NAMESPACE_POOL_FLOOR": "0", "NAMESPACE_POOL_CEILING": "0"}
 
 BARE, RAW = "bare python", "create+start+remove"
 BARS: Final = {
@@ -86,10 +91,10 @@ class Measurement:
     async def latencies(self) -> None:
         """One call at a time of each kind, in turns."""
         async with AsyncExitStack() as stack:
-            services = {}
+            services: dict[str, Service] = {}
             for name, level, settings in (
-                ("container-pooled", IsolationLevel.CONTAINER, {}),
-                ("namespace-pooled", IsolationLevel.NAMESPACE, {}),
+                ("container-pooled", IsolationLevel.CONTAINER, None),
+                ("namespace-pooled", IsolationLevel.NAMESPACE, None),
                 ("namespace-cold", IsolationLevel.NAMESPACE, WITHOUT_POOL),
             ):
                 if name in self.names:
@@ -98,11 +103,11 @@ class Measurement:
                     except NotHere as error:
                         self.add(name, missing(BARS[name], str(error)))
             engine, warm = None, ""
-            try:
-                engine = await Engine.connect(rootfs.default_cache())
+            if "container-pooled" in services:
+                engine = stack.enter_context(Engine.connect())
+                await services["container-pooled"].rested()
+                engine.imitate()
                 warm = stack.enter_context(engine.warm())
-            except NotHere as error:
-                self.floor["docker run, docker exec"] = f"not here: {error}"
             await self.take_turns(services, engine, warm)
 
     async def take_turns(self, services: dict[str, Service], engine: Engine | None, warm: str) -> None:
@@ -147,15 +152,17 @@ class Measurement:
 
     async def container_sustained(self, bar: Bar) -> None:
         """Executions a second against containers a second."""
-        engine = await Engine.connect(rootfs.default_cache())
         cycles: list[float] = []
         rates: list[float] = []
         async with serving(IsolationLevel.CONTAINER) as service:
+            await service.rested()
             window_s = self.effort.container_s
-            for _ in range(self.effort.windows):
-                cycles.append(engine.cycles_a_second(CLIENTS, window_s / 3, window_s))
-                rates.append(await service.executions_a_second(CLIENTS, window_s / 3, window_s))
-                await service.rested()
+            with Engine.connect() as engine:
+                engine.imitate()
+                for _ in range(self.effort.windows):
+                    cycles.append(engine.cycles_a_second(CLIENTS, window_s / 3, window_s))
+                    rates.append(await service.executions_a_second(CLIENTS, window_s / 3, window_s))
+                    await service.rested()
         self.add("container-sustained", rated(bar, rates, cycles))
 
     async def batch(self, bar: Bar) -> None:
@@ -167,17 +174,17 @@ class Measurement:
 
     async def namespace_in_a_row(self, bar: Bar) -> None:
         """Many executions: nothing may pile up."""
-        async with serving(IsolationLevel.NAMESPACE) as service:
+        async with serving(IsolationLevel.NAMESPACE, FIXED_POOL) as service:
             await self.in_a_row("namespace-in-a-row", bar, service, None, self.effort.namespace_in_a_row)
 
     async def container_in_a_row(self, bar: Bar) -> None:
         """Many executions: nothing may pile up, in the engine neither."""
-        engine = await Engine.connect(rootfs.default_cache())
-        async with serving(IsolationLevel.CONTAINER) as service:
-            await self.in_a_row("container-in-a-row", bar, service, engine, self.effort.container_in_a_row)
+        async with serving(IsolationLevel.CONTAINER, FIXED_POOL) as service:
+            with Engine.connect() as engine:
+                await self.in_a_row("container-in-a-row", bar, service, engine, self.effort.container_in_a_row)
 
     async def in_a_row(self, name: str, bar: Bar, service: Service, engine: Engine | None, executions: int) -> None:
-        for _ in range(max(executions // 20, 10)):
+        for _ in range(SETTLING_EXECUTIONS if engine is None else SETTLING_EXECUTIONS // 10):
             await service.execute()
         before = await held(service, engine)
         for _ in range(executions):
