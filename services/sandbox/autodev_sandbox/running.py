@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
@@ -39,9 +40,12 @@ async def run(sandbox: Sandbox, execution: Execution, heard: Heard | None = None
     started_s = time.monotonic()
     files: dict[str, bytes] = {}
     try:
-        async with asyncio.timeout(execution.limits.timeout_s + GRACE_S):
+        async with (
+            asyncio.timeout(execution.limits.timeout_s + GRACE_S),
+            aclosing(frames(sandbox, execution.limits)) as answers,
+        ):
             await sandbox.send(wire.encode_execution(execution, sandbox.confinement, streams=heard is not None))
-            async for kind, body in frames(sandbox, execution.limits):
+            async for kind, body in answers:
                 if kind is Kind.REPORT:
                     outcome = outcome_of(sandbox, wire.parse_report(body), expects_value=bool(execution.entry_point))
                     return replace(outcome, files=files)
@@ -115,7 +119,7 @@ async def send_all(sandbox: Sandbox, calls: Calls, start: int) -> None:
         await sandbox.send(data)
 
 
-async def frames(sandbox: Sandbox, limits: Limits, more_bytes: int = 0) -> AsyncIterator[tuple[Kind, bytes]]:
+async def frames(sandbox: Sandbox, limits: Limits, more_bytes: int = 0) -> AsyncGenerator[tuple[Kind, bytes], None]:
     """What the supervisor sends, until it is gone. Raises BrokenReport."""
     reader = wire.FrameReader(limits, more_bytes)
     while chunk := await sandbox.receive():

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from typing import Final
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any, Final
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_runtime.errors import FieldViolation, InvalidArgument
@@ -133,10 +134,15 @@ def level_from(status: LevelStatus) -> pb.IsolationLevelStatus:
 
 
 def _limits_from(asked: pb.ExecutionLimits, ceiling: Limits) -> Limits:
-    usual = Limits()
-    defaults = {each.name: min(getattr(usual, each.name), getattr(ceiling, each.name)) for each in fields(Limits)}
     given = {name: value for name, value in _asked(asked).items() if value}
-    return Limits(**(defaults | {"file_bytes": ceiling.file_bytes} | given))
+    return replace(_defaults(ceiling), **given) if given else _defaults(ceiling)
+
+
+@cache
+def _defaults(ceiling: Limits) -> Limits:
+    usual = Limits()
+    least = {each.name: min(getattr(usual, each.name), getattr(ceiling, each.name)) for each in fields(Limits)}
+    return Limits(**(least | {"file_bytes": ceiling.file_bytes}))
 
 
 def _limit_violations(asked: pb.ExecutionLimits, ceiling: Limits) -> list[FieldViolation]:
@@ -150,7 +156,7 @@ def _limit_violations(asked: pb.ExecutionLimits, ceiling: Limits) -> list[FieldV
     return violations
 
 
-def _asked(asked: pb.ExecutionLimits) -> dict[str, float]:
+def _asked(asked: pb.ExecutionLimits) -> dict[str, Any]:
     return {
         "timeout_s": asked.timeout.ToTimedelta().total_seconds() if asked.HasField("timeout") else 0,
         "memory_bytes": asked.memory_bytes,

@@ -36,6 +36,9 @@ class Ending(Enum):
     ANSWERED = 3  # A call that left its interpreter alive.
 
 
+ENDINGS: Final = frozenset(ending.value for ending in Ending)
+
+
 class Kind(Enum):
     """What a frame holds (the letters are `inside/channel.py`'s)."""
 
@@ -191,7 +194,7 @@ def parse_figures(line: bytes) -> list[int]:
     if len(words) != 9 or not all(word.isdigit() and len(word) < 17 for word in words):
         raise BrokenReport("a report's figures are not nine numbers")
     figures = [int(word) for word in words]
-    if figures[0] not in {ending.value for ending in Ending} or max(figures) > MAX_FIGURE:
+    if figures[0] not in ENDINGS or max(figures) > MAX_FIGURE:
         raise BrokenReport("a figure is out of range")
     return figures
 
