@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodev_sandbox import cgroup
-from benchmarks.startup import memory_of
 
 MIB = 1024 * 1024
 MEMORY_SLACK = 0.05
@@ -40,9 +39,27 @@ class Footprint:
 
 
 def footprint(service: int, containers: int) -> Footprint:
-    """What the service with this process id holds now. Memory is PSS where the kernel tells."""
+    """What the service with this process id holds now."""
     family = [service, *descendants(service)]
-    return Footprint(len(family), sum(map(descriptors_of, family)), memory_of(*family), len(list_groups()), containers)
+    return Footprint(
+        processes=len(family),
+        descriptors=sum(map(descriptors_of, family)),
+        memory_bytes=sum(map(memory_of, family)),
+        groups=len(list_groups()),
+        containers=containers,
+    )
+
+
+def memory_of(process: int) -> int:
+    """The bytes that are no file's: a page that n processes share after a fork counts 1/n for each.
+
+    What is mapped from files is left out: it is shared with whatever else runs on the machine, and changes with that.
+    """
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
 
 
 def descendants(process: int) -> list[int]:
