@@ -8,7 +8,7 @@ PROTOS  := $(shell find protos -name '*.proto')
 PACKAGES := services libs tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test lint format lock breaking bench bench-sandbox sandbox-image settings-page clean
+.PHONY: help setup contracts run test lint format lock breaking bench bench-sandbox sandbox-image settings-page metrics-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ sandbox-image: setup ## Build the sandbox's container image without a registry
 
 settings-page: setup ## Build docs/settings.md from the code
 	@$(BIN)/python docs/build_settings.py
+
+metrics-page: setup ## Build docs/metrics.md from the code
+	@$(BIN)/python docs/build_metrics.py
 
 clean: ## Remove what set-up made
 	rm -rf $(VENV) libs/contracts/autodev .autodev

@@ -40,10 +40,31 @@ def levels_of(status: pb.GetSandboxStatusResponse) -> dict[str, Any]:
             enum_word(pb.IsolationLevel.Name(each.level), "ISOLATION_LEVEL_"): {
                 "available": each.available,
                 "detail": each.detail,
+                "facilities": {
+                    facility.name: {"available": facility.available, "detail": facility.detail}
+                    for facility in each.facilities
+                },
+                "pool": {field.name: getattr(each.pool, field.name) for field in pb.PoolStatus.DESCRIPTOR.fields},
             }
             for each in status.levels
         },
+        "running": status.running,
+        "waiting": status.waiting,
     }
+
+
+def level_lines_of(status: pb.GetSandboxStatusResponse) -> list[str]:
+    """The level that executions get: its started sandboxes, and what its isolation lacks here."""
+    level = next((each for each in status.levels if each.level == status.default_isolation), None)
+    if level is None:
+        return ["sandbox level none"]
+    pool = level.pool
+    started = f", {pool.ready} sandboxes ready ({pool.ceiling} at most)" if pool.ceiling else ""
+    missing = [f"  no {each.name}: {each.detail}" for each in level.facilities if not each.available]
+    return [
+        f"sandbox level {level_word(level.level)}: {status.running} run, {status.waiting} wait{started}",
+        *missing,
+    ]
 
 
 def lines_of(status: pb.GetSandboxStatusResponse) -> list[str]:

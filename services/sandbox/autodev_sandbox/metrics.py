@@ -28,7 +28,11 @@ KILLS = Counter(
     "lost (the sandbox went away under it), caller_gone (the call was cancelled, or its deadline passed)",
     ["cause"],
 )
-REFUSALS = Counter("autodev_sandbox_refusals_total", "Executions that were not begun", ["reason"])
+REFUSALS = Counter(
+    "autodev_sandbox_refusals_total",
+    "Executions that were not begun: QUEUE_FULL, ISOLATION_UNAVAILABLE, CALLER_GONE (while it waited)",
+    ["reason"],
+)
 RUNNING = Gauge("autodev_sandbox_running", "Executions running now")
 WAITING = Gauge("autodev_sandbox_waiting", "Executions waiting for their turn now")
 POOL = Gauge("autodev_sandbox_pool_sandboxes", "Started sandboxes by what they are at", ["level", "state"])

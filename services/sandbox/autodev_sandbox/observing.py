@@ -79,7 +79,10 @@ def observed(name: str, tenant: str) -> Iterator[Observation]:
             metrics.REFUSALS.labels(error.reason).inc()
             raise
         except asyncio.CancelledError:
-            metrics.KILLED["caller_gone"].inc()
+            if seen.level is None:
+                metrics.REFUSALS.labels("CALLER_GONE").inc()
+            else:
+                metrics.KILLED["caller_gone"].inc()
             raise
         finally:
             if recorded.recording:

@@ -18,7 +18,7 @@ from autodev_cli.errors import CommandError
 from autodev_cli.failures import line_of
 from autodev_cli.options import Connection, Output
 from autodev_cli.output import cell, enum_word, one_line
-from autodev_cli.sandbox import lines_of
+from autodev_cli.sandbox import level_lines_of, levels_of, lines_of
 from autodev_cli.target import find
 from autodev_runtime.errors import FieldViolation, InvalidArgument, PermissionDenied, ResourceExhausted
 from autodev_runtime.status import status_of
@@ -198,3 +198,21 @@ def test_the_process_level_is_never_taken_silently() -> None:
         levels=[pb.IsolationLevelStatus(level=pb.ISOLATION_LEVEL_NAMESPACE, available=True, detail="bubblewrap 0.8")],
     )
     assert lines_of(good) == ["sandbox     NAMESPACE  bubblewrap 0.8"]
+
+
+def test_a_status_tells_of_the_pool_and_of_what_the_isolation_lacks() -> None:
+    pb = sandbox_service_pb2
+    namespace = pb.IsolationLevelStatus(level=pb.ISOLATION_LEVEL_NAMESPACE, available=True, detail="bubblewrap 0.8")
+    namespace.facilities.add(name="seccomp", available=True, detail="a filter")
+    namespace.facilities.add(name="memory cgroup", detail="not writable")
+    namespace.pool.CopyFrom(pb.PoolStatus(ready=2, floor=1, ceiling=8))
+    status = pb.GetSandboxStatusResponse(levels=[namespace], default_isolation=namespace.level, running=1, waiting=3)
+    assert level_lines_of(status) == [
+        "sandbox level NAMESPACE: 1 run, 3 wait, 2 sandboxes ready (8 at most)",
+        "  no memory cgroup: not writable",
+    ]
+    told = levels_of(status)
+    assert (told["running"], told["waiting"]) == (1, 3)
+    assert told["levels"]["namespace"]["pool"]["ready"] == 2
+    assert told["levels"]["namespace"]["facilities"]["memory cgroup"] == {"available": False, "detail": "not writable"}
+    assert level_lines_of(pb.GetSandboxStatusResponse()) == ["sandbox level none"]

@@ -9,7 +9,7 @@ from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev_cli.mesh import health
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import console, print_json, print_table
-from autodev_cli.sandbox import level_word, levels_of
+from autodev_cli.sandbox import level_lines_of, levels_of
 from autodev_cli.target import Target, find, run
 from autodev_sdk import AutoDevClient
 
@@ -45,7 +45,9 @@ def status(connection: Connection) -> None:
         print_json(_shaped(target, found))
         return
     print_table(("service", "state"), list(found.services.items()), empty="")
-    console().print(f"gateway {target.address}, sandbox level {level_word(found.sandbox.default_isolation)}")
+    console().print(f"gateway {target.address}")
+    for line in level_lines_of(found.sandbox):
+        console().print(line)
     console().print(f"{found.skills} skills, {found.reviews_waiting} reviews wait (`autodev review list`)")
 
 
