@@ -65,12 +65,12 @@ class Group:
         self.version = version
         self.files = VERSION_2 if version == 2 else VERSION_1
         self.places = list(dict.fromkeys(folders.values()))
+        memory = folders["memory"]
+        self.usage_file = memory / self.files.memory_usage
+        self.peak_file = memory / self.files.memory_peak
+        self.events_file = memory / self.files.memory_events
         self.limits: dict[str, int] = {}
         self.peak: int | None = None  # A descriptor: version 2 counts the peak from when it was written to.
-
-    @property
-    def memory(self) -> Path:
-        return self.folders["memory"]
 
     def add(self, process: int) -> None:
         for place in self.places:
@@ -115,11 +115,11 @@ class Group:
 
     def oom_kills(self) -> int:
         """How often memory has run out in it since it was made."""
-        return labelled(self.memory / self.files.memory_events).get("oom_kill", 0)
+        return labelled(self.events_file).get("oom_kill", 0)
 
     def used_bytes(self) -> int:
         """What is used, without what files on disk are cached with: that is let go when memory is short."""
-        figures = labelled(self.memory / "memory.stat")
+        figures = labelled(self.folders["memory"] / "memory.stat")
         return self.charged_bytes() - figures.get(self.files.cached, 0) + figures.get("shmem", 0)
 
     def uses_more_than(self, limit_bytes: int) -> bool:
@@ -127,22 +127,22 @@ class Group:
         return self.charged_bytes() > limit_bytes and self.used_bytes() > limit_bytes
 
     def charged_bytes(self) -> int:
-        return int(read(self.memory / self.files.memory_usage))
+        return int(read(self.usage_file))
 
     def forget_peak(self) -> None:
         """Count the peak from here."""
         if self.version == 1:
-            write(self.memory / self.files.memory_peak, 0)
+            write(self.peak_file, 0)
             return
         with contextlib.suppress(OSError):  # memory.peak is younger than version 2 itself, and writing to it younger.
             if self.peak is None:
-                self.peak = os.open(self.memory / self.files.memory_peak, os.O_RDWR)
+                self.peak = os.open(self.peak_file, os.O_RDWR)
             os.write(self.peak, b"0")
 
     def peak_bytes(self) -> int:
         """The most that was used since the peak was forgotten; 0 where the kernel cannot tell."""
         if self.version == 1:
-            return int(read(self.memory / self.files.memory_peak))
+            return int(read(self.peak_file))
         return int(os.pread(self.peak, FIGURE_BYTES, 0)) if self.peak is not None else 0
 
     async def remove(self) -> None:

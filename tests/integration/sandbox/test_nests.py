@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ import pytest_asyncio
 from autodev_runtime.json_value import JsonValue
 from autodev_sandbox import cgroup, rootfs, seccomp
 from autodev_sandbox.backends.namespace import NamespaceBackend
-from autodev_sandbox.execution import MIB, BackendUnavailable, Execution, Limits, Status
+from autodev_sandbox.execution import MIB, BackendUnavailable, Execution, Limits, Outcome, Status
 from autodev_sandbox.running import run_on
 from tests.conftest import require
 from tests.integration.sandbox.conftest import eventually
@@ -156,6 +157,15 @@ async def tell(backend: NamespaceBackend, body: str, limits: Limits = Limits(), 
     return outcome.value
 
 
+async def started(backend: NamespaceBackend, code: str) -> asyncio.Task[Outcome]:
+    """Run code that does not end; it runs when this returns."""
+    said: list[bytes] = []
+    execution = Execution(f"print('up')\n{code}", limits=Limits(timeout_s=30))
+    running = asyncio.create_task(run_on(backend, execution, lambda _, piece: said.append(piece)))
+    await eventually(lambda: bool(said), "it runs")
+    return running
+
+
 def only_nest(backend: NamespaceBackend) -> int:
     """Which process the warden of the only nest is, as this machine counts."""
     (nest,) = backend.nests
@@ -170,8 +180,18 @@ def sandboxes_of(warden: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{warden}/task/{warden}/children").read_text().split()]
 
 
-def namespaces_of(process: int) -> set[str]:
-    return {os.readlink(f"/proc/{process}/ns/{kind}") for kind in FRESH}
+def namespaces_of(process: int, held: ExitStack) -> set[int]:
+    """Their numbers, which are theirs for as long as they are held."""
+    numbers = set()
+    for kind in FRESH:
+        descriptor = os.open(f"/proc/{process}/ns/{kind}", os.O_RDONLY)
+        held.callback(os.close, descriptor)
+        numbers.add(os.fstat(descriptor).st_ino)
+    return numbers
+
+
+def members_of(home: Path) -> list[int]:
+    return [int(each) for path in home.glob("nest-*/cgroup.procs") for each in path.read_text().split()]
 
 
 @pytest.mark.parametrize("kind", LEFT_AND_FOUND)
@@ -186,16 +206,15 @@ async def test_the_next_execution_finds_nothing_of_the_last(one: NamespaceBacken
 
 
 async def test_each_execution_is_in_namespaces_of_its_own(one: NamespaceBackend) -> None:
-    assert one.pool
-    pool, warden = one.pool, only_nest(one)
-    seen = namespaces_of(warden)
-    for _ in range(2):
-        running = asyncio.create_task(run_on(one, Execution("import time\nwhile True: time.sleep(1)")))
-        await eventually(lambda: pool.status().in_use == 1, "it runs")
-        (sandbox,) = sandboxes_of(warden)
-        seen |= namespaces_of(sandbox)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    warden = only_nest(one)
+    with ExitStack() as held:
+        seen = namespaces_of(warden, held)
+        for _ in range(2):
+            running = await started(one, "import time\nwhile True: time.sleep(1)")
+            (sandbox,) = sandboxes_of(warden)
+            seen |= namespaces_of(sandbox, held)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
     assert len(seen) == 3 * len(FRESH)
 
 
@@ -299,8 +318,7 @@ async def test_a_nest_that_is_killed_while_it_waits_is_replaced(one: NamespaceBa
 
 
 async def test_a_nest_that_is_killed_while_code_runs_is_replaced(one: NamespaceBackend) -> None:
-    running = asyncio.create_task(run_on(one, Execution("while True: pass", limits=Limits(timeout_s=30))))
-    await eventually(lambda: one.pool is not None and one.pool.status().in_use == 1, "it runs")
+    running = await started(one, "while True: pass")
     os.kill(only_nest(one), signal.SIGKILL)
     assert (await running).status is Status.KILLED
     assert await tell(one, "return 1") == 1
@@ -340,9 +358,8 @@ async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_
     for service in (killed, living):
         assert service.stdout
         homes.append(Path((await service.stdout.readline()).decode().strip()))
-        await eventually(lambda: len(list(homes[-1].glob("nest-*"))) >= 3, "its nests are there")
-    members = [int(each) for path in homes[0].glob("nest-*/cgroup.procs") for each in path.read_text().split()]
-    assert len(members) >= 3
+        await eventually(lambda: all(len(members_of(home)) >= 3 for home in homes), "its nests are there")
+    members = members_of(homes[0])
     killed.kill()
     await killed.wait()
     await eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in members), "its processes are gone")
@@ -350,7 +367,7 @@ async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_
     await asyncio.to_thread(cgroup.find)
     assert not homes[0].exists()
     assert homes[1].exists()
-    assert len(list(homes[1].glob("nest-*"))) >= 3
+    assert len(members_of(homes[1])) >= 3
     assert await tell(one, "return 1") == 1
     living.terminate()
     await living.wait()

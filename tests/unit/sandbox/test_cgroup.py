@@ -87,11 +87,11 @@ async def test_groups_and_their_folder_go_with_the_service(tmp_path: Path) -> No
 
 def files(group: cgroup.Group, *names: str) -> None:
     for name in names:
-        (group.memory / name).touch()
+        (group.folders["memory"] / name).touch()
 
 
 def contents(group: cgroup.Group) -> dict[str, str]:
-    return {path.name: path.read_text() for path in group.memory.iterdir() if path.read_text()}
+    return {path.name: path.read_text() for path in group.folders["memory"].iterdir() if path.read_text()}
 
 
 def group(place: Path, version: int) -> cgroup.Group:
@@ -128,7 +128,7 @@ def test_only_what_changes_is_written(tmp_path: Path) -> None:
     made = group(tmp_path / "nest", 2)
     files(made, "memory.max", "memory.swap.max", "pids.max", "cpu.max")
     made.set_limits(Limits(), own_bytes=0, own_processes=2)
-    for path in made.memory.iterdir():
+    for path in made.folders["memory"].iterdir():
         path.write_text("")
     made.set_limits(replace(Limits(), processes=7), own_bytes=0, own_processes=2)
     assert contents(made) == {"pids.max": "9"}
@@ -136,8 +136,8 @@ def test_only_what_changes_is_written(tmp_path: Path) -> None:
 
 def test_what_files_on_disk_are_cached_with_is_not_held_against_a_nest(tmp_path: Path) -> None:
     made = group(tmp_path / "nest", 2)
-    (made.memory / "memory.current").write_text("1000\n")
-    (made.memory / "memory.stat").write_text("anon 300\nfile 700\nshmem 100\n")
+    (made.folders["memory"] / "memory.current").write_text("1000\n")
+    (made.folders["memory"] / "memory.stat").write_text("anon 300\nfile 700\nshmem 100\n")
     assert made.used_bytes() == 400
     assert made.uses_more_than(399)
     assert not made.uses_more_than(400)

@@ -20,6 +20,7 @@ from autodev_sandbox.inside.orders import ENDED, FAILED, KILL, MESSAGE_BYTES, RE
 from autodev_sandbox.wire import Confinement
 
 START_TIMEOUT_S = 10.0
+PATIENCE_S = 0.1
 END_TIMEOUT_S = 5.0
 OWN_PROCESSES = 2  # The warden and the supervisor.
 MOST_LEFT_BYTES = 8 * MIB
@@ -112,14 +113,22 @@ class Nest:
 
     async def clear(self) -> None:
         """End all that runs in the sandbox. When this returns, nothing of it is left; or the nest is gone with it."""
-        if not self.empty.is_set():
-            with contextlib.suppress(OSError):
-                self.control.send(KILL)
-            try:
-                async with asyncio.timeout(END_TIMEOUT_S):
-                    await self.empty.wait()
-            except TimeoutError:
-                await self.close()
+        # A supervisor ends by itself when it has reported, and when its channel is closed.
+        if await self.emptied(PATIENCE_S):
+            return
+        with contextlib.suppress(OSError):
+            self.control.send(KILL)
+        if not await self.emptied(END_TIMEOUT_S):
+            await self.close()
+
+    async def emptied(self, within_s: float) -> bool:
+        if self.empty.is_set():
+            return True
+        try:
+            async with asyncio.timeout(within_s):
+                return await self.empty.wait()
+        except TimeoutError:
+            return False
 
     async def is_clean(self) -> bool:
         """Whether it uses no more than it did before its first execution, as far as the host can see."""
