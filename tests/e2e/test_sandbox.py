@@ -1,6 +1,7 @@
 """The sandbox as a client of the gateway has it: by the SDK, with a key, through the gateway's forwarding."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,10 +13,11 @@ from google.protobuf.struct_pb2 import Struct
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_sdk import AutoDevClient
-from tests.mesh import OTHER_TENANT, Mesh, eventually
+from tests.mesh import DEVELOPER, OTHER_TENANT, TENANT, Mesh, eventually, key
 from tests.serving import refusal
 
 SLEEPS = "import time\nprint('begun', flush=True)\ntime.sleep(2)\nprint('done')"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sandbox_client.py"
 FOREVER = "print('begun', flush=True)\nwhile True: pass"
 
 
@@ -107,6 +109,17 @@ async def test_a_sandbox_that_is_told_to_stop_lets_executions_end_and_takes_no_m
         assert (await next_of(call)).stdout == b"done\n"
         assert (await next_of(call)).finished.status == pb.EXECUTION_STATUS_OK
         assert await stopping == 0
+
+
+async def test_the_example_runs(mesh: Mesh, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text(key(TENANT, DEVELOPER))
+    command = [sys.executable, str(EXAMPLE), "--address", mesh.address("gateway"), "--key-file", str(key_file)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said = (await process.communicate())[0].decode()
+    assert process.returncode == 0
+    assert "so far 40\nso far 42\nEXECUTION_STATUS_OK, files {'total.txt': '42'}" in said
+    assert "input 2: 610 in " in said
 
 
 async def _refused(client: AutoDevClient, request: pb.ExecuteRequest) -> bool:
