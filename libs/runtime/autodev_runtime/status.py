@@ -2,7 +2,8 @@
 
 import logging
 import uuid
-from typing import Any, NoReturn
+from datetime import timedelta
+from typing import Any, NoReturn, cast
 
 import grpc
 from google.protobuf import any_pb2
@@ -83,8 +84,11 @@ def error_from_rpc(error: grpc.aio.AioRpcError) -> errors.AutoDevError:
     if code == code_pb2.INVALID_ARGUMENT:
         return errors.InvalidArgument(_violations_of(status) or [errors.FieldViolation("request", message)])
     kind = _TYPES.get(code, errors.Unavailable)
-    if kind in (errors.FailedPrecondition, errors.PermissionDenied, errors.OutOfRange, errors.ResourceExhausted):
-        return kind(message, reason=info.reason or error.code().name, metadata=dict(info.metadata))
+    reason, metadata = info.reason or error.code().name, dict(info.metadata)
+    if kind is errors.ResourceExhausted:
+        return errors.ResourceExhausted(message, reason=reason, metadata=metadata, retry_after=_retry_after_of(status))
+    if kind in (errors.FailedPrecondition, errors.PermissionDenied, errors.OutOfRange):
+        return kind(message, reason=reason, metadata=metadata)
     if kind is errors.DeadlineExceeded:
         return errors.DeadlineExceeded(message)
     return errors.Unavailable(f"a peer answered {error.code().name}: {message}")
@@ -102,6 +106,14 @@ def _info_of(status: status_pb2.Status | None) -> error_details_pb2.ErrorInfo:
         if detail.Unpack(info):
             break
     return info
+
+
+def _retry_after_of(status: status_pb2.Status | None) -> timedelta | None:
+    retry = error_details_pb2.RetryInfo()
+    for detail in status.details if status is not None else ():
+        if detail.Unpack(retry):
+            return cast(timedelta, retry.retry_delay.ToTimedelta())
+    return None
 
 
 def _violations_of(status: status_pb2.Status | None) -> list[errors.FieldViolation]:

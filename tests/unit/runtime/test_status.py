@@ -17,6 +17,7 @@ ERRORS: list[errors.AutoDevError] = [
     errors.PermissionDenied("not you", reason="ROLE_REQUIRED", metadata={"role": "operator"}),
     errors.OutOfRange("too old", reason="CURSOR_EXPIRED", metadata={"oldest_cursor": "7"}),
     errors.ResourceExhausted("enough", reason="QUOTA_EXCEEDED", metadata={"used": "5"}),
+    errors.ResourceExhausted("full", reason="QUEUE_FULL", retry_after=timedelta(seconds=1.5)),
     errors.DeadlineExceeded("too late"),
 ]
 
@@ -35,6 +36,8 @@ def test_an_error_passes_through_a_service_unchanged(error: errors.AutoDevError)
     assert (passed.message, passed.reason, passed.metadata) == (error.message, error.reason, error.metadata)
     if isinstance(error, errors.InvalidArgument) and isinstance(passed, errors.InvalidArgument):
         assert passed.violations == error.violations
+    if isinstance(error, errors.ResourceExhausted) and isinstance(passed, errors.ResourceExhausted):
+        assert passed.retry_after == error.retry_after
 
 
 @pytest.mark.parametrize(
