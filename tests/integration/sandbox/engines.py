@@ -1,6 +1,7 @@
 """A container engine of a test's own, which can be killed."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
@@ -20,12 +22,12 @@ START_S = 30.0
 class PrivateEngine:
     """A dockerd beside the machine's, with everything of its own: its files, its containerd, its socket."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, runtimes: dict[str, dict[str, Any]] | None = None) -> None:
         require(shutil.which("dockerd") and os.geteuid() == 0, "an engine of the test's own needs dockerd and root")
         # Not pytest's folder: a socket's path has 108 characters at most.
         self.folder = Path(tempfile.mkdtemp(prefix="ad-engine-"))
         self.address = f"unix://{self.folder}/socket"
-        self.options = options
+        (self.folder / "config").write_text(json.dumps({"runtimes": runtimes or {}}))
         self.daemon: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -39,10 +41,11 @@ class PrivateEngine:
 
     def launch(self) -> None:
         command = ["dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", "--host", self.address]
-        for option, place in (("data-root", "data"), ("exec-root", "run"), ("pidfile", "pid")):
+        places = (("config-file", "config"), ("data-root", "data"), ("exec-root", "run"), ("pidfile", "pid"))
+        for option, place in places:
             command += [f"--{option}", str(self.folder / place)]
         with open(self.folder / "log", "ab") as log:
-            self.daemon = subprocess.Popen([*command, *self.options], stdout=log, stderr=log)
+            self.daemon = subprocess.Popen(command, stdout=log, stderr=log)
 
     def answers(self) -> bool:
         try:

@@ -14,10 +14,10 @@ from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
 from autodev_sandbox.backends.attached import Attached
 from autodev_sandbox.backends.engine import Engine, Fate, find_engine
 from autodev_sandbox.backends.engine_facilities import GVISOR_RUNTIME, default_runtime, facilities_of
-from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
+from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Limits, Status
 from autodev_sandbox.image import ensure_given_image, ensure_image
 from autodev_sandbox.pool import Pool
-from autodev_sandbox.running import prove
+from autodev_sandbox.running import prove, run_on
 from autodev_sandbox.wire import Confinement
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,24 @@ CLOSE_S: Final = 20.0
 # From a supervisor's end to the removal of its container, on a busy machine.
 GONE_S: Final = 10.0
 PAGE_BYTES: Final = 4096
+# gVisor's kernel is a process itself: its threads, and one for each of the code's, count as well.
+GVISOR_PROCESSES: Final = 128
+# Tries to open the channel between supervisor and host.
+REACH: Final = Execution(
+    code="""
+import os
+def reached():
+    found = []
+    for descriptor in range(3):
+        path = f"/proc/{os.getppid()}/fd/{descriptor}"
+        try: os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
+        except OSError: continue
+        found.append(path)
+    return found
+""",
+    entry_point="reached",
+    limits=Limits(timeout_s=10),
+)
 T = TypeVar("T")
 
 
@@ -64,6 +82,7 @@ class ContainerBackend:
             engine = await self.connect()
             self.pool.open()
             await prove(self)
+            await self.prove_apart()
         except BackendUnavailable:
             # Closing ends those in use, too, and they may be well.
             if not self.pool.status().in_use:
@@ -72,6 +91,12 @@ class ContainerBackend:
         return (
             f"container engine {engine.info['ServerVersion']}, runtime {self.runtime or default_runtime(engine.info)}"
         )
+
+    async def prove_apart(self) -> None:
+        """What the code could write there would be taken for the supervisor's word. Raises BackendUnavailable."""
+        outcome = await run_on(self, REACH)
+        if outcome.value != []:
+            raise BackendUnavailable(f"the runtime lets code reach its supervisor: {outcome.value or outcome.error}")
 
     async def take(self, limits: Limits) -> Sandbox:
         if limits.tmp_bytes != DEFAULT.tmp_bytes:
@@ -185,16 +210,20 @@ class ContainerBackend:
 
     def host_config(self, limits: Limits, engine: Engine) -> dict[str, Any]:
         tmp = f"rw,noexec,nosuid,nodev,mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_bytes // PAGE_BYTES}"
+        mounts = {"/tmp": tmp}
+        if self.runtime == GVISOR_RUNTIME:
+            # It lets a process into /proc/<pid>/fd of any other of its user, whatever that one says.
+            mounts["/proc"] = "ro,noexec,nosuid,nodev,mode=555,size=4096"
         return {
             "auto_remove": True,
             "network_mode": "none",
             "ipc_mode": "none",
             "read_only": True,
-            "tmpfs": {"/tmp": tmp},
+            "tmpfs": mounts,
             "mem_limit": limits.memory_bytes,
             "memswap_limit": limits.memory_bytes,
             "nano_cpus": nano_cpus(limits, engine),
-            "pids_limit": processes(limits),
+            "pids_limit": self.processes(limits),
             "cap_drop": ["ALL"],
             # seccomp: the engine's own filter, which naming another would replace. The code's process adds ours.
             "security_opt": ["no-new-privileges:true"],
@@ -202,6 +231,10 @@ class ContainerBackend:
             # What the sandbox writes is ours to keep, not the engine's log's.
             "log_config": {"type": "none"},
         }
+
+    def processes(self, limits: Limits) -> int:
+        # One more for the supervisor.
+        return 2 * limits.processes + GVISOR_PROCESSES if self.runtime else limits.processes + 1
 
     def in_background(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
@@ -216,6 +249,7 @@ class ContainerSandbox:
     def __init__(
         self, backend: ContainerBackend, engine: Engine, container: str, attached: Attached, fate: Fate
     ) -> None:
+        self.backend = backend
         self.level = backend.level
         self.confinement = backend.confinement
         self.engine = engine
@@ -235,7 +269,7 @@ class ContainerSandbox:
             Memory=limits.memory_bytes,
             MemorySwap=limits.memory_bytes,
             NanoCpus=nano_cpus(limits, self.engine),
-            PidsLimit=processes(limits),
+            PidsLimit=self.backend.processes(limits),
         )
 
     async def send(self, data: bytes) -> None:
@@ -289,11 +323,6 @@ def confining(limits: Limits) -> tuple[int, float, int]:
 
 def nano_cpus(limits: Limits, engine: Engine) -> int:
     return int(max(0.01, min(limits.cpus, float(engine.info["NCPU"]))) * 1e9)
-
-
-def processes(limits: Limits) -> int:
-    # One more for the supervisor.
-    return limits.processes + 1
 
 
 async def end_when_started(starting: "asyncio.Task[ContainerSandbox]") -> None:

@@ -83,6 +83,8 @@ class Engine:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, lambda: function(*arguments, **options))
+        except docker.errors.APIError as error:
+            raise BackendUnavailable(f"the container engine refuses: {error.explanation or error}") from error
         except ENGINE_ERRORS as error:
             raise BackendUnavailable(ENGINE_ADVICE.format(error=error)) from error
 

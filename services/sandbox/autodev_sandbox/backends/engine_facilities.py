@@ -53,7 +53,7 @@ def gvisor(info: dict[str, Any], runtime: str | None) -> Facility:
     if GVISOR_RUNTIME not in info.get("Runtimes", {}):
         return Facility("gVisor", False, "not installed. Try: install runsc and register it by `runsc install`")
     if runtime == GVISOR_RUNTIME:
-        return Facility("gVisor", True, "code talks to gVisor's kernel, not to this machine's")
+        return Facility("gVisor", True, "code talks to gVisor's kernel, not to this machine's; /proc is empty")
     return Facility("gVisor", False, "the engine has it: ask for CONTAINER_GVISOR")
 
 
