@@ -197,6 +197,11 @@ async def test_the_same_code_gives_the_same_answer_twice(backend: Backend) -> No
     assert first.value == second.value
 
 
+@pytest.mark.parametrize("loss", ["del sys.stdout", "sys.stdout = None", "sys.stdout.close()", "sys.stderr = 1"])
+async def test_a_stream_that_the_code_took_away_is_its_own_affair(backend: Backend, loss: str) -> None:
+    assert (await call(backend, f"import sys\ndef f():\n  {loss}\n  return 1")).value == 1
+
+
 async def test_input_is_at_its_end(backend: Backend) -> None:
     outcome = await run(backend, "input()")
     assert outcome.error

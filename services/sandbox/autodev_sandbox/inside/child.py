@@ -11,8 +11,6 @@ import resource
 import sys
 from _json import encode_basestring_ascii as quote
 
-from . import kernel
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +45,9 @@ def main(pipes: list[int]) -> NoReturn:
             nonce, request = next_piece()
         limit_resources(request)
         if request["filter"]:
+            # Takes time to import, and is not wanted everywhere.
+            from . import kernel
+
             kernel.load_filter(request["filter"])
         gc.enable()
         # Not a bytearray: that one is written to, page by page, when it is made.
@@ -216,11 +217,11 @@ def exit_code_of(error: SystemExit) -> int:
 
 
 def flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
+            getattr(sys, name).flush()
         except Exception:
-            # The code put something else there, or closed it.
+            # The code put something else there, closed it, or took it away.
             continue
 
 
