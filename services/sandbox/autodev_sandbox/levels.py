@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 PROBE_AGAIN_S = 10.0
 PROVE_AGAIN_S = 60.0
+SETTLE_S = 5.0
 ADVICE = (
     "Install bubblewrap (apt-get install bubblewrap) or a container engine (apt-get install docker.io, then start "
     "dockerd). To run code with resource limits alone, where it can read this user's files and reach the network, set "
@@ -45,13 +46,16 @@ class Levels:
         self._details = {backend.level: "not tried yet" for backend in backends}
         self._available: set[IsolationLevel] = set()
         self._worked_s: dict[IsolationLevel, float] = {}
-        self._probed = asyncio.Event()
+        self._probed = self._settled = False
+        self._news = asyncio.Event()
         self._lost = asyncio.Event()
 
     async def required(self, asked: IsolationLevel | None) -> IsolationLevel:
         """The least level that an execution may have. Raises FailedPrecondition when there is none of it."""
-        await self._probed.wait()
         least = max(asked or self.minimum, self.minimum)
+        while not (self._probed or (self._settled and self._at(least))):
+            self._news.clear()
+            await self._news.wait()
         self._refuse_below(least)
         return least
 
@@ -93,13 +97,15 @@ class Levels:
     async def probe(self) -> None:
         """Try every backend that is not known to work, and those that have run nothing for a while."""
         await asyncio.gather(*map(self._probe, self.backends))
-        if not self._probed.is_set():
-            self._probed.set()
+        if not self._probed:
+            self._probed = True
+            self._news.set()
             if self.best(self.minimum) is None:
                 log.warning("no isolation of %s or more here: executions are refused. %s", self.minimum.name, ADVICE)
 
     async def watch(self) -> None:
         """Probe, and again now and then: an engine may be installed, go away, or come back."""
+        asyncio.get_running_loop().call_later(SETTLE_S, self._settle)
         while True:
             self._lost.clear()
             await self.probe()
@@ -109,6 +115,11 @@ class Levels:
     async def close(self) -> None:
         """End every sandbox."""
         await asyncio.gather(*(backend.close() for backend in self.backends))
+
+    def _settle(self) -> None:
+        """From now on, do with a level that works while stronger ones are still being made ready."""
+        self._settled = True
+        self._news.set()
 
     async def _probe(self, backend: Backend) -> None:
         level = backend.level
@@ -133,6 +144,7 @@ class Levels:
         if (available, detail) != (level in self._available, self._details[level]):
             log.info("%s: %s: %s", level.name, "available" if available else "not available", detail)
         self._details[level] = detail
+        self._news.set()
         (self._available.add if available else self._available.discard)(level)
 
     def _at(self, least: IsolationLevel) -> list[Backend]:

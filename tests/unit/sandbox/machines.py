@@ -22,12 +22,15 @@ class Machine:
         self.entered = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
+        self.ready = asyncio.Event()
+        self.ready.set()
         self.probes = 0
         self.taken = 0
         self.in_use = 0
 
     async def probe(self) -> str:
         self.probes += 1
+        await self.ready.wait()
         self.fail_unless_there()
         return "it is there"
 

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -59,6 +60,26 @@ async def test_an_engine_that_is_lost_is_probed_at_once() -> None:
     async with asyncio.timeout(module.PROBE_AGAIN_S / 2):
         for _ in iter(lambda: levels.best(NAMESPACE), CONTAINER):
             await asyncio.sleep(0)
+    watching.cancel()
+
+
+async def test_a_level_that_takes_long_to_be_made_ready_is_waited_for_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = Machine(CONTAINER)
+    slow.ready.clear()
+    levels = Levels([slow, Machine(NAMESPACE)], NAMESPACE)
+    monkeypatch.setattr(module, "SETTLE_S", 0.05)
+    watching = asyncio.create_task(levels.watch())
+    started_s = time.monotonic()
+    assert await taken(levels) is NAMESPACE
+    assert time.monotonic() - started_s >= 0.05
+    # Who needs the slow one waits for it.
+    strong = asyncio.create_task(taken(levels, CONTAINER))
+    assert await taken(levels) is NAMESPACE
+    assert not strong.done()
+    slow.ready.set()
+    assert await strong is CONTAINER
     watching.cancel()
 
 
