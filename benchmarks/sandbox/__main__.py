@@ -33,7 +33,10 @@ def main() -> None:
     for what, figure in measurement.floor.items():
         print(f"{what:62} {figure}")
     print()
-    print(table([measurement.rows[name] for name in BARS if name in measurement.rows]))
+    rows = [measurement.rows[name] for name in BARS if name in measurement.rows]
+    print(table(rows))
+    missed = sum(row.verdict == "MISS" for row in rows)
+    print(f"\n{missed} of {len(rows)} rows MISS their bar; the status is 0 all the same")
 
 
 if __name__ == "__main__":

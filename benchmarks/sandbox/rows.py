@@ -108,7 +108,8 @@ class Measurement:
                 await services["container-pooled"].rested()
                 engine.imitate()
                 warm = stack.enter_context(engine.warm())
-            await self.take_turns(services, engine, warm)
+            if services:
+                await self.take_turns(services, engine, warm)
 
     async def take_turns(self, services: dict[str, Service], engine: Engine | None, warm: str) -> None:
         found: dict[str, list[float]] = {name: [] for name in services}
