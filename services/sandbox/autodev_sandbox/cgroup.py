@@ -145,6 +145,13 @@ class Group:
             return int(read(self.peak_file))
         return int(os.pread(self.peak, FIGURE_BYTES, 0)) if self.peak is not None else 0
 
+    def whole_peak_bytes(self) -> int:
+        """The most that was used since it was made; 0 where the kernel cannot tell."""
+        try:
+            return int(read(self.peak_file))
+        except OSError:
+            return 0  # memory.peak is younger than version 2 itself.
+
     async def remove(self) -> None:
         """Remove the folders. The kernel lets go of dead processes a moment after they are gone."""
         if self.peak is not None:

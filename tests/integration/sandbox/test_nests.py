@@ -169,8 +169,8 @@ async def started(backend: NamespaceBackend, code: str) -> asyncio.Task[Outcome]
 def only_nest(backend: NamespaceBackend) -> int:
     """Which process the warden of the only nest is, as this machine counts."""
     (nest,) = backend.nests
-    assert nest.warden is not None
-    for line in Path(f"/proc/self/fdinfo/{nest.warden}").read_text().splitlines():
+    first = nest.bubblewrap.first
+    for line in Path(f"/proc/self/fdinfo/{first}").read_text().splitlines():
         if line.startswith("Pid:"):
             return int(line.split()[1])
     raise AssertionError("a descriptor of no process")

@@ -12,8 +12,10 @@ from typing import Any
 
 from autodev_sandbox import cgroup, rootfs, seccomp
 from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
+from autodev_sandbox.backends.bubblewrap import Recipe
 from autodev_sandbox.backends.namespace_facilities import NO_GROUPS, facilities, version_of
-from autodev_sandbox.backends.nest import Leave, Nest, NestSandbox
+from autodev_sandbox.backends.nest import Nest, NestSandbox
+from autodev_sandbox.backends.single import SingleSandbox
 from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits
 from autodev_sandbox.pool import Pool
 from autodev_sandbox.running import prove
@@ -26,8 +28,8 @@ NAMESPACES = ("user", "pid", "net", "ipc", "uts", "cgroup-try")
 # In its own user namespace, for making namespaces, raising the loopback, and giving up these.
 WARDENS_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETPCAP")
 PYTHON = (rootfs.PYTHON, *rootfs.OPTIONS, "-c")
-SERVE, SERVE_ONCE = (
-    f"{rootfs.SETUP}from {rootfs.INSIDE_PACKAGE}.warden import {name}; {name}()" for name in ("serve", "serve_once")
+WARDEN, SINGLE = (
+    f"{rootfs.SETUP}from {rootfs.INSIDE_PACKAGE}.{module} import serve; serve()" for module in ("warden", "single")
 )
 IDLE_NEST_S = 10.0
 MOST_EXECUTIONS = 1000
@@ -44,14 +46,13 @@ class NamespaceBackend:
     def __init__(self, cache: Path, *, packages: tuple[str, ...] = (), floor: int = 1, ceiling: int = 8) -> None:
         self.cache = cache
         self.packages = packages
-        self.bubblewrap: list[str] = []
-        self.filter = b""
+        self.recipe = Recipe((), PYTHON, b"")
         self.cgroups: cgroup.Cgroups | None = None
         self.found = facilities("", "not tried yet", None)
         self.nests: set[Nest] = set()
         self.idle: dict[Nest, asyncio.TimerHandle] = {}
         self.pool = Pool(self.make, floor=floor, ceiling=ceiling) if ceiling else None
-        self.single: set[NestSandbox] = set()
+        self.single: set[SingleSandbox] = set()
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def probe(self) -> str:
@@ -72,18 +73,18 @@ class NamespaceBackend:
         """Find what nests are made of, and make the first."""
         root = await asyncio.to_thread(rootfs.ensure_root, self.cache, self.packages)
         as_nobody = become_nobody() if os.geteuid() == 0 else []
-        self.bubblewrap = [*as_nobody, program("bwrap", "bubblewrap"), *options(root)]
-        self.filter = seccomp.program()
+        bubblewrap = [*as_nobody, program("bwrap", "bubblewrap"), *options(root)]
+        self.recipe = Recipe(bubblewrap, PYTHON, seccomp.program())
         self.cgroups = self.cgroups or await asyncio.to_thread(self.claim_groups)
         try:
-            self.keep(await self.start_nest(SERVE))
+            self.keep(await self.start_nest())
         except BackendUnavailable:
             if not self.cgroups:
                 raise
             # Groups can be made here but, it may be, not entered.
             self.cgroups.release()
             self.cgroups = None
-            self.keep(await self.start_nest(SERVE))
+            self.keep(await self.start_nest())
 
     def claim_groups(self) -> cgroup.Cgroups | None:
         """Where groups can be made, for this service alone."""
@@ -96,7 +97,9 @@ class NamespaceBackend:
         return groups
 
     async def take(self, limits: Limits) -> Sandbox:
-        sandbox = await (self.pool.take() if self.pool else self.make_single(limits))
+        if not self.pool:
+            return await self.make_single(limits)
+        sandbox = await self.pool.take()
         try:
             await sandbox.admit(limits)
         except BaseException:
@@ -105,12 +108,11 @@ class NamespaceBackend:
         return sandbox
 
     def retire(self, sandbox: Sandbox) -> None:
-        assert isinstance(sandbox, NestSandbox)
-        if self.pool:
-            self.pool.retire(sandbox)
-        elif sandbox in self.single:
-            self.single.remove(sandbox)
+        if isinstance(sandbox, SingleSandbox):
+            self.single.discard(sandbox)
             self.in_background(sandbox.end())
+        elif isinstance(sandbox, NestSandbox) and self.pool:
+            self.pool.retire(sandbox)
 
     def facilities(self) -> list[Facility]:
         return self.found
@@ -133,36 +135,46 @@ class NamespaceBackend:
             nest, timer = self.idle.popitem()
             timer.cancel()
             try:
-                return await self.make_in(nest, Limits.tmp_bytes, self.leave)
+                return await self.make_in(nest)
             except BackendUnavailable:
                 continue  # It has died since.
-        return await self.make_in(await self.start_nest(SERVE), Limits.tmp_bytes, self.leave)
+        return await self.make_in(await self.start_nest())
 
-    async def make_single(self, limits: Limits) -> NestSandbox:
-        """A sandbox in a nest of its own. Raises BackendUnavailable."""
-        sandbox = await self.make_in(await self.start_nest(SERVE_ONCE), limits.tmp_bytes, self.discard)
-        self.single.add(sandbox)
-        return sandbox
-
-    async def make_in(self, nest: Nest, tmp_bytes: int, leave: Leave) -> NestSandbox:
+    async def make_in(self, nest: Nest) -> NestSandbox:
         try:
-            return NestSandbox(nest, await nest.open(tmp_bytes), tmp_bytes, leave)
+            return NestSandbox(nest, await nest.open(Limits.tmp_bytes), Limits.tmp_bytes, self.leave)
         except BaseException:
             await asyncio.shield(self.discard(nest))
             raise
 
-    async def start_nest(self, serve: str) -> Nest:
+    async def start_nest(self) -> Nest:
         """Raises BackendUnavailable."""
-        nest = await Nest.start(self.bubblewrap, [*PYTHON, serve])
+        nest = await Nest.start(self.recipe, WARDEN)
         self.nests.add(nest)
         try:
-            await nest.settle(self.cgroups.make() if self.cgroups else None, self.filter)
-        except BaseException as error:
+            await nest.bubblewrap.enter(self.make_group())
+        except BaseException:
             await asyncio.shield(self.discard(nest))
-            if isinstance(error, OSError):
-                raise BackendUnavailable(f"no cgroup can be made: {error}") from error
             raise
         return nest
+
+    async def make_single(self, limits: Limits) -> SingleSandbox:
+        """A sandbox in a bubblewrap of its own. Raises BackendUnavailable."""
+        sandbox = await SingleSandbox.start(self.recipe, SINGLE, limits)
+        self.single.add(sandbox)
+        try:
+            await sandbox.admit(limits, self.make_group())
+        except BaseException:
+            self.single.discard(sandbox)
+            await asyncio.shield(sandbox.end())
+            raise
+        return sandbox
+
+    def make_group(self) -> cgroup.Group | None:
+        try:
+            return self.cgroups.make() if self.cgroups else None
+        except OSError as error:
+            raise BackendUnavailable(f"no cgroup can be made: {error}") from error
 
     async def leave(self, nest: Nest) -> None:
         """Keep a nest for another sandbox, unless something of the last one seems to be left."""

@@ -6,20 +6,17 @@ the next one only when that is dead to its last process. The nest's group bounds
 
 import asyncio
 import contextlib
-import json
-import os
-import signal
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
 from autodev_sandbox import cgroup
+from autodev_sandbox.backends.bubblewrap import START_TIMEOUT_S, Bubblewrap, Recipe
 from autodev_sandbox.backends.socket_channel import SocketChannel, channel_pair
 from autodev_sandbox.execution import MIB, BackendUnavailable, IsolationLevel, Limits, Status
 from autodev_sandbox.inside.orders import ENDED, FAILED, KILL, MESSAGE_BYTES, READY
 from autodev_sandbox.wire import Confinement
 
-START_TIMEOUT_S = 10.0
 PATIENCE_S = 0.1
 END_TIMEOUT_S = 5.0
 OWN_PROCESSES = 2  # The warden and the supervisor.
@@ -30,17 +27,12 @@ SETTLING_S = 1.0
 class Nest:
     """A running bubblewrap and the socket to its warden. Used by one sandbox at a time."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, info: int, said: int) -> None:
-        self.process = process
+    def __init__(self, bubblewrap: Bubblewrap, control: socket.socket) -> None:
+        self.bubblewrap = bubblewrap
         self.control = control
-        self.info = info
-        self.said = said  # What bubblewrap and the warden complain of.
-        self.warden: int | None = None  # A pidfd: it cannot come to mean another process.
-        self.group: cgroup.Group | None = None
         self.own_bytes = 0  # What it uses while its sandbox waits.
         self.executions = 0
         self.gone = False
-        self.closed = False
         self.answer: asyncio.Future[None] | None = None
         self.empty = asyncio.Event()
         self.empty.set()
@@ -48,49 +40,19 @@ class Nest:
         self._loop.add_reader(control, self._hear)
 
     @classmethod
-    async def start(cls, bubblewrap: Sequence[str], warden: Sequence[str]) -> Self:
-        """Start bubblewrap with a warden. Raises BackendUnavailable.
-
-        On the event loop's own thread: --die-with-parent means the thread that started it.
-        """
-        info, info_in = os.pipe()
-        said, said_in = os.pipe()
+    async def start(cls, recipe: Recipe, entry: str) -> Self:
+        """Start a warden. Raises BackendUnavailable."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.setblocking(False)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(*bubblewrap, "--info-fd", str(info_in), "--", *warden),
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=said_in,
-                pass_fds=(info_in,),
-                env={},
-            )
-        except BaseException as error:
-            os.close(info)
-            os.close(said)
+            return cls(await Bubblewrap.start(recipe, entry, 0, theirs), control)
+        except BaseException:
             control.close()
-            if isinstance(error, OSError):
-                raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
             raise
-        finally:
-            os.close(info_in)
-            os.close(said_in)
-            theirs.close()
-        return cls(process, control, info, said)
 
-    async def settle(self, group: cgroup.Group | None, program: bytes) -> None:
-        """Put the warden into its group and give it the filter. Raises BackendUnavailable."""
-        self.group = group
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                told = json.loads(await read_to_brace(self.info))
-            self.warden = os.pidfd_open(told["child-pid"])
-            if group:
-                group.add(told["child-pid"])
-            self.control.send(program)
-        except (ValueError, OSError) as error:
-            raise BackendUnavailable(await self.complaint() or f"a nest cannot be made: {error}") from error
+    @property
+    def group(self) -> cgroup.Group | None:
+        return self.bubblewrap.group
 
     async def open(self, tmp_bytes: int) -> SocketChannel:
         """Let the warden make a sandbox; when this returns it waits for its request. Raises BackendUnavailable."""
@@ -105,7 +67,9 @@ class Nest:
         except BaseException as error:
             channel.close()
             if isinstance(error, OSError | BackendUnavailable):
-                raise BackendUnavailable(await self.complaint() or str(error) or "a nest does not answer") from error
+                raise BackendUnavailable(
+                    await self.bubblewrap.complaint() or str(error) or "a nest does not answer"
+                ) from error
             raise
         finally:
             self.answer = None
@@ -144,37 +108,10 @@ class Nest:
 
     async def close(self) -> None:
         """End it and all that runs in it. When this returns, nothing is left."""
-        if self.closed:
-            await self.process.wait()
-            return
-        self.closed = True
-        self.kill()
+        self.bubblewrap.kill()
         self._lose()
-        # bubblewrap ends when the last process inside is gone.
-        await self.process.wait()
+        await self.bubblewrap.end()
         self.control.close()
-        os.close(self.info)
-        os.close(self.said)
-        if self.warden is not None:
-            os.close(self.warden)
-        if self.group:
-            await self.group.remove()
-
-    def kill(self) -> None:
-        if self.warden is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-        else:
-            # The end of process 1 is the end of all others in there.
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.warden, signal.SIGKILL)
-
-    async def complaint(self) -> str:
-        """What bubblewrap or the warden said when there was something that they could not do."""
-        self.kill()
-        await self.process.wait()
-        # All who could write there are gone.
-        return os.read(self.said, MESSAGE_BYTES).decode(errors="replace").strip()
 
     def _hear(self) -> None:
         try:
@@ -194,8 +131,9 @@ class Nest:
 
     def _lose(self) -> None:
         """The warden is gone, and with it all that ran in the nest."""
-        self.gone = True
-        self._loop.remove_reader(self.control)
+        if not self.gone:
+            self.gone = True
+            self._loop.remove_reader(self.control)
         self.empty.set()
         self._answer(BackendUnavailable("a nest ended before its sandbox was ready"))
 
@@ -272,21 +210,3 @@ class NestSandbox:
         self.channel.close()
         await self.nest.clear()
         await self.leave(self.nest)
-
-
-async def read_to_brace(descriptor: int) -> bytes:
-    """Read a pipe to the end of a JSON object, or of the pipe."""
-    loop = asyncio.get_running_loop()
-    text = b""
-    while not text.rstrip().endswith(b"}"):
-        readable: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(descriptor, readable.set_result, None)
-        try:
-            await readable
-        finally:
-            loop.remove_reader(descriptor)
-        chunk = os.read(descriptor, 4096)
-        if not chunk:
-            break
-        text += chunk
-    return text

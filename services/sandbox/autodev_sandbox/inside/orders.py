@@ -1,4 +1,4 @@
-"""What the host and a warden say to each other, one message each. The first one to the warden is the filter."""
+"""What the host and a warden say to each other, one message each."""
 
 # To the warden. To make a sandbox: its bytes in /tmp as decimals, along with its channel's descriptor.
 KILL = b"kill"

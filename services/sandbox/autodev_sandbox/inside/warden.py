@@ -15,6 +15,7 @@ import select
 import sys
 
 from . import kernel
+from .enclosure import enclose, keep_only, prepare
 from .orders import ENDED, FAILED, KILL, MESSAGE_BYTES, READY
 from .supervisor import main as supervise
 from .supervisor import rehearse
@@ -24,43 +25,29 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 DESCRIPTOR_BYTES = 4
-MOST_DESCRIPTORS = 2**31 - 1
-# In a directory in memory a file takes a page at least, and an empty one about a quarter of it.
-PAGE_BYTES, LEAST_FILES = 4096, 64
 NAMESPACES = kernel.NEW_MOUNTS | kernel.NEW_NAMES | kernel.NEW_IPC | kernel.NEW_NETWORK
 
 
 def serve() -> None:
     """Make sandboxes, one at a time, until the host goes away. Everything in the nest ends with this process."""
-    Warden().serve()
-
-
-def serve_once() -> None:
-    """Become the one sandbox of this nest, whose namespaces are as fresh as those of a fork would be."""
-    warden = Warden()
-    channel, tmp_bytes = warden.next_order()
-    if channel is not None:
-        warden.become_sandbox(channel, tmp_bytes, namespaces=0)
+    program, _ = prepare()
+    rehearse()
+    # What is here now is never collected: no sandbox looks at it, and thereby copies it.
+    gc.collect()
+    gc.freeze()
+    Warden(program).serve()
 
 
 class Warden:
-    """The host's first message is the system call filter of every sandbox."""
+    """`program` is the system call filter of every sandbox."""
 
-    def __init__(self) -> None:
-        # Sent to all that an outer user may signal, it would be an exception here.
-        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-        kernel.renounce_privileges()
-        kernel.hide()
+    def __init__(self, program: bytes) -> None:
+        self.program = program
         self.control = _socket.socket(fileno=0)
-        self.filter = self.control.recv(MESSAGE_BYTES)
+        self.own = posix.pidfd_open(posix.getpid())
         self.sandbox = 0
 
     def serve(self) -> None:
-        own = posix.pidfd_open(posix.getpid())
-        rehearse()
-        # What is here now is never collected: no sandbox looks at it, and thereby copies it.
-        gc.collect()
-        gc.freeze()
         poller = select.poll()
         poller.register(0, select.POLLIN)
         while True:
@@ -71,7 +58,7 @@ class Warden:
                     self.tell_end()
                 else:
                     channel, tmp_bytes = self.next_order()
-                    if channel is not None and (ending := self.fork_sandbox(own, channel, tmp_bytes)):
+                    if channel is not None and (ending := self.fork_sandbox(channel, tmp_bytes)):
                         poller.register(ending, select.POLLIN)
 
     def next_order(self) -> tuple[int | None, int]:
@@ -86,13 +73,13 @@ class Warden:
             return None, 0
         return int.from_bytes(rights[0][2][:DESCRIPTOR_BYTES], sys.byteorder), int(message)
 
-    def fork_sandbox(self, own: int, channel: int, tmp_bytes: int) -> int | None:
+    def fork_sandbox(self, channel: int, tmp_bytes: int) -> int | None:
         """A descriptor that becomes readable when the sandbox has ended; None if there is none."""
         kernel.unshare(kernel.NEW_PROCESSES)
         try:
             self.sandbox = posix.fork()
             if not self.sandbox:
-                self.become_sandbox(channel, tmp_bytes, NAMESPACES)
+                self.become_sandbox(channel, tmp_bytes)
             return posix.pidfd_open(self.sandbox)
         except OSError as error:
             self.tell_failure(error)
@@ -100,33 +87,23 @@ class Warden:
         finally:
             posix.close(channel)
             # Else the next fork would end up in this sandbox's processes, or, once it has ended, not begin.
-            kernel.enter_process_namespace(own)
+            kernel.enter_process_namespace(self.own)
 
-    def become_sandbox(self, channel: int, tmp_bytes: int, namespaces: int) -> NoReturn:
+    def become_sandbox(self, channel: int, tmp_bytes: int) -> NoReturn:
         try:
-            self.confine(tmp_bytes, namespaces)
+            # A signal to its own group reaches every member, those outside its process namespace too.
+            posix.setsid()
+            kernel.unshare(NAMESPACES)
+            kernel.raise_loopback()
+            enclose(self.program, tmp_bytes)
             self.control.send(READY)
             self.control.detach()
-            nothing = posix.open("/dev/null", posix.O_RDWR)
-            for target, descriptor in enumerate((channel, channel, nothing)):
-                posix.dup2(descriptor, target)
-            posix.closerange(3, MOST_DESCRIPTORS)
+            keep_only(channel)
             supervise()
         except OSError as error:
             self.tell_failure(error)
         finally:
             posix._exit(1)
-
-    def confine(self, tmp_bytes: int, namespaces: int) -> None:
-        # A signal to its own group reaches every member, those outside its process namespace too.
-        if namespaces:
-            posix.setsid()
-            kernel.unshare(namespaces)
-            kernel.raise_loopback()
-        kernel.mount_scratch(b"/tmp", tmp_bytes, max(tmp_bytes // PAGE_BYTES, LEAST_FILES))
-        posix.chdir("/tmp")
-        kernel.drop_capabilities()
-        kernel.load_filter(self.filter)
 
     def tell_end(self) -> None:
         _, status = posix.waitpid(self.sandbox, 0)
