@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -346,6 +347,33 @@ async def test_without_a_pool_each_execution_has_a_nest_of_its_own() -> None:
     await eventually(lambda: not backend.nests or len(backend.nests) == len(backend.idle), "they are gone")
     await backend.close()
     assert not home or not home.exists()
+
+
+class SlowGroup(cgroup.Group):
+    """As on a busy machine, a process is put into it when it has long been at work."""
+
+    def add(self, process: int) -> None:
+        deadline_s = time.monotonic() + 0.5
+        while not sandboxes_of(process) and time.monotonic() < deadline_s:
+            pass
+        super().add(process)
+
+
+@pytest.mark.parametrize("ceiling", [0, 1])
+async def test_all_of_an_execution_is_in_its_group(ceiling: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "Group", SlowGroup)
+    backend = await ready(floor=0, ceiling=ceiling)
+    require(backend.cgroups, "no group can be made here")
+    assert backend.cgroups
+    home = backend.cgroups.homes["pids"]
+    running = await started(backend, "import os, time\nos.fork()\nwhile True: time.sleep(1)")
+    members = members_of(home)
+    assert len(members) >= 3
+    for process in members:
+        assert set(sandboxes_of(process)) <= set(members)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await backend.close()
 
 
 async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_not(one: NamespaceBackend) -> None:

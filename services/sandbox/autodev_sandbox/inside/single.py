@@ -5,6 +5,8 @@ Its descriptor 0 is the sandbox's channel.
 
 from __future__ import annotations
 
+import select
+
 from .enclosure import enclose, keep_only, prepare
 from .supervisor import main as supervise
 
@@ -12,4 +14,8 @@ from .supervisor import main as supervise
 def serve() -> None:
     enclose(*prepare())
     keep_only(0)
+    # The host sends nothing before this process is in its group: what is forked earlier would stay outside.
+    poller = select.poll()
+    poller.register(0, select.POLLIN)
+    poller.poll()
     supervise()
