@@ -172,3 +172,11 @@ async def test_folders_of_a_killed_service_are_swept() -> None:
     assert not old.exists()
     assert young.exists()
     young.rmdir()
+
+
+async def test_folders_as_deep_as_they_come_are_removed() -> None:
+    backend = await ready("process")
+    before = folders()
+    outcome = await run_on(backend, Execution("import os\nfor _ in range(3000): os.mkdir('deep'); os.chdir('deep')"))
+    assert outcome.status is Status.OK
+    await eventually(lambda: folders() <= before, "the folder is gone")

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -98,10 +99,12 @@ class ProcessSandbox:
                     env=rootfs.ENVIRONMENT,
                     start_new_session=True,
                 )
-            except OSError as error:
+            except BaseException as error:
                 channel.close()
                 os.rmdir(folder)
-                raise BackendUnavailable(f"no process can be started: {error}") from error
+                if isinstance(error, OSError):
+                    raise BackendUnavailable(f"no process can be started: {error}") from error
+                raise
         return cls(process, channel, folder)
 
     def oom_kills(self) -> int:
@@ -118,7 +121,7 @@ class ProcessSandbox:
             os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()
         self.channel.close()
-        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, self.folder)
 
 
 def sweep() -> None:
@@ -126,4 +129,12 @@ def sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(str(folder))
+
+
+def remove_tree(folder: str) -> None:
+    """Remove what the code left, however deep: `shutil` recurses, and `rm` does not."""
+    try:
+        shutil.rmtree(folder)
+    except (OSError, RecursionError):
+        subprocess.run(["rm", "-rf", "--", folder], stderr=subprocess.DEVNULL, check=False)
