@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -33,7 +34,7 @@ class Recipe:
 class Bubblewrap:
     """Made by `start`; `end` must be awaited."""
 
-    def __init__(self, process: asyncio.subprocess.Process, info: int, said: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], info: int, said: int) -> None:
         self.process = process
         self.info = info
         self.said = said  # What it complains of.
@@ -42,28 +43,27 @@ class Bubblewrap:
         self.ended = False
 
     @classmethod
-    async def start(cls, recipe: Recipe, entry: str, tmp_bytes: int, stdin: socket.socket) -> Self:
+    def start(cls, recipe: Recipe, entry: str, tmp_bytes: int, stdin: socket.socket) -> Self:
         """Start it; takes the socket over. Raises BackendUnavailable.
 
-        On the event loop's own thread: --die-with-parent means the thread that started it.
+        On the event loop's own thread, since --die-with-parent means the thread that started it. Not by asyncio, which
+        would have a thread wait for each.
         """
         info, info_in = os.pipe()
         said, said_in = os.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *recipe.command(info_in, entry, tmp_bytes),
+            process = subprocess.Popen(
+                recipe.command(info_in, entry, tmp_bytes),
                 stdin=stdin.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=said_in,
                 pass_fds=(info_in,),
                 env={},
             )
-        except BaseException as error:
+        except OSError as error:
             os.close(info)
             os.close(said)
-            if isinstance(error, OSError):
-                raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
-            raise
+            raise BackendUnavailable(f"bubblewrap does not start: {error}") from error
         finally:
             os.close(info_in)
             os.close(said_in)
@@ -86,13 +86,23 @@ class Bubblewrap:
     async def complaint(self) -> str:
         """What it said when there was something that it could not do. Ends it."""
         self.kill()
-        await self.process.wait()
+        await self.wait()
         # All who could write there are gone.
         os.set_blocking(self.said, False)
         try:
             return os.read(self.said, COMPLAINT_BYTES).decode(errors="replace").strip()
         except BlockingIOError:
             return ""
+
+    async def wait(self) -> None:
+        """It ends when the last process inside is gone."""
+        if self.process.poll() is None:
+            ended = os.pidfd_open(self.process.pid)
+            try:
+                await readable(ended)
+            finally:
+                os.close(ended)
+            self.process.wait()
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -105,12 +115,11 @@ class Bubblewrap:
     async def end(self) -> None:
         """End all that runs in it. When this returns, nothing is left."""
         if self.ended:
-            await self.process.wait()
+            await self.wait()
             return
         self.ended = True
         self.kill()
-        # It ends when the last process inside is gone.
-        await self.process.wait()
+        await self.wait()
         os.close(self.info)
         os.close(self.said)
         if self.first is not None:
@@ -119,17 +128,26 @@ class Bubblewrap:
             await self.group.remove()
 
 
+async def readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.add_reader(descriptor, tell)
+    try:
+        await future
+    finally:
+        loop.remove_reader(descriptor)
+
+
 async def read_to_brace(descriptor: int) -> bytes:
     """Read a pipe to the end of a JSON object, or of the pipe."""
-    loop = asyncio.get_running_loop()
     text = b""
     while not text.rstrip().endswith(b"}"):
-        readable: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(descriptor, readable.set_result, None)
-        try:
-            await readable
-        finally:
-            loop.remove_reader(descriptor)
+        await readable(descriptor)
         chunk = os.read(descriptor, 4096)
         if not chunk:
             break

@@ -149,7 +149,7 @@ class NamespaceBackend:
 
     async def start_nest(self) -> Nest:
         """Raises BackendUnavailable."""
-        nest = await Nest.start(self.recipe, WARDEN)
+        nest = Nest.start(self.recipe, WARDEN)
         self.nests.add(nest)
         try:
             await nest.bubblewrap.enter(self.make_group())
@@ -160,7 +160,7 @@ class NamespaceBackend:
 
     async def make_single(self, limits: Limits) -> SingleSandbox:
         """A sandbox in a bubblewrap of its own. Raises BackendUnavailable."""
-        sandbox = await SingleSandbox.start(self.recipe, SINGLE, limits)
+        sandbox = SingleSandbox.start(self.recipe, SINGLE, limits)
         self.single.add(sandbox)
         try:
             await sandbox.admit(limits, self.make_group())

@@ -40,12 +40,12 @@ class Nest:
         self._loop.add_reader(control, self._hear)
 
     @classmethod
-    async def start(cls, recipe: Recipe, entry: str) -> Self:
+    def start(cls, recipe: Recipe, entry: str) -> Self:
         """Start a warden. Raises BackendUnavailable."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.setblocking(False)
         try:
-            return cls(await Bubblewrap.start(recipe, entry, 0, theirs), control)
+            return cls(Bubblewrap.start(recipe, entry, 0, theirs), control)
         except BaseException:
             control.close()
             raise

@@ -23,11 +23,11 @@ class SingleSandbox:
         self.receive = channel.receive
 
     @classmethod
-    async def start(cls, recipe: Recipe, entry: str, limits: Limits) -> Self:
+    def start(cls, recipe: Recipe, entry: str, limits: Limits) -> Self:
         """Raises BackendUnavailable."""
         channel, theirs = channel_pair()
         try:
-            return cls(await Bubblewrap.start(recipe, entry, limits.tmp_bytes, theirs), channel)
+            return cls(Bubblewrap.start(recipe, entry, limits.tmp_bytes, theirs), channel)
         except BaseException:
             channel.close()
             raise
