@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 
 GVISOR_ADVICE: Final = "the engine has no runsc runtime. Try: install gVisor's runsc and register it by `runsc install`"
 DEFAULT: Final = Limits()
-# Starting a container takes the engine's processes more than ours: more at a time than cores only slow each other down.
-MAKERS: Final = 4
+# Half of a container's start is waiting, for the kernel and for the engine's locks.
+MAKERS: Final = 3 * (os.cpu_count() or 1)
 CLOSE_S: Final = 20.0
 # From a supervisor's end to the removal of its container, on a busy machine.
 GONE_S: Final = 10.0
