@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from autodev.capability.v1 import capability_service_pb2, capability_service_pb2_grpc
+from autodev.sandbox.v1 import sandbox_service_pb2, sandbox_service_pb2_grpc
 from tests.contract.messages import methods
 from tests.mesh import DEVELOPER, SERVICES, TENANT, Mesh, key
 
@@ -66,6 +67,14 @@ def test_every_process_shows_and_vouches_for_its_own_services(mesh: Mesh, name: 
             request = health_pb2.HealthCheckRequest(service=service)
             answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=CALL_S)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_blocking_client_reads_streams(grpc_channel: grpc.Channel) -> None:
+    stub = sandbox_service_pb2_grpc.SandboxServiceStub(grpc_channel)
+    request = sandbox_service_pb2.ExecuteStreamRequest(execution=sandbox_service_pb2.ExecuteRequest(code="print('x')"))
+    keyed = (("authorization", f"Bearer {key(TENANT, DEVELOPER)}"),)
+    events = [each.WhichOneof("event") for each in stub.ExecuteStream(request, timeout=CALL_S, metadata=keyed)]
+    assert events == ["started", "stdout", "finished"]
 
 
 def test_a_call_without_a_key_is_refused_and_one_with_it_answered(

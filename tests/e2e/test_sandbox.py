@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_sdk import AutoDevClient
+from tests.collector import collecting
 from tests.mesh import DEVELOPER, OTHER_TENANT, TENANT, Mesh, eventually, key
 from tests.serving import refusal
 
@@ -109,6 +110,18 @@ async def test_a_sandbox_that_is_told_to_stop_lets_executions_end_and_takes_no_m
         assert (await next_of(call)).stdout == b"done\n"
         assert (await next_of(call)).finished.status == pb.EXECUTION_STATUS_OK
         assert await stopping == 0
+
+
+async def test_the_span_of_an_execution_is_in_the_trace_of_the_gateways_caller(tmp_path: Path) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    async with collecting() as collector:
+        settings = {"AUTODEV_SANDBOX_LEVELS": "namespace", "AUTODEV_OTLP_ENDPOINT": collector.address}
+        async with Mesh(tmp_path, services=("gateway", "sandbox"), settings=settings) as mesh, mesh.client() as client:
+            traced = (("traceparent", f"00-{trace_id}-b7ad6b7169203331-01"),)
+            await client.sandbox.Execute(pb.ExecuteRequest(code="1"), metadata=traced)
+            # What has not been sent by then is sent before it ends.
+            assert await mesh.stop("sandbox") == 0
+        assert collector.spans["sandbox.execute"].trace_id.hex() == trace_id
 
 
 async def test_the_example_runs(mesh: Mesh, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ ADVICE = (
     "AUTODEV_SANDBOX_ALLOW_PROCESS=1."
 )
 
+NOT_TRIED = "not tried yet"
 TURNED_OFF = "turned off: see AUTODEV_SANDBOX_LEVELS and AUTODEV_SANDBOX_ALLOW_PROCESS"
 
 
@@ -43,7 +44,7 @@ class Levels:
     def __init__(self, backends: Sequence[Backend], minimum: IsolationLevel) -> None:
         self.backends = sorted(backends, key=lambda backend: backend.level, reverse=True)
         self.minimum = minimum
-        self._details = {backend.level: "not tried yet" for backend in backends}
+        self._details = {backend.level: NOT_TRIED for backend in backends}
         self._available: set[IsolationLevel] = set()
         self._worked_s: dict[IsolationLevel, float] = {}
         self._probed = self._settled = False

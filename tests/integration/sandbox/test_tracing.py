@@ -1,4 +1,4 @@
-"""A trace span an execution, sent to a collector: a real gRPC server that speaks OTLP."""
+"""A trace span an execution, sent to a collector."""
 
 import asyncio
 import sys
@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest_asyncio
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_sandbox.execution import IsolationLevel
 from autodev_sandbox.settings import SandboxSettings
+from tests.collector import Collector, collecting
 from tests.integration.sandbox.conftest import ready
 from tests.integration.sandbox.service import serving, struct
 
@@ -20,37 +19,10 @@ TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SECRET = "SECRET_OF_THE_CODE"
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.address = ""
-        self.requests: list[trace_service_pb2.ExportTraceServiceRequest] = []
-
-    async def Export(self, request: trace_service_pb2.ExportTraceServiceRequest, context: Any) -> Any:
-        self.requests.append(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-    @property
-    def spans(self) -> dict[str, Any]:
-        return {
-            span.name: span
-            for request in self.requests
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        }
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def collector() -> AsyncIterator[Collector]:
-    server = grpc.aio.server()
-    made = Collector()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(made, server)  # type: ignore[no-untyped-call]
-    made.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    yield made
-    await server.stop(0)
+    async with collecting() as collector:
+        yield collector
 
 
 async def traced(collector: Collector, directory: Path, flags: str = "01") -> dict[str, Any]:
