@@ -18,7 +18,8 @@ MOUNT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 CONTROLLERS = ("memory", "pids", "cpu")
 CPU_PERIOD_US = 100_000
-REMOVAL_DEADLINE_S = 2.0
+REMOVAL_DEADLINE_S = 10.0
+LONGEST_PAUSE_S = 0.05
 NAME = "autodev-sandbox-"
 FIGURE_BYTES = 8192
 
@@ -158,11 +159,13 @@ class Group:
             os.close(self.peak)
             self.peak = None
         deadline_s = time.monotonic() + REMOVAL_DEADLINE_S
+        pause_s = 0.001
         for place in self.places:
             while not removed(place):
                 if time.monotonic() > deadline_s:
                     raise TimeoutError(f"{place} still holds processes")
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 class Cgroups:

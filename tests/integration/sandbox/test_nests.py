@@ -311,6 +311,22 @@ async def test_the_number_of_files_is_bounded(one: NamespaceBackend) -> None:
     assert error == errno.ENOSPC
 
 
+async def test_facilities_say_what_is_there_and_what_is_missing(
+    one: NamespaceBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = {each.name for each in one.facilities() if not each.available}
+    assert missing <= {"processor limit"}
+    assert ("processor limit" in missing) == (one.cgroups is None)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    bare = NamespaceBackend(rootfs.default_cache())
+    with pytest.raises(BackendUnavailable, match="bubblewrap is not installed"):
+        await bare.probe()
+    found = {each.name: each for each in bare.facilities()}
+    assert not found["bubblewrap"].available
+    assert "apt-get install bubblewrap" in found["bubblewrap"].detail
+    assert not found["network namespace"].available
+
+
 async def test_a_nest_that_is_killed_while_it_waits_is_replaced(one: NamespaceBackend) -> None:
     await tell(one, "return 1")
     for _ in range(3):

@@ -196,8 +196,10 @@ class NamespaceBackend:
     async def discard(self, nest: Nest) -> None:
         if timer := self.idle.pop(nest, None):
             timer.cancel()
-        await nest.close()
-        self.nests.discard(nest)
+        try:
+            await nest.close()
+        finally:
+            self.nests.discard(nest)
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

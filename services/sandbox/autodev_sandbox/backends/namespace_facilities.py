@@ -10,7 +10,7 @@ from autodev_sandbox.execution import BackendUnavailable
 NO_GROUPS = "no writable cgroup: memory and processes are bounded by resource limits, the processor's share is not"
 # By what bubblewrap makes for a nest, and the warden again for each execution.
 KERNEL = {
-    "user namespace": "nobody on this machine, no capability inside",
+    "user namespace": "no capability, inside or outside",
     "process namespace": "a fresh one for each execution: it sees no other process, and all of it ends with its first",
     "mount namespace": "a fresh one for each execution: Python alone, read-only",
     "network namespace": "a fresh one for each execution, with nothing but a loopback of its own",

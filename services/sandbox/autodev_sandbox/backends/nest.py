@@ -96,7 +96,7 @@ class Nest:
 
     async def is_clean(self) -> bool:
         """Whether it uses no more than it did before its first execution, as far as the host can see."""
-        if self.gone or not self.group:
+        if self.gone or not self.group or not self.own_bytes:  # Nothing has run in it.
             return not self.gone
         # The kernel lets go of a directory in memory a moment after its last user.
         settled_s = self._loop.time() + SETTLING_S
