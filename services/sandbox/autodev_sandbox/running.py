@@ -68,32 +68,30 @@ async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncGene
     """
     patience_s = calls.limits.timeout_s * (calls.warmup + calls.repeat) + GRACE_S
     started_s = time.monotonic()
-    index = start
+    index, total = start, len(calls.inputs)
     sending = asyncio.create_task(send_all(sandbox, calls, start))
-    answers = frames(sandbox, calls.limits, 8 * calls.repeat)
+    answers = frames(sandbox, calls.limits, 8 * calls.repeat, patience_s)
     try:
-        while index < len(calls.inputs):
-            async with asyncio.timeout(patience_s):
-                kind, body = await anext(answers)
+        async for kind, body in answers:
             if kind is Kind.UNLOADED:
                 outcome = outcome_of(sandbox, wire.parse_report(body), expects_value=True)
-                for place in range(index, len(calls.inputs)):
+                for place in range(index, total):
                     yield CallOutcome(place, outcome)
                 return
             if kind is not Kind.CALL:
                 raise BrokenReport("no report of a call")
             call = wire.parse_call(body)
-            yield call_outcome_of(sandbox, call, index, last=index == len(calls.inputs) - 1)
-            if call.report.ending is not wire.Ending.ANSWERED:
-                return
+            yield call_outcome_of(sandbox, call, index, last=index == total - 1)
             index += 1
-    except StopAsyncIteration:
+            if index == total or call.report.ending is not wire.Ending.ANSWERED:
+                return
         yield CallOutcome(index, lost(sandbox, await sandbox.why_lost(), started_s))
     except TimeoutError:
         yield CallOutcome(index, lost(sandbox, Status.TIMEOUT, started_s))
     except BrokenReport:
         yield CallOutcome(index, lost(sandbox, Status.KILLED, started_s))
     finally:
+        await answers.aclose()
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
 
@@ -119,10 +117,20 @@ async def send_all(sandbox: Sandbox, calls: Calls, start: int) -> None:
         await sandbox.send(data)
 
 
-async def frames(sandbox: Sandbox, limits: Limits, more_bytes: int = 0) -> AsyncGenerator[tuple[Kind, bytes], None]:
-    """What the supervisor sends, until it is gone. Raises BrokenReport."""
+async def frames(
+    sandbox: Sandbox, limits: Limits, more_bytes: int = 0, patience_s: float | None = None
+) -> AsyncGenerator[tuple[Kind, bytes], None]:
+    """What the supervisor sends, until it is gone.
+
+    Raises BrokenReport, and TimeoutError when nothing comes for that long: seen where it is waited for, not for each
+    frame, of which thousands come a second.
+    """
     reader = wire.FrameReader(limits, more_bytes)
-    while chunk := await sandbox.receive():
+    while True:
+        async with asyncio.timeout(patience_s):
+            chunk = await sandbox.receive()
+        if not chunk:
+            return
         for frame in reader.feed(chunk):
             yield frame
 

@@ -191,9 +191,10 @@ def parse_report(body: bytes) -> Report:
 
 def parse_figures(line: bytes) -> list[int]:
     words = line.split(b" ")
-    if len(words) != 9 or not all(word.isdigit() and len(word) < 17 for word in words):
+    lengths = list(map(len, words))
+    if len(words) != 9 or min(lengths) < 1 or max(lengths) > 16 or not b"".join(words).isdigit():
         raise BrokenReport("a report's figures are not nine numbers")
-    figures = [int(word) for word in words]
+    figures = list(map(int, words))
     if figures[0] not in ENDINGS or max(figures) > MAX_FIGURE:
         raise BrokenReport("a figure is out of range")
     return figures

@@ -143,10 +143,9 @@ async def test_inputs_share_an_interpreter_only_if_asked(
 @pytest.mark.parametrize("sharing", [NOTHING, INTERPRETER])
 async def test_calls_are_timed_after_the_warm_up(service: Service, sharing: "pb.BatchSharing.ValueType") -> None:
     code = "import time\ndef f(s): time.sleep(s); return time.perf_counter()"
-    results = await results_of(batched(service, code, [{"s": 0.01}, {"s": 0.03}], sharing=sharing, warmup=2, repeat=3))
+    results = await results_of(batched(service, code, [{"s": 0.01}, {"s": 0.3}], sharing=sharing, warmup=2, repeat=3))
     assert [len(each.call_seconds) for each in results] == [3, 3]
-    assert all(0.01 <= seconds < 0.03 for seconds in results[0].call_seconds)
-    assert all(seconds >= 0.03 for seconds in results[1].call_seconds)
+    assert 0.01 <= min(results[0].call_seconds) < 0.3 <= min(results[1].call_seconds)
     assert all(each.varied for each in results)
 
 
