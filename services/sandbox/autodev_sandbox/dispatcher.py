@@ -100,11 +100,13 @@ class Dispatcher:
 
         Raises as `execute`, and DeadlineExceeded after the outcomes so far.
         """
-        try:
-            async with asyncio.timeout(self._max_batch_s):
-                await self._batch(calls, tenant, sharing, give, name)
-        except TimeoutError:
-            raise DeadlineExceeded(f"the batch took longer than {self._max_batch_s:g} s: send fewer inputs") from None
+        with observed("sandbox.execute_batch", tenant) as seen:
+            try:
+                async with asyncio.timeout(self._max_batch_s):
+                    await self._batch(calls, tenant, sharing, give, name, seen)
+            except TimeoutError:
+                told = f"the batch took longer than {self._max_batch_s:g} s: send fewer inputs"
+                raise DeadlineExceeded(told) from None
 
     async def _batch(
         self,
@@ -113,31 +115,31 @@ class Dispatcher:
         sharing: Sharing,
         give: Callable[[CallOutcome], Awaitable[None]],
         name: str,
+        seen: Observation,
     ) -> None:
         answered, total = 0, len(calls.inputs)
-        with observed("sandbox.execute_batch", tenant) as seen:
-            with self._names.named(tenant, name):
-                least = await self.levels.required(calls.minimum)
-                place = Place.LAST
-                while answered < total:
-                    end = answered + 1 if sharing is Sharing.NOTHING else total
-                    part = replace(calls, inputs=calls.inputs[:end])
-                    async with self.turns.turn(tenant, place):
-                        seen.queued()
-                        async with (
-                            self._sandbox(least, calls.limits, seen) as sandbox,
-                            aclosing(run_calls(sandbox, part, answered)) as outcomes,
-                        ):
-                            async for each in outcomes:
-                                seen.ended(each.outcome)
-                                answered += 1
-                                await give(each)
-                    place = Place.KEPT
-                return
-            for index in range(answered, total):
-                outcome = self._cancelled(seen)
-                seen.ended(outcome, CANCELLED)
-                await give(CallOutcome(index, outcome))
+        with self._names.named(tenant, name):
+            least = await self.levels.required(calls.minimum)
+            place = Place.LAST
+            while answered < total:
+                end = answered + 1 if sharing is Sharing.NOTHING else total
+                part = replace(calls, inputs=calls.inputs[:end])
+                async with self.turns.turn(tenant, place):
+                    seen.queued()
+                    async with (
+                        self._sandbox(least, calls.limits, seen) as sandbox,
+                        aclosing(run_calls(sandbox, part, answered)) as outcomes,
+                    ):
+                        async for each in outcomes:
+                            seen.ended(each.outcome)
+                            answered += 1
+                            await give(each)
+                place = Place.KEPT
+            return
+        for index in range(answered, total):
+            outcome = self._cancelled(seen)
+            seen.ended(outcome, CANCELLED)
+            await give(CallOutcome(index, outcome))
 
     def cancel(self, tenant: str, name: str) -> None:
         """End the tenant's execution of that name. Raises NotFound."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
+from autodev_runtime.errors import DeadlineExceeded, FailedPrecondition, ResourceExhausted
 from autodev_runtime.spans import Span, span
 from autodev_sandbox import metrics
 from autodev_sandbox.execution import IsolationLevel, Outcome, Status
@@ -77,6 +77,9 @@ def observed(name: str, tenant: str) -> Iterator[Observation]:
             yield seen
         except (FailedPrecondition, ResourceExhausted) as error:
             metrics.REFUSALS.labels(error.reason).inc()
+            raise
+        except DeadlineExceeded:
+            metrics.KILLED["timeout"].inc()
             raise
         except asyncio.CancelledError:
             if seen.level is None:
