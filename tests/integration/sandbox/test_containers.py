@@ -237,6 +237,20 @@ async def test_the_dead_are_reaped_at_once_and_the_living_never(
             client.api.remove_container(container)
 
 
+async def test_an_image_that_somebody_removed_is_made_again_by_the_next_probe(client: docker.DockerClient) -> None:
+    backend = ContainerBackend(rootfs.default_cache(), floor=0, ceiling=2)
+    await backend.probe()
+    # By another name, so that nobody else's is taken away.
+    client.images.get(backend.image).tag("autodev-sandbox-test", "removed")
+    backend.image = "autodev-sandbox-test:removed"
+    client.images.remove(backend.image)
+    with pytest.raises(BackendUnavailable, match="No such image"):
+        await backend.take(Limits(tmp_bytes=8 * MIB))
+    await backend.probe()
+    assert (await run_on(backend, Execution("x = 1"))).status is Status.OK
+    await backend.close()
+
+
 async def test_a_level_that_the_engine_lacks_holds_no_pool() -> None:
     backend = ContainerBackend(rootfs.default_cache(), IsolationLevel.CONTAINER_GVISOR, floor=2)
     with contextlib.closing(docker.from_env()) as client:

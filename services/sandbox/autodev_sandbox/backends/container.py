@@ -150,27 +150,30 @@ class ContainerBackend:
             await self.engine.close()
 
     async def connect(self) -> Engine:
-        """The engine, found anew if it was lost, and the image there."""
+        """The engine, found anew if it was lost, the dead's containers gone, and the image there."""
         if self.engine and self.engine.lost:
             # What is left of ours goes with the lease.
             lost, self.engine = self.engine, None
             await lost.close()
-        if self.engine is None:
-            engine = await find_engine(threads=2 * MAKERS)
-            self.info = engine.info
-            try:
-                if self.runtime and self.runtime not in engine.info.get("Runtimes", {}):
-                    raise BackendUnavailable(GVISOR_ADVICE)
-                await engine.settle(self.cache)
-                if self.given_image:
-                    self.image = await engine.call(ensure_given_image, engine.client, self.given_image)
-                else:
-                    self.image = await engine.call(ensure_image, engine.client, self.cache, self.packages)
-            except BackendUnavailable:
-                await engine.close()
-                raise
-            self.engine = engine
-        return self.engine
+        engine = self.engine = self.engine or await self.find()
+        await engine.reap()
+        if self.given_image:
+            self.image = await engine.call(ensure_given_image, engine.client, self.given_image)
+        else:
+            self.image = await engine.call(ensure_image, engine.client, self.cache, self.packages)
+        return engine
+
+    async def find(self) -> Engine:
+        engine = await find_engine(threads=2 * MAKERS)
+        self.info = engine.info
+        try:
+            if self.runtime and self.runtime not in engine.info.get("Runtimes", {}):
+                raise BackendUnavailable(GVISOR_ADVICE)
+            await engine.settle(self.cache)
+        except BackendUnavailable:
+            await engine.close()
+            raise
+        return engine
 
     async def start_default(self) -> "ContainerSandbox":
         return await self.start(DEFAULT)

@@ -59,17 +59,21 @@ class Engine:
         self._listening: asyncio.Task[None] | None = None
 
     async def settle(self, cache: Path) -> None:
-        """Clear away what the dead left there, and hear of our own containers. Raises BackendUnavailable."""
+        """Take a lease on what is made from now on, and hear of it. Raises BackendUnavailable."""
         # One folder an engine: an heir must be able to clean up.
         leases = cache / LEASES / re.sub(r"\W", "", self.info.get("ID") or "engine")
         try:
             self.lease = lease.take(leases)
         except OSError as error:
             raise BackendUnavailable(f"no lease on the engine's containers can be kept in {cache}: {error}") from error
-        await self.call(reap, self.client, leases)
         hears: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listening = asyncio.create_task(self._hear(hears, self.owner_label))
         await hears
+
+    async def reap(self) -> None:
+        """Remove the containers of services that were killed. Raises BackendUnavailable."""
+        assert self.lease
+        await self.call(reap, self.client, self.lease.folder)
 
     @property
     def owner_label(self) -> str:
