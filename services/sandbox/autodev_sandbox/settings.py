@@ -48,12 +48,12 @@ class SandboxSettings(ServiceSettings):
     """The container image to use, pulled where it is missing (see deploy/sandbox.Dockerfile). Empty: assembled here."""
     container_pool_floor: int = Field(default=1, ge=0)
     """Started containers that are kept ready at the least; demand makes it more."""
-    container_pool_ceiling: int = Field(default_factory=lambda: 4 * (os.cpu_count() or 1) + 4, ge=1)
-    """The most of them, those in use and being removed too: more than all slots."""
+    container_pool_ceiling: int | None = Field(default=None, ge=1)
+    """The most of them, those in use and being removed too. Unset: four for each slot."""
     namespace_pool_floor: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
     """Started sandboxes of the namespace level that are kept ready at the least."""
-    namespace_pool_ceiling: int = Field(default_factory=lambda: 4 * (os.cpu_count() or 1) + 4, ge=0)
-    """The most of them, those in use and being removed too: more than all slots. 0: each is made when it is needed."""
+    namespace_pool_ceiling: int | None = Field(default=None, ge=0)
+    """The most of them, as of containers. 0: no pool, each is made when it is needed."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Executions at a time."""
     spare_slots: int = Field(default=1, ge=0)
@@ -84,6 +84,10 @@ class SandboxSettings(ServiceSettings):
         if self.minimum is not None:
             return self.minimum
         return IsolationLevel.PROCESS if self.allow_process else IsolationLevel.NAMESPACE
+
+    def pool_ceiling(self, stated: int | None) -> int:
+        """A pool's ceiling, by the slots where the operator states none: fewer than slots would hold executions up."""
+        return stated if stated is not None else 4 * (self.slots + self.spare_slots)
 
     @property
     def ceiling(self) -> Ceiling:

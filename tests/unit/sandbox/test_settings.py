@@ -24,3 +24,23 @@ def test_the_process_level_is_out_of_reach_unless_turned_on(monkeypatch: pytest.
     assert SandboxSettings().effective_minimum is IsolationLevel.NAMESPACE
     monkeypatch.setenv("AUTODEV_SANDBOX_ALLOW_PROCESS", "1")
     assert SandboxSettings().effective_minimum is IsolationLevel.PROCESS
+
+
+def test_a_pool_has_room_for_every_slot_unless_the_operator_says_otherwise() -> None:
+    settings = SandboxSettings(slots=64, spare_slots=2)
+    assert settings.pool_ceiling(settings.container_pool_ceiling) > 66
+    assert settings.pool_ceiling(0) == 0
+
+
+def test_packages_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTODEV_SANDBOX_PACKAGES", "six==1.17.0, numpy==2.1.3")
+    assert SandboxSettings().packages == ("numpy==2.1.3", "six==1.17.0")
+    monkeypatch.setenv("AUTODEV_SANDBOX_PACKAGES", "six")
+    with pytest.raises(ValidationError, match="exact version"):
+        SandboxSettings()
+
+
+def test_one_endpoint_of_spans_is_for_the_whole_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SandboxSettings().otlp_endpoint == ""
+    monkeypatch.setenv("AUTODEV_OTLP_ENDPOINT", "http://127.0.0.1:4317")
+    assert SandboxSettings().otlp_endpoint == "http://127.0.0.1:4317"
