@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ START_S = 30.0
 class PrivateEngine:
     """A dockerd beside the machine's, with everything of its own: its files, its containerd, its socket."""
 
-    def __init__(self, runtimes: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(self, runtimes: dict[str, dict[str, Any]] | None = None, options: Sequence[str] = ()) -> None:
         require(shutil.which("dockerd") and os.geteuid() == 0, "an engine of the test's own needs dockerd and root")
         # Not pytest's folder: a socket's path has 108 characters at most.
         self.folder = Path(tempfile.mkdtemp(prefix="ad-engine-"))
         self.address = f"unix://{self.folder}/socket"
         (self.folder / "config").write_text(json.dumps({"runtimes": runtimes or {}}))
+        self.options = options
         self.daemon: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -45,7 +47,7 @@ class PrivateEngine:
         for option, place in places:
             command += [f"--{option}", str(self.folder / place)]
         with open(self.folder / "log", "ab") as log:
-            self.daemon = subprocess.Popen(command, stdout=log, stderr=log)
+            self.daemon = subprocess.Popen([*command, *self.options], stdout=log, stderr=log)
 
     def answers(self) -> bool:
         try:
