@@ -71,7 +71,9 @@ def daemon(backend: Backend) -> str:
 
 
 def groups() -> set[Path]:
-    return set(cgroup.MOUNT.glob(f"**/{cgroup.NAME}*"))
+    # Containers come and go meanwhile: what is gone is passed over.
+    walked = os.walk(cgroup.MOUNT)
+    return {Path(folder, name) for folder, names, _ in walked for name in names if name.startswith(cgroup.NAME)}
 
 
 def containers_of(process: int, *, started: bool = False) -> set[str]:

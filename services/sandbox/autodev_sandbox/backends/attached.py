@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +16,13 @@ HEAD_TIMEOUT_S: Final = 30.0
 STDOUT: Final = 1
 FRAME_HEAD_BYTES: Final = 8
 MAX_COMPLAINT_BYTES: Final = 2000
+
+KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -35,7 +43,11 @@ class Address:
     async def connect(self) -> Stream:
         if self.path:
             return await asyncio.open_unix_connection(self.path)
-        return await asyncio.open_connection(self.host, self.port, ssl=self.tls)
+        reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)
+        # An engine that falls silent, with its machine, would be waited for for ever.
+        for level, option, value in KEEP_ALIVE:
+            writer.get_extra_info("socket").setsockopt(level, option, value)
+        return reader, writer
 
 
 def engine_address() -> Address:

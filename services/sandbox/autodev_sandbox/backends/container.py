@@ -198,22 +198,24 @@ class ContainerBackend:
         # The engine closes stdin when we are gone, which ends the supervisor, and with it the container.
         config["StdinOnce"] = True
         name = f"autodev-sandbox-{uuid4().hex}"
-        container = (await engine.call(api.create_container_from_config, config, name))["Id"]
-        fate = engine.follow(container)
         attached = None
         try:
+            container = (await engine.call(api.create_container_from_config, config, name))["Id"]
+            fate = engine.follow(container)
             attached = await engine.attach(container)
             await engine.call(api.start, container)
         except BaseException:
             if attached:
                 attached.close()
-            engine.forget(container)
-            await engine.remove(container)
+            # By its name: an engine that is slow to answer may have made it all the same.
+            await engine.remove(name)
             raise
         return ContainerSandbox(self, engine, container, attached, fate)
 
     def host_config(self, limits: Limits, engine: Engine) -> dict[str, Any]:
-        tmp = f"rw,noexec,nosuid,nodev,mode=1777,size={limits.tmp_bytes},nr_inodes={limits.tmp_bytes // PAGE_BYTES}"
+        # A file a page, and two at the least: none would mean without bound.
+        inodes = max(limits.tmp_bytes // PAGE_BYTES, 2)
+        tmp = f"rw,noexec,nosuid,nodev,mode=1777,size={limits.tmp_bytes},nr_inodes={inodes}"
         mounts = {"/tmp": tmp}
         if self.runtime == GVISOR_RUNTIME:
             # It lets a process into /proc/<pid>/fd of any other of its user, whatever that one says.
@@ -302,7 +304,6 @@ class ContainerSandbox:
         self.attached.close()
         if not await self.is_gone():
             await self.engine.remove(self.container)
-        self.engine.forget(self.container)
 
     async def is_gone(self) -> bool:
         """Wait until the engine has removed it; False if it has not for a long time, or nothing is heard of it."""

@@ -115,14 +115,11 @@ class Engine:
         return {LABEL: "1", OWNER_LABEL: self.lease.name, EXPIRES_LABEL: str(int(time.time() + LIFETIME_S))}
 
     def follow(self, container: str) -> Fate:
-        """Take note of what happens to it, from before its start until `forget`."""
+        """Take note of what happens to it, from before its start until its removal."""
         self._fates[container] = Fate()
         if self.lost:
             self._fates[container].gone.set()
         return self._fates[container]
-
-    def forget(self, container: str) -> None:
-        self._fates.pop(container, None)
 
     async def remove(self, container: str) -> None:
         """Kill and remove it, if it is there."""
@@ -152,6 +149,8 @@ class Engine:
                     hears.set_result(None)
                 elif fate := self._fates.get(container):
                     note(fate, action)
+                    if fate.gone.is_set():
+                        del self._fates[container]
         except (OSError, ValueError) as broken:
             error = str(broken)
         finally:
