@@ -234,13 +234,9 @@ def program(name: str, package: str) -> str:
 def become_nobody() -> list[str]:
     """What to start bubblewrap with as root. Raises BackendUnavailable.
 
-    In a user namespace alone, its files and processes are root's outside.
-
-    A program and not subprocess's `user=`, for which Python forks: gRPC's fork handlers make that slow, and fail.
+    In a user namespace alone, its files and processes are root's outside. A program and not subprocess's `user=`, for
+    which Python forks: gRPC's fork handlers make that slow, and fail. `chroot` changes nothing here but the user, and
+    starts in half of the time that `setpriv` takes.
     """
-    return [
-        program("setpriv", "util-linux"),
-        f"--reuid={rootfs.USER_ID}",
-        f"--regid={rootfs.USER_ID}",
-        "--clear-groups",
-    ]
+    user = rootfs.USER_ID
+    return [program("chroot", "coreutils"), f"--userspec=+{user}:+{user}", "--groups=", "--skip-chdir", "/"]

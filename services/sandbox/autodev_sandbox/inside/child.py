@@ -11,6 +11,8 @@ import resource
 import sys
 from _json import encode_basestring_ascii as quote
 
+from . import compiling, kernel
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +47,6 @@ def main(pipes: list[int]) -> NoReturn:
             nonce, request = next_piece()
         limit_resources(request)
         if request["filter"]:
-            # Takes time to import, and is not wanted everywhere.
-            from . import kernel
-
             kernel.load_filter(request["filter"])
         gc.enable()
         # Not a bytearray: that one is written to, page by page, when it is made.
@@ -199,7 +198,7 @@ def module_named(name: str, code: str) -> ModuleType:
 
 def compiled(code: str) -> CodeType:
     try:
-        return compile(code, MODULE_FILE, "exec", dont_inherit=True)
+        return compiling.compiled(code, MODULE_FILE)
     except SyntaxError:
         raise
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:

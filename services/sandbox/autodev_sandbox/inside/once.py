@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from .files import put, take
 from .host import FILE, REPORT, Host
 from .interpreter import EXITED, OUTPUT_LIMIT, Interpreter
 
@@ -15,8 +14,12 @@ if TYPE_CHECKING:
 
 def run_once(host: Host, running: Interpreter, request: Request) -> None:
     """Run it and report how it ended."""
-    for path, content in request.pop("input_files").items():
-        put(path, content)
+    if input_files := request.pop("input_files"):
+        # Not wanted by most, and waited for by who is started for one request.
+        from .files import put
+
+        for path, content in input_files.items():
+            put(path, content)
     running.begin(request)
     ending = running.watch(running.started_s + request["timeout_s"])
     duration_s = time.monotonic() - running.started_s
@@ -34,6 +37,8 @@ def send_files(host: Host, request: Request) -> bool:
     """Send the files that are wanted and there; False when they are more than may come back."""
     left_bytes = request["file_bytes"]
     for path in request["output_files"]:
+        from .files import take
+
         content = take(path, left_bytes + 1)
         if content is None:
             continue

@@ -12,7 +12,6 @@ import marshal
 import posix
 
 from . import child
-from .calls import make_calls
 from .host import LENGTH_BYTES, Host, HostGone
 from .interpreter import Interpreter
 from .once import run_once
@@ -58,6 +57,9 @@ def serve(host: Host) -> None:
         running.warm_up()
     request = host.request()
     if "calls" in request:
+        # Not wanted by most, and waited for by who is started for one request.
+        from .calls import make_calls
+
         make_calls(host, running, request)
     else:
         run_once(host, running, request)
@@ -66,10 +68,7 @@ def serve(host: Host) -> None:
 
 
 def rehearse() -> None:
-    """Serve requests of our own, so that forks of this process find made what each would make for itself.
-
-    The first compilation of a process, for one, takes as long as two forks.
-    """
+    """Serve requests of our own, so that forks of this process find made what each would make for itself."""
     # What the forks of a rehearsal do is theirs alone: what they all need, this process does itself.
     child.compiled("")
     for code in REHEARSED:

@@ -14,7 +14,8 @@ import posix
 import select
 import sys
 
-from . import kernel
+# Some of them for the forks, which need not import them then.
+from . import calls, files, kernel  # noqa: F401
 from .enclosure import enclose, keep_only, prepare
 from .orders import ENDED, FAILED, KILL, MESSAGE_BYTES, READY
 from .supervisor import main as supervise
