@@ -131,6 +131,11 @@ class Pool(Generic[S]):
             self._in_use.remove(sandbox)
             self._end(sandbox)
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for one that is not made yet."""
+        return any(not waiter.done() for waiter in self._waiters)
+
     def status(self) -> PoolStatus:
         return PoolStatus(
             ready=len(self._ready),

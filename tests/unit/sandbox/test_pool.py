@@ -113,8 +113,10 @@ async def test_those_who_wait_are_served_in_their_order() -> None:
     async with pool(factory, ceiling=3) as filled:
         waiting = [asyncio.create_task(filled.take()) for _ in range(3)]
         await asyncio.sleep(0)
+        assert filled.awaited
         factory.may_make.set()
         assert [box.number for box in await asyncio.gather(*waiting)] == [0, 1, 2]
+        assert not filled.awaited
 
 
 async def test_a_dead_one_is_not_given() -> None:

@@ -27,6 +27,7 @@ GVISOR_ADVICE: Final = "the engine has no runsc runtime. Try: install gVisor's r
 DEFAULT: Final = Limits()
 # Half of a container's start is waiting, for the kernel and for the engine's locks.
 MAKERS: Final = 3 * (os.cpu_count() or 1)
+AFTER_YOU_S: Final = 0.02
 CLOSE_S: Final = 20.0
 # From a supervisor's end to the removal of its container, on a busy machine.
 GONE_S: Final = 10.0
@@ -176,6 +177,9 @@ class ContainerBackend:
         return engine
 
     async def start_default(self) -> "ContainerSandbox":
+        if not self.pool.awaited:
+            # The engine carries the stream of the execution that has just got one: let it answer first.
+            await asyncio.sleep(AFTER_YOU_S)
         return await self.start(DEFAULT)
 
     async def start(self, limits: Limits) -> "ContainerSandbox":
