@@ -193,9 +193,19 @@ class Cgroups:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if self.version == 2:
                 write(self.homes["memory"] / "cgroup.subtree_control", "+memory +pids +cpu")
+            self.weigh()
         except OSError:
             self.release()
             raise
+
+    def weigh(self) -> None:
+        """Let all nests together weigh as much as a process for each processor, and not as one process."""
+        cores = os.cpu_count() or 1
+        with contextlib.suppress(OSError):
+            if self.version == 2:
+                write(self.homes["cpu"] / "cpu.weight", min(100 * cores, 10_000))
+            else:
+                write(self.homes["cpu"] / "cpu.shares", 1024 * cores)
 
     def make(self) -> Group:
         """A group without limits. Raises OSError."""
