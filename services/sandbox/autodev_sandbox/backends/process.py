@@ -133,8 +133,11 @@ def sweep() -> None:
 
 
 def remove_tree(folder: str) -> None:
-    """Remove what the code left, however deep: `shutil` recurses, and `rm` does not."""
+    """Remove what the code left, however deep, and though its owner may not enter it: there `shutil` gives up."""
     try:
         shutil.rmtree(folder)
     except (OSError, RecursionError):
-        subprocess.run(["rm", "-rf", "--", folder], stderr=subprocess.DEVNULL, check=False)
+        # `chmod` would follow a link that the code put there; `rm` does not.
+        opening = [] if os.path.islink(folder) else [["chmod", "-R", "u+rwx"]]
+        for command in (*opening, ["rm", "-rf"]):
+            subprocess.run([*command, "--", folder], stderr=subprocess.DEVNULL, check=False)
