@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import pytest_asyncio
 
 from autodev_runtime.json_value import JsonValue
 from autodev_sandbox import cgroup, rootfs, seccomp
+from autodev_sandbox.backends.bubblewrap import end_orphans, read_to_brace
 from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import MIB, BackendUnavailable, Execution, Limits, Outcome, Status
 from autodev_sandbox.running import run_on
@@ -119,6 +121,7 @@ def forks():
 SERVICE = """
 import asyncio, sys
 from pathlib import Path
+from autodev_sandbox.backends.bubblewrap import end_orphans, read_to_brace
 from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import Execution, Limits
 from autodev_sandbox.running import run_on
@@ -417,6 +420,26 @@ async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_
     await living.wait()
     await asyncio.to_thread(cgroup.find)
     assert not homes[1].exists()
+
+
+async def test_a_sandbox_whose_bubblewrap_was_killed_before_it_was_ready_is_ended(one: NamespaceBackend) -> None:
+    never, blocked = os.pipe()
+    told, info = os.pipe()
+    # It is stopped where a kill leaves its child waiting for ever.
+    options = ("--unshare-user", "--unshare-pid", "--userns-block-fd", str(never), "--info-fd", str(info))
+    killed = await asyncio.create_subprocess_exec(
+        "bwrap", *options, "--ro-bind", "/", "/", "true", rootfs.INSIDE_PACKAGE, pass_fds=(never, info)
+    )
+    child = json.loads(await read_to_brace(told))["child-pid"]
+    living = only_nest(one)
+    killed.kill()
+    await killed.wait()
+    assert Path(f"/proc/{child}").exists()
+    await asyncio.to_thread(end_orphans)
+    await eventually(lambda: not Path(f"/proc/{child}").exists(), "it is gone")
+    assert only_nest(one) == living
+    for descriptor in (never, blocked, told, info):
+        os.close(descriptor)
 
 
 async def test_a_process_that_a_killed_service_left_in_its_group_is_ended(one: NamespaceBackend) -> None:

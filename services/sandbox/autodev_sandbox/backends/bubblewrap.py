@@ -9,13 +9,16 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from autodev_sandbox import cgroup
 from autodev_sandbox.execution import BackendUnavailable
+from autodev_sandbox.rootfs import INSIDE_PACKAGE
 
 START_TIMEOUT_S = 10.0
 COMPLAINT_BYTES = 65536
+COMM = "bwrap\n"
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,32 @@ class Bubblewrap:
         self.ended = True
         self.kill()
         await self.wait()
+        if self.first is None:
+            await asyncio.to_thread(end_orphans)
         os.close(self.info)
         os.close(self.said)
         if self.first is not None:
             os.close(self.first)
         if self.group:
             await self.group.remove()
+
+
+def end_orphans() -> None:
+    """End the children of bubblewraps that were killed while they made them ready: they would wait for ever."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if is_orphan(folder):
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
+def is_orphan(folder: Path) -> bool:
+    """Whether it is process 1 of a sandbox to be, and its bubblewrap is gone."""
+    if (folder / "comm").read_text() != COMM or INSIDE_PACKAGE.encode() not in (folder / "cmdline").read_bytes():
+        return False
+    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+    numbers = status["NSpid"].split()
+    parent = Path("/proc", status["PPid"].strip(), "comm")
+    return len(numbers) > 1 and numbers[-1] == "1" and not (parent.exists() and parent.read_text() == COMM)
 
 
 async def readable(descriptor: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from autodev_sandbox import cgroup, rootfs, seccomp
 from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
-from autodev_sandbox.backends.bubblewrap import Recipe
+from autodev_sandbox.backends.bubblewrap import Recipe, end_orphans
 from autodev_sandbox.backends.namespace_facilities import NO_GROUPS, facilities, version_of
 from autodev_sandbox.backends.nest import Nest, NestSandbox
 from autodev_sandbox.backends.single import SingleSandbox
@@ -71,6 +71,7 @@ class NamespaceBackend:
 
     async def prepare(self) -> None:
         """Find what nests are made of, and make the first."""
+        await asyncio.to_thread(end_orphans)
         root = await asyncio.to_thread(rootfs.ensure_root, self.cache, self.packages)
         as_nobody = become_nobody() if os.geteuid() == 0 else []
         bubblewrap = [*as_nobody, program("bwrap", "bubblewrap"), *options(root)]
