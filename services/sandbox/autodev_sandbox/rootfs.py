@@ -30,12 +30,12 @@ OPTIONS = ("-P", "-s", "-S", "-X", "utf8")
 # Where packages are: after the standard library, so that none can take a name of it.
 SETUP = "import sys; sys.path.append('/usr/lib/python%d.%d/site-packages' % sys.version_info[:2]); "
 COMMAND = (PYTHON, *OPTIONS, "-c", f"{SETUP}from {INSIDE_PACKAGE}.supervisor import main; main()")
-# Where the code shares /proc with the supervisor.
+# Where the code shares /proc with the supervisor, and the host does not see when that is ready.
 HIDDEN_COMMAND = (
     PYTHON,
     *OPTIONS,
     "-c",
-    f"{SETUP}from {INSIDE_PACKAGE} import kernel, supervisor; kernel.hide(); supervisor.main()",
+    f"{SETUP}from {INSIDE_PACKAGE} import kernel, supervisor; kernel.hide(); supervisor.main(supervisor.tell_ready)",
 )
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 USER_ID = 65534

@@ -67,6 +67,23 @@ async def test_stdout_is_taken_out_of_the_frames_however_they_come(address: Addr
     assert engine.asked.startswith(b"POST /containers/name/attach?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize("engine", [Engine(UPGRADED, frame(2, b"rea"), frame(2, b"dy\n"), frame(1, b"answer"))])
+async def test_a_supervisor_says_when_it_is_ready(address: Address) -> None:
+    attached = await attach(address, "name")
+    assert await attached.ready()
+    assert await attached.receive() == b"answer"
+    assert attached.complaint == b""
+    attached.close()
+
+
+@pytest.mark.parametrize("engine", [Engine(UPGRADED, frame(2, b"ImportError: no module"))])
+async def test_one_that_ends_before_it_is_ready_says_why(address: Address) -> None:
+    attached = await attach(address, "name")
+    assert not await attached.ready()
+    assert attached.complaint == b"ImportError: no module"
+    attached.close()
+
+
 @pytest.mark.parametrize("engine", [Engine(UPGRADED + frame(1, b"whole") + frame(1, b"torn")[:-2])])
 async def test_a_torn_frame_is_an_end(address: Address) -> None:
     attached = await attach(address, "name")

@@ -16,6 +16,7 @@ HEAD_TIMEOUT_S: Final = 30.0
 STDOUT: Final = 1
 FRAME_HEAD_BYTES: Final = 8
 MAX_COMPLAINT_BYTES: Final = 2000
+READY: Final = b"ready\n"  # As `inside/supervisor.py` says it.
 
 KEEP_ALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -123,7 +124,7 @@ class Attached:
 
     def __init__(self, stream: Stream) -> None:
         self.reader, self.writer = stream
-        # What the interpreter said before it could serve.
+        # What the interpreter said on stderr, where it says nothing if all is well.
         self.complaint = b""
 
     @property
@@ -137,20 +138,33 @@ class Attached:
             self.writer.write(data)
             await self.writer.drain()
 
-    async def receive(self) -> bytes:
-        """The next bytes of its stdout; none when it is gone.
+    async def ready(self) -> bool:
+        """Wait until the supervisor inside waits for its request; False if it ends before."""
+        while not self.complaint.endswith(READY):
+            try:
+                await self._frame()
+            except (asyncio.IncompleteReadError, OSError):
+                return False
+        self.complaint = b""
+        return True
 
-        Each frame of the stream has a kind, three zero bytes, a length, and that many bytes.
-        """
+    async def receive(self) -> bytes:
+        """The next bytes of its stdout; none when it is gone."""
         try:
-            while True:
-                head = await self.reader.readexactly(FRAME_HEAD_BYTES)
-                data = await self.reader.readexactly(int.from_bytes(head[4:], "big"))
-                if data and head[0] == STDOUT:
-                    return data
-                self.complaint = (self.complaint + data)[-MAX_COMPLAINT_BYTES:]
+            while not (data := await self._frame()):
+                pass
         except (asyncio.IncompleteReadError, OSError):
             return b""
+        return data
+
+    async def _frame(self) -> bytes:
+        """What the next frame holds of stdout: it has a kind, three zero bytes, a length, and that many bytes."""
+        head = await self.reader.readexactly(FRAME_HEAD_BYTES)
+        data = await self.reader.readexactly(int.from_bytes(head[4:], "big"))
+        if head[0] == STDOUT:
+            return data
+        self.complaint = (self.complaint + data)[-MAX_COMPLAINT_BYTES:]
+        return b""
 
     def close(self) -> None:
         """Let go of it: the engine closes the container's stdin, which ends the supervisor inside."""

@@ -27,6 +27,7 @@ GVISOR_ADVICE: Final = "the engine has no runsc runtime. Try: install gVisor's r
 DEFAULT: Final = Limits()
 # Half of a container's start is waiting, for the kernel and for the engine's locks.
 MAKERS: Final = 3 * (os.cpu_count() or 1)
+READY_S: Final = 30.0
 AFTER_YOU_S: Final = 0.02
 CLOSE_S: Final = 20.0
 # From a supervisor's end to the removal of its container, on a busy machine.
@@ -183,7 +184,7 @@ class ContainerBackend:
         return await self.start(DEFAULT)
 
     async def start(self, limits: Limits) -> "ContainerSandbox":
-        """Create, attach, start; the supervisor inside waits for its request on the attached stream."""
+        """Create, attach, start, until the supervisor inside waits for its request on the attached stream."""
         engine = self.engine
         if engine is None:
             raise BackendUnavailable("the container engine is not connected")
@@ -208,6 +209,7 @@ class ContainerBackend:
             fate = engine.follow(container)
             attached = await engine.attach(container)
             await engine.call(api.start, container)
+            await be_ready(attached)
         except BaseException:
             if attached:
                 attached.close()
@@ -332,6 +334,16 @@ def confining(limits: Limits) -> tuple[int, float, int]:
 
 def nano_cpus(limits: Limits, engine: Engine) -> int:
     return int(max(0.01, min(limits.cpus, float(engine.info["NCPU"]))) * 1e9)
+
+
+async def be_ready(attached: Attached) -> None:
+    """Wait for the interpreter inside: a started container is not yet one that answers at once."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READY_S):
+            if await attached.ready():
+                return
+    complaint = attached.complaint.decode(errors="replace").strip()
+    raise BackendUnavailable(f"the interpreter in a container does not start: {complaint or 'it says nothing'}")
 
 
 async def end_when_started(starting: "asyncio.Task[ContainerSandbox]") -> None:

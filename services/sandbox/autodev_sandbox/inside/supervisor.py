@@ -16,6 +16,10 @@ from .host import LENGTH_BYTES, Host, HostGone
 from .interpreter import Interpreter
 from .once import run_once
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # What a request of the host's looks like, with nothing to confine and little to do.
 REHEARSAL = {
     "entry_point": "f",
@@ -35,13 +39,13 @@ REHEARSAL = {
 REHEARSED = ("def f(): return [1, 'a']", "def f(): return {}['x']")
 
 
-def main() -> None:
-    """Serve one request of the host, and end. What can be done before it is there is done before."""
+def main(when_ready: Callable[[], None] = lambda: None) -> None:
+    """Serve one request of the host, and end. What can be done before it is there is done before; then it is told."""
     # What is here now is neither looked at nor touched when the code's process collects its garbage.
     gc.disable()
     gc.freeze()
     try:
-        serve(Host(0, 1))
+        serve(Host(0, 1), when_ready)
     except HostGone:
         # Where there is no process namespace, the group is all there is to end what the code started.
         if posix.getpgrp() == posix.getpid():
@@ -50,11 +54,17 @@ def main() -> None:
     posix._exit(0)
 
 
-def serve(host: Host) -> None:
+def tell_ready() -> None:
+    """Tell a host that cannot see it otherwise (`backends/attached.py` waits for it)."""
+    posix.write(2, b"ready\n")
+
+
+def serve(host: Host, when_ready: Callable[[], None] = lambda: None) -> None:
     """Serve one request. Raises HostGone."""
     running = Interpreter(host)
     if not host.has_sent():
         running.warm_up()
+    when_ready()
     request = host.request()
     if "calls" in request:
         # Not wanted by most, and waited for by who is started for one request.
