@@ -56,7 +56,8 @@ def outcome(seen: Report, expects_value: bool = CALL, peak_bytes: int = 0, oom_k
 def test_frames_are_read_from_any_pieces(sent: list[tuple[Kind, bytes]], cuts: list[int]) -> None:
     stream = b"".join(framed(kind, body) for kind, body in sent)
     reader = FrameReader(SMALL)
-    read, start = [], 0
+    read: list[tuple[Kind, bytes]] = []
+    start = 0
     for size in [*cuts, len(stream)]:
         read += reader.feed(stream[start : start + size])
         start += size
