@@ -13,6 +13,7 @@ import requests
 
 from autodev_sandbox import rootfs
 from autodev_sandbox.backends.engine import LABEL as SANDBOX
+from autodev_sandbox.backends.engine import OWNER_LABEL
 from benchmarks.sandbox.service import NotHere
 from benchmarks.sandbox.spawner import COMMAND
 
@@ -94,9 +95,10 @@ class Engine:
         closes = next(place for place, each in enumerate(counted) if each >= opens_s + seconds)
         return (closes + 1) / (counted[closes] - opens_s)
 
-    def sandboxes(self) -> int:
-        """How many containers of the service there are, running or not."""
-        return len(self._sandboxes(all=True))
+    def sandboxes(self, service: int) -> int:
+        """How many containers the service with this process id has, running or not."""
+        owners = [each["Labels"][OWNER_LABEL] for each in self._sandboxes(all=True)]
+        return sum(owner.startswith(f"{service}-") for owner in owners)
 
     def _sandboxes(self, *, all: bool) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._api.containers(all=all, filters={"label": SANDBOX})

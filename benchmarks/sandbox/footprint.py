@@ -12,7 +12,7 @@ MEMORY_SLACK = 0.05
 
 @dataclass(frozen=True)
 class Footprint:
-    """Of a service and all its descendants; `groups` and `containers` are the machine's."""
+    """Of a service and all its descendants."""
 
     processes: int
     descriptors: int
@@ -45,7 +45,7 @@ def footprint(service: int, containers: int) -> Footprint:
         processes=len(family),
         descriptors=sum(map(descriptors_of, family)),
         memory_bytes=sum(map(memory_of, family)),
-        groups=len(list_groups()),
+        groups=count_groups(family),
         containers=containers,
     )
 
@@ -90,11 +90,16 @@ def descriptors_of(process: int) -> int:
         return 0
 
 
-def list_groups() -> list[str]:
-    """The control groups of sandboxes, in every hierarchy."""
-    return [
-        os.path.join(folder, name)
-        for folder, names, _ in os.walk(cgroup.MOUNT)
-        for name in names
-        if name.startswith(cgroup.NAME) or f"/{cgroup.NAME}" in folder
-    ]
+def count_groups(family: list[int]) -> int:
+    """How many control groups the service has made, in all hierarchies, by the folder that its nests are in."""
+    homes = {part for process in family for part in group_path_parts(process) if part.startswith(cgroup.NAME)}
+    return sum(
+        1 + sum(len(names) for _, names, _ in os.walk(folder)) for home in homes for folder in cgroup.MOUNT.rglob(home)
+    )
+
+
+def group_path_parts(process: int) -> list[str]:
+    try:
+        return Path(f"/proc/{process}/cgroup").read_text().replace("\n", "/").split("/")
+    except OSError:
+        return []

@@ -204,4 +204,4 @@ def rated(bar: Bar, rates: list[float], denominators: list[float]) -> Row:
 async def held(service: Service, engine: Engine | None) -> Footprint:
     """The service's footprint at rest."""
     await service.rested()
-    return footprint(service.pid, engine.sandboxes() if engine else 0)
+    return footprint(service.pid, engine.sandboxes(service.pid) if engine else 0)
