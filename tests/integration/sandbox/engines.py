@@ -70,14 +70,15 @@ class PrivateEngine:
         (self.folder / "run/containerd/containerd.pid").unlink()
 
     def helpers(self) -> list[int]:
-        """containerd and its shims: they name the engine's folder."""
+        """containerd, its shims, and gVisor: they name the engine's folder."""
         found = []
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
-                words = entry.read_bytes().split(b"\0")
+                program, *words = entry.read_bytes().split(b"\0")
             except OSError:
                 continue
-            if words[0].rpartition(b"/")[2].startswith(b"containerd") and str(self.folder).encode() in b" ".join(words):
+            name = program.rpartition(b"/")[2]
+            if name.startswith((b"containerd", b"runsc")) and bytes(self.folder) in b" ".join(words):
                 found.append(int(entry.parent.name))
         return found
 
