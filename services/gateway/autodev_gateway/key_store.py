@@ -8,6 +8,7 @@ from autodev_gateway.keys import ApiKey
 from autodev_gateway.rows import ApiKeyRow
 from autodev_runtime.database import Database
 from autodev_runtime.identity import Identity, Role
+from autodev_runtime.repeating import repeatable
 
 
 class KeyStore:
@@ -16,6 +17,7 @@ class KeyStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @repeatable
     async def replace(self, keys: Sequence[ApiKey]) -> None:
         """Accept these keys and no others: one that the settings no longer name is revoked."""
         rows = [
@@ -32,6 +34,7 @@ class KeyStore:
             await session.execute(delete(ApiKeyRow))
             await session.execute(insert(ApiKeyRow), rows)
 
+    @repeatable
     async def all(self) -> list[ApiKey]:
         """Every key."""
         async with self._database.across_tenants() as session:

@@ -13,6 +13,7 @@ from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRo
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
+from autodev_runtime.repeating import repeatable
 
 DELETED_AT_ONCE = 2000
 
@@ -58,12 +59,13 @@ class EventStore:
 
     async def bounds(self) -> Bounds:
         """Where the log stands."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             head = (await connection.execute(select(func.max(_events.c.seq)))).scalar() or 0
             rows = (await connection.execute(select(_trims.c.tenant_id, _trims.c.through_seq))).all()
         trimmed = {row.tenant_id: row.through_seq for row in rows}
         return Bounds(max(head, *trimmed.values(), 0), trimmed)
 
+    @repeatable
     async def append(self, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
         """Store a batch in one transaction. Returns, by tenant and id, the places of events that were there before."""
         async with self._database.across_tenants() as session:
@@ -81,7 +83,7 @@ class EventStore:
 
     async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The next events of the tenant in (after, through]."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(tenant) as connection:
             last = await _last_of_page(connection, tenant, after, through, wanted, bounds)
             if last is None:
                 return Page((), through)
@@ -93,27 +95,28 @@ class EventStore:
         """The tenant's events at these places, in order; those that are gone or not wanted are left out."""
         query = _where(select(_events.c.seq, _events.c.event), tenant, wanted)
         query = query.where(_events.c.seq.in_(seqs)).order_by(_events.c.seq)
-        async with self._database.connection() as connection:
+        async with self._database.connection(tenant) as connection:
             return _records((await connection.execute(query)).all())
 
     async def size_bytes(self) -> int:
         """The size of all events. Reads a whole index."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             return (await connection.execute(select(func.sum(_events.c.size_bytes)))).scalar() or 0
 
     async def oldest(self, after: int, limit: int) -> list[tuple[int, int]]:
         """The places and sizes in bytes of the oldest events after a place, oldest first."""
         query = select(_events.c.seq, _events.c.size_bytes).where(_events.c.seq > after)
         query = query.order_by(_events.c.seq).limit(limit)
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             return [(seq, size_bytes) for seq, size_bytes in await connection.execute(query)]
 
     async def trimmable(self, through: int) -> dict[str, int]:
         """Up to where, by tenant, the next `trim` may delete; empty: nothing is left to delete up to this place."""
         doomed = _unneeded(through).order_by(_events.c.seq).limit(DELETED_AT_ONCE)
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             return {tenant: seq for seq, tenant in await connection.execute(doomed)}
 
+    @repeatable
     async def trim(self, through: dict[str, int]) -> int:
         """Delete the tenants' events up to these places. Returns how many."""
         async with self._database.across_tenants() as session:
