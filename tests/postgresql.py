@@ -189,6 +189,17 @@ class Server:
                 self.execute(EMPTY, database=name)
                 self._free.append(name)
 
+    @contextlib.contextmanager
+    def bare(self, *roles: str) -> Iterator["TestDatabase"]:
+        """A database in which nothing was migrated. Afterwards the roles that were made for it are gone too."""
+        self._made += 1
+        name = f"bare_{self._made}"
+        self.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+        try:
+            yield TestDatabase(self, name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)", *(f"DROP ROLE IF EXISTS {role}" for role in roles))
+
     def forget(self, name: str) -> None:
         """Do not use a database for another test."""
         self._altered.add(name)

@@ -85,23 +85,23 @@ class Storage:
         await connection.execute(statement)
         await connection.close()
 
-    async def make(self, service: str, metadata: MetaData) -> None:
-        """Make the tables of a service that has no migrations."""
+    async def make(self, schema: str, metadata: MetaData, user_of: str) -> None:
+        """Make tables of the test's own, for the roles of a service."""
         if self.database is None:
-            async with self.open(service) as database:
+            async with self.open(schema) as database:
                 await database.run(metadata.create_all)
             return
         engine = create_async_engine(
             self.database.url(OWNER),
             poolclass=NullPool,
-            connect_args={"server_settings": {"search_path": service}},
+            connect_args={"server_settings": {"search_path": schema}},
         )
-        roles = roles_of(self.url(service), DatabaseOptions(schema=service))
+        roles = roles_of(self.url(user_of), DatabaseOptions(schema=schema))
         async with engine.begin() as connection:
-            await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {service}")
+            await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             await connection.run_sync(metadata.create_all)
             await connection.run_sync(make_roles, roles)
-            await connection.run_sync(secure, service, roles)
+            await connection.run_sync(secure, schema, roles)
         await engine.dispose()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.pool import NullPool
 
 from autodev_runtime.database import Database
-from autodev_runtime.row_security import VERSION_TABLE, ServiceRoles, make_roles, require_secured, secure
+from autodev_runtime.row_security import VERSION_TABLE, ServiceRoles, make_roles, require_secured, roles_of, secure
 
 LOCK_TIMEOUT = "10s"
 
@@ -30,7 +30,8 @@ async def upgrade(database: Database, package: str) -> None:
     if database.is_sqlite:
         await database.run(lambda connection: _upgrade(connection, directory))
     else:
-        await database.run(lambda connection: _check(connection, directory, database.options.schema))
+        roles = roles_of(database.url, database.options)
+        await database.run(lambda connection: _check(connection, directory, database.options.schema, roles))
 
 
 async def migrate(owner_url: str, package: str, schema: str, roles: ServiceRoles) -> str:
@@ -64,7 +65,7 @@ def _migrate(connection: Connection, directory: Path, schema: str, roles: Servic
     secure(connection, schema, roles)
 
 
-def _check(connection: Connection, directory: Path, schema: str) -> None:
+def _check(connection: Connection, directory: Path, schema: str, roles: ServiceRoles) -> None:
     current, newest = _current(connection), _newest(directory)
     # A database that is ahead is one that a newer release has migrated, while this one still runs beside it.
     if current is None or current < newest:
@@ -72,7 +73,7 @@ def _check(connection: Connection, directory: Path, schema: str) -> None:
             f"the schema {schema} is at revision {current or 'none'}, and this service needs {newest}: "
             "run `autodev migrate`"
         )
-    require_secured(connection, schema)
+    require_secured(connection, schema, roles)
 
 
 def _directory(package: str) -> Path:

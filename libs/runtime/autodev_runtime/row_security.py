@@ -58,8 +58,7 @@ def make_roles(connection: Connection, roles: ServiceRoles) -> None:
         if found is None:
             _make_role(connection, role)
         require_fit(connection, role.name)
-    if _is_member(connection, roles.tenants.name, roles.all_tenants.name):
-        raise RoleUnfit(f"{roles.tenants.name} is a member of {roles.all_tenants.name}: it could become it")
+    _require_apart(connection, roles)
 
 
 def _make_role(connection: Connection, role: Role) -> None:
@@ -97,9 +96,11 @@ def require_fit(connection: Connection, role: str) -> None:
         )
 
 
-def _is_member(connection: Connection, member: str, role: str) -> bool:
+def _require_apart(connection: Connection, roles: ServiceRoles) -> None:
     query = text("SELECT pg_has_role(CAST(:member AS text), CAST(:role AS text), 'MEMBER')")
-    return bool(connection.execute(query, {"member": member, "role": role}).scalar())
+    names = {"member": roles.tenants.name, "role": roles.all_tenants.name}
+    if connection.execute(query, names).scalar():
+        raise RoleUnfit(f"the role {roles.tenants.name} is a member of {roles.all_tenants.name}, and could become it")
 
 
 def secure(connection: Connection, schema: str, roles: ServiceRoles) -> None:
@@ -125,9 +126,10 @@ def secure(connection: Connection, schema: str, roles: ServiceRoles) -> None:
             run(f"CREATE POLICY {policy} ON {name} TO {role} USING ({rows}) WITH CHECK ({rows})")
 
 
-def require_secured(connection: Connection, schema: str) -> None:
-    """Raises RoleUnfit where the connection's role is not bound by row-level security, or a tenant table has none."""
-    require_fit(connection, connection.execute(text("SELECT current_user")).scalar_one())
+def require_secured(connection: Connection, schema: str, roles: ServiceRoles) -> None:
+    """Raises RoleUnfit where row-level security does not bind the service's roles, or a tenant table has none."""
+    require_fit(connection, roles.tenants.name)
+    _require_apart(connection, roles)
     bare = set(tenant_tables(connection, schema)) - set(_secured_tables(connection, schema))
     if bare:
         raise RoleUnfit(f"no row-level security on {', '.join(sorted(bare))}: run `autodev migrate`")
