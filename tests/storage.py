@@ -41,11 +41,31 @@ class Storage:
         """The service's database, opened as the service does."""
         return Database(self.url(service), DatabaseOptions(schema=service))
 
+    @contextlib.asynccontextmanager
+    async def holding(self, metadata: MetaData) -> AsyncIterator[Database]:
+        """A database with tables of the test's own, in the schema `things`, for the roles of the fitness service."""
+        await self._make("things", metadata)
+        async with self.things() as database:
+            yield database
+
+    def things(self, **options: Any) -> Database:
+        """That database, opened once more, and maybe otherwise."""
+        url = self.url("fitness" if self.database is not None else "things")
+        return Database(url, DatabaseOptions(schema="things", **options))
+
     @property
     def settings(self) -> dict[str, str]:
         """The environment variables that have every service use it."""
         names = SERVICES if self.database is not None else ()
         return {f"AUTODEV_{name.upper()}_DATABASE_URL": self.url(name) for name in names}
+
+    async def tables(self, service: str) -> list[str]:
+        """The service's tables."""
+        if self.database is None:
+            query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        else:
+            query = f"SELECT tablename FROM pg_tables WHERE schemaname = '{service}'"
+        return [name for (name,) in await self.rows(service, query)]
 
     async def rows(self, service: str, query: str) -> list[tuple[Any, ...]]:
         """What the database itself holds, past the service and its roles."""
@@ -85,8 +105,7 @@ class Storage:
         await connection.execute(statement)
         await connection.close()
 
-    async def make(self, schema: str, metadata: MetaData, user_of: str) -> None:
-        """Make tables of the test's own, for the roles of a service."""
+    async def _make(self, schema: str, metadata: MetaData) -> None:
         if self.database is None:
             async with self.open(schema) as database:
                 await database.run(metadata.create_all)
@@ -96,7 +115,7 @@ class Storage:
             poolclass=NullPool,
             connect_args={"server_settings": {"search_path": schema}},
         )
-        roles = roles_of(self.url(user_of), DatabaseOptions(schema=schema))
+        roles = roles_of(self.url("fitness"), DatabaseOptions(schema=schema))
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             await connection.run_sync(metadata.create_all)

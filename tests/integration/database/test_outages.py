@@ -15,7 +15,6 @@ from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import Unavailable
-from autodev_runtime.postgresql import DatabaseOptions
 from autodev_runtime.repeating import Conflict, repeatable
 from tests.clock import Clock
 from tests.integration.fitness.parts import create, made
@@ -49,16 +48,10 @@ async def fitness(storage: Storage) -> "AsyncIterator[FitnessServiceAsyncStub]":
         yield FitnessServiceStub(acting(channel, "acme"))
 
 
-def bounded(storage: Storage, **options: object) -> Database:
-    """The counters' database, with these bounds."""
-    return Database(storage.url("fitness"), DatabaseOptions(schema="things", **options))  # type: ignore[arg-type]
-
-
 @pytest_asyncio.fixture
 async def counters(storage: Storage) -> Storage:
     """Two counters of acme's, at 0."""
-    await storage.make("things", Base.metadata, user_of="fitness")
-    async with bounded(storage) as database, database.session("acme") as session:
+    async with storage.holding(Base.metadata) as database, database.session("acme") as session:
         session.add_all([Counter(id=1), Counter(id=2)])
     return storage
 
@@ -93,7 +86,7 @@ async def test_a_restart_of_the_server_is_unavailable_meanwhile_and_over_afterwa
 
 
 async def test_a_connection_lost_within_a_transaction_undoes_it(postgresql: Server, counters: Storage) -> None:
-    async with bounded(counters) as database:
+    async with counters.things() as database:
         with pytest.raises(Unavailable):
             await lose_connection(postgresql, database)
         assert await counts(database) == [0, 0]
@@ -113,15 +106,15 @@ async def counts(database: Database) -> list[int]:
 
 
 async def test_a_statement_that_takes_too_long_is_ended(counters: Storage) -> None:
-    async with bounded(counters, statement_timeout=timedelta(milliseconds=100)) as database:
+    async with counters.things(statement_timeout=timedelta(milliseconds=100)) as database:
         with pytest.raises(Unavailable, match="busy"):
             await sleep_in(database)
 
 
 async def test_a_lock_that_takes_too_long_is_given_up(counters: Storage) -> None:
     async with (
-        bounded(counters) as holder,
-        bounded(counters, lock_timeout=timedelta(milliseconds=100)) as database,
+        counters.things() as holder,
+        counters.things(lock_timeout=timedelta(milliseconds=100)) as database,
         holder.session("acme") as session,
     ):
         await session.execute(update(Counter).values(count=1))
@@ -130,7 +123,7 @@ async def test_a_lock_that_takes_too_long_is_given_up(counters: Storage) -> None
 
 
 async def test_a_transaction_that_does_nothing_is_ended(counters: Storage) -> None:
-    async with bounded(counters, idle_in_transaction_timeout=timedelta(milliseconds=100)) as database:
+    async with counters.things(idle_in_transaction_timeout=timedelta(milliseconds=100)) as database:
         with pytest.raises(Unavailable):
             await idle(database)
         assert await counts(database) == [0, 0]
@@ -143,7 +136,7 @@ async def idle(database: Database) -> None:
 
 
 async def test_who_waits_too_long_for_a_connection_is_told(counters: Storage) -> None:
-    async with bounded(counters, pool_size=1, pool_wait=timedelta(milliseconds=100)) as database:
+    async with counters.things(pool_size=1, pool_wait=timedelta(milliseconds=100)) as database:
         async with database.session("acme") as session:
             await session.execute(text("SELECT 1"))
             with pytest.raises(Unavailable, match="busy"):
@@ -160,7 +153,7 @@ async def add_one(database: Database, *ids: int) -> None:
 
 
 async def test_transactions_that_deadlock_are_a_conflict_and_one_goes_on(counters: Storage) -> None:
-    async with bounded(counters) as database:
+    async with counters.things() as database:
         ended = await asyncio.gather(add_one(database, 1, 2), add_one(database, 2, 1), return_exceptions=True)
         assert [type(each) for each in ended].count(Conflict) == 1
         assert await counts(database) == [1, 1]
@@ -168,6 +161,6 @@ async def test_transactions_that_deadlock_are_a_conflict_and_one_goes_on(counter
 
 async def test_what_is_repeatable_survives_a_deadlock(counters: Storage) -> None:
     add = repeatable(add_one)
-    async with bounded(counters) as database:
+    async with counters.things() as database:
         await asyncio.gather(add(database, 1, 2), add(database, 2, 1), add(database, 1, 2))
         assert await counts(database) == [3, 3]
