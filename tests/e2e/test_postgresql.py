@@ -11,7 +11,6 @@ from tests.mesh import Mesh, eventually
 from tests.postgresql import SERVICES, Server
 from tests.storage import Storages
 
-
 ANY_SANDBOX = {"AUTODEV_SANDBOX_LEVELS": "namespace,container"}
 
 

@@ -136,6 +136,19 @@ class Database:
             async with session.begin():
                 yield session
 
+    @contextlib.asynccontextmanager
+    async def notices(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `heard`, within the block, at every NOTIFY on the channel. On SQLite there is none."""
+        if self.is_sqlite:
+            yield
+            return
+        listening = asyncio.ensure_future(postgresql.listen(self.url, self.options, channel, heard))
+        try:
+            yield
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
     async def ready(self) -> bool:
         """Whether the database answers, to each of the service's roles."""
         for engine in {self._engine, self._all_tenants_engine}:

@@ -5,13 +5,15 @@ the transaction names its tenant. The second serves relays and sweeps, which wor
 logins and neither is a member of the other, so no statement on a tenant's connection can become the second role.
 """
 
+import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import URL, event, exc, make_url
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from autodev_runtime.errors import Unavailable
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 TENANT_SETTING = "autodev.tenant"
 ALL_TENANTS_SUFFIX = "_all"
 """What the second role's name ends in, unless a URL of its own says otherwise."""
+
+LISTEN_AGAIN_S = 1.0
 
 AWAY = "the database cannot be read or written; the same call, with its request_id if it has one, may be made again"
 BUSY = "the database is busy; make the same call again in a while"
@@ -81,14 +85,39 @@ def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
         # Parameters are tenants' data, and an error's text ends in the log.
         hide_parameters=True,
     )
-    arguments = {**_connect_arguments(engine, make_url(url)), **_bounds(options)}
+    arguments = {**_connect_arguments(engine.dialect, make_url(url)), **_bounds(options)}
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "begin", _name_tenant)
     return engine
 
 
-def _connect_arguments(engine: AsyncEngine, url: URL) -> dict[str, Any]:
-    _, arguments = engine.dialect.create_connect_args(url)
+async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callable[[], None]) -> None:
+    """Call `heard` at every NOTIFY on the channel, for ever, on a connection of its own that is made anew when lost.
+
+    Notices are hints: one that comes while the connection is made is lost, so `heard` is called after that too.
+    """
+    import asyncpg
+
+    dialect = make_url(url).get_dialect()()
+    arguments = {**_connect_arguments(dialect, make_url(url)), **_bounds(options)}
+    while True:
+        lost = asyncio.Event()
+        try:
+            connection = await asyncpg.connect(**arguments)
+            try:
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(channel, lambda *_: heard())
+                heard()
+                await lost.wait()
+            finally:
+                await connection.close(timeout=1)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("no notices from the database: %s", error)
+        await asyncio.sleep(LISTEN_AGAIN_S)
+
+
+def _connect_arguments(dialect: Dialect, url: URL) -> dict[str, Any]:
+    _, arguments = dialect.create_connect_args(url)
     return dict(arguments)
 
 
