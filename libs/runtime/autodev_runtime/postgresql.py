@@ -72,7 +72,7 @@ def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
 
         try:
             return await asyncpg.connect(**arguments)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except driver_errors() as error:
             log.warning("no connection to the database: %s", error)
             raise Unavailable(AWAY, reason="DATABASE_UNAVAILABLE") from error
 
@@ -91,19 +91,30 @@ def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
     return engine
 
 
+async def connect(url: str, options: DatabaseOptions) -> Any:
+    """A connection outside of the pools, of asyncpg's own kind. Raises `driver_errors`."""
+    import asyncpg
+
+    dialect = make_url(url).get_dialect()()
+    return await asyncpg.connect(**_connect_arguments(dialect, make_url(url)), **_bounds(options))
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """What the driver raises where the server is away or refuses."""
+    import asyncpg
+
+    return OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError
+
+
 async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callable[[], None]) -> None:
     """Call `heard` at every NOTIFY on the channel, for ever, on a connection of its own that is made anew when lost.
 
     Notices are hints: one that comes while the connection is made is lost, so `heard` is called after that too.
     """
-    import asyncpg
-
-    dialect = make_url(url).get_dialect()()
-    arguments = {**_connect_arguments(dialect, make_url(url)), **_bounds(options)}
     while True:
         lost = asyncio.Event()
         try:
-            connection = await asyncpg.connect(**arguments)
+            connection = await connect(url, options)
             try:
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
                 await connection.add_listener(channel, lambda *_: heard())
@@ -111,7 +122,7 @@ async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callab
                 await lost.wait()
             finally:
                 await connection.close(timeout=1)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except driver_errors() as error:
             log.warning("no notices from the database: %s", error)
         await asyncio.sleep(LISTEN_AGAIN_S)
 
@@ -130,6 +141,10 @@ def _bounds(options: DatabaseOptions) -> dict[str, Any]:
             "statement_timeout": _milliseconds(options.statement_timeout),
             "lock_timeout": _milliseconds(options.lock_timeout),
             "idle_in_transaction_session_timeout": _milliseconds(options.idle_in_transaction_timeout),
+            # A client's machine that is gone holds its locks no longer than a minute.
+            "tcp_keepalives_idle": "30",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
             # Statements are short; compiling one costs more than running it.
             "jit": "off",
         },

@@ -43,10 +43,16 @@ async def check(stub: "Stub", capability: str = MEMENTO_SKILLS, agent_id: str = 
     return await stub.CheckCapability(pb.CheckCapabilityRequest(agent_id=agent_id, capability=capability))
 
 
-async def test_a_thousand_concurrent_reservations_on_a_limit_of_ten_are_granted_ten(enabled: "Stub") -> None:
+async def test_a_thousand_concurrent_reservations_on_a_limit_of_ten_are_granted_ten(
+    enabled: "Stub", storage: Storage
+) -> None:
+    # A gRPC server cancels a call that it could not take up for 30 s, which a slow machine takes for all at once.
+    at_once = asyncio.Semaphore(1000 if storage.database is None else 200)
+
     async def outcome(index: int) -> str:
         try:
-            await reserve(enabled, f"request-{index}", ALPHA_EVOLVER)
+            async with at_once:
+                await reserve(enabled, f"request-{index}", ALPHA_EVOLVER)
         except grpc.aio.AioRpcError as error:
             refused = refusal_of(error)
             return f"{refused.code} {refused.reason}"

@@ -12,7 +12,7 @@ from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_gateway.event_log import log as event_log
 from autodev_sdk import AutoDevClient
-from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started
+from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started, working
 from tests.postgresql import Server
 from tests.serving import refusal
 from tests.storage import Storage, Storages
@@ -120,3 +120,46 @@ async def test_what_one_gateway_deletes_is_no_gap_at_another(storage: Storage) -
         refused = await refusal(anext(aiter(call)))
         assert (refused.code, refused.reason) == ("OUT_OF_RANGE", "CURSOR_EXPIRED")
         assert refused.metadata["oldest_cursor"] >= cursors[-2]
+
+
+async def test_a_group_is_served_by_one_gateway_and_by_another_when_that_is_gone(
+    storage: Storage, gateways: list[Running], clients: list[AutoDevClient]
+) -> None:
+    await publish(clients[0], [failed(number) for number in range(4)])
+    async with started(storage) as first, first.client() as client, working(client, max_in_flight=2) as worker:
+        done = await worker.next()
+        worker.acknowledge(done)
+        for other in clients:
+            refused = await refusal(joined(other))
+            assert (refused.code, refused.reason) == ("UNAVAILABLE", "GROUP_ELSEWHERE")
+        await worker.next()
+    # The rest, with what the first worker held, comes at another gateway, and nowhere else.
+    async with working(clients[1]) as worker:
+        found = {(await worker.next()).event.task_failed.episode_id for _ in range(3)}
+        assert found == {f"episode-{number}" for number in range(4)} - {done.event.task_failed.episode_id}
+        assert (await refusal(joined(clients[2]))).reason == "GROUP_ELSEWHERE"
+
+
+async def joined(client: AutoDevClient) -> None:
+    async with working(client) as worker:
+        await worker.next()
+
+
+async def test_a_gateway_that_loses_its_claims_ends_its_workers_and_they_join_again(
+    storage: Storage, postgresql: Server
+) -> None:
+    async with started(storage) as gateway, gateway.client() as client:
+        await publish(client, [failed(1)])
+        async with working(client) as worker:
+            await worker.next()
+            assert storage.database is not None
+            await asyncio.to_thread(
+                postgresql.execute,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock($1)%'"
+                " AND pid <> pg_backend_pid()",
+                database=storage.database.name,
+            )
+            assert (await refusal(worker.next())).reason == "GROUP_ELSEWHERE"
+        async with working(client) as worker:
+            assert (await worker.next()).event.task_failed.episode_id == "episode-1"

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from autodev_gateway.event_log import Filter
 from autodev_gateway.groups.ledger import Changes, Entry
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, GroupRow
+from autodev_runtime.claims import Claims
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.repeating import repeatable
@@ -59,6 +60,10 @@ class GroupStore:
         save = conflicting(_deliveries)
         latest = {name: save.excluded[name] for name in ("attempts", "error")}
         self._save_entry = save.on_conflict_do_update(index_elements=["tenant_id", "group_name", "seq"], set_=latest)
+
+    def claims(self, lost: Callable[[], None]) -> Claims:
+        """What this gateway alone serves, where several share the database."""
+        return Claims(self._database, lost)
 
     async def load(self, key: GroupKey) -> StoredGroup | None:
         """The group; None when there is none."""
