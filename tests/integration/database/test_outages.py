@@ -13,11 +13,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
+from autodev.gateway.v1 import event_service_pb2 as event_pb
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.repeating import Conflict, repeatable
 from tests.clock import Clock
 from tests.integration.fitness.parts import create, made
+from tests.integration.gateway.parts import failed, publish, started, working
 from tests.postgresql import Server
 from tests.serving import acting, refusal, serving
 from tests.storage import Storage, Storages
@@ -83,6 +85,29 @@ async def test_a_restart_of_the_server_is_unavailable_meanwhile_and_over_afterwa
         after = await asyncio.gather(*(create(fitness, f"after-{number}") for number in range(20)))
     listed = await fitness.ListVariants(pb.ListVariantsRequest(page_size=100))
     assert {variant.id for variant in listed.variants} == {before.id, *(variant.id for variant in after)}
+
+
+async def test_the_event_log_goes_on_after_a_restart(postgresql: Server, storage: Storage) -> None:
+    async with started(storage, retention_age_s=3600) as gateway, gateway.client() as client:
+        stream = client.events.Subscribe(event_pb.SubscribeRequest(at=event_pb.START_AT_EARLIEST))
+        async with working(client) as worker:
+            await publish(client, [failed(1)])
+            worker.acknowledge(await worker.next())
+            await asyncio.to_thread(postgresql.stop)
+            try:
+                refused = await refusal(publish(client, [failed(2)]))
+                assert (refused.code, refused.reason) == ("UNAVAILABLE", "LOG_UNAVAILABLE")
+            finally:
+                await asyncio.to_thread(postgresql.start)
+        (cursor,) = await publish(client, [failed(3)])
+        seen: list[str] = []
+        async for response in stream:
+            seen += [event.task_failed.episode_id for event in response.events]
+            if response.head_cursor == cursor:
+                break
+        assert seen == ["episode-1", "episode-3"]
+        async with working(client) as worker:
+            assert (await worker.next()).event.task_failed.episode_id in seen
 
 
 async def test_a_connection_lost_within_a_transaction_undoes_it(postgresql: Server, counters: Storage) -> None:

@@ -57,6 +57,14 @@ async def test_everybody_sees_all_events_once_and_in_one_order(clients: list[Aut
         assert [(event.cursor, event.id) for event in events] == sorted(expected.items())
 
 
+async def test_gateways_may_start_at_the_same_time(storage: Storage) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        gateways = await asyncio.gather(*(stack.enter_async_context(started(storage)) for _ in range(4)))
+        for gateway in gateways:
+            async with gateway.client() as client:
+                await publish(client, [failed(1)])
+
+
 async def test_an_id_that_is_published_at_several_gateways_is_one_event(clients: list[AutoDevClient]) -> None:
     events = [failed(number) for number in range(20)]
     cursors = await asyncio.gather(*(publish(client, events) for client in clients * 3))

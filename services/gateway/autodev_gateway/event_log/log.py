@@ -189,5 +189,8 @@ class EventLog:
 async def sweeping(log: EventLog) -> None:
     """Delete what is past retention, again and again."""
     while True:
-        await log.sweep()
+        try:
+            await log.sweep()
+        except Unavailable as error:
+            logger.warning("retention has to wait: %s", error)
         await asyncio.sleep(SWEEP_PERIOD_S)
