@@ -12,6 +12,7 @@ from autodev_capability.settings import CapabilitySettings
 from autodev_fitness.settings import FitnessSettings
 from autodev_gateway.settings import GatewaySettings
 from autodev_learning.settings import LearningSettings
+from autodev_runtime.database_settings import DatabaseSettings
 from autodev_runtime.settings import ServiceSettings
 from autodev_sandbox.settings import SandboxSettings
 
@@ -23,6 +24,7 @@ SERVICES: dict[str, type[ServiceSettings]] = {
     "fitness": FitnessSettings,
     "sandbox": SandboxSettings,
 }
+COMMON = ServiceSettings.model_fields
 HEAD = """# Settings
 
 Each service reads its settings from the environment: `AUTODEV_<SERVICE>_<NAME>`, for instance
@@ -33,16 +35,17 @@ Each service reads its settings from the environment: `AUTODEV_<SERVICE>_<NAME>`
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, section("Every service", ServiceSettings.model_fields)]
+    tables = {key: field for key, field in DatabaseSettings.model_fields.items() if differs(key, field, COMMON)}
+    parts = [HEAD, section("Every service", COMMON), section("Every service but the sandbox, on PostgreSQL", tables)]
     for name, settings in SERVICES.items():
-        own = {key: field for key, field in settings.model_fields.items() if differs(key, field)}
+        own = {key: field for key, field in settings.model_fields.items() if differs(key, field, COMMON | tables)}
         parts.append(section(f"{name}: `AUTODEV_{name.upper()}_`", own))
     return "\n".join(parts)
 
 
-def differs(name: str, field: FieldInfo) -> bool:
+def differs(name: str, field: FieldInfo, shared: dict[str, FieldInfo]) -> bool:
     """Whether a service has the setting for itself, or with a default of its own."""
-    common = ServiceSettings.model_fields.get(name)
+    common = shared.get(name)
     if common is None:
         return True
     field.description = field.description or common.description

@@ -1,8 +1,13 @@
 """What every test shares."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.postgresql import Server, binaries
+from tests.storage import ENGINES, POSTGRESQL, Storage, Storages
 
 REQUIRE_ALL = os.environ.get("AUTODEV_REQUIRE_ALL") == "1"
 
@@ -17,3 +22,30 @@ def require(condition: object, reason: str) -> None:
     if REQUIRE_ALL:
         pytest.fail(f"AUTODEV_REQUIRE_ALL=1, and {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server of the tests' own."""
+    programs = binaries()
+    require(programs, "PostgreSQL is not installed")
+    assert programs is not None
+    server = Server(programs)
+    try:
+        server.make()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def storages(request: pytest.FixtureRequest) -> Storages:
+    """Makes storage, on each engine in turn."""
+    return Storages(request.getfixturevalue("postgresql") if request.param == POSTGRESQL else None)
+
+
+@pytest.fixture
+def storage(storages: Storages, tmp_path: Path) -> Iterator[Storage]:
+    """Fresh databases for every service, on each engine in turn."""
+    with storages.new(tmp_path) as made:
+        yield made

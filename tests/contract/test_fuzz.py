@@ -3,9 +3,7 @@
 import asyncio
 import importlib
 import random
-import sqlite3
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +15,8 @@ from grpc_status import rpc_status
 
 from tests.contract.messages import FILES, Wrong, methods, plausible, wrong_requests
 from tests.mesh import Mesh
+from tests.postgresql import SERVICES
+from tests.storage import Storage, Storages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,8 +39,14 @@ ALLOWED = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
-    async with Mesh(tmp_path_factory.mktemp("fuzz")) as started:
+async def storage(storages: Storages, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Storage]:
+    with storages.new(tmp_path_factory.mktemp("fuzz")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mesh(storage: Storage) -> AsyncIterator[Mesh]:
+    async with Mesh(storage.directory, settings=storage.settings) as started:
         yield started
 
 
@@ -77,28 +83,27 @@ async def _first_responses(channel: Any, name: str, method: MethodDescriptor, re
         call.cancel()
 
 
-def stored_rows(data_dir: Path) -> dict[str, int]:
+async def stored_rows(storage: Storage) -> dict[str, int]:
     """How many rows each table of each service holds."""
     counts = {}
-    for path in sorted(data_dir.glob("*.sqlite3")):
-        with sqlite3.connect(path) as database:
-            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            # The services join their own groups just after they start to serve.
-            for table in set(tables) - {"consumer_groups"}:
-                counts[f"{path.stem}.{table}"] = database.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
+    for service in SERVICES:
+        # The services join their own groups just after they start to serve.
+        for table in set(await storage.tables(service)) - {"consumer_groups"}:
+            ((count,),) = await storage.rows(service, f'SELECT count(*) FROM "{table}"')
+            counts[f"{service}.{table}"] = count
     return counts
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.full_name.removeprefix("autodev."))
 async def test_a_request_that_breaks_a_rule_is_refused_by_field_and_leaves_nothing(
-    mesh: Mesh, method: MethodDescriptor
+    mesh: Mesh, storage: Storage, method: MethodDescriptor
 ) -> None:
-    before = stored_rows(mesh.directory)
+    before = await stored_rows(storage)
     for wrong in wrong_requests(method, random.Random(7)):
         code, error = await answer(mesh, method, wrong.request)
         assert code == "INVALID_ARGUMENT", f"{wrong.field} {wrong.flaw}: {code} {error}"
         assert names_the_field(error, wrong), f"{wrong.field} {wrong.flaw}: {error}"
-    assert stored_rows(mesh.directory) == before
+    assert await stored_rows(storage) == before
 
 
 def names_the_field(error: grpc.aio.AioRpcError | None, wrong: Wrong) -> bool:

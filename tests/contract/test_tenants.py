@@ -22,6 +22,7 @@ from autodev.learning.v1 import memento_service_pb2, reflection_service_pb2, rev
 from autodev_sdk import AutoDevClient, make_event
 from tests.contract.messages import FILES, message_class, methods, plausible
 from tests.mesh import OTHER_TENANT, Mesh, eventually
+from tests.storage import Storages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,9 +55,10 @@ class Theirs:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def theirs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theirs]:
-    async with Mesh(tmp_path_factory.mktemp("tenants")) as mesh, mesh.client() as client:
-        yield Theirs(mesh, await one_of_everything(client))
+async def theirs(storages: Storages, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Theirs]:
+    with storages.new(tmp_path_factory.mktemp("tenants")) as storage:
+        async with Mesh(storage.directory, settings=storage.settings) as mesh, mesh.client() as client:
+            yield Theirs(mesh, await one_of_everything(client))
 
 
 async def one_of_everything(client: AutoDevClient) -> dict[str, str]:

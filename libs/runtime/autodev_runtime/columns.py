@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, DateTime
+from sqlalchemy import BigInteger, CursorResult, DateTime, Integer
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeDecorator
 
 from autodev_runtime.database import TenantRequired, TenantScoped
+
+# SQLite takes only a column of type INTEGER as its own row number, which saves an index; its integers are large anyway.
+LargeInteger = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Moment(TypeDecorator[datetime]):

@@ -4,6 +4,8 @@ A tenant table is a model that inherits `TenantScoped`. A session carries one te
 narrowed to it and every new row belongs to it, whatever the query says; a query that cannot be narrowed is refused
 (scoping.py). Only literal SQL, `text(...)`, is on its own. A session without a tenant cannot be opened; the few jobs
 that work across tenants (relays, sweeps) say so by `across_tenants`.
+
+On PostgreSQL the database keeps tenants apart as well, also from literal SQL: see postgresql.py and row_security.py.
 """
 
 import asyncio
@@ -18,14 +20,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from autodev_runtime import postgresql
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.identity import ALL_TENANTS
+from autodev_runtime.postgresql import DatabaseOptions
+from autodev_runtime.repeating import Conflict
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
 
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 4
+DEFAULT_OPTIONS = DatabaseOptions()
 
 
 class TenantRequired(RuntimeError):
@@ -45,27 +51,23 @@ class _ScopedSession(Session):
 class Database:
     """One service's database. Use as an asynchronous context manager."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: DatabaseOptions = DEFAULT_OPTIONS) -> None:
         self.url = url
+        self.options = options
         self.is_sqlite = url.startswith("sqlite")
-        self._engine = self._make_engine()
+        if self.is_sqlite:
+            self._engine = self._all_tenants_engine = _sqlite_engine(url)
+            self._meaning = _meaning_on_sqlite
+        else:
+            self._meaning = postgresql.meaning
+            self._engine = postgresql.make_engine(url, options)
+            self._all_tenants_engine = postgresql.make_engine(postgresql.all_tenants_url(url, options), options)
         # SQLite has one writer: waiting here, in order, is fairer and cheaper than SQLite's busy handler.
         self._writer = asyncio.Lock() if self.is_sqlite else None
 
-    def _make_engine(self) -> AsyncEngine:
-        # Parameters are tenants' data, and an error's text ends in the log.
-        if not self.is_sqlite:
-            return create_async_engine(self.url, pool_size=POOL_SIZE, pool_pre_ping=True, hide_parameters=True)
-        engine = create_async_engine(
-            self.url, poolclass=AsyncAdaptedQueuePool, pool_size=POOL_SIZE, hide_parameters=True
-        )
-        event.listen(engine.sync_engine, "connect", _configure_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        return engine
-
     @property
     def engine(self) -> AsyncEngine:
-        """For statements on tables that belong to no tenant, and for migrations."""
+        """For statements on tables that belong to no tenant, and for SQLite's migrations."""
         return self._engine
 
     async def __aenter__(self) -> Self:
@@ -73,6 +75,8 @@ class Database:
 
     async def __aexit__(self, *exception: object) -> None:
         await self._engine.dispose()
+        if self._all_tenants_engine is not self._engine:
+            await self._all_tenants_engine.dispose()
 
     @contextlib.asynccontextmanager
     async def session(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -97,17 +101,32 @@ class Database:
             yield session
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads, for statements that name their tenant themselves, as the event log's do."""
-        with _away_is_unavailable():
-            async with self._engine.connect() as connection:
+    async def connection(self, tenant: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, for statements that name their tenant themselves, as the event log's do.
+
+        The tenant may be `*`, for a job that serves all tenants.
+        """
+        with _away_is_unavailable(self._meaning):
+            async with self._serving(None if tenant == ALL_TENANTS else tenant, writes=False).connect() as connection:
                 yield connection
+
+    def _serving(self, tenant: str | None, *, writes: bool) -> AsyncEngine:
+        """The engine for a transaction: of one tenant, or of all (None)."""
+        engine = self._all_tenants_engine if tenant is None else self._engine
+        if self.is_sqlite:
+            return engine.execution_options(autodev_writes=writes)
+        if writes:
+            return engine.execution_options(autodev_tenant=tenant)
+        # As on SQLite, all that one transaction reads is of one moment.
+        return engine.execution_options(
+            autodev_tenant=tenant, isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
 
     @contextlib.asynccontextmanager
     async def _transaction(self, tenant: str | None, *, writes: bool) -> AsyncIterator[AsyncSession]:
-        engine = self._engine.execution_options(autodev_writes=writes)
+        engine = self._serving(tenant, writes=writes)
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(_away_is_unavailable())
+            stack.enter_context(_away_is_unavailable(self._meaning))
             if writes and self._writer is not None:
                 await stack.enter_async_context(self._writer)
             session = AsyncSession(
@@ -117,32 +136,66 @@ class Database:
             async with session.begin():
                 yield session
 
+    @contextlib.asynccontextmanager
+    async def notices(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `heard`, within the block, at every NOTIFY on the channel. On SQLite there is none."""
+        if self.is_sqlite:
+            yield
+            return
+        listening = asyncio.ensure_future(postgresql.listen(self.url, self.options, channel, heard))
+        try:
+            yield
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
     async def ready(self) -> bool:
-        """Whether the database answers."""
-        async with self._engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        """Whether the database answers, to each of the service's roles."""
+        for engine in {self._engine, self._all_tenants_engine}:
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
         return True
 
     async def run(self, change: Callable[[Connection], None]) -> None:
-        """Run a synchronous change of the schema in one transaction."""
+        """Run a synchronous change of the schema in one transaction. On PostgreSQL services may change none."""
         async with self._engine.execution_options(autodev_writes=True).begin() as connection:
             await connection.run_sync(change)
 
 
 @contextlib.contextmanager
-def _away_is_unavailable() -> Iterator[None]:
+def _away_is_unavailable(meaning: Callable[[exc.DBAPIError], Unavailable | None]) -> Iterator[None]:
     """A database that is away, busy or broken is no fault of the statement; a statement's own fault flies on."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, ConnectionError) as error:
-        log.exception("the database failed")
-        raise Unavailable("the database cannot be read or written", reason="DATABASE_UNAVAILABLE") from error
-    except exc.DatabaseError as error:
-        if type(error) is not exc.DatabaseError:
+    except exc.TimeoutError as error:
+        # No connection of the pool became free.
+        raise Unavailable(postgresql.BUSY, reason="DATABASE_BUSY") from error
+    except exc.DBAPIError as error:
+        told = meaning(error)
+        if told is None:
             raise
-        # SQLite says so of a file that is no database, or is damaged.
-        log.exception("the database is damaged")
-        raise Unavailable("the database cannot be read or written", reason="DATABASE_UNAVAILABLE") from error
+        if not isinstance(told, Conflict):
+            log.exception("the database failed")
+        raise told from error
+    except ConnectionError as error:
+        log.exception("the database failed")
+        raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
+
+
+def _meaning_on_sqlite(error: exc.DBAPIError) -> Unavailable | None:
+    away = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError)
+    # A bare DatabaseError is what SQLite says of a file that is no database, or is damaged.
+    if away or type(error) is exc.DatabaseError:
+        return Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE")
+    return None
+
+
+def _sqlite_engine(url: str) -> AsyncEngine:
+    # Parameters are tenants' data, and an error's text ends in the log.
+    engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=POOL_SIZE, hide_parameters=True)
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _configure_sqlite(connection: Any, _: object) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from autodev.gateway.v1.event_pb2 import Event
-from autodev_runtime.columns import Moment, now
+from autodev_runtime.columns import LargeInteger, Moment, now
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import AutoDevError, InvalidArgument
 from autodev_runtime.tracing import current_trace
@@ -35,7 +35,7 @@ class OutboxRow(TenantScoped):
     """Columns of a service's `outbox` table: `class OutboxRow(outbox.OutboxRow, Base)`."""
 
     __tablename__ = "outbox"
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    position: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=True)
     event: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 

@@ -30,7 +30,7 @@ async def main() -> None:
     settings = CapabilitySettings()
     configure_logging(NAME, settings.log_level, settings.log_format)
     async with (
-        Database(settings.database_url_for(NAME)) as database,
+        Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
         peer_channel(settings.gateway_address, settings.max_message_bytes) as gateway,
     ):
         await upgrade(database, "autodev_capability")

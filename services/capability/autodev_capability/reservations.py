@@ -18,7 +18,8 @@ from autodev_capability.gates import (
 from autodev_capability.notices import QuotaMet
 from autodev_capability.quota import DEFAULT_HOLD, CounterKey, Reservation, ReservationState, counter_for
 from autodev_capability.store import CapabilityStore, Transaction
-from autodev_runtime.errors import FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted, Unavailable
+from autodev_runtime.errors import FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
+from autodev_runtime.repeating import Conflict, repeatable
 from autodev_sdk.events import uuid7
 
 
@@ -29,6 +30,7 @@ class Reservations:
         self._store = store
         self._clock = clock
 
+    @repeatable
     async def reserve(
         self, tenant: str, request_id: str, agent_id: str, capability: str, hold_for: timedelta = DEFAULT_HOLD
     ) -> Reservation:
@@ -83,8 +85,8 @@ class Reservations:
     async def _write(self, transaction: Transaction, wanted: Reservation, earlier: Reservation | None) -> Reservation:
         write = transaction.quotas.add_reservation if earlier is None else transaction.quotas.renew
         if not await write(wanted):
-            # Undoes this transaction's use. The caller's retry finds what the other call made.
-            raise Unavailable("another call with this request_id is being served", reason="REQUEST_IN_PROGRESS")
+            # Undoes this transaction's use. Done again, it finds what the other call made.
+            raise Conflict("another call with this request_id is being served", reason="REQUEST_IN_PROGRESS")
         return wanted
 
     async def _limit_met(
@@ -101,6 +103,7 @@ class Reservations:
             retry_after=resets_at - now,
         )
 
+    @repeatable
     async def commit(self, tenant: str, reservation_id: str) -> Reservation:
         """Make a reservation final. Raises NotFound, FailedPrecondition."""
         now = self._clock()
@@ -116,6 +119,7 @@ class Reservations:
             raise FailedPrecondition("the reservation was released", reason="RESERVATION_RELEASED")
         raise FailedPrecondition("the reservation's time has passed", reason="RESERVATION_EXPIRED")
 
+    @repeatable
     async def release(self, tenant: str, reservation_id: str) -> Reservation:
         """Give a reservation back; a lapsed one was given back already. Raises NotFound, FailedPrecondition."""
         now = self._clock()

@@ -6,11 +6,11 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from autodev_capability.maturity import GraduationRules
-from autodev_runtime.settings import ServiceSettings
+from autodev_runtime.database_settings import DatabaseSettings
 
 
-class CapabilitySettings(ServiceSettings):
-    """See `ServiceSettings` for what every service has."""
+class CapabilitySettings(DatabaseSettings):
+    """See `DatabaseSettings` for what every service has."""
 
     model_config = SettingsConfigDict(env_prefix="AUTODEV_CAPABILITY_")
 

@@ -21,6 +21,7 @@ from autodev_capability.maturity import (
 from autodev_capability.notices import Cause, Unlocked
 from autodev_capability.store import CapabilityStore, Transaction
 from autodev_runtime.errors import NotFound
+from autodev_runtime.repeating import repeatable
 
 AGENT_WIDE = ""
 
@@ -66,6 +67,7 @@ class Standing:
         async with self._store.reading(tenant) as transaction:
             return await transaction.standings.changes(agent_id, before, limit)
 
+    @repeatable
     async def set_level(
         self, tenant: str, agent_id: str, capability: str, level: Maturity, by: str, reason: str
     ) -> Agent:
@@ -78,6 +80,7 @@ class Standing:
             await self._record(transaction, before, after, capability, _Author(by, reason))
             return await self._save(transaction, before, after, Cause())
 
+    @repeatable
     async def count(self, tenant: str, agent_id: str, work: Work, cause: Cause) -> None:
         """Count what an event says. The same event again changes nothing."""
         capability, step, author = self._counting(work)

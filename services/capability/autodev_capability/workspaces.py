@@ -3,6 +3,7 @@
 from autodev_capability.gates import BUILT_IN_GATES, Gate, WorkspaceSettings, built_in_gate
 from autodev_capability.store import CapabilityStore
 from autodev_runtime.errors import FailedPrecondition
+from autodev_runtime.repeating import repeatable
 
 
 class Workspaces:
@@ -16,12 +17,14 @@ class Workspaces:
         async with self._store.reading(tenant) as transaction:
             return await transaction.standings.settings()
 
+    @repeatable
     async def change_settings(self, tenant: str, settings: WorkspaceSettings, changed_by: str) -> WorkspaceSettings:
         """Replace the settings."""
         async with self._store.writing(tenant) as transaction:
             await transaction.standings.save_settings(settings, changed_by)
         return settings
 
+    @repeatable
     async def register_gate(self, tenant: str, gate: Gate) -> Gate:
         """Add or change a gate of the workspace's own. Raises FailedPrecondition for a built-in one's name."""
         if built_in_gate(gate.capability) is not None:

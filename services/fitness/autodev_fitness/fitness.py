@@ -10,7 +10,8 @@ from autodev_fitness.functions import FitnessFunction, FitnessFunctions
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalWeights, adjustment, total_score
 from autodev_fitness.store import FitnessStore, Transaction
 from autodev_fitness.variants import Cause, Compared, Scored, Variant
-from autodev_runtime.errors import FailedPrecondition, Unavailable
+from autodev_runtime.errors import FailedPrecondition
+from autodev_runtime.repeating import Conflict, repeatable
 from autodev_sdk.events import uuid7
 
 NO_CAUSE = Cause()
@@ -34,6 +35,7 @@ class Fitness:
         self._rules = rules
         self._clock = clock
 
+    @repeatable
     async def create(
         self,
         tenant: str,
@@ -81,12 +83,14 @@ class Fitness:
         async with self._store.reading(tenant) as transaction:
             return await transaction.lineage(variant_id)
 
+    @repeatable
     async def evaluate_initial_proxy(self, tenant: str, variant_id: str, signals: ProxySignals) -> Variant:
         """Score a first run; again: replace that score and keep the signals. Raises NotFound."""
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
             return await self._evaluate(transaction, variant, signals, NO_CAUSE)
 
+    @repeatable
     async def approve(self, tenant: str, variant_id: str, cause: Cause) -> Variant:
         """Score a variant again as one that a person approved; again: change nothing. Raises NotFound."""
         async with self._store.writing(tenant) as transaction:
@@ -96,6 +100,7 @@ class Fitness:
                 return variant
             return await self._evaluate(transaction, variant, replace(known, user_approved=True), cause)
 
+    @repeatable
     async def evaluate_delayed(
         self, tenant: str, variant_id: str, signals: Sequence[ExternalSignal]
     ) -> tuple[Variant, int]:
@@ -117,6 +122,7 @@ class Fitness:
             heard = replace(variant, external_signals=(*variant.external_signals, *accepted))
             return await self._score(transaction, variant, heard, NO_CAUSE), len(accepted)
 
+    @repeatable
     async def compare(
         self, tenant: str, request_id: str, variant_id: str, baseline_id: str, runs: tuple[Runs, Runs], mutation_id: str
     ) -> Compared:
@@ -165,6 +171,6 @@ class Fitness:
         return scored
 
 
-def _in_progress() -> Unavailable:
+def _in_progress() -> Conflict:
     # Undoes the transaction. The caller's retry finds what the other call made.
-    return Unavailable("another call with this request_id is being served", reason="REQUEST_IN_PROGRESS")
+    return Conflict("another call with this request_id is being served", reason="REQUEST_IN_PROGRESS")

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
-from autodev_runtime.columns import Moment, now
+from autodev_runtime.columns import LargeInteger, Moment, now
 from autodev_runtime.database import TenantScoped
 from autodev_sdk.events import uuid7
 
@@ -52,7 +52,7 @@ class SignalRow(TenantScoped, Base):
 
     __tablename__ = "signals"
     __table_args__ = (UniqueConstraint("tenant_id", "variant_id", "signal_id"),)
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    position: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=True)
     variant_id: Mapped[str] = mapped_column(ForeignKey("workflow_variants.id"))
     signal_id: Mapped[str] = mapped_column(String(128))
     kind: Mapped[str] = mapped_column(String(32))

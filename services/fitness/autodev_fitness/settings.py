@@ -8,11 +8,11 @@ from pydantic_settings import SettingsConfigDict
 from autodev_fitness.comparison import ComparisonRules
 from autodev_fitness.functions import MeasuredWeights
 from autodev_fitness.scoring import ProxyWeights, SignalWeights
-from autodev_runtime.settings import ServiceSettings
+from autodev_runtime.database_settings import DatabaseSettings
 
 
-class FitnessSettings(ServiceSettings):
-    """See `ServiceSettings` for what every service has. Weights: `AUTODEV_FITNESS_PROXY_WEIGHTS__APPROVED=0.4`."""
+class FitnessSettings(DatabaseSettings):
+    """See `DatabaseSettings` for what every service has. Weights: `AUTODEV_FITNESS_PROXY_WEIGHTS__APPROVED=0.4`."""
 
     model_config = SettingsConfigDict(env_prefix="AUTODEV_FITNESS_", env_nested_delimiter="__")
 

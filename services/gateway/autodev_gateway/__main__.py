@@ -47,7 +47,10 @@ class Gateway:
 @contextlib.asynccontextmanager
 async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """The parts, put together within the block."""
-    async with Database(settings.database_url_for(NAME)) as database, backends(settings) as behind:
+    async with (
+        Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
+        backends(settings) as behind,
+    ):
         await upgrade(database, "autodev_gateway")
         ring = await key_ring(settings, KeyStore(database))
 

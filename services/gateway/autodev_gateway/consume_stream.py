@@ -51,6 +51,7 @@ class ConsumeStream:
     async def _leased(self, group: GroupRunner, worker: Worker, reader: "asyncio.Task[None]") -> AsyncIterator[bytes]:
         while True:
             worker.wake.clear()
+            group.check()
             while deliveries := group.take(worker, MESSAGE_BYTES):
                 yield b"".join(
                     wire.delivery(lease.delivery_id, lease.attempt, record.sized) for lease, record in deliveries

@@ -1,12 +1,10 @@
 """The tables of the gateway. Shapes only: queries are in the stores beside the rules that ask them."""
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from autodev_runtime.columns import LargeInteger
 from autodev_runtime.database import TenantScoped
-
-# SQLite takes only a column of type INTEGER as its own row number, which saves an index.
-Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Base(DeclarativeBase):
@@ -22,7 +20,7 @@ class EventRow(TenantScoped, Base):
         # With the size, so that how many events fit a page is found without reading them.
         Index("events_by_tenant", "tenant_id", "seq", "size_bytes"),
     )
-    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
     event_id: Mapped[str] = mapped_column(String(36))
     type: Mapped[int] = mapped_column(Integer)
     agent_id: Mapped[str] = mapped_column(String(128))
@@ -36,7 +34,7 @@ class TrimRow(TenantScoped, Base):
 
     __tablename__ = "event_trims"
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
-    through_seq: Mapped[int] = mapped_column(Sequence)
+    through_seq: Mapped[int] = mapped_column(LargeInteger)
 
 
 class GroupRow(TenantScoped, Base):
@@ -45,7 +43,7 @@ class GroupRow(TenantScoped, Base):
     __tablename__ = "consumer_groups"
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    position: Mapped[int] = mapped_column(Sequence)
+    position: Mapped[int] = mapped_column(LargeInteger)
     filter: Mapped[str] = mapped_column(Text)
     """The filter as JSON; see groups/store.py."""
 
@@ -56,7 +54,7 @@ class DeliveryRow(TenantScoped, Base):
     __tablename__ = "deliveries"
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     group_name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
     attempts: Mapped[int] = mapped_column(Integer)
     error: Mapped[str] = mapped_column(Text)
 
@@ -67,10 +65,10 @@ class DeadLetterRow(TenantScoped, Base):
     __tablename__ = "dead_letters"
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     group_name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
     attempts: Mapped[int] = mapped_column(Integer)
     error: Mapped[str] = mapped_column(Text)
-    dead_us: Mapped[int] = mapped_column(Sequence)
+    dead_us: Mapped[int] = mapped_column(LargeInteger)
 
 
 class EpisodeRow(TenantScoped, Base):
@@ -82,7 +80,7 @@ class EpisodeRow(TenantScoped, Base):
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
     agent_id: Mapped[str] = mapped_column(String(128))
     outcome: Mapped[int] = mapped_column(Integer)
-    recorded_seq: Mapped[int] = mapped_column(Sequence)
+    recorded_seq: Mapped[int] = mapped_column(LargeInteger)
     task: Mapped[bytes] = mapped_column(LargeBinary)
 
 

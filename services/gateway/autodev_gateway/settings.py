@@ -9,7 +9,8 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
-from autodev_runtime.settings import ServiceSettings, is_loopback
+from autodev_runtime.database_settings import DatabaseSettings
+from autodev_runtime.settings import is_loopback
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$")]
 
@@ -23,8 +24,8 @@ class Mode(StrEnum):
     """From `api_keys_file`."""
 
 
-class GatewaySettings(ServiceSettings):
-    """See `ServiceSettings` for what every service has. `host` and `port` are the public address."""
+class GatewaySettings(DatabaseSettings):
+    """See `DatabaseSettings` for what every service has. `host` and `port` are the public address."""
 
     model_config = SettingsConfigDict(env_prefix="AUTODEV_GATEWAY_")
 

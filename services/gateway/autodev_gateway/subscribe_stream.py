@@ -29,6 +29,8 @@ class SubscribeStream:
         heartbeat_s = _heartbeat_s(request)
         bounds = PageBounds(request.max_batch_events or BATCH_EVENTS)
         wanted = filter_from(request.filter, "filter")
+        # Another gateway may have given the cursor.
+        await self._log.catch_up()
         subscription = Subscription(self._broadcast, tenant, self._start(request, tenant), wanted, bounds)
         with (
             self._log.listening(tenant, subscription.wake),

@@ -63,7 +63,10 @@ PACKAGE = "autodev.learning.v1"
 async def main() -> None:
     settings = LearningSettings()
     configure_logging(SERVICE, settings.log_level, settings.log_format)
-    async with Database(settings.database_url_for(SERVICE)) as database, Peers(settings) as peers:
+    async with (
+        Database(settings.database_url_for(SERVICE), settings.database_options(SERVICE)) as database,
+        Peers(settings) as peers,
+    ):
         await upgrade(database, "autodev_learning")
         outbox = Outbox(database, OutboxRow)
         sandbox = Sandbox(peers.sandbox)

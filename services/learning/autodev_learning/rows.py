@@ -7,7 +7,7 @@ from sqlalchemy import JSON, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
-from autodev_runtime.columns import Moment, now
+from autodev_runtime.columns import LargeInteger, Moment, now
 from autodev_runtime.database import TenantScoped
 from autodev_sdk.events import uuid7
 
@@ -195,7 +195,7 @@ class SkillExecutionRow(TenantScoped, Base):
     expected: Mapped[str] = mapped_column(Text, default="")  # what the call must give, where the runtime knows
     success: Mapped[bool]
     execution_seconds: Mapped[float]
-    token_usage: Mapped[int] = mapped_column(default=0)
+    token_usage: Mapped[int] = mapped_column(LargeInteger, default=0)
     response: Mapped[Json | None] = mapped_column(JSON, default=None)  # ExecuteSkill's answer, for a repeated request
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
@@ -267,7 +267,7 @@ class ExperimentRow(TenantScoped, Base):
     stop_reason: Mapped[str] = mapped_column(Text, default="")
     steps: Mapped[list[Json]] = mapped_column(JSON, default=list)
     best_mutation_id: Mapped[str] = mapped_column(String(36), default="")
-    tokens_used: Mapped[int] = mapped_column(default=0)
+    tokens_used: Mapped[int] = mapped_column(LargeInteger, default=0)
     cost_usd: Mapped[float] = mapped_column(default=0.0)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     ended_at: Mapped[datetime | None] = mapped_column(Moment, default=None)

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from autodev_runtime.settings import ServiceSettings
+from autodev_runtime.database_settings import DatabaseSettings
 
 
-class LearningSettings(ServiceSettings):
+class LearningSettings(DatabaseSettings):
     """See docs/settings.md."""
 
     model_config = SettingsConfigDict(env_prefix="AUTODEV_LEARNING_")

@@ -1,7 +1,6 @@
 """The service over a socket, and callers of it."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -14,6 +13,7 @@ from autodev_runtime.identity import Role
 from tests.clock import Clock
 from tests.integration.capability.parts import Parts, replica, settings_on
 from tests.serving import acting, serving
+from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
@@ -27,8 +27,8 @@ def clock() -> Clock:
 
 
 @pytest_asyncio.fixture
-async def parts(tmp_path: Path, clock: Clock) -> AsyncIterator[Parts]:
-    async with replica(tmp_path / "capability.sqlite3", clock) as made:
+async def parts(storage: Storage, clock: Clock) -> AsyncIterator[Parts]:
+    async with replica(storage, clock) as made:
         yield made
 
 

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -26,6 +25,7 @@ from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Served
 from tests.clock import Clock
+from tests.storage import Storage
 
 
 @dataclass
@@ -57,9 +57,9 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def replica(path: Path, clock: Clock) -> AsyncIterator[Parts]:
-    """A replica on the database at `path`."""
-    async with Database(f"sqlite+aiosqlite:///{path}") as database:
+async def replica(storage: Storage, clock: Clock) -> AsyncIterator[Parts]:
+    """A replica on the service's database."""
+    async with storage.open("capability") as database:
         await upgrade(database, "autodev_capability")
         snapshots = Snapshots(timedelta(seconds=1), clock)
         store = CapabilityStore(database, Outbox(database, OutboxRow), changed=snapshots.drop)

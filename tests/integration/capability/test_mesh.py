@@ -1,12 +1,11 @@
 """The service in the mesh: events come from the gateway's log and go there, through a crash as well."""
 
-from pathlib import Path
-
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev_sdk import AutoDevClient
 from autodev_sdk.events import make_event, uuid7
 from tests.mesh import Mesh, eventually
+from tests.storage import Storage
 
 
 def verified_success() -> event_pb2.Event:
@@ -47,16 +46,22 @@ async def unlocks(client: AutoDevClient, count: int) -> list[str]:
     return found
 
 
-async def test_verified_successes_in_the_log_graduate_an_agent_and_the_log_hears_of_it(tmp_path: Path) -> None:
-    async with Mesh(tmp_path, services=("gateway", "capability")) as mesh, mesh.client() as client:
+async def test_verified_successes_in_the_log_graduate_an_agent_and_the_log_hears_of_it(storage: Storage) -> None:
+    async with (
+        Mesh(storage.directory, settings=storage.settings, services=("gateway", "capability")) as mesh,
+        mesh.client() as client,
+    ):
         await publish(client, 5)
         agent = await successes_reach(client, 5)
         assert agent.maturity == pb.MATURITY_LEVEL_INTERN
         assert await unlocks(client, 1) == ["auto_dev.memento_skills ada"]
 
 
-async def test_a_service_that_is_killed_goes_on_and_counts_nothing_twice(tmp_path: Path) -> None:
-    async with Mesh(tmp_path, services=("gateway", "capability")) as mesh, mesh.client() as client:
+async def test_a_service_that_is_killed_goes_on_and_counts_nothing_twice(storage: Storage) -> None:
+    async with (
+        Mesh(storage.directory, settings=storage.settings, services=("gateway", "capability")) as mesh,
+        mesh.client() as client,
+    ):
         await publish(client, 40)
         await successes_reach(client, 1)
         mesh.kill("capability")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from autodev_capability.maturity import Maturity
 from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
 from tests.clock import Clock
 from tests.integration.capability.parts import Parts, replica
+from tests.storage import Storages
 
 LIMIT = 3
 HOLD = timedelta(minutes=10)
@@ -124,11 +124,10 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    path: Path = tmp_path_factory.mktemp("model") / "capability.sqlite3"
-    with asyncio.Runner() as runner:
+def bench(storages: Storages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with storages.new(tmp_path_factory.mktemp("model")) as storage, asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        yield Bench(runner, runner.run(stack.enter_async_context(replica(path, Clock()))))
+        yield Bench(runner, runner.run(stack.enter_async_context(replica(storage, Clock()))))
         runner.run(stack.aclose())
 
 

@@ -1,7 +1,6 @@
 """The fitness service over a socket, on a real database."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -12,6 +11,7 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from tests.clock import Clock
 from tests.integration.fitness.parts import Parts, made
 from tests.serving import acting, serving
+from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub
@@ -25,8 +25,8 @@ def clock() -> Clock:
 
 
 @pytest_asyncio.fixture
-async def parts(tmp_path: Path, clock: Clock) -> AsyncIterator[Parts]:
-    async with made(tmp_path / "fitness.sqlite3", clock) as all_parts:
+async def parts(storage: Storage, clock: Clock) -> AsyncIterator[Parts]:
+    async with made(storage, clock) as all_parts:
         yield all_parts
 
 

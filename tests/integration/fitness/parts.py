@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -25,6 +24,7 @@ from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Served
 from tests.clock import Clock
+from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub
@@ -59,9 +59,9 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def made(path: Path, clock: Clock) -> AsyncIterator[Parts]:
-    """The parts on the database at `path`."""
-    async with Database(f"sqlite+aiosqlite:///{path}") as database:
+async def made(storage: Storage, clock: Clock) -> AsyncIterator[Parts]:
+    """The parts on the service's database."""
+    async with storage.open("fitness") as database:
         await upgrade(database, "autodev_fitness")
         functions = FitnessFunctions(ProxyWeights(), MeasuredWeights(), [OWN_FUNCTION, BROKEN_FUNCTION])
         rules = FitnessRules(functions, SignalWeights(), ComparisonRules(), MOST_SIGNALS)

@@ -1,7 +1,5 @@
 """The service in the mesh: a review that is decided elsewhere reaches a variant's score, and the log hears of it."""
 
-from pathlib import Path
-
 import pytest
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
@@ -10,11 +8,12 @@ from autodev_runtime.mesh import publisher
 from autodev_sdk.events import make_event, uuid7
 from tests.integration.fitness.parts import create, evaluate
 from tests.mesh import TENANT, Mesh, eventually
+from tests.storage import Storage
 
 
-async def test_an_approval_in_the_log_scores_a_variant_again(tmp_path: Path) -> None:
+async def test_an_approval_in_the_log_scores_a_variant_again(storage: Storage) -> None:
     async with (
-        Mesh(tmp_path, services=("gateway", "fitness")) as mesh,
+        Mesh(storage.directory, settings=storage.settings, services=("gateway", "fitness")) as mesh,
         mesh.client() as client,
         mesh.channel("internal") as internal,
     ):

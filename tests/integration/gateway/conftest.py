@@ -1,17 +1,17 @@
 """A gateway, and clients of two tenants."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest_asyncio
 
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import GLOBEX, Running, started
+from tests.storage import Storage
 
 
 @pytest_asyncio.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
-    async with started(tmp_path) as running:
+async def gateway(storage: Storage) -> AsyncIterator[Running]:
+    async with started(storage) as running:
         yield running
 
 

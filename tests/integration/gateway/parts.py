@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -18,6 +17,7 @@ from autodev_runtime.identity import Identity, service_identity
 from autodev_runtime.server import running
 from autodev_sdk import AutoDevClient, make_event
 from autodev_sdk.client import _KeyedChannel
+from tests.storage import Storage
 
 ACME, GLOBEX = "acme", "globex"
 PATIENCE_S = 20.0
@@ -57,14 +57,15 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def started(directory: Path, **stated: Any) -> AsyncIterator[Running]:
-    """A gateway on the directory's files, with these settings on top."""
+async def started(storage: Storage, **stated: Any) -> AsyncIterator[Running]:
+    """A gateway on the test's storage, with these settings on top."""
     common = {
         "port": 0,
         "internal_port": 0,
         "metrics_port": 0,
         "drain_s": 1.0,
-        "data_dir": directory,
+        "data_dir": storage.directory,
+        "database_url": storage.url(NAME),
         "development_tenants": [ACME, GLOBEX],
     }
     settings = GatewaySettings(**{**common, **stated})

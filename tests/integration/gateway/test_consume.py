@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from tests.integration.gateway.parts import (
     working,
 )
 from tests.serving import refusal
+from tests.storage import Storage
 
 RUNS = pb.EventFilter(types=[event_pb2.EVENT_TYPE_SKILL_EXECUTED])
 
@@ -261,9 +261,9 @@ async def test_another_tenants_group_of_the_same_name_is_another(acme: AutoDevCl
         assert (await worker.next()).event.id == own.id
 
 
-async def test_a_group_goes_on_where_it_was_when_the_gateway_starts_again(tmp_path: Path) -> None:
+async def test_a_group_goes_on_where_it_was_when_the_gateway_starts_again(storage: Storage) -> None:
     events = [failed(number) for number in range(4)]
-    async with started(tmp_path) as gateway, gateway.client() as acme:
+    async with started(storage) as gateway, gateway.client() as acme:
         await publish(acme, events)
         async with working(acme) as worker:
             deliveries = [await worker.next() for _ in range(4)]
@@ -272,13 +272,13 @@ async def test_a_group_goes_on_where_it_was_when_the_gateway_starts_again(tmp_pa
             worker.finish()
             with pytest.raises(StopAsyncIteration):
                 await worker.next()
-    async with started(tmp_path) as gateway, gateway.client() as acme, working(acme) as worker:
+    async with started(storage) as gateway, gateway.client() as acme, working(acme) as worker:
         again = [await worker.next(), await worker.next()]
         assert [(each.event.id, each.attempt) for each in again] == [(events[1].id, 2), (events[3].id, 2)]
 
 
-async def test_retention_keeps_what_a_group_has_not_settled(tmp_path: Path) -> None:
-    async with started(tmp_path, retention_bytes=1) as gateway, gateway.client() as acme:
+async def test_retention_keeps_what_a_group_has_not_settled(storage: Storage) -> None:
+    async with started(storage, retention_bytes=1) as gateway, gateway.client() as acme:
         events = [failed(number) for number in range(3)]
         await publish(acme, events)
         async with working(acme) as worker:
@@ -295,8 +295,8 @@ async def test_retention_keeps_what_a_group_has_not_settled(tmp_path: Path) -> N
             assert {(await worker.next()).event.id for _ in events} == {event.id for event in events}
 
 
-async def test_a_group_whose_events_are_past_retention_goes_on_with_what_is_kept(tmp_path: Path) -> None:
-    async with started(tmp_path, retention_bytes=1) as gateway, gateway.client() as acme:
+async def test_a_group_whose_events_are_past_retention_goes_on_with_what_is_kept(storage: Storage) -> None:
+    async with started(storage, retention_bytes=1) as gateway, gateway.client() as acme:
         async with working(acme):
             pass
         await publish(acme, [failed(number) for number in range(10)])

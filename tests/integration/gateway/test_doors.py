@@ -27,6 +27,7 @@ from autodev_sdk import AutoDevClient, make_event
 from tests.conftest import require
 from tests.integration.gateway.parts import Running, failed, publish, read, started
 from tests.serving import refusal
+from tests.storage import Storage
 
 SERVICES = {
     "autodev.capability.v1.CapabilityService",
@@ -161,11 +162,11 @@ def key_file(directory: Path, key: str, *roles: str) -> Path:
     return path
 
 
-async def test_in_production_the_keys_are_the_files_and_development_keys_open_nothing(tmp_path: Path) -> None:
-    async with started(tmp_path) as gateway:
+async def test_in_production_the_keys_are_the_files_and_development_keys_open_nothing(storage: Storage) -> None:
+    async with started(storage) as gateway:
         development_key = gateway.key("acme")
-    keys = key_file(tmp_path, "the-key")
-    async with started(tmp_path, mode=Mode.PRODUCTION, api_keys_file=keys) as gateway:
+    keys = key_file(storage.directory, "the-key")
+    async with started(storage, mode=Mode.PRODUCTION, api_keys_file=keys) as gateway:
         async with AutoDevClient(gateway.public_address, "the-key") as client:
             await publish(client, [failed(1)])
             vouched = failed(2, verification=event_pb2.VERIFICATION_VERIFIED)
@@ -174,10 +175,10 @@ async def test_in_production_the_keys_are_the_files_and_development_keys_open_no
             assert (await refusal(publish(client, [failed(3)]))).code == "UNAUTHENTICATED"
 
 
-async def test_a_key_that_left_the_file_opens_nothing(tmp_path: Path) -> None:
+async def test_a_key_that_left_the_file_opens_nothing(storage: Storage) -> None:
     for key, other in (("first", "second"), ("second", "first")):
-        keys = key_file(tmp_path, key)
-        async with started(tmp_path, mode=Mode.PRODUCTION, api_keys_file=keys) as gateway:
+        keys = key_file(storage.directory, key)
+        async with started(storage, mode=Mode.PRODUCTION, api_keys_file=keys) as gateway:
             async with AutoDevClient(gateway.public_address, key) as client:
                 await publish(client, [failed(1)])
             async with AutoDevClient(gateway.public_address, other) as client:
@@ -197,10 +198,10 @@ async def certificate_in(directory: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-async def test_with_a_certificate_the_public_door_speaks_tls_only(tmp_path: Path) -> None:
-    certificate, key = await certificate_in(tmp_path)
-    stated = {"mode": Mode.PRODUCTION, "api_keys_file": key_file(tmp_path, "the-key")}
-    async with started(tmp_path, tls_cert_file=certificate, tls_key_file=key, **stated) as gateway:
+async def test_with_a_certificate_the_public_door_speaks_tls_only(storage: Storage) -> None:
+    certificate, key = await certificate_in(storage.directory)
+    stated = {"mode": Mode.PRODUCTION, "api_keys_file": key_file(storage.directory, "the-key")}
+    async with started(storage, tls_cert_file=certificate, tls_key_file=key, **stated) as gateway:
         async with AutoDevClient(gateway.public_address, "the-key", certificate.read_bytes()) as client:
             event = failed(1)
             await publish(client, [event])

@@ -28,6 +28,7 @@ from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, started, until
 from tests.mesh import free_ports
 from tests.serving import refusal
+from tests.storage import Storage
 
 SERVICE = "autodev.fitness.v1.FitnessService"
 EVOLVER = "autodev.learning.v1.EvolverService"
@@ -113,7 +114,7 @@ def behind() -> Behind:
 async def gateway(tmp_path: Path, behind: Behind) -> AsyncIterator[Running]:
     async with (
         backend(behind) as address,
-        started(tmp_path, fitness_address=address, learning_address=address) as gateway,
+        started(Storage(tmp_path), fitness_address=address, learning_address=address) as gateway,
     ):
         yield gateway
 
@@ -210,7 +211,7 @@ async def test_a_stream_whose_client_goes_is_ended_behind(acme: AutoDevClient, b
 async def test_a_service_that_is_down_is_unavailable_and_comes_back(tmp_path: Path, behind: Behind) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     request = fitness_pb.GetVariantRequest(variant_id="v")
-    async with started(tmp_path, fitness_address=address) as gateway, gateway.client() as acme:
+    async with started(Storage(tmp_path), fitness_address=address) as gateway, gateway.client() as acme:
         for _ in range(2):
             told = await refusal(acme.fitness.GetVariant(request))
             assert told.code == "UNAVAILABLE"
@@ -232,7 +233,7 @@ async def health_becomes(gateway: Running, service: str, status: int) -> None:
 
 async def test_a_service_killed_under_a_call_is_unavailable(tmp_path: Path, behind: Behind) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    async with started(tmp_path, fitness_address=address) as gateway:
+    async with started(Storage(tmp_path), fitness_address=address) as gateway:
         metadata = (("authorization", f"Bearer {gateway.key('acme')}"),)
         async with grpc.aio.insecure_channel(gateway.public_address) as channel:
             async with backend(behind, address):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from autodev_gateway import wire
 from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import Draft, EpisodeReport, EventLog, Filter, LogOptions, PageBounds
-from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
+from tests.storage import Storages
 
 TENANTS = ("acme", "globex")
 IDS = [f"{number:036d}" for number in range(12)]
@@ -90,13 +90,17 @@ async def read_on(log: EventLog, tenant: str, wanted: Filter, bounds: PageBounds
 
 
 async def check(
-    together: list[list[Draft]], later: list[list[Draft]], wanted: Filter, bounds: PageBounds, tail_bytes: int
+    storages: Storages,
+    together: list[list[Draft]],
+    later: list[list[Draft]],
+    wanted: Filter,
+    bounds: PageBounds,
+    tail_bytes: int,
 ) -> None:
     model = Model()
     options = LogOptions(tail_bytes=tail_bytes)
-    with tempfile.TemporaryDirectory() as directory:
-        url = f"sqlite+aiosqlite:///{Path(directory) / 'log.sqlite3'}"
-        async with Database(url) as database:
+    with tempfile.TemporaryDirectory() as directory, storages.new(Path(directory)) as storage:
+        async with storage.open("gateway") as database:
             await upgrade(database, "autodev_gateway")
             for calls in (together, later):
                 # The second time is after a start on the same file.
@@ -118,8 +122,16 @@ async def check(
 
 
 @settings(max_examples=40, deadline=None)
-@given(CALLS, CALLS, FILTERS, st.integers(1, 7), st.integers(1, 2000), st.sampled_from([0, 500, 10**6]))
+@given(
+    together=CALLS,
+    later=CALLS,
+    wanted=FILTERS,
+    page_events=st.integers(1, 7),
+    page_bytes=st.integers(1, 2000),
+    tail_bytes=st.sampled_from([0, 500, 10**6]),
+)
 def test_the_log_is_a_list_without_repeats(
+    storages: Storages,
     together: list[list[Draft]],
     later: list[list[Draft]],
     wanted: Filter,
@@ -127,4 +139,4 @@ def test_the_log_is_a_list_without_repeats(
     page_bytes: int,
     tail_bytes: int,
 ) -> None:
-    asyncio.run(check(together, later, wanted, PageBounds(page_events, page_bytes), tail_bytes))
+    asyncio.run(check(storages, together, later, wanted, PageBounds(page_events, page_bytes), tail_bytes))

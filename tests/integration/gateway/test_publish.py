@@ -1,9 +1,7 @@
 """Publishing: acknowledged once it is on disk, in order, once an id."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -14,13 +12,13 @@ from autodev_runtime.identity import Identity, Role
 from autodev_sdk import AutoDevClient, make_event, uuid7
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, ran, read, started, until
 from tests.serving import refusal
+from tests.storage import Storage
 
 
-async def test_what_is_acknowledged_is_in_the_file(gateway: Running, acme: AutoDevClient) -> None:
+async def test_what_is_acknowledged_is_in_the_database(storage: Storage, acme: AutoDevClient) -> None:
     events = [failed(number) for number in range(3)]
     cursors = await publish(acme, events)
-    with sqlite3.connect(f"file:{gateway.settings.data_dir}/gateway.sqlite3?mode=ro", uri=True) as file:
-        rows = file.execute("SELECT event_id, event FROM events ORDER BY seq").fetchall()
+    rows = await storage.rows("gateway", "SELECT event_id, event FROM events ORDER BY seq")
     assert [row[0] for row in rows] == [event.id for event in events]
     assert [event_pb2.Event.FromString(row[1]).cursor for row in rows] == cursors
 
@@ -99,16 +97,13 @@ async def test_many_publishers_at_once_share_transactions(gateway: Running, acme
     assert [by_cursor[cursor] for cursor in cursors[7]] == [event.id for event in calls[7]]
 
 
-async def test_too_many_waiting_are_told_when_to_come_again(tmp_path: Path) -> None:
-    async with started(tmp_path, append_waiting_events=20) as gateway, gateway.client() as acme:
+async def test_too_many_waiting_are_told_when_to_come_again(storage: Storage) -> None:
+    async with started(storage, append_waiting_events=20) as gateway, gateway.client() as acme:
         await publish(acme, [failed(0)])
-        database = tmp_path / "gateway.sqlite3"
         # Another process writes for a while: what is published waits.
-        with sqlite3.connect(database, isolation_level=None) as writer:
-            writer.execute("BEGIN IMMEDIATE")
+        async with storage.locked("gateway", "events"):
             calls = [asyncio.ensure_future(publish(acme, [failed(number)])) for number in range(1, 60)]
             await until(lambda: any(call.done() for call in calls), "a publisher is refused")
-            writer.execute("ROLLBACK")
         answers = await asyncio.gather(*calls, return_exceptions=True)
         refused = [call for call, answer in zip(calls, answers, strict=True) if isinstance(answer, BaseException)]
         assert refused
@@ -121,14 +116,11 @@ async def test_too_many_waiting_are_told_when_to_come_again(tmp_path: Path) -> N
         assert len(stored) == len(calls) - len(refused) + 1
 
 
-async def test_a_log_that_cannot_be_written_says_so_and_goes_on(gateway: Running, acme: AutoDevClient) -> None:
-    path = gateway.settings.data_dir / "gateway.sqlite3"
-    with sqlite3.connect(path) as file:
-        file.execute("ALTER TABLE events RENAME TO away")
+async def test_a_log_that_cannot_be_written_says_so_and_goes_on(storage: Storage, acme: AutoDevClient) -> None:
+    await storage.alter("gateway", "ALTER TABLE events RENAME TO away")
     refused = await refusal(acme.events.Publish(pb.PublishRequest(events=[failed(1)]), timeout=PATIENCE_S))
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "LOG_UNAVAILABLE")
-    with sqlite3.connect(path) as file:
-        file.execute("ALTER TABLE away RENAME TO events")
+    await storage.alter("gateway", "ALTER TABLE away RENAME TO events")
     again = failed(2)
     await publish(acme, [again])
     assert [event.id for event in await read(acme, 1, at=pb.START_AT_EARLIEST)] == [again.id]
@@ -183,4 +175,7 @@ async def test_a_caller_at_the_internal_door_that_is_no_service_is_held_to_the_s
 async def test_the_database_syncs_every_commit(gateway: Running) -> None:
     database = gateway.parts.ready[0].__self__  # type: ignore[attr-defined]
     async with database.engine.connect() as connection:
-        assert (await connection.execute(text("PRAGMA synchronous"))).scalar() == 2
+        if database.is_sqlite:
+            assert (await connection.execute(text("PRAGMA synchronous"))).scalar() == 2
+        else:
+            assert (await connection.execute(text("SHOW synchronous_commit"))).scalar() == "on"

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from pathlib import Path
 
 import grpc
 import pytest
@@ -13,6 +12,7 @@ from autodev_sdk import AutoDevClient, EventWorker
 from autodev_sdk.events import Handler, working
 from tests.integration.gateway.parts import failed, publish, read, until
 from tests.mesh import Mesh, eventually
+from tests.storage import Storage
 
 PUBLISHERS = 8
 ACKNOWLEDGED_BEFORE_KILL = 400
@@ -47,8 +47,11 @@ class Publishers:
 
 
 @pytest.mark.parametrize("kills", [3])
-async def test_every_acknowledged_event_survives_sigkill_once_and_in_order(tmp_path: Path, kills: int) -> None:
-    async with Mesh(tmp_path, services=("gateway",)) as mesh, mesh.client() as client:
+async def test_every_acknowledged_event_survives_sigkill_once_and_in_order(storage: Storage, kills: int) -> None:
+    async with (
+        Mesh(storage.directory, settings=storage.settings, services=("gateway",)) as mesh,
+        mesh.client() as client,
+    ):
         publishers = Publishers(client)
         running = asyncio.create_task(publishers.run())
         for _ in range(kills):
@@ -64,8 +67,11 @@ async def test_every_acknowledged_event_survives_sigkill_once_and_in_order(tmp_p
     assert cursors == sorted(set(cursors))
 
 
-async def test_a_group_misses_nothing_when_the_gateway_is_killed(tmp_path: Path) -> None:
-    async with Mesh(tmp_path, services=("gateway",)) as mesh, mesh.client() as client:
+async def test_a_group_misses_nothing_when_the_gateway_is_killed(storage: Storage) -> None:
+    async with (
+        Mesh(storage.directory, settings=storage.settings, services=("gateway",)) as mesh,
+        mesh.client() as client,
+    ):
         handled: set[str] = set()
 
         async def handle(event: event_pb2.Event) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,6 +19,7 @@ from autodev_gateway import metrics
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, ran, read, started, until
 from tests.serving import Refusal, refusal, refusal_of
+from tests.storage import Storage
 
 TYPES: dict[str, Any] = {"types": [event_pb2.EVENT_TYPE_SKILL_EXECUTED]}
 QUICK = Duration(nanos=100_000_000)
@@ -112,9 +112,9 @@ async def test_a_time_to_come_holds_back_what_comes_before_it(acme: AutoDevClien
 )
 @pytest.mark.parametrize("tail_bytes", [0, 1_000_000], ids=["from the database", "from memory"])
 async def test_filters_let_pass_what_fits_all_of_them(
-    tmp_path: Path, wanted: dict[str, Any], expected: list[int], tail_bytes: int
+    storage: Storage, wanted: dict[str, Any], expected: list[int], tail_bytes: int
 ) -> None:
-    async with started(tmp_path, tail_bytes=tail_bytes) as gateway, gateway.client() as acme:
+    async with started(storage, tail_bytes=tail_bytes) as gateway, gateway.client() as acme:
         events = [failed(0), ran("s-1"), ran("s-2", "bob"), failed(1), ran("s-1", "bob")]
         events[3] = failed(3, "ada")
         await publish(acme, events)
@@ -129,8 +129,8 @@ async def test_filters_let_pass_what_fits_all_of_them(
 
 
 @pytest.mark.parametrize("tail_bytes", [0, 100_000_000], ids=["from the database", "from memory"])
-async def test_events_come_in_batches_of_the_size_asked_for(tmp_path: Path, tail_bytes: int) -> None:
-    async with started(tmp_path, tail_bytes=tail_bytes) as gateway, gateway.client() as acme:
+async def test_events_come_in_batches_of_the_size_asked_for(storage: Storage, tail_bytes: int) -> None:
+    async with started(storage, tail_bytes=tail_bytes) as gateway, gateway.client() as acme:
         events = [failed(number) for number in range(1000)]
         await publish(acme, events)
         async with following(acme, at=pb.START_AT_EARLIEST, max_batch_events=300) as stream:
@@ -141,8 +141,8 @@ async def test_events_come_in_batches_of_the_size_asked_for(tmp_path: Path, tail
 
 
 @pytest.mark.parametrize("tail_bytes", [0, 100_000_000], ids=["from the database", "from memory"])
-async def test_a_batch_of_large_events_still_fits_a_message(tmp_path: Path, tail_bytes: int) -> None:
-    async with started(tmp_path, tail_bytes=tail_bytes) as gateway, gateway.client() as acme:
+async def test_a_batch_of_large_events_still_fits_a_message(storage: Storage, tail_bytes: int) -> None:
+    async with started(storage, tail_bytes=tail_bytes) as gateway, gateway.client() as acme:
         for number in range(8):
             await publish(acme, [failed(number, code="x" * 120_000, preamble="y" * 120_000) for _ in range(3)])
         async with following(acme, at=pb.START_AT_EARLIEST) as stream:
@@ -200,10 +200,10 @@ async def test_a_cursor_that_the_log_never_gave_is_refused(acme: AutoDevClient, 
     assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["after_cursor"])
 
 
-async def test_a_subscriber_goes_on_after_the_gateway_was_started_again(tmp_path: Path) -> None:
-    async with started(tmp_path) as gateway, gateway.client() as acme:
+async def test_a_subscriber_goes_on_after_the_gateway_was_started_again(storage: Storage) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
         cursors = await publish(acme, [failed(1), failed(2)])
-    async with started(tmp_path) as gateway, gateway.client() as acme:
+    async with started(storage) as gateway, gateway.client() as acme:
         later = failed(3)
         (after,) = await publish(acme, [later])
         assert after > cursors[-1]
@@ -213,9 +213,9 @@ async def test_a_subscriber_goes_on_after_the_gateway_was_started_again(tmp_path
         ]
 
 
-async def test_a_drain_ends_subscriptions_at_once(tmp_path: Path) -> None:
+async def test_a_drain_ends_subscriptions_at_once(storage: Storage) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        gateway = await stack.enter_async_context(started(tmp_path, drain_s=60.0))
+        gateway = await stack.enter_async_context(started(storage, drain_s=60.0))
         async with grpc.aio.insecure_channel(gateway.public_address) as channel:
             stub = EventServiceStub(channel)
             authorization = (("authorization", f"Bearer {gateway.key('acme')}"),)
@@ -233,8 +233,8 @@ async def oldest_from(told: Refusal) -> str:
     return told.metadata["oldest_cursor"]
 
 
-async def test_a_cursor_past_retention_is_refused_with_the_oldest_one(tmp_path: Path) -> None:
-    async with started(tmp_path, retention_bytes=1500) as gateway, gateway.client() as acme:
+async def test_a_cursor_past_retention_is_refused_with_the_oldest_one(storage: Storage) -> None:
+    async with started(storage, retention_bytes=1500) as gateway, gateway.client() as acme:
         events = [failed(number) for number in range(30)]
         cursors = await publish(acme, events)
         deleted = await gateway.parts.log.sweep()
@@ -246,18 +246,18 @@ async def test_a_cursor_past_retention_is_refused_with_the_oldest_one(tmp_path: 
         assert [event.id for event in await read(acme, len(kept), at=pb.START_AT_EARLIEST)] == kept
         long_ago = Timestamp(seconds=1)
         await oldest_from(await refusal(acme.events.Subscribe(pb.SubscribeRequest(at_time=long_ago)).read()))
-    async with started(tmp_path) as gateway, gateway.client() as acme:
+    async with started(storage) as gateway, gateway.client() as acme:
         told = await refusal(acme.events.Subscribe(pb.SubscribeRequest(after_cursor=cursors[0])).read())
         assert await oldest_from(told) == oldest
 
 
-async def test_retention_by_age_keeps_what_is_young(tmp_path: Path) -> None:
-    async with started(tmp_path) as gateway, gateway.client() as acme:
+async def test_retention_by_age_keeps_what_is_young(storage: Storage) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
         (cursor,) = await publish(acme, [failed(1)])
-    async with started(tmp_path, retention_age_s=3600) as gateway:
+    async with started(storage, retention_age_s=3600) as gateway:
         assert await gateway.parts.log.sweep() == 0
     age_s = timedelta(milliseconds=1).total_seconds()
-    async with started(tmp_path, retention_age_s=age_s) as gateway, gateway.client() as acme:
+    async with started(storage, retention_age_s=age_s) as gateway, gateway.client() as acme:
         await gateway.parts.log.sweep()
         # At the very place of what was deleted nothing is missing.
         event = failed(2)
@@ -265,9 +265,9 @@ async def test_retention_by_age_keeps_what_is_young(tmp_path: Path) -> None:
         assert [each.id for each in await read(acme, 1, after_cursor=cursor)] == [event.id]
 
 
-async def test_a_quiet_tenants_cursor_outlives_the_deletion_of_others_events(tmp_path: Path) -> None:
+async def test_a_quiet_tenants_cursor_outlives_the_deletion_of_others_events(storage: Storage) -> None:
     async with (
-        started(tmp_path, retention_bytes=1) as gateway,
+        started(storage, retention_bytes=1) as gateway,
         gateway.client() as acme,
         gateway.client("globex") as globex,
     ):
@@ -279,8 +279,8 @@ async def test_a_quiet_tenants_cursor_outlives_the_deletion_of_others_events(tmp
         assert [each.id for each in await read(acme, 1, after_cursor=cursor)] == [own.id]
 
 
-async def test_a_slow_subscriber_is_told_and_resumes_without_loss_and_delays_nobody(tmp_path: Path) -> None:
-    async with started(tmp_path, subscriber_stall_s=0.3) as gateway, gateway.client() as acme:
+async def test_a_slow_subscriber_is_told_and_resumes_without_loss_and_delays_nobody(storage: Storage) -> None:
+    async with started(storage, subscriber_stall_s=0.3) as gateway, gateway.client() as acme:
         slow_before = metrics.SLOW._value.get()
         options = [("grpc.http2.lookahead_bytes", 65_536), ("grpc.http2.bdp_probe", 0)]
         async with grpc.aio.insecure_channel(gateway.public_address, options=options) as channel:

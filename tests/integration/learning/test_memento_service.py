@@ -27,6 +27,7 @@ from tests.loop import (
     status_of,
 )
 from tests.mesh import Mesh, eventually
+from tests.storage import Storages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,10 +35,11 @@ MEMENTO_SKILLS = "auto_dev.memento_skills"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
+async def mesh(storages: Storages, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
     settings = {"AUTODEV_SANDBOX_LEVELS": "namespace,container", "AUTODEV_LEARNING_PROPOSAL_SECONDS": "10"}
-    async with Mesh(tmp_path_factory.mktemp("memento"), settings=settings) as started:
-        yield started
+    with storages.new(tmp_path_factory.mktemp("memento")) as storage:
+        async with Mesh(storage.directory, settings=settings | storage.settings) as started:
+            yield started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

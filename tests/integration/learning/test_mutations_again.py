@@ -16,6 +16,7 @@ from autodev_sdk import uuid7
 from tests.evolving import AUTONOMOUS, QUICK, Workspace
 from tests.loop import events_of, kinds
 from tests.mesh import TENANT, Mesh, eventually
+from tests.storage import Storages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,11 +30,12 @@ STEPS = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def workspace(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workspace]:
-    async with Mesh(tmp_path_factory.mktemp("again"), settings=QUICK) as mesh, mesh.client() as client:
-        space = Workspace(mesh, client)
-        await space.configure()
-        yield space
+async def workspace(storages: Storages, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workspace]:
+    with storages.new(tmp_path_factory.mktemp("again")) as storage:
+        async with Mesh(storage.directory, settings=QUICK | storage.settings) as mesh, mesh.client() as client:
+            space = Workspace(mesh, client)
+            await space.configure()
+            yield space
 
 
 async def _publish_again(workspace: Workspace, events: list[event_pb2.Event]) -> None:

@@ -12,14 +12,17 @@ from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev_sdk import AutoDevClient
 from tests.loop import events_of, promoted_skill, status_of
 from tests.mesh import OTHER_TENANT, Mesh, eventually
+from tests.storage import Storages
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
-    async with Mesh(tmp_path_factory.mktemp("skills"), settings={"AUTODEV_SANDBOX_MAX_TIMEOUT_S": "60"}) as started:
-        yield started
+async def mesh(storages: Storages, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
+    settings = {"AUTODEV_SANDBOX_MAX_TIMEOUT_S": "60"}
+    with storages.new(tmp_path_factory.mktemp("skills")) as storage:
+        async with Mesh(storage.directory, settings=settings | storage.settings) as started:
+            yield started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

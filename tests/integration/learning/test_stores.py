@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -30,6 +29,7 @@ from autodev_runtime.errors import FailedPrecondition, NotFound
 from autodev_runtime.identity import acting_as, service_identity
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from tests.storage import Storage
 
 TOTAL = "def total(values):\n    return sum(values)\n"
 RULE = PatternRule()
@@ -56,8 +56,8 @@ class Stores:
 
 
 @pytest.fixture
-async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
-    async with Database(f"sqlite+aiosqlite:///{tmp_path}/learning.sqlite3") as database:
+async def stores(storage: Storage) -> AsyncIterator[Stores]:
+    async with storage.open("learning") as database:
         await upgrade(database, "autodev_learning")
         outbox = Outbox(database, OutboxRow)
         with acting_as(service_identity("learning", "acme")):

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -23,12 +22,14 @@ from autodev_learning.evolution.experiments import (
     reason_to_stop,
     with_step,
 )
-from autodev_learning.rows import Base, OutboxRow
+from autodev_learning.rows import OutboxRow
 from autodev_learning.store.experiments import ExperimentStore
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import acting_as, service_identity
+from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from tests.storage import Storage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BUDGET = ExperimentBudget(max_iterations=3, max_wall_time=timedelta(minutes=1), max_tokens=100, max_cost_usd=1.0)
@@ -93,9 +94,9 @@ def test_any_steps_add_up(kept: list[bool]) -> None:
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database(f"sqlite+aiosqlite:///{tmp_path / 'learning.sqlite3'}") as opened:
-        await opened.run(Base.metadata.create_all)
+async def database(storage: Storage) -> AsyncIterator[Database]:
+    async with storage.open("learning") as opened:
+        await upgrade(opened, "autodev_learning")
         with acting_as(service_identity("learning", "acme")):
             yield opened
 

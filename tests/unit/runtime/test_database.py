@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from autodev_runtime.columns import Moment
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import Unavailable
+from tests.storage import Storage
 
 
 class Base(DeclarativeBase):
@@ -28,9 +29,8 @@ class Visit(TenantScoped, Base):
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database(f"sqlite+aiosqlite:///{tmp_path}/visits.sqlite3") as opened:
-        await opened.run(Base.metadata.create_all)
+async def database(storage: Storage) -> AsyncIterator[Database]:
+    async with storage.holding(Base.metadata) as opened:
         async with opened.session("acme") as session:
             session.add(Visit(id=1))
         yield opened
@@ -38,14 +38,14 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def count_up(database: Database) -> None:
     async with database.session("acme") as session:
-        visit = (await session.scalars(select(Visit))).one()
+        visit = (await session.scalars(select(Visit).with_for_update())).one()
         seen = visit.count
         await asyncio.sleep(0)
         visit.count = seen + 1
 
 
-async def test_writers_that_read_first_lose_no_update(database: Database, tmp_path: Path) -> None:
-    async with Database(f"sqlite+aiosqlite:///{tmp_path}/visits.sqlite3") as other_process:
+async def test_writers_that_read_first_lose_no_update(database: Database, storage: Storage) -> None:
+    async with storage.things() as other_process:
         await asyncio.gather(*(count_up(each) for each in [database, other_process] * 20))
     async with database.reading("acme") as session:
         assert list(await session.scalars(select(Visit.count))) == [40]

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -18,6 +17,7 @@ from autodev_runtime.errors import InvalidArgument, Unavailable
 from autodev_runtime.outbox import Outbox, Publish
 from autodev_runtime.tracing import new_trace, tracing_as
 from autodev_sdk.events import make_event
+from tests.storage import Storage
 
 DEADLINE_S = 10.0
 
@@ -58,9 +58,8 @@ class Log:
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with Database(f"sqlite+aiosqlite:///{tmp_path}/outbox.sqlite3") as opened:
-        await opened.run(Base.metadata.create_all)
+async def database(storage: Storage) -> AsyncIterator[Database]:
+    async with storage.holding(Base.metadata) as opened:
         yield opened
 
 

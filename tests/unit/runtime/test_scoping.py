@@ -1,17 +1,16 @@
 """No statement of a tenant's session reaches another tenant."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import Executable, delete, exists, func, insert, literal, select, union_all, update
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
-from autodev_runtime.columns import insert_if_absent
+from autodev_runtime.columns import conflicting_insert, insert_if_absent
 from autodev_runtime.database import Database, TenantRequired, TenantScoped
+from tests.storage import Storage
 
 
 class Base(DeclarativeBase):
@@ -37,10 +36,9 @@ class Country(Base):
 
 
 @pytest_asyncio.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(storage: Storage) -> AsyncIterator[Database]:
     """Book 1 on shelf 1, of 100 pages, is acme's; book 2 on shelf 2, of 200 pages, is globex's."""
-    async with Database(f"sqlite+aiosqlite:///{tmp_path}/library.sqlite3") as opened:
-        await opened.run(Base.metadata.create_all)
+    async with storage.holding(Base.metadata) as opened:
         for number, tenant in ((1, "acme"), (2, "globex")):
             async with opened.session(tenant) as session:
                 session.add(Book(id=number, pages=100 * number, shelf_id=number))
@@ -149,11 +147,12 @@ async def test_another_tenants_row_is_not_got_by_its_key(database: Database) -> 
 
 
 async def test_a_new_row_belongs_to_the_sessions_tenant(database: Database) -> None:
+    dialect = database.engine.dialect.name
     async with database.session("acme") as session:
         session.add(Book(id=10))
         await session.execute(insert(Book).values(id=11))
         await session.execute(insert(Book), [{"id": 12}, {"id": 13, "tenant_id": "acme"}])
-        await session.execute(sqlite.insert(Book).values(id=14).on_conflict_do_nothing())
+        await session.execute(conflicting_insert(dialect)(Book).values(id=14).on_conflict_do_nothing())
     assert [number for number, _ in await rows_of(database, "acme")] == [1, 10, 11, 12, 13, 14]
     assert await rows_of(database, "globex") == [(2, 200)]
 

@@ -6,7 +6,7 @@ from sqlalchemy import JSON, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
-from autodev_runtime.columns import Moment, now
+from autodev_runtime.columns import LargeInteger, Moment, now
 from autodev_runtime.database import TenantScoped
 from autodev_sdk.events import uuid7
 
@@ -81,7 +81,7 @@ class MaturityChangeRow(TenantScoped, Base):
 
     __tablename__ = "maturity_changes"
     __table_args__ = (Index("ix_maturity_changes_tenant", "tenant_id", "position"),)
-    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    position: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=True)
     agent_id: Mapped[str] = mapped_column(String(128))
     capability: Mapped[str] = mapped_column(String(128), default=AGENT_WIDE)
     level_before: Mapped[int]

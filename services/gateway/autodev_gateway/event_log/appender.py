@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from autodev_gateway import metrics, wire
+from autodev_gateway.event_log.appending import Stamped
 from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
-from autodev_gateway.event_log.store import EventStore, Stamped
+from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.event_log.tail import Tail
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import ResourceExhausted, Unavailable
 
@@ -39,14 +41,23 @@ class _Waiting:
     done: "asyncio.Future[list[int]]"
 
 
+Committed = Callable[[Sequence[Appended] | None], None]
+
+
 class Appender:
     """Gives each event its place, and stores it. There is one in a process: places are handed out in its order."""
 
     def __init__(
-        self, store: EventStore, head: int, bounds: AppendBounds, committed: Callable[[Sequence[Appended]], None]
+        self,
+        store: EventStore,
+        tail: Tail,
+        bounds: AppendBounds,
+        committed: Committed,
     ) -> None:
+        """`committed` is told what was appended, and what others had before; None: too much of others to say."""
         self._store = store
-        self._head = head
+        self._tail = tail
+        self._head = tail.head
         self._bounds = bounds
         self._committed = committed
         self._queue: deque[_Waiting] = deque()
@@ -104,26 +115,27 @@ class Appender:
         return batch
 
     async def _append(self, batch: Sequence[_Waiting]) -> None:
-        stamped = self._stamp([draft for waiting in batch for draft in waiting.drafts])
+        waiting_drafts = [draft for waiting in batch for draft in waiting.drafts]
         started = time.perf_counter()
-        known = await self._store.append(list(stamped.values()))
+        written = await self._store.append(lambda head: self._stamp(waiting_drafts, head), self._tail.head)
         metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
-        places = {key: known.get(key, each.appended.record.seq) for key, each in stamped.items()}
-        fresh = [each.appended for key, each in stamped.items() if key not in known]
+        stamped = {(each.appended.tenant, each.event_id): each.appended for each in written.batch}
+        places = {key: written.known.get(key, appended.record.seq) for key, appended in stamped.items()}
+        fresh = [appended for key, appended in stamped.items() if key not in written.known]
         drafts = sum(len(waiting.drafts) for waiting in batch)
         metrics.APPENDED.inc(len(fresh))
         metrics.DUPLICATES.inc(drafts - len(fresh))
         metrics.BATCH_EVENTS.observe(drafts)
         if fresh:
-            self._committed(fresh)
+            self._committed(None if written.missed is None else [*written.missed, *fresh])
         for waiting in batch:
             if not waiting.done.done():
                 waiting.done.set_result([places[draft.tenant, draft.event_id] for draft in waiting.drafts])
 
-    def _stamp(self, drafts: Sequence[Draft]) -> dict[tuple[str, str], Stamped]:
-        """The drafts with their places, by tenant and id: the first of an id that comes twice."""
+    def _stamp(self, drafts: Sequence[Draft], head: int) -> Sequence[Stamped]:
+        """The drafts with places after `head`; of an id that comes twice, the first."""
         stamped: dict[tuple[str, str], Stamped] = {}
-        seq = max(self._head, time.time_ns() // 1000 - 1)
+        seq = max(self._head, head, time.time_ns() // 1000 - 1)
         for draft in drafts:
             key = draft.tenant, draft.event_id
             if key in stamped:
@@ -133,7 +145,7 @@ class Appender:
             appended = Appended(record, draft.tenant, draft.type, draft.agent_id, draft.skill_id)
             stamped[key] = Stamped(appended, draft.event_id, draft.episode)
         self._head = seq
-        return stamped
+        return list(stamped.values())
 
 
 def _fail(batch: Sequence[_Waiting], message: str) -> None:

@@ -11,15 +11,18 @@ from typing import Self
 
 from autodev_gateway import metrics
 from autodev_gateway.event_log.appender import AppendBounds, Appender
-from autodev_gateway.event_log.model import Draft, Filter, Page, PageBounds, Record, Trims
+from autodev_gateway.event_log.model import Appended, Draft, Filter, Page, PageBounds, Record, Trims
 from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.event_log.tail import Tail
 from autodev_runtime.database import Database
+from autodev_runtime.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
 SIZES_AT_ONCE = 10_000
 SWEEP_PERIOD_S = 30.0
+POLL_S = 1.0
+CATCH_UP_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class EventLog:
         self._tail = tail
         self._trims = trims
         self._options = options
-        self._appender = Appender(store, tail.head, options.append, tail.extend)
+        self._appender = Appender(store, tail, options.append, self._committed)
+        self._behind = asyncio.Event()
 
     @classmethod
     async def open(cls, database: Database, options: LogOptions = DEFAULT_OPTIONS) -> Self:
@@ -60,8 +64,46 @@ class EventLog:
         return cls(store, Tail(bounds.head, options.tail_bytes), Trims(bounds.trimmed), options)
 
     async def run(self) -> None:
-        """Append what is published, for ever."""
-        await self._appender.run()
+        """Append what is published, and follow what other gateways append, for ever."""
+        if not self._store.shared:
+            await self._appender.run()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._appender.run())
+            tasks.create_task(self._follow())
+
+    def _committed(self, appended: Sequence[Appended] | None) -> None:
+        if appended is None:
+            self._behind.set()
+        else:
+            self._tail.extend(appended)
+
+    async def _follow(self) -> None:
+        async with self._store.notices(self._behind.set):
+            while True:
+                try:
+                    async with asyncio.timeout(POLL_S):
+                        await self._behind.wait()
+                except TimeoutError:
+                    # A notice may be lost with its connection.
+                    pass
+                self._behind.clear()
+                try:
+                    await self.catch_up()
+                except Unavailable as error:
+                    logger.warning("the log cannot be followed: %s", error)
+                    await asyncio.sleep(POLL_S)
+
+    async def catch_up(self) -> None:
+        """Know everything that any gateway has acknowledged by now. Raises Unavailable."""
+        if not self._store.shared:
+            return
+        while True:
+            found = await self._store.after(self._tail.head, CATCH_UP_EVENTS)
+            if found:
+                self._tail.extend(found)
+            if len(found) < CATCH_UP_EVENTS:
+                return
 
     @property
     def head(self) -> int:
@@ -93,8 +135,9 @@ class EventLog:
         if after >= self._tail.floor:
             return self._tail.read(tenant, after, wanted, bounds)
         floor = self._tail.floor
-        page = await self._store.read(tenant, after, floor, wanted, bounds)
-        # Retention may have deleted what the query then did not find.
+        page, trimmed = await self._store.read(tenant, after, floor, wanted, bounds)
+        # Retention, of this gateway or another, may have deleted what the query then did not find.
+        self._trims.advance(trimmed)
         self._trims.check(tenant, after)
         if page.records or after >= floor:
             return page
@@ -146,5 +189,8 @@ class EventLog:
 async def sweeping(log: EventLog) -> None:
     """Delete what is past retention, again and again."""
     while True:
-        await log.sweep()
+        try:
+            await log.sweep()
+        except Unavailable as error:
+            logger.warning("retention has to wait: %s", error)
         await asyncio.sleep(SWEEP_PERIOD_S)

@@ -117,7 +117,8 @@ class Trims:
 
     def advance(self, through: dict[str, int]) -> None:
         """Note what was deleted."""
-        self._through.update(through)
+        for tenant, seq in through.items():
+            self._through[tenant] = max(seq, self._through.get(tenant, 0))
         self._newest = max(self._newest, *through.values(), 0)
 
     def check(self, tenant: str, position: int) -> None:

@@ -1,18 +1,22 @@
 """The SQL of the event log. Every method that reads names its tenant; `*` is all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Table, func, insert, select
+from sqlalchemy import Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway import wire
+from autodev_gateway.event_log.appending import Stamp, Stamped, Written, appended_after, known_of
 from autodev_gateway.event_log.model import Appended, EpisodeReport, Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.shared import CHANNEL, Shared
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRow, TrimRow
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
+from autodev_runtime.repeating import repeatable
 
 DELETED_AT_ONCE = 2000
 
@@ -21,13 +25,11 @@ _trims: Table = TrimRow.__table__  # type: ignore[assignment]
 _episodes: Table = EpisodeRow.__table__  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
-    """An event about to be stored, with what only the database needs."""
+class Reading(NamedTuple):
+    """A page, and up to where the log was deleted when it was read, by tenant, as far as this process may not know."""
 
-    appended: Appended
-    event_id: str
-    episode: EpisodeReport | None
+    page: Page
+    trimmed: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +51,47 @@ class EventStore:
         add_episode = conflicting(_episodes)
         latest = {name: add_episode.excluded[name] for name in ("agent_id", "outcome", "task")}
         add_episode = add_episode.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=latest)
+        self._shared = Shared() if self.shared else None
         # As text, with tuples for parameters: this runs for every event, and building statements would cost more than
         # the database does.
         event_columns = ["seq", "event_id", "type", "agent_id", "skill_id", "size_bytes", "event", "tenant_id"]
         episode_columns = ["tenant_id", "id", "agent_id", "outcome", "recorded_seq", "task"]
+        add_trim = conflicting(_trims)
+        further = add_trim.excluded.through_seq > _trims.c.through_seq
+        self._add_trim = add_trim.on_conflict_do_update(
+            index_elements=["tenant_id"], set_={"through_seq": add_trim.excluded.through_seq}, where=further
+        )
         self._add_event = str(add_event.compile(dialect=dialect, column_keys=event_columns))
         self._add_episode = str(add_episode.compile(dialect=dialect, column_keys=episode_columns))
 
     async def bounds(self) -> Bounds:
         """Where the log stands."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             head = (await connection.execute(select(func.max(_events.c.seq)))).scalar() or 0
             rows = (await connection.execute(select(_trims.c.tenant_id, _trims.c.through_seq))).all()
         trimmed = {row.tenant_id: row.through_seq for row in rows}
         return Bounds(max(head, *trimmed.values(), 0), trimmed)
 
-    async def append(self, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
-        """Store a batch in one transaction. Returns, by tenant and id, the places of events that were there before."""
+    @property
+    def shared(self) -> bool:
+        """Whether other gateways may append to the same log."""
+        return not self._database.is_sqlite
+
+    @repeatable
+    async def append(self, stamp: Stamp, followed: int) -> Written:
+        """Store a batch in one transaction.
+
+        Args:
+            stamp: gives the batch's events their places, all after the one it is given.
+            followed: up to where this process knows the log.
+        """
         async with self._database.across_tenants() as session:
             connection = await session.connection()
+            if self._shared is not None:
+                return await self._shared.append(connection, stamp, followed)
+            batch = stamp(0)
             result = await connection.exec_driver_sql(self._add_event, [_event_parameters(each) for each in batch])
-            known = {} if result.rowcount == len(batch) else await _known(connection, batch)
+            known = {} if result.rowcount == len(batch) else await known_of(connection, batch)
             episodes = [
                 _episode_parameters(each.appended, each.episode)
                 for each in batch
@@ -77,52 +99,71 @@ class EventStore:
             ]
             if episodes:
                 await connection.exec_driver_sql(self._add_episode, episodes)
-        return known
+        return Written(batch, known, ())
 
-    async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Page:
+    def notices(self, heard: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Call `heard`, within the block, when another gateway may have appended."""
+        return self._database.notices(CHANNEL, heard)
+
+    async def after(self, place: int, limit: int) -> list[Appended]:
+        """The events of all tenants after a place, in order, with what filters look at."""
+        async with self._database.connection(ALL_TENANTS) as connection:
+            return await appended_after(connection, place, limit)
+
+    async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Reading:
         """The next events of the tenant in (after, through]."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(tenant) as connection:
+            trimmed = await self._trimmed(connection, tenant)
             last = await _last_of_page(connection, tenant, after, through, wanted, bounds)
             if last is None:
-                return Page((), through)
+                return Reading(Page((), through), trimmed)
             query = _where(select(_events.c.seq, _events.c.event), tenant, wanted)
             query = query.where(_events.c.seq > after, _events.c.seq <= last).order_by(_events.c.seq)
-            return Page(_records((await connection.execute(query)).all()), last)
+            return Reading(Page(_records((await connection.execute(query)).all()), last), trimmed)
+
+    async def _trimmed(self, connection: AsyncConnection, tenant: str) -> dict[str, int]:
+        """What other gateways have deleted, as of the same moment as what the transaction reads."""
+        if not self.shared:
+            return {}
+        query = select(_trims.c.tenant_id, _trims.c.through_seq)
+        if tenant != ALL_TENANTS:
+            query = query.where(_trims.c.tenant_id == tenant)
+        return {row.tenant_id: row.through_seq for row in await connection.execute(query)}
 
     async def by_seq(self, tenant: str, seqs: Sequence[int], wanted: Filter) -> list[Record]:
         """The tenant's events at these places, in order; those that are gone or not wanted are left out."""
         query = _where(select(_events.c.seq, _events.c.event), tenant, wanted)
         query = query.where(_events.c.seq.in_(seqs)).order_by(_events.c.seq)
-        async with self._database.connection() as connection:
+        async with self._database.connection(tenant) as connection:
             return _records((await connection.execute(query)).all())
 
     async def size_bytes(self) -> int:
         """The size of all events. Reads a whole index."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             return (await connection.execute(select(func.sum(_events.c.size_bytes)))).scalar() or 0
 
     async def oldest(self, after: int, limit: int) -> list[tuple[int, int]]:
         """The places and sizes in bytes of the oldest events after a place, oldest first."""
         query = select(_events.c.seq, _events.c.size_bytes).where(_events.c.seq > after)
         query = query.order_by(_events.c.seq).limit(limit)
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             return [(seq, size_bytes) for seq, size_bytes in await connection.execute(query)]
 
     async def trimmable(self, through: int) -> dict[str, int]:
         """Up to where, by tenant, the next `trim` may delete; empty: nothing is left to delete up to this place."""
         doomed = _unneeded(through).order_by(_events.c.seq).limit(DELETED_AT_ONCE)
-        async with self._database.connection() as connection:
+        async with self._database.connection(ALL_TENANTS) as connection:
             return {tenant: seq for seq, tenant in await connection.execute(doomed)}
 
+    @repeatable
     async def trim(self, through: dict[str, int]) -> int:
         """Delete the tenants' events up to these places. Returns how many."""
         async with self._database.across_tenants() as session:
             connection = await session.connection()
             doomed = _unneeded(max(through.values())).with_only_columns(_events.c.seq)
             deleted = await connection.execute(_events.delete().where(_events.c.seq.in_(doomed)))
-            await connection.execute(_trims.delete().where(_trims.c.tenant_id.in_(through)))
-            values = [{"tenant_id": tenant, "through_seq": seq} for tenant, seq in through.items()]
-            await connection.execute(insert(_trims), values)
+            values = [{"tenant_id": tenant, "through_seq": seq} for tenant, seq in sorted(through.items())]
+            await connection.execute(self._add_trim, values)
         return deleted.rowcount
 
 
@@ -180,17 +221,3 @@ def _event_parameters(stamped: Stamped) -> tuple[Any, ...]:
 def _episode_parameters(appended: Appended, episode: EpisodeReport) -> tuple[Any, ...]:
     seq = appended.record.seq
     return appended.tenant, episode.episode_id, episode.agent_id, episode.outcome, seq, episode.task
-
-
-async def _known(connection: AsyncConnection, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
-    """Of the batch's events, those whose id was there before, with their places."""
-    known: dict[tuple[str, str], int] = {}
-    ids: dict[str, dict[str, int]] = {}
-    for each in batch:
-        ids.setdefault(each.appended.tenant, {})[each.event_id] = each.appended.record.seq
-    for tenant, seqs in ids.items():
-        query = select(_events.c.event_id, _events.c.seq).where(
-            _events.c.tenant_id == tenant, _events.c.event_id.in_(seqs)
-        )
-        known |= {(tenant, event_id): seq for event_id, seq in await connection.execute(query) if seq != seqs[event_id]}
-    return known

@@ -48,7 +48,11 @@ class Tail:
         self._listeners: dict[str, set[Listener]] = {}
 
     def extend(self, batch: Sequence[Appended]) -> None:
-        """Add what was committed, and tell who listens."""
+        """Add what was committed, and tell who listens. What is there already is left out."""
+        if batch[0].record.seq <= self.head:
+            batch = [each for each in batch if each.record.seq > self.head]
+        if not batch:
+            return
         for each in batch:
             self._all.append(each)
             lane = self._lanes.get(each.tenant)

@@ -13,7 +13,7 @@ from autodev_gateway.groups.ledger import Ledger
 from autodev_gateway.groups.runner import GroupRunner
 from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
 from autodev_gateway.shutdown import to_the_end
-from autodev_runtime.errors import AutoDevError, ResourceExhausted
+from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Groups:
 
     def __init__(self, store: GroupStore, event_log: EventLog) -> None:
         self._store = store
+        self._claims = store.claims(self._moved)
         self._log = event_log
         self._runners: dict[GroupKey, GroupRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,12 +46,16 @@ class Groups:
         self._changed = asyncio.Event()
 
     async def join(self, key: GroupKey, options: JoinOptions) -> GroupRunner:
-        """The group, made where it is not there yet. Raises ResourceExhausted (TOO_MANY_GROUPS)."""
+        """The group, made where it is not there yet.
+
+        Raises ResourceExhausted (TOO_MANY_GROUPS), Unavailable (GROUP_ELSEWHERE).
+        """
         async with self._finding:
             runner = await self._find(key)
             if runner is None:
                 if await self._store.count(key.tenant) >= MAX_GROUPS:
                     raise ResourceExhausted(f"the tenant has {MAX_GROUPS} groups", reason="TOO_MANY_GROUPS")
+                await self._log.catch_up()
                 position = self._log.head if options.from_now else self._log.oldest(key.tenant)
                 await self._store.create(key, position, options.wanted)
                 runner = self._start(GroupRunner(key, Ledger(position), options.wanted, self._log, self._changed.set))
@@ -88,7 +93,10 @@ class Groups:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self.flush()
+            try:
+                await self.flush()
+            finally:
+                await self._claims.close()
 
     async def flush(self) -> None:
         """Store all changes now."""
@@ -124,11 +132,22 @@ class Groups:
     async def _find(self, key: GroupKey) -> GroupRunner | None:
         if (runner := self._runners.get(key)) is not None:
             return runner
+        # Two gateways that served one group would each deliver all of its events.
+        if not await self._claims.claim(f"group {key.tenant} {key.name}"):
+            raise Unavailable("another gateway serves this group; join it there", reason="GROUP_ELSEWHERE")
         stored = await self._store.load(key)
         if stored is None:
             return None
         ledger = Ledger(stored.position, stored.entries)
         return self._start(GroupRunner(key, ledger, stored.wanted, self._log, self._changed.set))
+
+    def _moved(self) -> None:
+        """Other gateways may serve the groups now. What was not stored is delivered again, by them."""
+        runners, self._runners = self._runners, {}
+        for task in self._tasks:
+            task.cancel()
+        for runner in runners.values():
+            runner.end()
 
     def _start(self, runner: GroupRunner) -> GroupRunner:
         self._runners[runner.key] = runner

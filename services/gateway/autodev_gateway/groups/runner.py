@@ -13,7 +13,7 @@ from autodev_gateway import metrics
 from autodev_gateway.event_log import EventLog, Filter, PageBounds, Record
 from autodev_gateway.groups.ledger import Lease, Ledger
 from autodev_gateway.groups.store import GroupKey
-from autodev_runtime.errors import OutOfRange
+from autodev_runtime.errors import OutOfRange, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,18 @@ class GroupRunner:
         self._numbers = 0
         self._records: dict[int, Record] = {}
         self._wake = asyncio.Event()
+        self._ended = False
+
+    def end(self) -> None:
+        """The group is served elsewhere from now on: its workers are to join it there."""
+        self._ended = True
+        for worker in self._workers:
+            worker.wake.set()
+
+    def check(self) -> None:
+        """Raises Unavailable (GROUP_ELSEWHERE) when the group was ended here."""
+        if self._ended:
+            raise Unavailable("another gateway may serve this group now; join it again", reason="GROUP_ELSEWHERE")
 
     @contextmanager
     def worker(self, max_in_flight: int, lease_s: float) -> Iterator[Worker]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from autodev_gateway.event_log import Filter
 from autodev_gateway.groups.ledger import Changes, Entry
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, GroupRow
+from autodev_runtime.claims import Claims
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
+from autodev_runtime.repeating import repeatable
 
 _groups: Table = GroupRow.__table__  # type: ignore[assignment]
 _deliveries: Table = DeliveryRow.__table__  # type: ignore[assignment]
@@ -59,9 +61,13 @@ class GroupStore:
         latest = {name: save.excluded[name] for name in ("attempts", "error")}
         self._save_entry = save.on_conflict_do_update(index_elements=["tenant_id", "group_name", "seq"], set_=latest)
 
+    def claims(self, lost: Callable[[], None]) -> Claims:
+        """What this gateway alone serves, where several share the database."""
+        return Claims(self._database, lost)
+
     async def load(self, key: GroupKey) -> StoredGroup | None:
         """The group; None when there is none."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(key.tenant) as connection:
             found = select(_groups.c.position, _groups.c.filter).where(*_is_group(key))
             row = (await connection.execute(found)).one_or_none()
             if row is None:
@@ -73,21 +79,24 @@ class GroupStore:
 
     async def count(self, tenant: str) -> int:
         """How many groups the tenant has."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(tenant) as connection:
             query = select(func.count()).select_from(_groups).where(_groups.c.tenant_id == tenant)
             return (await connection.execute(query)).scalar_one()
 
+    @repeatable
     async def create(self, key: GroupKey, position: int, wanted: Filter) -> None:
         """Store a group that was not there."""
         row = {"tenant_id": key.tenant, "name": key.name, "position": position, "filter": _filter_text(wanted)}
         async with self._database.across_tenants() as session:
             await session.execute(insert(_groups), [row])
 
+    @repeatable
     async def set_filter(self, key: GroupKey, wanted: Filter) -> None:
         """Store another filter."""
         async with self._database.across_tenants() as session:
             await session.execute(update(_groups).where(*_is_group(key)).values(filter=_filter_text(wanted)))
 
+    @repeatable
     async def save(self, changes: Sequence[tuple[GroupKey, Changes]]) -> None:
         """Store what changed in several groups, in one transaction."""
         entries = [
@@ -119,9 +128,10 @@ class GroupStore:
         columns = _dead.c.seq, _dead.c.attempts, _dead.c.error, _dead.c.dead_us, _events.c.event
         query = select(*columns).join(_events, _events.c.seq == _dead.c.seq)
         query = query.where(*_of_group(_dead, key), _dead.c.seq > after).order_by(_dead.c.seq).limit(limit)
-        async with self._database.connection() as connection:
+        async with self._database.connection(key.tenant) as connection:
             return [StoredDeadLetter(*row) for row in await connection.execute(query)]
 
+    @repeatable
     async def revive(self, key: GroupKey, seqs: Sequence[int] | None) -> list[int]:
         """Make dead letters deliveries again: these, or all. Returns which were there."""
         chosen = select(_dead.c.seq).where(*_of_group(_dead, key))

@@ -74,7 +74,8 @@ async def _runs(session: AsyncSession, skill_id: str) -> tuple[int, int, int, fl
     total, failed, tokens = (await session.execute(query.select_from(SkillExecutionRow))).one()
     latest = select(SkillExecutionRow.execution_seconds).where(*mine)
     seconds = list(await session.scalars(latest.order_by(SkillExecutionRow.id.desc()).limit(LATEST_RUNS)))
-    return total, failed, tokens, median(seconds) if seconds else 0.0
+    # PostgreSQL adds large integers up to a number of any size, a Decimal.
+    return total, failed, int(tokens), median(seconds) if seconds else 0.0
 
 
 async def _mutations(session: AsyncSession, skill_id: str) -> list[tuple[str, str, dict[str, object]]]:

@@ -16,6 +16,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 
 FAILURE: Json[AnalyzedFailure] = Json(AnalyzedFailure)
 PROVENANCE: Json[Provenance] = Json(Provenance)
@@ -56,6 +57,7 @@ class CandidateStore:
         async with self._database.reading(current_tenant()) as session:
             return [candidate_from_row(row) for row in await session.scalars(query)]
 
+    @repeatable
     async def add(self, candidate: Candidate, caused_by: str) -> Candidate:
         """Write a candidate and announce it; the first one of its request wins, and is given back."""
         async with self._database.session(current_tenant()) as session:
@@ -72,6 +74,7 @@ class CandidateStore:
             self._outbox.add(session, candidate_generated(candidate, caused_by))
             return candidate
 
+    @repeatable
     async def record_validation(
         self, candidate: Candidate, result: ValidationResult, review: Review | None, caused_by: str
     ) -> Candidate:

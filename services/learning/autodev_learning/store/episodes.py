@@ -27,6 +27,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 from autodev_sdk.events import uuid7
 
 COMPARED_FAILURES = 500
@@ -47,6 +48,7 @@ class EpisodeStore:
         self._database = database
         self._outbox = outbox
 
+    @repeatable
     async def add_failure(self, episode: Episode, rule: PatternRule) -> FailurePattern | None:
         """Keep a failure and place it. Returns the pattern that it makes, which is announced; None where it makes none.
 
@@ -68,6 +70,7 @@ class EpisodeStore:
             self._outbox.add(session, pattern_detected(pattern, episode.event_id))
             return pattern
 
+    @repeatable
     async def add_success(self, episode: Episode) -> None:
         """Keep a success. An episode that is kept already changes nothing."""
         async with self._database.session(current_tenant()) as session:
@@ -129,6 +132,7 @@ class EpisodeStore:
         async with self._database.reading(current_tenant()) as session:
             return await _patterns(session, list(await session.scalars(query)))
 
+    @repeatable
     async def skip_pattern(self, pattern_id: str, reason: str) -> None:
         """Note why a pattern gets no candidate."""
         async with self._database.session(current_tenant()) as session:

@@ -16,6 +16,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 from autodev_sdk.events import uuid7
 
 
@@ -35,6 +36,7 @@ class EvolutionStore:
             except NotFound:
                 return None
 
+    @repeatable
     async def keep_run(
         self, run: SkillRun, skill: Skill, starts: Mapping[Trigger, Start], limit: str, caused_by: str
     ) -> None:
@@ -61,6 +63,7 @@ class EvolutionStore:
         async with self._database.reading(current_tenant()) as session:
             return [opportunity_from_row(row) for row in await session.scalars(query)]
 
+    @repeatable
     async def start(self, opportunity_id: str, started_by: str) -> Opportunity:
         """Start an opportunity and announce it, unless it is under way. Raises NotFound."""
         async with self._database.session(current_tenant()) as session:
@@ -72,6 +75,7 @@ class EvolutionStore:
                 self._start(session, row, started_by, "")
             return opportunity_from_row(row)
 
+    @repeatable
     async def skip(self, opportunity_id: str, reason: str) -> None:
         """Keep why nothing comes of an opportunity."""
         async with self._database.session(current_tenant()) as session:

@@ -17,6 +17,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 
 BUDGET: Json[ExperimentBudget] = Json(ExperimentBudget)
 STEPS: Json[tuple[Step, ...]] = Json(tuple[Step, ...])
@@ -29,6 +30,7 @@ class ExperimentStore:
         self._database = database
         self._outbox = outbox
 
+    @repeatable
     async def add(self, experiment: Experiment) -> Experiment:
         """Write an experiment; the first one of its request wins, and is given back."""
         async with self._database.session(current_tenant()) as session:
@@ -68,6 +70,7 @@ class ExperimentStore:
         async with self._database.reading(current_tenant()) as session:
             return [experiment_from_row(row) for row in await session.scalars(query)]
 
+    @repeatable
     async def unfinished(self) -> list[tuple[str, str]]:
         """Tenant and id of every experiment that is not over."""
         query = select(ExperimentRow.tenant_id, ExperimentRow.id).where(ExperimentRow.ended_at.is_(None))
@@ -98,6 +101,7 @@ class ExperimentStore:
 
         return await self._change(experiment_id, change, guidance)
 
+    @repeatable
     async def _change(
         self, experiment_id: str, change: Callable[[Experiment], Experiment], guidance: Guidance | None = None
     ) -> Experiment:

@@ -24,6 +24,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 
 RESULTS: Json[tuple[ExampleResult, ...]] = Json(tuple[ExampleResult, ...])
 REPLACED = "another version took its place"
@@ -81,6 +82,7 @@ class MutationStore:
         async with self._database.reading(current_tenant()) as session:
             return await session.scalar(query) or 0
 
+    @repeatable
     async def add(self, mutation: Mutation, opportunity_id: str | None, caused_by: str) -> Mutation:
         """Write a mutation, link its opportunity, and announce it; the first of its order wins, and is given back."""
         async with self._database.session(current_tenant()) as session:
@@ -96,6 +98,7 @@ class MutationStore:
             self._outbox.add(session, mutation_generated(mutation, caused_by))
             return mutation
 
+    @repeatable
     async def record_run(
         self,
         mutation: Mutation,
@@ -126,6 +129,7 @@ class MutationStore:
         """Keep how a mutation compares with what it is compared with."""
         await self._change(mutation_id, time_ratio=time_ratio, fitness_delta=fitness_delta)
 
+    @repeatable
     async def set_version_variant(self, skill_id: str, version: str, variant_id: str) -> None:
         """Keep a version's variant in the fitness service."""
         async with self._database.session(current_tenant()) as session:
@@ -135,6 +139,7 @@ class MutationStore:
                 .values(variant_id=variant_id)
             )
 
+    @repeatable
     async def ask_for_review(self, mutation_id: str, review: Review, reason: str, caused_by: str) -> Mutation:
         """Have a mutation wait for a person, and announce it, once."""
         async with self._database.session(current_tenant()) as session:
@@ -146,6 +151,7 @@ class MutationStore:
             self._outbox.add(session, review_requested(review, mutation_id, caused_by))
             return mutation_from_row(row)
 
+    @repeatable
     async def put_on_trial(self, mutation_id: str, reason: str, caused_by: str) -> Mutation:
         """Make a mutation the skill's next version, on trial, once. It takes the place of another one on trial."""
         async with self._database.session(current_tenant()) as session:
@@ -157,6 +163,7 @@ class MutationStore:
             row.outcome, row.outcome_reason = Outcome.CANARY, reason
             return mutation_from_row(row)
 
+    @repeatable
     async def promote(self, mutation_id: str, approved_by: str, reason: str = "", caused_by: str = "") -> Mutation:
         """Make a mutation that waits or is on trial the version that agents run, and announce it, once.
 
@@ -178,6 +185,7 @@ class MutationStore:
             )
             return mutation_from_row(row)
 
+    @repeatable
     async def end_trial(self, mutation_id: str, reason: str) -> Mutation:
         """Take a mutation off trial, for good. Raises NotFound."""
         async with self._database.session(current_tenant()) as session:
@@ -187,6 +195,7 @@ class MutationStore:
                 await session.refresh(row)
             return mutation_from_row(row)
 
+    @repeatable
     async def discard(self, mutation_id: str, reason: str) -> Mutation:
         """Put a mutation away that is not in use. Raises NotFound."""
         async with self._database.session(current_tenant()) as session:
@@ -195,6 +204,7 @@ class MutationStore:
                 row.outcome, row.outcome_reason = Outcome.DISCARDED, reason
             return mutation_from_row(row)
 
+    @repeatable
     async def _change(self, mutation_id: str, **values: object) -> None:
         async with self._database.session(current_tenant()) as session:
             await session.execute(update(ToolMutationRow).where(ToolMutationRow.id == mutation_id).values(**values))

@@ -13,6 +13,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 
 DECIDED_STATUS = {Decision.APPROVED: CandidateStatus.APPROVED, Decision.REJECTED: CandidateStatus.REJECTED}
 
@@ -44,6 +45,7 @@ class ReviewStore:
         async with self._database.reading(current_tenant()) as session:
             return [_review(row) for row in await session.scalars(query)]
 
+    @repeatable
     async def decide(self, review_id: str, decide: Callable[[Review], Review]) -> Review:
         """Write what `decide` makes of the review, its subject's status and the event, in one transaction."""
         async with self._database.session(current_tenant()) as session:

@@ -10,6 +10,7 @@ from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 from autodev_sdk.events import uuid7
 
 RUN: Json[Run] = Json(Run)
@@ -30,6 +31,7 @@ class RunStore:
             )
             return RUN.load(stored) if stored is not None else None
 
+    @repeatable
     async def add(self, run: Run, request_id: str) -> Run:
         """Write a run and announce it; the first one of its request wins, and is given back."""
         async with self._database.session(current_tenant()) as session:

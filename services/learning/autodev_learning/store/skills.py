@@ -30,6 +30,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import FailedPrecondition, NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 from autodev_sdk.events import uuid7
 
 TURN = "skills"
@@ -70,6 +71,7 @@ class SkillStore:
         async with self._database.reading(current_tenant()) as session:
             return version_from_row(await _version_row(session, skill_id, version))
 
+    @repeatable
     async def promote(self, candidate_id: str, caused_by: str) -> Candidate:
         """Make an approved candidate a skill, or part of one that has the same content; announce it; once.
 
@@ -95,6 +97,7 @@ class SkillStore:
             )
             return candidate_from_row(row)
 
+    @repeatable
     async def roll_back(self, rollback: Rollback) -> Skill:
         """See `Skills.roll_back`."""
         async with self._database.session(current_tenant()) as session:

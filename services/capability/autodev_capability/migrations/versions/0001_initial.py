@@ -8,6 +8,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+large_integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -49,7 +51,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "maturity_changes",
-        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("position", large_integer, autoincrement=True, nullable=False),
         sa.Column("agent_id", sa.String(length=128), nullable=False),
         sa.Column("capability", sa.String(length=128), nullable=False),
         sa.Column("level_before", sa.Integer(), nullable=False),
@@ -63,7 +65,7 @@ def upgrade() -> None:
     op.create_index("ix_maturity_changes_tenant", "maturity_changes", ["tenant_id", "position"], unique=False)
     op.create_table(
         "outbox",
-        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("position", large_integer, autoincrement=True, nullable=False),
         sa.Column("event", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tenant_id", sa.String(length=128), nullable=False),

@@ -8,11 +8,13 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+large_integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
         "outbox",
-        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("position", large_integer, autoincrement=True, nullable=False),
         sa.Column("event", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tenant_id", sa.String(length=128), nullable=False),
@@ -75,7 +77,7 @@ def upgrade() -> None:
     op.create_index("ix_comparisons_variant", "comparisons", ["tenant_id", "variant_id"], unique=False)
     op.create_table(
         "signals",
-        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("position", large_integer, autoincrement=True, nullable=False),
         sa.Column("variant_id", sa.String(length=36), nullable=False),
         sa.Column("signal_id", sa.String(length=128), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+large_integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -45,7 +47,7 @@ def upgrade() -> None:
         sa.Column("stop_reason", sa.Text(), nullable=False),
         sa.Column("steps", sa.JSON(), nullable=False),
         sa.Column("best_mutation_id", sa.String(length=36), nullable=False),
-        sa.Column("tokens_used", sa.Integer(), nullable=False),
+        sa.Column("tokens_used", large_integer, nullable=False),
         sa.Column("cost_usd", sa.Double(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -88,7 +90,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("position", large_integer, autoincrement=True, nullable=False),
         sa.Column("event", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tenant_id", sa.String(length=128), nullable=False),
@@ -157,7 +159,7 @@ def upgrade() -> None:
         sa.Column("expected", sa.Text(), nullable=False),
         sa.Column("success", sa.Boolean(), nullable=False),
         sa.Column("execution_seconds", sa.Double(), nullable=False),
-        sa.Column("token_usage", sa.Integer(), nullable=False),
+        sa.Column("token_usage", large_integer, nullable=False),
         sa.Column("response", sa.JSON(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tenant_id", sa.String(length=128), nullable=False),

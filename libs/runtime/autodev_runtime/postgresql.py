@@ -1,0 +1,187 @@
+"""PostgreSQL: connections with bounds, and what its errors mean to a caller.
+
+A service has two roles, so two pools. The first serves one tenant at a time: row-level security shows it no row until
+the transaction names its tenant. The second serves relays and sweeps, which work across tenants. They are different
+logins and neither is a member of the other, so no statement on a tenant's connection can become the second role.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import URL, event, exc, make_url
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from autodev_runtime.errors import Unavailable
+from autodev_runtime.repeating import Conflict
+
+log = logging.getLogger(__name__)
+
+TENANT_SETTING = "autodev.tenant"
+ALL_TENANTS_SUFFIX = "_all"
+"""What the second role's name ends in, unless a URL of its own says otherwise."""
+
+LISTEN_AGAIN_S = 1.0
+
+AWAY = "the database cannot be read or written; the same call, with its request_id if it has one, may be made again"
+BUSY = "the database is busy; make the same call again in a while"
+
+# Connection exceptions, resources, the operator's intervention, the system, a transaction ended for idling; a table
+# or column that is not there, or not yet.
+_AWAY_STATES = ("08", "53", "57P", "58", "XX", "25P03", "42P01", "42703")
+# A statement or a lock took too long.
+_BUSY_STATES = ("57014", "55P03")
+# Serialization failure, deadlock: the same work may well succeed.
+_CONFLICT_STATES = ("40001", "40P01")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseOptions:
+    """How PostgreSQL is used; SQLite needs none of it."""
+
+    schema: str = "public"
+    all_tenants_url: str = ""
+    """The second role's URL; empty: the first's, whose user's name gets `_all`."""
+    pool_size: int = 8
+    """Connections of each of the two roles."""
+    pool_wait: timedelta = timedelta(seconds=30)
+    connect_timeout: timedelta = timedelta(seconds=5)
+    statement_timeout: timedelta = timedelta(seconds=30)
+    lock_timeout: timedelta = timedelta(seconds=10)
+    idle_in_transaction_timeout: timedelta = timedelta(seconds=60)
+
+
+def all_tenants_url(url: str, options: DatabaseOptions) -> str:
+    """Where the second role connects."""
+    if options.all_tenants_url:
+        return options.all_tenants_url
+    parsed = make_url(url)
+    return parsed.set(username=f"{parsed.username}{ALL_TENANTS_SUFFIX}").render_as_string(hide_password=False)
+
+
+def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
+    """A pool of connections. It connects when it is used, and again after the server was away."""
+
+    async def connect(*_: Any, **__: Any) -> Any:
+        # Imported when asked for: a mesh on SQLite should not load the driver in every process.
+        import asyncpg
+
+        try:
+            return await asyncpg.connect(**arguments)
+        except driver_errors() as error:
+            log.warning("no connection to the database: %s", error)
+            raise Unavailable(AWAY, reason="DATABASE_UNAVAILABLE") from error
+
+    engine = create_async_engine(
+        url,
+        async_creator=connect,
+        pool_size=options.pool_size,
+        max_overflow=0,
+        pool_timeout=options.pool_wait.total_seconds(),
+        # Parameters are tenants' data, and an error's text ends in the log.
+        hide_parameters=True,
+    )
+    arguments = {**_connect_arguments(engine.dialect, make_url(url)), **_bounds(options)}
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine, "begin", _name_tenant)
+    return engine
+
+
+async def connect(url: str, options: DatabaseOptions) -> Any:
+    """A connection outside of the pools, of asyncpg's own kind. Raises `driver_errors`."""
+    import asyncpg
+
+    dialect = make_url(url).get_dialect()()
+    return await asyncpg.connect(**_connect_arguments(dialect, make_url(url)), **_bounds(options))
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """What the driver raises where the server is away or refuses."""
+    import asyncpg
+
+    return OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError
+
+
+async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callable[[], None]) -> None:
+    """Call `heard` at every NOTIFY on the channel, for ever, on a connection of its own that is made anew when lost.
+
+    Notices are hints: one that comes while the connection is made is lost, so `heard` is called after that too.
+    """
+    while True:
+        lost = asyncio.Event()
+        try:
+            connection = await connect(url, options)
+            try:
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(channel, lambda *_: heard())
+                heard()
+                await lost.wait()
+            finally:
+                await connection.close(timeout=1)
+        except driver_errors() as error:
+            log.warning("no notices from the database: %s", error)
+        await asyncio.sleep(LISTEN_AGAIN_S)
+
+
+def _connect_arguments(dialect: Dialect, url: URL) -> dict[str, Any]:
+    _, arguments = dialect.create_connect_args(url)
+    return dict(arguments)
+
+
+def _bounds(options: DatabaseOptions) -> dict[str, Any]:
+    return {
+        "timeout": options.connect_timeout.total_seconds(),
+        "server_settings": {
+            "application_name": f"autodev-{options.schema}",
+            "search_path": options.schema,
+            "statement_timeout": _milliseconds(options.statement_timeout),
+            "lock_timeout": _milliseconds(options.lock_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(options.idle_in_transaction_timeout),
+            # A client's machine that is gone holds its locks no longer than a minute.
+            "tcp_keepalives_idle": "30",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
+            # Statements are short; compiling one costs more than running it.
+            "jit": "off",
+        },
+    }
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return str(int(duration.total_seconds() * 1000))
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    # The driver hears that the server has closed a connection, so none needs a ping before each use.
+    if connection.driver_connection.is_closed():
+        raise exc.InvalidatePoolError("the server closed the connection")
+
+
+def _name_tenant(connection: Connection) -> None:
+    tenant = connection.get_execution_options().get("autodev_tenant")
+    if tenant is not None:
+        # For this transaction: a connection that goes back to the pool has no tenant.
+        connection.exec_driver_sql(f"SELECT set_config('{TENANT_SETTING}', $1, true)", (tenant,))
+
+
+def meaning(error: exc.DBAPIError) -> Unavailable | None:
+    """What a caller is told of PostgreSQL's error; None where the fault is the statement's own."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state.startswith(_CONFLICT_STATES) or _is_obsolete_plan(error):
+        return Conflict(BUSY)
+    if state.startswith(_BUSY_STATES):
+        return Unavailable(BUSY, reason="DATABASE_BUSY")
+    # Without a state it is the driver that complains: of a lost connection, or else of a value (a ValueError).
+    lost = isinstance(error, exc.InterfaceError) and not isinstance(error.orig and error.orig.__cause__, ValueError)
+    if error.connection_invalidated or lost or state.startswith(_AWAY_STATES):
+        return Unavailable(AWAY, reason="DATABASE_UNAVAILABLE")
+    return None
+
+
+def _is_obsolete_plan(error: exc.DBAPIError) -> bool:
+    # A migration changed a table that a prepared statement reads; SQLAlchemy has dropped the statement by now.
+    return type(error.orig).__name__ == "InvalidCachedStatementError"

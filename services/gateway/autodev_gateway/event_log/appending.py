@@ -1,0 +1,60 @@
+"""What an append writes and finds, whichever engine does it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Table, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from autodev_gateway import wire
+from autodev_gateway.event_log.model import Appended, EpisodeReport, Record
+from autodev_gateway.rows import EventRow
+
+_events: Table = EventRow.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """An event about to be stored, with what only the database needs."""
+
+    appended: Appended
+    event_id: str
+    episode: EpisodeReport | None
+
+
+Stamp = Callable[[int], Sequence[Stamped]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an append did."""
+
+    batch: Sequence[Stamped]
+    known: dict[tuple[str, str], int]
+    """By tenant and id, the places of events that were there before."""
+    missed: Sequence[Appended] | None
+    """What other gateways have appended before, and this process has not heard of; None: too much to say."""
+
+
+async def appended_after(connection: AsyncConnection, place: int, limit: int) -> list[Appended]:
+    """The events of all tenants after a place, in order, with what filters look at."""
+    columns = (_events.c.seq, _events.c.event, _events.c.tenant_id, _events.c.type, _events.c.agent_id)
+    query = select(*columns, _events.c.skill_id).where(_events.c.seq > place).order_by(_events.c.seq).limit(limit)
+    return [
+        Appended(Record(seq, wire.sized(event)), tenant, kind, agent_id, skill_id)
+        for seq, event, tenant, kind, agent_id, skill_id in await connection.execute(query)
+    ]
+
+
+async def known_of(connection: AsyncConnection, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
+    """Of the batch's events, those whose id was there before, with their places."""
+    known: dict[tuple[str, str], int] = {}
+    ids: dict[str, dict[str, int]] = {}
+    for each in batch:
+        ids.setdefault(each.appended.tenant, {})[each.event_id] = each.appended.record.seq
+    for tenant, seqs in ids.items():
+        query = select(_events.c.event_id, _events.c.seq).where(
+            _events.c.tenant_id == tenant, _events.c.event_id.in_(seqs)
+        )
+        known |= {(tenant, event_id): seq for event_id, seq in await connection.execute(query) if seq != seqs[event_id]}
+    return known

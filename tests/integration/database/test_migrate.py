@@ -1,0 +1,154 @@
+"""Migrating PostgreSQL: as the owner, once however often and from wherever it is asked for; and who may not serve."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from autodev_runtime.database import Database
+from autodev_runtime.migrations import NotMigrated, migrate, upgrade
+from autodev_runtime.postgresql import DatabaseOptions
+from autodev_runtime.row_security import RoleUnfit, ServiceRoles, roles_of
+from tests.postgresql import OWNER, SERVICES, SUPERUSER, Server, TestDatabase
+
+FRESH = ("fresh", "fresh_all")
+OPTIONS = DatabaseOptions(schema="fitness")
+
+
+@pytest.fixture
+def bare(postgresql: Server) -> Iterator[TestDatabase]:
+    """A database in which nothing was migrated."""
+    with postgresql.bare(*FRESH) as database:
+        yield database
+
+
+def roles(database: TestDatabase, user: str = "autodev_fitness") -> ServiceRoles:
+    return roles_of(database.url(user), OPTIONS)
+
+
+async def migrate_fitness(database: TestDatabase, user: str = "autodev_fitness") -> str:
+    return await migrate(database.url(OWNER), "autodev_fitness", "fitness", roles(database, user))
+
+
+async def serves(database: TestDatabase, user: str = "autodev_fitness") -> None:
+    """What the service does when it starts."""
+    async with Database(database.url(user), OPTIONS) as opened:
+        await upgrade(opened, "autodev_fitness")
+        await opened.ready()
+
+
+async def test_migrating_twice_is_migrating_once(bare: TestDatabase) -> None:
+    assert await migrate_fitness(bare) == await migrate_fitness(bare)
+    await serves(bare)
+
+
+async def test_replicas_that_migrate_at_once_make_one_schema(bare: TestDatabase) -> None:
+    await asyncio.gather(*(migrate_fitness(bare) for _ in range(4)))
+    await serves(bare)
+
+
+async def test_missing_roles_are_made_with_the_passwords_of_the_settings(bare: TestDatabase) -> None:
+    await migrate_fitness(bare, "fresh")
+    await serves(bare, "fresh")
+
+
+async def test_a_service_does_not_start_before_the_migration(bare: TestDatabase) -> None:
+    with pytest.raises(NotMigrated, match="autodev migrate"):
+        await serves(bare)
+
+
+@pytest.mark.parametrize("user", [SUPERUSER, OWNER])
+async def test_a_role_that_row_security_does_not_bind_is_refused(bare: TestDatabase, user: str) -> None:
+    await migrate_fitness(bare)
+    with pytest.raises(RoleUnfit, match=user):
+        await serves(bare, user)
+    with pytest.raises(RoleUnfit, match=user):
+        await migrate_fitness(bare, user)
+
+
+async def test_a_role_that_could_become_the_other_is_refused(bare: TestDatabase) -> None:
+    await migrate_fitness(bare, "fresh")
+    bare.server.execute("GRANT fresh_all TO fresh")
+    with pytest.raises(RoleUnfit, match="could become"):
+        await migrate_fitness(bare, "fresh")
+    with pytest.raises(RoleUnfit, match="could become"):
+        await serves(bare, "fresh")
+
+
+async def test_a_tenant_table_without_row_security_stops_the_service_until_the_next_migration(
+    bare: TestDatabase,
+) -> None:
+    await migrate_fitness(bare)
+    bare.server.execute(
+        "SET ROLE autodev_owner; CREATE TABLE fitness.forgotten (tenant_id varchar(128))", database=bare.name
+    )
+    with pytest.raises(RoleUnfit, match="forgotten"):
+        await serves(bare)
+    await migrate_fitness(bare)
+    await serves(bare)
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(bare: TestDatabase) -> None:
+    # The last table of the migration is there already.
+    bare.server.execute(
+        "CREATE SCHEMA fitness AUTHORIZATION autodev_owner",
+        "SET ROLE autodev_owner; CREATE TABLE fitness.signals (id integer)",
+        database=bare.name,
+    )
+    with pytest.raises(DBAPIError, match="signals"):
+        await migrate_fitness(bare)
+    bare.server.execute("DROP TABLE fitness.signals", database=bare.name)
+    await migrate_fitness(bare)
+    await serves(bare)
+
+
+def autodev_migrate(
+    *arguments: str, cwd: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autodev_cli", "migrate", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, cwd=cwd, check=False, env=os.environ | (environment or {})
+    )
+
+
+def test_the_command_migrates_every_service_and_may_be_repeated(bare: TestDatabase, tmp_path: Path) -> None:
+    urls = {f"AUTODEV_{name.upper()}_DATABASE_URL": bare.url(f"autodev_{name}") for name in SERVICES}
+    for _ in range(2):
+        done = autodev_migrate("-o", "json", "--owner-url", bare.url(OWNER), cwd=tmp_path, environment=urls)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert [each["service"] for each in told] == list(SERVICES)
+        assert {each["engine"] for each in told} == {"PostgreSQL"}
+    asyncio.run(serves(bare))
+
+
+def test_the_command_makes_sqlite_files_by_default(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = autodev_migrate("--data-dir", "data", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert {path.stem for path in (tmp_path / "data").glob("*.sqlite3")} == set(SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["fitness"], "--owner-url"),
+        (["fitness", "--owner-url", "postgresql+asyncpg://owner@/elsewhere"], "elsewhere"),
+        (["sandbox"], "no service"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(
+    bare: TestDatabase, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    done = autodev_migrate(
+        *arguments, cwd=tmp_path, environment={"AUTODEV_FITNESS_DATABASE_URL": bare.url("autodev_fitness")}
+    )
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1

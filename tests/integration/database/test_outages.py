@@ -1,0 +1,191 @@
+"""PostgreSQL that is away, slow or contended: what a service says meanwhile, and that it goes on by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from autodev.fitness.v1 import fitness_service_pb2 as pb
+from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
+from autodev.gateway.v1 import event_service_pb2 as event_pb
+from autodev_runtime.database import Database, TenantScoped
+from autodev_runtime.errors import Unavailable
+from autodev_runtime.repeating import Conflict, repeatable
+from tests.clock import Clock
+from tests.integration.fitness.parts import create, made
+from tests.integration.gateway.parts import failed, publish, started, working
+from tests.postgresql import Server
+from tests.serving import acting, refusal, serving
+from tests.storage import Storage, Storages
+
+if TYPE_CHECKING:
+    from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub
+
+
+class Base(DeclarativeBase):
+    """Base of the tests' tables."""
+
+
+class Counter(TenantScoped, Base):
+    __tablename__ = "counters"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+
+
+@pytest.fixture
+def storage(postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
+    with Storages(postgresql).new(tmp_path) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def fitness(storage: Storage) -> "AsyncIterator[FitnessServiceAsyncStub]":
+    async with made(storage, Clock()) as parts, serving([parts.served]) as channel:
+        yield FitnessServiceStub(acting(channel, "acme"))
+
+
+@pytest_asyncio.fixture
+async def counters(storage: Storage) -> Storage:
+    """Two counters of acme's, at 0."""
+    async with storage.holding(Base.metadata) as database, database.session("acme") as session:
+        session.add_all([Counter(id=1), Counter(id=2)])
+    return storage
+
+
+async def sleep_in(database: Database) -> None:
+    async with database.session("acme") as session:
+        await session.execute(text("SELECT pg_sleep(60)"))
+
+
+async def test_a_restart_of_the_server_is_unavailable_meanwhile_and_over_afterwards(
+    postgresql: Server, storage: Storage, fitness: "FitnessServiceAsyncStub"
+) -> None:
+    before = await create(fitness, "before")
+    async with storage.open("fitness") as database:
+        asleep = asyncio.ensure_future(sleep_in(database))
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(postgresql.stop)
+        try:
+            with pytest.raises(Unavailable, match="may be made again"):
+                await asleep
+            refused = await refusal(create(fitness, "meanwhile"))
+            assert (refused.code, refused.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+            with pytest.raises(Unavailable):
+                await database.ready()
+        finally:
+            await asyncio.to_thread(postgresql.start)
+        assert await database.ready()
+        # None of the connections from before the restart is used again.
+        after = await asyncio.gather(*(create(fitness, f"after-{number}") for number in range(20)))
+    listed = await fitness.ListVariants(pb.ListVariantsRequest(page_size=100))
+    assert {variant.id for variant in listed.variants} == {before.id, *(variant.id for variant in after)}
+
+
+async def test_the_event_log_goes_on_after_a_restart(postgresql: Server, storage: Storage) -> None:
+    async with started(storage, retention_age_s=3600) as gateway, gateway.client() as client:
+        stream = client.events.Subscribe(event_pb.SubscribeRequest(at=event_pb.START_AT_EARLIEST))
+        async with working(client) as worker:
+            await publish(client, [failed(1)])
+            worker.acknowledge(await worker.next())
+            await asyncio.to_thread(postgresql.stop)
+            try:
+                refused = await refusal(publish(client, [failed(2)]))
+                assert (refused.code, refused.reason) == ("UNAVAILABLE", "LOG_UNAVAILABLE")
+            finally:
+                await asyncio.to_thread(postgresql.start)
+        (cursor,) = await publish(client, [failed(3)])
+        seen: list[str] = []
+        async for response in stream:
+            seen += [event.task_failed.episode_id for event in response.events]
+            if response.head_cursor == cursor:
+                break
+        assert seen == ["episode-1", "episode-3"]
+        async with working(client) as worker:
+            assert (await worker.next()).event.task_failed.episode_id in seen
+
+
+async def test_a_connection_lost_within_a_transaction_undoes_it(postgresql: Server, counters: Storage) -> None:
+    async with counters.things() as database:
+        with pytest.raises(Unavailable):
+            await lose_connection(postgresql, database)
+        assert await counts(database) == [0, 0]
+
+
+async def lose_connection(postgresql: Server, database: Database) -> None:
+    async with database.session("acme") as session:
+        await session.execute(update(Counter).values(count=1))
+        process = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        await asyncio.to_thread(postgresql.execute, f"SELECT pg_terminate_backend({process})")
+        await session.execute(select(Counter))
+
+
+async def counts(database: Database) -> list[int]:
+    async with database.reading("acme") as session:
+        return list(await session.scalars(select(Counter.count).order_by(Counter.id)))
+
+
+async def test_a_statement_that_takes_too_long_is_ended(counters: Storage) -> None:
+    async with counters.things(statement_timeout=timedelta(milliseconds=100)) as database:
+        with pytest.raises(Unavailable, match="busy"):
+            await sleep_in(database)
+
+
+async def test_a_lock_that_takes_too_long_is_given_up(counters: Storage) -> None:
+    async with (
+        counters.things() as holder,
+        counters.things(lock_timeout=timedelta(milliseconds=100)) as database,
+        holder.session("acme") as session,
+    ):
+        await session.execute(update(Counter).values(count=1))
+        with pytest.raises(Unavailable, match="busy"):
+            await add_one(database, 1)
+
+
+async def test_a_transaction_that_does_nothing_is_ended(counters: Storage) -> None:
+    async with counters.things(idle_in_transaction_timeout=timedelta(milliseconds=100)) as database:
+        with pytest.raises(Unavailable):
+            await idle(database)
+        assert await counts(database) == [0, 0]
+
+
+async def idle(database: Database) -> None:
+    async with database.session("acme") as session:
+        await session.execute(update(Counter).values(count=1))
+        await asyncio.sleep(0.5)
+
+
+async def test_who_waits_too_long_for_a_connection_is_told(counters: Storage) -> None:
+    async with counters.things(pool_size=1, pool_wait=timedelta(milliseconds=100)) as database:
+        async with database.session("acme") as session:
+            await session.execute(text("SELECT 1"))
+            with pytest.raises(Unavailable, match="busy"):
+                await add_one(database, 1)
+        await add_one(database, 1)
+
+
+async def add_one(database: Database, *ids: int) -> None:
+    """Add to counters, one after the other."""
+    async with database.session("acme") as session:
+        for number in ids:
+            await session.execute(update(Counter).where(Counter.id == number).values(count=Counter.count + 1))
+            await asyncio.sleep(0.05)
+
+
+async def test_transactions_that_deadlock_are_a_conflict_and_one_goes_on(counters: Storage) -> None:
+    async with counters.things() as database:
+        ended = await asyncio.gather(add_one(database, 1, 2), add_one(database, 2, 1), return_exceptions=True)
+        assert [type(each) for each in ended].count(Conflict) == 1
+        assert await counts(database) == [1, 1]
+
+
+async def test_what_is_repeatable_survives_a_deadlock(counters: Storage) -> None:
+    add = repeatable(add_one)
+    async with counters.things() as database:
+        await asyncio.gather(add(database, 1, 2), add(database, 2, 1), add(database, 1, 2))
+        assert await counts(database) == [3, 3]

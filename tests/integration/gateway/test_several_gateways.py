@@ -1,0 +1,173 @@
+"""Several gateways on one PostgreSQL: one order of events, wherever they are published and read."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from autodev.gateway.v1 import event_pb2
+from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev_gateway.event_log import log as event_log
+from autodev_sdk import AutoDevClient
+from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started, working
+from tests.postgresql import Server
+from tests.serving import refusal
+from tests.storage import Storage, Storages
+
+GATEWAYS = 3
+
+
+@pytest.fixture
+def storage(postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
+    with Storages(postgresql).new(tmp_path) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def gateways(storage: Storage) -> AsyncIterator[list[Running]]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(started(storage)) for _ in range(GATEWAYS)]
+
+
+@pytest_asyncio.fixture
+async def clients(gateways: list[Running]) -> AsyncIterator[list[AutoDevClient]]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(gateway.client()) for gateway in gateways]
+
+
+async def follow(client: AutoDevClient, count: int) -> list[event_pb2.Event]:
+    return await read(client, count, at=pb.START_AT_EARLIEST)
+
+
+async def test_everybody_sees_all_events_once_and_in_one_order(clients: list[AutoDevClient]) -> None:
+    calls = [[failed(call * 5 + number) for number in range(5)] for call in range(60)]
+    # Before, while and after they are published.
+    early = [asyncio.ensure_future(follow(client, 300)) for client in clients]
+    cursors = await asyncio.gather(
+        *(publish(clients[number % GATEWAYS], events) for number, events in enumerate(calls))
+    )
+    seen = [*await asyncio.gather(*early), *[await follow(client, 300) for client in clients]]
+    ids = [event.id for events in calls for event in events]
+    expected = dict(zip((cursor for each in cursors for cursor in each), ids, strict=True))
+    assert len(expected) == 300
+    for events in seen:
+        assert [(event.cursor, event.id) for event in events] == sorted(expected.items())
+
+
+async def test_gateways_may_start_at_the_same_time(storage: Storage) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        gateways = await asyncio.gather(*(stack.enter_async_context(started(storage)) for _ in range(4)))
+        for gateway in gateways:
+            async with gateway.client() as client:
+                await publish(client, [failed(1)])
+
+
+async def test_an_id_that_is_published_at_several_gateways_is_one_event(clients: list[AutoDevClient]) -> None:
+    events = [failed(number) for number in range(20)]
+    cursors = await asyncio.gather(*(publish(client, events) for client in clients * 3))
+    assert len({tuple(each) for each in cursors}) == 1
+    assert [event.id for event in await follow(clients[0], 20)] == [event.id for event in events]
+
+
+async def test_a_cursor_of_one_gateway_is_good_at_once_at_another(clients: list[AutoDevClient]) -> None:
+    for number in range(10):
+        (cursor,) = await publish(clients[number % GATEWAYS], [failed(2 * number)])
+        (later,) = await publish(clients[(number + 1) % GATEWAYS], [failed(2 * number + 1)])
+        found = await read(clients[(number + 2) % GATEWAYS], 1, after_cursor=cursor)
+        assert [event.cursor for event in found] == [later]
+
+
+async def test_a_notice_wakes_subscribers_at_other_gateways(monkeypatch: pytest.MonkeyPatch, storage: Storage) -> None:
+    monkeypatch.setattr(event_log, "POLL_S", 10 * PATIENCE_S)
+    async with (
+        started(storage) as one,
+        started(storage) as other,
+        one.client() as publisher,
+        other.client() as subscriber,
+    ):
+        call = subscriber.events.Subscribe(pb.SubscribeRequest(at=pb.START_AT_NOW))
+        await call.initial_metadata()
+        await publish(publisher, [failed(1)])
+        async with asyncio.timeout(PATIENCE_S):
+            response = await anext(aiter(call))
+        assert len(response.events) == 1
+        call.cancel()
+
+
+async def test_without_notices_events_come_a_moment_later(
+    clients: list[AutoDevClient], storage: Storage, postgresql: Server
+) -> None:
+    await publish(clients[0], [failed(0)])
+    assert storage.database is not None
+    listeners = "datname = current_database() AND query ILIKE 'LISTEN%'"
+    await asyncio.to_thread(
+        postgresql.execute,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listeners}",
+        database=storage.database.name,
+    )
+    reading = asyncio.ensure_future(follow(clients[1], 2))
+    await publish(clients[0], [failed(1)])
+    assert len(await reading) == 2
+
+
+async def test_what_one_gateway_deletes_is_no_gap_at_another(storage: Storage) -> None:
+    # Nothing is kept in memory: everything is read from the database.
+    async with (
+        started(storage, retention_bytes=1) as one,
+        started(storage, tail_bytes=0) as other,
+        one.client() as publisher,
+        other.client() as subscriber,
+    ):
+        cursors = await publish(publisher, [failed(number) for number in range(5)])
+        assert len(await read(subscriber, 5, at=pb.START_AT_EARLIEST)) == 5
+        await one.parts.log.sweep()
+        call = subscriber.events.Subscribe(pb.SubscribeRequest(after_cursor=cursors[0]))
+        refused = await refusal(anext(aiter(call)))
+        assert (refused.code, refused.reason) == ("OUT_OF_RANGE", "CURSOR_EXPIRED")
+        assert refused.metadata["oldest_cursor"] >= cursors[-2]
+
+
+async def test_a_group_is_served_by_one_gateway_and_by_another_when_that_is_gone(
+    storage: Storage, gateways: list[Running], clients: list[AutoDevClient]
+) -> None:
+    await publish(clients[0], [failed(number) for number in range(4)])
+    async with started(storage) as first, first.client() as client, working(client, max_in_flight=2) as worker:
+        done = await worker.next()
+        worker.acknowledge(done)
+        for other in clients:
+            refused = await refusal(joined(other))
+            assert (refused.code, refused.reason) == ("UNAVAILABLE", "GROUP_ELSEWHERE")
+        await worker.next()
+    # The rest, with what the first worker held, comes at another gateway, and nowhere else.
+    async with working(clients[1]) as worker:
+        found = {(await worker.next()).event.task_failed.episode_id for _ in range(3)}
+        assert found == {f"episode-{number}" for number in range(4)} - {done.event.task_failed.episode_id}
+        assert (await refusal(joined(clients[2]))).reason == "GROUP_ELSEWHERE"
+
+
+async def joined(client: AutoDevClient) -> None:
+    async with working(client) as worker:
+        await worker.next()
+
+
+async def test_a_gateway_that_loses_its_claims_ends_its_workers_and_they_join_again(
+    storage: Storage, postgresql: Server
+) -> None:
+    async with started(storage) as gateway, gateway.client() as client:
+        await publish(client, [failed(1)])
+        async with working(client) as worker:
+            await worker.next()
+            assert storage.database is not None
+            await asyncio.to_thread(
+                postgresql.execute,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock($1)%'"
+                " AND pid <> pg_backend_pid()",
+                database=storage.database.name,
+            )
+            assert (await refusal(worker.next())).reason == "GROUP_ELSEWHERE"
+        async with working(client) as worker:
+            assert (await worker.next()).event.task_failed.episode_id == "episode-1"

@@ -1,0 +1,140 @@
+"""Where a test's services keep their data: each test that asks for `storage` runs on SQLite and on PostgreSQL."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from autodev_runtime.database import Database
+from autodev_runtime.postgresql import DatabaseOptions
+from autodev_runtime.row_security import make_roles, roles_of, secure
+from tests.postgresql import OWNER, SERVICES, SUPERUSER, Server, TestDatabase
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+ENGINES = tuple(os.environ.get("AUTODEV_TEST_DATABASES", f"{SQLITE},{POSTGRESQL}").split(","))
+"""On which databases the tests run."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The databases of one test."""
+
+    directory: Path
+    """For SQLite's files, and whatever else the services keep."""
+    database: TestDatabase | None = None
+    """On PostgreSQL: the one database of all services."""
+
+    def url(self, service: str) -> str:
+        """A service's database, as the service's role."""
+        if self.database is not None:
+            return self.database.url(f"autodev_{service}")
+        return f"sqlite+aiosqlite:///{self.directory / f'{service}.sqlite3'}"
+
+    def open(self, service: str) -> Database:
+        """The service's database, opened as the service does."""
+        return Database(self.url(service), DatabaseOptions(schema=service))
+
+    @contextlib.asynccontextmanager
+    async def holding(self, metadata: MetaData) -> AsyncIterator[Database]:
+        """A database with tables of the test's own, in the schema `things`, for the roles of the fitness service."""
+        await self._make("things", metadata)
+        async with self.things() as database:
+            yield database
+
+    def things(self, **options: Any) -> Database:
+        """That database, opened once more, and maybe otherwise."""
+        url = self.url("fitness" if self.database is not None else "things")
+        return Database(url, DatabaseOptions(schema="things", **options))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment variables that have every service use it."""
+        names = SERVICES if self.database is not None else ()
+        return {f"AUTODEV_{name.upper()}_DATABASE_URL": self.url(name) for name in names}
+
+    async def tables(self, service: str) -> list[str]:
+        """The service's tables."""
+        if self.database is None:
+            query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        else:
+            query = f"SELECT tablename FROM pg_tables WHERE schemaname = '{service}'"
+        return [name for (name,) in await self.rows(service, query)]
+
+    async def rows(self, service: str, query: str) -> list[tuple[Any, ...]]:
+        """What the database itself holds, past the service and its roles."""
+        if self.database is None:
+            with sqlite3.connect(f"file:{self.directory / f'{service}.sqlite3'}?mode=ro", uri=True) as file:
+                return file.execute(query).fetchall()
+        connection = await self.database.connect(SUPERUSER)
+        await connection.execute(f"SET search_path = {service}")
+        found = [tuple(row) for row in await connection.fetch(query)]
+        await connection.close()
+        return found
+
+    @contextlib.asynccontextmanager
+    async def locked(self, service: str, table: str) -> AsyncIterator[None]:
+        """Another process holds what a service needs to write to a table."""
+        if self.database is None:
+            with sqlite3.connect(self.directory / f"{service}.sqlite3", isolation_level=None) as writer:
+                writer.execute("BEGIN IMMEDIATE")
+                yield
+                writer.execute("ROLLBACK")
+            return
+        connection = await self.database.connect(SUPERUSER)
+        async with connection.transaction():
+            await connection.execute(f"LOCK TABLE {service}.{table} IN EXCLUSIVE MODE")
+            yield
+        await connection.close()
+
+    async def alter(self, service: str, statement: str) -> None:
+        """Change a service's tables, as only their owner can."""
+        if self.database is None:
+            async with self.open(service) as database, database.engine.begin() as connection:
+                await connection.exec_driver_sql(statement)
+            return
+        self.database.altered()
+        connection = await self.database.connect(OWNER)
+        await connection.execute(f"SET search_path = {service}")
+        await connection.execute(statement)
+        await connection.close()
+
+    async def _make(self, schema: str, metadata: MetaData) -> None:
+        if self.database is None:
+            async with self.open(schema) as database:
+                await database.run(metadata.create_all)
+            return
+        engine = create_async_engine(
+            self.database.url(OWNER),
+            poolclass=NullPool,
+            connect_args={"server_settings": {"search_path": schema}},
+        )
+        roles = roles_of(self.url("fitness"), DatabaseOptions(schema=schema))
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            await connection.run_sync(metadata.create_all)
+            await connection.run_sync(make_roles, roles)
+            await connection.run_sync(secure, schema, roles)
+        await engine.dispose()
+
+
+@dataclass(frozen=True)
+class Storages:
+    """Makes storage on one engine."""
+
+    server: Server | None
+
+    @contextlib.contextmanager
+    def new(self, directory: Path) -> Iterator[Storage]:
+        """A fresh one, for the block."""
+        if self.server is None:
+            yield Storage(directory)
+            return
+        with self.server.database() as database:
+            yield Storage(directory, database)
