@@ -82,7 +82,7 @@ class Host:
         sandboxes = self.settled()
         self.before = {
             Trace.FILE: set(self.files()) | set(self.public_files()),
-            Trace.CACHE: set(files_below(self.service.cache)),
+            Trace.CACHE: set(self.roots()),
             Trace.MOUNT: set(self.mounts(sandboxes.idle)),
             Trace.IPC: set(self.ipc()),
         }
@@ -136,7 +136,7 @@ class Host:
             Trace.CGROUP: self.service.enclosure.groups(),
             Trace.MOUNT: sorted(mounts),
             # Whole, and so once: what was changed there would have stayed so.
-            Trace.CACHE: sorted(set(files_below(self.service.cache)) ^ self.before[Trace.CACHE]),
+            Trace.CACHE: sorted(set(self.roots()) ^ self.before[Trace.CACHE]),
             **self.things(),
         }
         return {kind: what for kind, what in found.items() if what}
@@ -206,6 +206,11 @@ class Host:
     def files(self) -> Iterator[str]:
         """The service's own folder and the one that must stay as it is, to the last detail."""
         for top in (self.service.tmp, self.service.facts.victim):
+            yield from files_below(top)
+
+    def roots(self) -> Iterator[str]:
+        """The sandboxes' roots, which the service keeps, and nothing may change."""
+        for top in self.service.cache.glob("root-*"):
             yield from files_below(top)
 
     def public_files(self) -> Iterator[str]:

@@ -36,7 +36,7 @@ SECRET: Final = "AUTODEV_BATTERY_SECRET"
 CONTROLLERS: Final = ("memory", "pids", "cpu")
 ENCLOSURE_PROCESSES, ENCLOSURE_BYTES = 4000, 8 * 1024**3
 START_S = 60.0
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 METADATA = service_identity("battery", "tenant").metadata()
 
 
