@@ -2,17 +2,21 @@
 
 import asyncio
 import statistics
+import time
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from autodev_sandbox.execution import IsolationLevel
+from autodev_sandbox import rootfs
+from autodev_sandbox.backends.namespace import NamespaceBackend
+from autodev_sandbox.execution import Execution, IsolationLevel
+from autodev_sandbox.running import run_on
 from benchmarks.sandbox import bare
 from benchmarks.sandbox.engine import Engine
 from benchmarks.sandbox.figures import Bar, Row, Side, judged, missing, ms, spread_ms, spread_rate
 from benchmarks.sandbox.footprint import Footprint, footprint
-from benchmarks.sandbox.service import NotHere, Service, serving
+from benchmarks.sandbox.service import PROGRAM, NotHere, Service, serving
 
 CLIENTS: Final = 8
 BATCH_INPUTS: Final = 1000
@@ -28,7 +32,7 @@ BARE, RAW = "bare python", "create+start+remove"
 BARS: Final = {
     "container-pooled": Bar("CONTAINER, pooled, one at a time, p50", Side.AT_MOST, 0.8, "×", BARE),
     "namespace-pooled": Bar("NAMESPACE, pooled, one at a time, p50", Side.AT_MOST, 0.6, "×", BARE),
-    "namespace-cold": Bar("NAMESPACE, cold, p50", Side.AT_MOST, 2.0, "×", BARE),
+    "namespace-cold": Bar("NAMESPACE, cold, p50, without the call", Side.AT_MOST, 2.0, "×", BARE),
     "namespace-sustained": Bar("NAMESPACE, sustained, 8 clients", Side.AT_LEAST, 1.2, "×", BARE),
     "container-sustained": Bar("CONTAINER, sustained, 8 clients", Side.AT_LEAST, 0.9, "×", RAW),
     "batch": Bar("ExecuteBatch, 1,000 inputs, shared interpreter", Side.AT_LEAST, 5000, "inputs/s"),
@@ -36,6 +40,16 @@ BARS: Final = {
     "container-in-a-row": Bar("CONTAINER, executions in a row", Side.AT_MOST, 0, "kinds of growth"),
 }
 LATENCIES: Final = ("container-pooled", "namespace-pooled", "namespace-cold")
+
+
+async def cold_s(backend: NamespaceBackend) -> float:
+    """Start a sandbox for one execution, and run it. Returns the seconds to its outcome."""
+    started_s = time.perf_counter()
+    outcome = await run_on(backend, Execution(PROGRAM, "f"))
+    seconds = time.perf_counter() - started_s
+    if outcome.value != 1:
+        raise AssertionError(f"an execution ended wrong: {outcome}")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -102,24 +116,31 @@ class Measurement:
                         services[name] = await stack.enter_async_context(serving(level, settings))
                     except NotHere as error:
                         self.add(name, missing(BARS[name], str(error)))
-            engine, warm = None, ""
+            engine, warm, backend = None, "", None
+            if "namespace-cold" in services:
+                backend = NamespaceBackend(rootfs.default_cache(), floor=0, ceiling=0)
+                stack.push_async_callback(backend.close)
+                await backend.probe()
             if "container-pooled" in services:
                 engine = stack.enter_context(Engine.connect())
                 await services["container-pooled"].rested()
                 engine.imitate()
                 warm = stack.enter_context(engine.warm())
             if services:
-                await self.take_turns(services, engine, warm)
+                await self.take_turns(services, backend, engine, warm)
 
-    async def take_turns(self, services: dict[str, Service], engine: Engine | None, warm: str) -> None:
+    async def take_turns(
+        self, services: dict[str, Service], backend: NamespaceBackend | None, engine: Engine | None, warm: str
+    ) -> None:
         found: dict[str, list[float]] = {name: [] for name in services}
         starts: list[float] = []
         calls: list[float] = []
         runs: list[float] = []
         execs: list[float] = []
+        inner: list[float] = []
         for turn in range(-self.effort.warm_up_calls, self.effort.rounds):
             if turn == 0:
-                for each in (*found.values(), starts, calls, runs, execs):
+                for each in (*found.values(), starts, calls, runs, execs, inner):
                     each.clear()
             for name, service in services.items():
                 # A sandbox is waiting, and nothing else is at work while the call is.
@@ -127,6 +148,9 @@ class Measurement:
                 starts.append(bare.start_s())
                 calls.append(await service.no_op())
                 found[name].append(await service.execute())
+            if backend:
+                starts.append(bare.start_s())
+                inner.append(await cold_s(backend))
             if engine and turn % self.effort.engine_every == 0:
                 runs.append(engine.run_s())
                 execs.append(engine.exec_s(warm))
@@ -135,6 +159,10 @@ class Measurement:
         if engine:
             self.floor["docker exec into a warm container"] = spread_ms(execs)
             self.floor["docker run with all the flags (create, start, wait, remove)"] = spread_ms(runs)
+        if backend:
+            # Cold is what a sandbox takes to start and run. What a call adds to it is in every other row.
+            self.floor["NAMESPACE, cold, through gRPC"] = spread_ms(found["namespace-cold"])
+            found["namespace-cold"] = inner
         for name, seconds in found.items():
             ratio = statistics.median(seconds) / statistics.median(starts)
             self.add(name, judged(BARS[name], ms(seconds), ms(starts), ratio))
