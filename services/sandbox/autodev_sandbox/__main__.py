@@ -28,7 +28,7 @@ def backends_for(settings: SandboxSettings) -> list[Backend]:
                 packages=settings.packages,
                 image=settings.image,
                 floor=settings.container_pool_floor,
-                ceiling=settings.pool_ceiling(settings.container_pool_ceiling),
+                ceiling=settings.container_ceiling,
             )
             for level in (IsolationLevel.CONTAINER_GVISOR, IsolationLevel.CONTAINER)
         ),
@@ -36,7 +36,7 @@ def backends_for(settings: SandboxSettings) -> list[Backend]:
             settings.cache_dir,
             packages=settings.packages,
             floor=settings.namespace_pool_floor,
-            ceiling=settings.pool_ceiling(settings.namespace_pool_ceiling),
+            ceiling=settings.namespace_ceiling,
         ),
     ]
     if settings.allow_process:

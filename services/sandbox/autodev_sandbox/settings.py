@@ -53,7 +53,8 @@ class SandboxSettings(ServiceSettings):
     namespace_pool_floor: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=0)
     """Started sandboxes of the namespace level that are kept ready at the least."""
     namespace_pool_ceiling: int | None = Field(default=None, ge=0)
-    """The most of them, as of containers. 0: no pool, each is made when it is needed."""
+    """The most of them, as of containers. Unset: two for each slot, since more only take each other's processor. 0: no
+    pool, each is made when it is needed."""
     slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Executions at a time."""
     spare_slots: int = Field(default=1, ge=0)
@@ -85,9 +86,16 @@ class SandboxSettings(ServiceSettings):
             return self.minimum
         return IsolationLevel.PROCESS if self.allow_process else IsolationLevel.NAMESPACE
 
-    def pool_ceiling(self, stated: int | None) -> int:
-        """A pool's ceiling, by the slots where the operator states none: fewer than slots would hold executions up."""
+    @property
+    def container_ceiling(self) -> int:
+        """Fewer than slots would hold executions up, and the engine removes slowly."""
+        stated = self.container_pool_ceiling
         return stated if stated is not None else 4 * (self.slots + self.spare_slots)
+
+    @property
+    def namespace_ceiling(self) -> int:
+        stated = self.namespace_pool_ceiling
+        return stated if stated is not None else 2 * self.slots + self.spare_slots
 
     @property
     def ceiling(self) -> Ceiling:

@@ -28,8 +28,9 @@ def test_the_process_level_is_out_of_reach_unless_turned_on(monkeypatch: pytest.
 
 def test_a_pool_has_room_for_every_slot_unless_the_operator_says_otherwise() -> None:
     settings = SandboxSettings(slots=64, spare_slots=2)
-    assert settings.pool_ceiling(settings.container_pool_ceiling) > 66
-    assert settings.pool_ceiling(0) == 0
+    assert settings.container_ceiling > 66
+    assert settings.namespace_ceiling > 66
+    assert SandboxSettings(namespace_pool_ceiling=0).namespace_ceiling == 0
 
 
 def test_packages_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,11 +43,11 @@ class Host:
         request: dict[str, Any] = marshal.loads(data)
         return request
 
-    def has_sent(self) -> bool:
-        """Whether the request is there already, or the host is gone."""
+    def has_sent(self, within_ms: int) -> bool:
+        """Whether the request comes within that time, or the host goes."""
         poller = select.poll()
         poller.register(self.incoming, select.POLLIN)
-        return bool(poller.poll(0))
+        return bool(poller.poll(within_ms))
 
     def missing_bytes(self) -> int:
         if len(self.received) < LENGTH_BYTES:

@@ -36,6 +36,7 @@ REHEARSAL = {
     "output_files": [],
     "file_bytes": 0,
 }
+SOON_MS = 5
 REHEARSED = ("def f(): return [1, 'a']", "def f(): return {}['x']")
 
 
@@ -62,7 +63,8 @@ def tell_ready() -> None:
 def serve(host: Host, when_ready: Callable[[], None] = lambda: None) -> None:
     """Serve one request. Raises HostGone."""
     running = Interpreter(host)
-    if not host.has_sent():
+    # What is asked at once is not kept waiting, nor is a busy machine by warming up for nothing.
+    if not host.has_sent(within_ms=SOON_MS):
         running.warm_up()
     when_ready()
     request = host.request()
