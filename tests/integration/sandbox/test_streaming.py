@@ -254,6 +254,6 @@ async def test_descriptors_do_not_grow_with_calls_that_end_early(service: Servic
         await eventually(lambda: idle(service), "their sandboxes are gone")
         return len(os.listdir("/proc/self/fd"))
 
-    # The pool may have some nests more or fewer, each with a handful; calls that left one each would be seen.
+    # The pool may have some nests more or fewer, each with a handful: over many calls that is little.
     before = await begun_and_left(10)
-    assert await begun_and_left(40) < before + 40
+    assert await begun_and_left(40) <= before + 16
