@@ -95,11 +95,10 @@ class Server:
             "trust",
         ]
         subprocess.run(
-            [self._programs / "initdb", *arguments],
+            [*self._as_user, self._programs / "initdb", *arguments],
             check=True,
             capture_output=True,
             cwd=self.directory,
-            **self._as_user,
         )
         (self._data / "pg_hba.conf").write_text(ACCESS)
         self.start()
@@ -114,27 +113,28 @@ class Server:
         return self.directory / "data"
 
     @property
-    def _as_user(self) -> dict[str, Any]:
-        return {} if self._user is None else {"user": self._user, "extra_groups": []}
+    def _as_user(self) -> list[str]:
+        # Popen's own "user" makes it fork, and a fork of a process that has gRPC's threads can crash before its exec.
+        return [] if self._user is None else ["setpriv", f"--reuid={self._user}", "--clear-groups"]
 
     def start(self) -> None:
         """Start the server, and wait until it takes connections."""
         options = [part for option in SERVER_OPTIONS for part in ("-c", option)]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data, "-k", self.directory, *options],
+                [*self._as_user, self._programs / "postgres", "-D", self._data, "-k", self.directory, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                **self._as_user,
             )
         deadline = time.monotonic() + START_S
         while True:
             with contextlib.suppress(OSError, asyncpg.CannotConnectNowError):
                 self.execute("SELECT 1")
                 return
-            assert self._process.poll() is None, (self.directory / "log").read_text()
+            status = self._process.poll()
+            assert status is None, f"the server ended with {status}: {(self.directory / 'log').read_text()}"
             assert time.monotonic() < deadline, "the server takes no connections"
             time.sleep(0.02)
 
