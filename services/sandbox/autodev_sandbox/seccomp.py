@@ -17,7 +17,7 @@ from autodev_sandbox.execution import BackendUnavailable
 
 # linux/bpf_common.h, linux/seccomp.h
 LOAD_WORD, JUMP_IF_EQUAL, JUMP_IF_GREATER_OR_EQUAL, JUMP_IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+ALLOW, KILL_PROCESS, ERRNO, ASK = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
 NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 FIRST_UNKNOWN = 463  # Where the tables end. Calls by the x32 convention, whose numbers have a high bit, are beyond it.
 INSTRUCTION_BYTES = 8
@@ -134,22 +134,25 @@ def when(value: int, *rest: bytes) -> bytes:
     return instruction(JUMP_IF_EQUAL, value, 0, len(body) // INSTRUCTION_BYTES) + body
 
 
-def socket_rule(number: int) -> bytes:
+def socket_rule(number: int, internet_verdict: int) -> bytes:
     allow = instruction(RETURN, ALLOW)
     internet = (
         load_argument(1),
         instruction(JUMP_IF_ANY_BIT, STRANGE_TYPES, 0, 1),
         refuse(errno.ESOCKTNOSUPPORT),
         load_argument(2),
-        *(when(protocol, allow) for protocol in PROTOCOLS),
+        *(when(protocol, instruction(RETURN, internet_verdict)) for protocol in PROTOCOLS),
         refuse(errno.EPROTONOSUPPORT),
     )
     families = [when(LOCAL, allow), *(when(family, *internet) for family in INTERNET)]
     return when(number, load_argument(0), *families, refuse(errno.EAFNOSUPPORT))
 
 
-def program(machine: str | None = None) -> bytes:
-    """The filter for a machine, this one by default. Raises BackendUnavailable for one that the tables do not know."""
+def program(machine: str | None = None, *, tells_of_internet: bool = False) -> bytes:
+    """The filter for a machine, this one by default. Raises BackendUnavailable for one that the tables do not know.
+
+    With `tells_of_internet` whoever loads it must listen, and let each Internet socket be made (`inside/kernel.py`).
+    """
     machine = machine or platform.machine()
     if machine not in ARCHITECTURES:
         raise BackendUnavailable(f"no system call filter for {machine}; use the container backend")
@@ -168,6 +171,6 @@ def program(machine: str | None = None) -> bytes:
         parts += [when(number, refuse(error)) for numbers in calls.values() if (number := numbers[column]) is not None]
     namespaces = instruction(JUMP_IF_ANY_BIT, NAMESPACE_FLAGS, 1, 0)
     parts.append(when(CLONE[column], load_argument(0), namespaces, allow, refuse(errno.EPERM)))
-    parts.append(socket_rule(SOCKET[column]))
+    parts.append(socket_rule(SOCKET[column], ASK if tells_of_internet else ALLOW))
     parts.append(when(SOCKETPAIR[column], load_argument(0), when(LOCAL, allow), refuse(errno.EAFNOSUPPORT)))
     return b"".join([*parts, allow])

@@ -24,7 +24,7 @@ from autodev_sandbox.running import run_on
 from tests.conftest import require
 from tests.integration.sandbox.conftest import eventually
 
-FRESH = ("pid", "mnt", "ipc", "uts", "net")
+FRESH = ("pid", "mnt", "ipc", "uts")
 # What one execution leaves, as well as it can, and what the next one then finds of it.
 LEFT_AND_FOUND: dict[str, tuple[str, str, JsonValue]] = {
     "files": (
@@ -220,6 +220,66 @@ async def test_each_execution_is_in_namespaces_of_its_own(one: NamespaceBackend)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
     assert len(seen) == 3 * len(FRESH)
+
+
+NETWORK = "return socket.socket(socket.{family}).getsockopt(socket.SOL_SOCKET, 71, 8).hex()  # SO_NETNS_COOKIE"
+
+
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
+@pytest.mark.parametrize("end", ["return 1", "linger()", "os._exit(3)", "signal.raise_signal(9)", "os.kill(1, 9)"])
+async def test_no_network_that_had_an_internet_socket_is_used_again(
+    one: NamespaceBackend, family: str, end: str
+) -> None:
+    look = NETWORK.format(family="AF_UNIX")
+    before = await tell(one, look)
+    warden = only_nest(one)
+    code = f"{PRELUDE}{HELPERS}\ndef f():\n  socket.socket(socket.{family})\n  {end}"
+    await run_on(one, Execution(code, "f"))
+    assert await tell(one, look) != before
+    assert only_nest(one) == warden
+
+
+async def test_a_network_of_which_its_supervisor_says_nothing_is_not_used_again(one: NamespaceBackend) -> None:
+    look = NETWORK.format(family="AF_UNIX")
+    before = await tell(one, look)
+    assert await tell(one, look) == before
+    running = await started(one, "while True: pass")
+    (sandbox,) = sandboxes_of(only_nest(one))
+    os.kill(sandbox, signal.SIGKILL)
+    await running
+    assert await tell(one, look) != before
+
+
+async def test_internet_sockets_of_many_processes_and_threads_are_all_made(one: NamespaceBackend) -> None:
+    body = """
+  import threading
+  made = []
+  def make():
+    for _ in range(20):
+      with socket.socket(): pass
+    made.append(1)
+  threads = [threading.Thread(target=make) for _ in range(4)]
+  children = []
+  for _ in range(3):
+    if not (child := os.fork()): make(); os._exit(0)
+    children.append(child)
+  for each in threads: each.start()
+  for each in threads: each.join()
+  return [len(made), [os.waitpid(child, 0)[1] for child in children]]"""
+    assert await tell(one, body) == [4, [0, 0, 0]]
+
+
+async def test_an_internet_socket_that_a_signal_interrupts_can_be_asked_for_again(one: NamespaceBackend) -> None:
+    body = """
+  signal.signal(signal.SIGALRM, lambda *_: None)
+  signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+  made = 0
+  while made < 1000:
+    try:
+      with socket.socket(): made += 1
+    except InterruptedError: pass
+  return made"""
+    assert await tell(one, body) == 1000
 
 
 @pytest.mark.parametrize("assault", ASSAULTS)

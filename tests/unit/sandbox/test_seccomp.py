@@ -15,18 +15,24 @@ MACHINES = sorted(seccomp.ARCHITECTURES)
 HEADERS = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "/usr/include/asm-generic/unistd.h"}
 
 
-def answer(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
-    """The filter's verdict on one call: 0 when allowed, the errno when refused, -1 when killed."""
+ALLOWED, KILLED, ASKED = 0, -1, -2
+
+
+def answer(
+    machine: str, number: int, *arguments: int, audit: int | None = None, tells_of_internet: bool = False
+) -> int:
+    """The filter's verdict on one call: ALLOWED, KILLED, ASKED, or the errno when refused."""
     padded = [*arguments, *[0] * (6 - len(arguments))]
     architecture = audit if audit is not None else seccomp.ARCHITECTURES[machine].audit
     data = struct.pack("=IIQ6Q", number, architecture, 0, *padded)
-    program = list(struct.iter_unpack("=HBBI", seccomp.program(machine)))
+    program = list(struct.iter_unpack("=HBBI", seccomp.program(machine, tells_of_internet=tells_of_internet)))
     accumulator = step = 0
     while True:
         code, if_true, if_false, operand = program[step]
         step += 1
         if code == seccomp.RETURN:
-            return int({seccomp.ALLOW: 0, seccomp.KILL_PROCESS: -1}.get(operand, operand & 0xFFFF))
+            verdicts = {seccomp.ALLOW: ALLOWED, seccomp.KILL_PROCESS: KILLED, seccomp.ASK: ASKED}
+            return int(verdicts.get(operand, operand & 0xFFFF))
         if code == seccomp.LOAD_WORD:
             (accumulator,) = struct.unpack_from("=I", data, operand)
             continue
@@ -88,6 +94,16 @@ def test_only_ordinary_sockets_can_be_made(machine: str) -> None:
         assert answer(machine, socket, family, sequence) == errno.ESOCKTNOSUPPORT
         # SCTP, whose module an ordinary user's first socket loads.
         assert answer(machine, socket, family, stream | nonblocking, 132) == errno.EPROTONOSUPPORT
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_filter_that_tells_of_internet_sockets_asks_about_no_other_call(machine: str) -> None:
+    socket = seccomp.SOCKET[column(machine)]
+    for number in range(seccomp.FIRST_UNKNOWN):
+        for family in range(46):
+            plain = answer(machine, number, family, 1)
+            asks = number == socket and family in seccomp.INTERNET
+            assert answer(machine, number, family, 1, tells_of_internet=True) == (ASKED if asks else plain)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -36,7 +36,7 @@ MOST_EXECUTIONS = 1000
 
 
 class NamespaceBackend:
-    """Needs bubblewrap 0.7 and a kernel that lets users make namespaces; root is not needed, and given up if held.
+    """Needs bubblewrap 0.7 and Linux 5.5 that lets users make namespaces; root is not needed, and given up if held.
 
     `ceiling` 0 keeps nothing ready: each execution has a nest of its own.
     """
@@ -46,7 +46,7 @@ class NamespaceBackend:
     def __init__(self, cache: Path, *, packages: tuple[str, ...] = (), floor: int = 1, ceiling: int = 8) -> None:
         self.cache = cache
         self.packages = packages
-        self.recipe = Recipe((), PYTHON, b"")
+        self.nest_recipe = self.single_recipe = Recipe((), PYTHON, b"")
         self.cgroups: cgroup.Cgroups | None = None
         self.found = facilities("", "not tried yet", None)
         self.nests: set[Nest] = set()
@@ -75,7 +75,8 @@ class NamespaceBackend:
         root = await asyncio.to_thread(rootfs.ensure_root, self.cache, self.packages)
         as_nobody = become_nobody() if os.geteuid() == 0 else []
         bubblewrap = [*as_nobody, program("bwrap", "bubblewrap"), *options(root)]
-        self.recipe = Recipe(bubblewrap, PYTHON, seccomp.program())
+        self.nest_recipe = Recipe(bubblewrap, PYTHON, seccomp.program(tells_of_internet=True))
+        self.single_recipe = Recipe(bubblewrap, PYTHON, seccomp.program())
         self.cgroups = self.cgroups or await asyncio.to_thread(self.claim_groups)
         try:
             self.keep(await self.start_nest())
@@ -150,7 +151,7 @@ class NamespaceBackend:
 
     async def start_nest(self) -> Nest:
         """Raises BackendUnavailable."""
-        nest = Nest.start(self.recipe, WARDEN)
+        nest = Nest.start(self.nest_recipe, WARDEN)
         self.nests.add(nest)
         try:
             await nest.bubblewrap.enter(self.make_group())
@@ -161,7 +162,7 @@ class NamespaceBackend:
 
     async def make_single(self, limits: Limits) -> SingleSandbox:
         """A sandbox in a bubblewrap of its own. Raises BackendUnavailable."""
-        sandbox = SingleSandbox.start(self.recipe, SINGLE, limits)
+        sandbox = SingleSandbox.start(self.single_recipe, SINGLE, limits)
         self.single.add(sandbox)
         try:
             await sandbox.admit(limits, self.make_group())

@@ -24,17 +24,17 @@ def prepare() -> tuple[bytes, int]:
     return program, tmp_bytes
 
 
-def enclose(program: bytes, tmp_bytes: int) -> None:
-    """In fresh namespaces: an empty /tmp, no capability, and the filter."""
+def enclose(tmp_bytes: int) -> None:
+    """In fresh namespaces: an empty /tmp, and no capability. What is left to do is to load the filter."""
     kernel.mount_scratch(b"/tmp", tmp_bytes, max(tmp_bytes // PAGE_BYTES, LEAST_FILES))
     posix.chdir("/tmp")
     kernel.drop_capabilities()
-    kernel.load_filter(program)
 
 
-def keep_only(channel: int) -> None:
-    """Have the channel as descriptors 0 and 1, and no other."""
+def keep_only(channel: int, *others: int) -> None:
+    """Have the channel as descriptors 0 and 1, the others from 3 on, and no more. They are moved in this order."""
     nothing = posix.open("/dev/null", posix.O_RDWR)
-    for target, descriptor in enumerate((channel, channel, nothing)):
+    kept = (channel, channel, nothing, *others)
+    for target, descriptor in enumerate(kept):
         posix.dup2(descriptor, target)
-    posix.closerange(3, MOST_DESCRIPTORS)
+    posix.closerange(len(kept), MOST_DESCRIPTORS)

@@ -8,7 +8,7 @@ import posix
 import select
 import time
 
-from . import child
+from . import child, kernel
 from .child import LENGTH_BYTES, NONCE_BYTES
 from .host import CHUNK_BYTES, STDERR, STDOUT, Host, HostGone
 
@@ -33,8 +33,10 @@ def never() -> bool:
 class Interpreter:
     """The one process of the code's. It is there, and warm, before the request is."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, listener: int | None = None) -> None:
         self.host = host
+        self.listener = listener
+        self.reached_internet = False
         self.request: Request = {"output_bytes": WARM_BYTES, "streams": False}
         # Tells the runner's own messages from whatever the code wrote to that descriptor.
         self.nonce = b""
@@ -71,6 +73,8 @@ class Interpreter:
         self.printed = {self.stdout: bytearray(), self.stderr: bytearray()}
         for descriptor in (self.host.incoming, self.wake, self.stdout, self.stderr, self.answers):
             self.poller.register(descriptor, select.POLLIN)
+        if self.listener is not None:
+            self.poller.register(self.listener, select.POLLIN)
 
     def warm_up(self) -> None:
         """Have a trivial call answered, so that what a first call touches is touched before the request is there."""
@@ -116,8 +120,18 @@ class Interpreter:
                 raise
         elif descriptor == self.inputs:
             self.feed_on()
+        elif descriptor == self.listener:
+            self.let_have_internet(descriptor)
         elif not self.gather(descriptor):
             self.poller.unregister(descriptor)
+
+    def let_have_internet(self, listener: int) -> None:
+        """Let an Internet socket be made, and remember it: none is made in another way."""
+        self.reached_internet = True
+        try:
+            kernel.let_go_on(listener)
+        except OSError:
+            return  # Who asked is gone, or was interrupted and asks again.
 
     def gather(self, descriptor: int) -> bool:
         """Take what a pipe holds; False at its end."""

@@ -27,6 +27,11 @@ SET_DUMPABLE, SET_FILTER, DROP_FROM_BOUNDING_SET, SET_SECURE_BITS, SET_NO_NEW_PR
     47,
 )
 FILTER_MODE, CLEAR_ALL_AMBIENT = 2, 4
+# linux/seccomp.h: of the call that Python's C library has no function for, and of those to a filter's listener.
+LOAD_FILTER, WITH_LISTENER = 1, 8
+SECCOMP = {"x86_64": 317, "aarch64": 277}
+NEXT_ASKED, ANSWER, GO_ON = 0xC0502100, 0xC0182101, 1
+ASKED_BYTES, NUMBER_BYTES = 80, 8
 # linux/securebits.h: root is nobody special, capabilities neither survive nor rise, and all that is locked.
 SECURE_BITS = 0b11101111
 # linux/capability.h: version 3, and three empty sets of 64 bits.
@@ -129,10 +134,28 @@ def hide() -> None:
 def load_filter(program: bytes) -> None:
     """Put this process and all that come from it under a system call filter, for good."""
     instructions = array(program)
+    call("prctl", SET_FILTER, Long(FILTER_MODE), filter_header(instructions, len(program)))
+
+
+def load_asking_filter(program: bytes) -> int:
+    """The same for a filter that asks: the descriptor that becomes readable when it does."""
+    number = SECCOMP[posix.uname().machine]
+    instructions = array(program)
+    header = filter_header(instructions, len(program))
+    return call("syscall", Long(number), Long(LOAD_FILTER), Long(WITH_LISTENER), header)
+
+
+def filter_header(instructions: Any, size: int) -> Any:
     address = _ctypes.addressof(instructions)
-    count = len(program) // 8
-    header = array(count.to_bytes(2, sys.byteorder) + bytes(6) + address.to_bytes(8, sys.byteorder))
-    call("prctl", SET_FILTER, Long(FILTER_MODE), header)
+    return array((size // 8).to_bytes(2, sys.byteorder) + bytes(6) + address.to_bytes(8, sys.byteorder))
+
+
+def let_go_on(listener: int) -> None:
+    """Let the next call go on that a filter asks about. Raises OSError when it was given up meanwhile."""
+    asked = array(bytes(ASKED_BYTES))
+    call("ioctl", listener, Long(NEXT_ASKED), asked)
+    answer = bytes(asked)[:NUMBER_BYTES] + bytes(12) + GO_ON.to_bytes(4, sys.byteorder)
+    call("ioctl", listener, Long(ANSWER), array(answer))
 
 
 def array(data: bytes) -> Any:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import select
 
+from . import kernel
 from .enclosure import enclose, keep_only, prepare
 from .supervisor import main as supervise
 
 
 def serve() -> None:
-    enclose(*prepare())
+    program, tmp_bytes = prepare()
+    enclose(tmp_bytes)
+    kernel.load_filter(program)
     keep_only(0)
     # The host sends nothing before this process is in its group: what is forked earlier would stay outside.
     poller = select.poll()

@@ -25,8 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-DESCRIPTOR_BYTES = 4
-NAMESPACES = kernel.NEW_MOUNTS | kernel.NEW_NAMES | kernel.NEW_IPC | kernel.NEW_NETWORK
+DESCRIPTOR_BYTES, LISTENER = 4, 3
+NAMESPACES = kernel.NEW_MOUNTS | kernel.NEW_NAMES | kernel.NEW_IPC
 
 
 def serve() -> None:
@@ -95,12 +95,12 @@ class Warden:
             # A signal to its own group reaches every member, those outside its process namespace too.
             posix.setsid()
             kernel.unshare(NAMESPACES)
-            kernel.raise_loopback()
-            enclose(self.program, tmp_bytes)
+            enclose(tmp_bytes)
+            listener = kernel.load_asking_filter(self.program)
             self.control.send(READY)
             self.control.detach()
-            keep_only(channel)
-            supervise()
+            keep_only(channel, listener)
+            supervise(listener=LISTENER)
         except OSError as error:
             self.tell_failure(error)
         finally:
@@ -109,7 +109,22 @@ class Warden:
     def tell_end(self) -> None:
         _, status = posix.waitpid(self.sandbox, 0)
         self.sandbox = 0
+        if status:
+            self.renew_network()
         self.tell(ENDED + b"%d" % status)
+
+    def renew_network(self) -> None:
+        """Have a fresh network namespace for the next sandbox.
+
+        Only Internet sockets leave something behind in one, such as counts and ports that are held for a while. Making
+        one costs as much as the rest of a sandbox's namespaces, so it is kept while its supervisor vouches for there
+        having been none: while its status is 0.
+        """
+        try:
+            kernel.unshare(kernel.NEW_NETWORK)
+            kernel.raise_loopback()
+        except OSError:
+            posix._exit(1)
 
     def tell_failure(self, error: OSError) -> None:
         self.tell(FAILED + str(error).encode())
