@@ -14,6 +14,7 @@ from autodev_gateway.backends import FORWARDED, backends
 from autodev_gateway.episode_servicer import EpisodeServicer
 from autodev_gateway.episode_store import EpisodeStore
 from autodev_gateway.event_log import EventLog, sweeping
+from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.event_log.subscription import Broadcast
 from autodev_gateway.event_servicer import NAME as EVENT_SERVICE
 from autodev_gateway.event_servicer import EventBounds, EventParts, EventServicer
@@ -54,13 +55,13 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         await upgrade(database, "autodev_gateway")
         ring = await key_ring(settings, KeyStore(database))
 
-        log = await EventLog.open(database, settings.log_options)
+        log = await EventLog.open(EventStore(database), settings.log_options)
         groups = Groups(GroupStore(database), log)
         broadcast = Broadcast(log)
         streams = OpenStreams()
         bounds = EventBounds(settings.max_event_bytes, settings.subscriber_stall_s)
         events = EventServicer(EventParts(log, broadcast, groups, streams), bounds)
-        episodes = EpisodeServicer(EpisodeStore(database))
+        episodes = EpisodeServicer(EpisodeStore(database), log)
 
         own = [
             Served(EVENT_SERVICE, events.add_to),

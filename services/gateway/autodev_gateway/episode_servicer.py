@@ -5,6 +5,7 @@ from typing import Any
 from autodev.gateway.v1 import episode_service_pb2 as pb
 from autodev.gateway.v1 import episode_service_pb2_grpc
 from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
+from autodev_gateway.event_log import EventLog
 from autodev_runtime.errors import PermissionDenied
 from autodev_runtime.identity import ALL_TENANTS, current_tenant
 from autodev_runtime.paging import key_from, page_size, token_after
@@ -13,11 +14,13 @@ from autodev_runtime.paging import key_from, page_size, token_after
 class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
     """Serves the caller's tenant."""
 
-    def __init__(self, episodes: EpisodeStore) -> None:
+    def __init__(self, episodes: EpisodeStore, log: EventLog) -> None:
         self._episodes = episodes
+        self._log = log
 
     async def GetEpisode(self, request: pb.GetEpisodeRequest, context: Any) -> pb.GetEpisodeResponse:
         """One episode."""
+        await self._log.indexed()
         return pb.GetEpisodeResponse(episode=_to_proto(await self._episodes.get(_one_tenant(), request.episode_id)))
 
     async def ListEpisodes(self, request: pb.ListEpisodesRequest, context: Any) -> pb.ListEpisodesResponse:
@@ -25,6 +28,7 @@ class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
         key = key_from(request.page_token, int)
         size = page_size(request.page_size)
         query = EpisodeQuery(request.agent_id, request.outcome)
+        await self._log.indexed()
         found = await self._episodes.page(_one_tenant(), query, int(key[0]) if key else None, size + 1)
         token = token_after([found[size - 1].recorded_us]) if len(found) > size else ""
         return pb.ListEpisodesResponse(episodes=[_to_proto(each) for each in found[:size]], next_page_token=token)

@@ -9,8 +9,9 @@ from typing import Any
 import grpc
 
 from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev_gateway import wire
 from autodev_gateway.consume_stream import ConsumeStream
-from autodev_gateway.event_log import EventLog, cursor_of, seq_of
+from autodev_gateway.event_log import EventLog, Record, cursor_of, seq_of
 from autodev_gateway.event_log.subscription import Broadcast
 from autodev_gateway.groups.groups import Groups
 from autodev_gateway.groups.store import GroupKey, StoredDeadLetter
@@ -134,8 +135,8 @@ class EventServicer:
         size = page_size(request.page_size)
         group = GroupKey(current_tenant(), request.group)
         found = await self._parts.groups.dead_letters(group, int(key[0]) if key else 0, size + 1)
-        letters = fitting([_dead_letter(each) for each in found[:size]])
-        token = token_after([found[len(letters) - 1].seq]) if len(found) > len(letters) else ""
+        letters = fitting([_dead_letter(letter, record) for letter, record in found[:size]])
+        token = token_after([found[len(letters) - 1][0].seq]) if len(found) > len(letters) else ""
         return pb.ListDeadLettersResponse(dead_letters=letters, next_page_token=token)
 
     async def ReplayDeadLetters(
@@ -147,9 +148,9 @@ class EventServicer:
         return pb.ReplayDeadLettersResponse(replayed=await self._parts.groups.replay(group, chosen))
 
 
-def _dead_letter(stored: StoredDeadLetter) -> pb.DeadLetter:
+def _dead_letter(stored: StoredDeadLetter, record: Record) -> pb.DeadLetter:
     letter = pb.DeadLetter(id=cursor_of(stored.seq), attempts=stored.attempts, error=stored.error)
-    letter.event.ParseFromString(stored.event)
+    letter.event.ParseFromString(wire.unsized(record.sized))
     letter.dead_at.FromMicroseconds(stored.dead_us)
     return letter
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from autodev_gateway import wire
 from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import Draft, EpisodeReport, EventLog, Filter, LogOptions, PageBounds
+from autodev_gateway.event_log.store import EventStore
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
 from tests.storage import Storages
@@ -104,7 +105,7 @@ async def check(
             await upgrade(database, "autodev_gateway")
             for calls in (together, later):
                 # The second time is after a start on the same file.
-                log = await EventLog.open(database, options)
+                log = await EventLog.open(EventStore(database), options)
                 running = asyncio.create_task(log.run())
                 places = await asyncio.gather(*(log.append(drafts) for drafts in calls))
                 for drafts, given_places in zip(calls, places, strict=True):

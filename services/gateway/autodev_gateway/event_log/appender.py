@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 
 from autodev_gateway import metrics, wire
 from autodev_gateway.event_log.appending import Stamped
+from autodev_gateway.event_log.engine import Engine
 from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
-from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.event_log.tail import Tail
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import ResourceExhausted, Unavailable
@@ -49,13 +50,13 @@ class Appender:
 
     def __init__(
         self,
-        store: EventStore,
+        engine: Engine,
         tail: Tail,
         bounds: AppendBounds,
         committed: Committed,
     ) -> None:
         """`committed` is told what was appended, and what others had before; None: too much of others to say."""
-        self._store = store
+        self._engine = engine
         self._tail = tail
         self._head = tail.head
         self._bounds = bounds
@@ -93,7 +94,7 @@ class Appender:
             except Exception:
                 # Whatever it was, publishers after these must not wait for ever.
                 log.exception("the log could not be written")
-                _fail(batch, "the log could not be written; nothing of this call was appended")
+                _fail(batch, "the log could not be written; publish the same events again: each is appended once")
             except BaseException:
                 _fail(batch, "the log stops")
                 raise
@@ -115,9 +116,10 @@ class Appender:
         return batch
 
     async def _append(self, batch: Sequence[_Waiting]) -> None:
-        waiting_drafts = [draft for waiting in batch for draft in waiting.drafts]
+        # An engine may keep each tenant's part by itself, so each has its places one after the other.
+        waiting_drafts = sorted((draft for waiting in batch for draft in waiting.drafts), key=_tenant)
         started = time.perf_counter()
-        written = await self._store.append(lambda head: self._stamp(waiting_drafts, head), self._tail.head)
+        written = await self._engine.append(lambda head: self._stamp(waiting_drafts, head), self._tail.head)
         metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
         stamped = {(each.appended.tenant, each.event_id): each.appended for each in written.batch}
         places = {key: written.known.get(key, appended.record.seq) for key, appended in stamped.items()}
@@ -146,6 +148,9 @@ class Appender:
             stamped[key] = Stamped(appended, draft.event_id, draft.episode)
         self._head = seq
         return list(stamped.values())
+
+
+_tenant = attrgetter("tenant")
 
 
 def _fail(batch: Sequence[_Waiting], message: str) -> None:

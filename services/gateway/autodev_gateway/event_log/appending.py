@@ -20,6 +20,14 @@ class Stamped:
     appended: Appended
     event_id: str
     episode: EpisodeReport | None
+    kept_elsewhere: bool = False
+    """Whether the database has only the row, and another engine the event itself."""
+
+    @property
+    def stored(self) -> tuple[int, bytes]:
+        """The event's size in bytes, and what the database is to have of it."""
+        event = wire.unsized(self.appended.record.sized)
+        return len(event), b"" if self.kept_elsewhere else event
 
 
 Stamp = Callable[[int], Sequence[Stamped]]

@@ -11,10 +11,9 @@ from typing import Self
 
 from autodev_gateway import metrics
 from autodev_gateway.event_log.appender import AppendBounds, Appender
+from autodev_gateway.event_log.engine import Engine
 from autodev_gateway.event_log.model import Appended, Draft, Filter, Page, PageBounds, Record, Trims
-from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.event_log.tail import Tail
-from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -48,29 +47,27 @@ DEFAULT_OPTIONS = LogOptions()
 class EventLog:
     """All tenants' events, in one order."""
 
-    def __init__(self, store: EventStore, tail: Tail, trims: Trims, options: LogOptions) -> None:
-        self._store = store
+    def __init__(self, engine: Engine, tail: Tail, trims: Trims, options: LogOptions) -> None:
+        self._engine = engine
         self._tail = tail
         self._trims = trims
         self._options = options
-        self._appender = Appender(store, tail, options.append, self._committed)
+        self._appender = Appender(engine, tail, options.append, self._committed)
         self._behind = asyncio.Event()
 
     @classmethod
-    async def open(cls, database: Database, options: LogOptions = DEFAULT_OPTIONS) -> Self:
-        """The log as the database has it. It appends while `run` runs."""
-        store = EventStore(database)
-        bounds = await store.bounds()
-        return cls(store, Tail(bounds.head, options.tail_bytes), Trims(bounds.trimmed), options)
+    async def open(cls, engine: Engine, options: LogOptions = DEFAULT_OPTIONS) -> Self:
+        """The log as the engine has it. It appends while `run` runs."""
+        bounds = await engine.bounds()
+        return cls(engine, Tail(bounds.head, options.tail_bytes), Trims(bounds.trimmed), options)
 
     async def run(self) -> None:
         """Append what is published, and follow what other gateways append, for ever."""
-        if not self._store.shared:
-            await self._appender.run()
-            return
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._engine.run())
             tasks.create_task(self._appender.run())
-            tasks.create_task(self._follow())
+            if self._engine.shared:
+                tasks.create_task(self._follow())
 
     def _committed(self, appended: Sequence[Appended] | None) -> None:
         if appended is None:
@@ -79,7 +76,7 @@ class EventLog:
             self._tail.extend(appended)
 
     async def _follow(self) -> None:
-        async with self._store.notices(self._behind.set):
+        async with self._engine.notices(self._behind.set):
             while True:
                 try:
                     async with asyncio.timeout(POLL_S):
@@ -96,14 +93,18 @@ class EventLog:
 
     async def catch_up(self) -> None:
         """Know everything that any gateway has acknowledged by now. Raises Unavailable."""
-        if not self._store.shared:
+        if not self._engine.shared:
             return
         while True:
-            found = await self._store.after(self._tail.head, CATCH_UP_EVENTS)
+            found = await self._engine.after(self._tail.head, CATCH_UP_EVENTS)
             if found:
                 self._tail.extend(found)
             if len(found) < CATCH_UP_EVENTS:
                 return
+
+    async def indexed(self) -> None:
+        """Wait until the episodes are those of everything that was acknowledged by now. Raises Unavailable."""
+        await self._engine.indexed()
 
     @property
     def head(self) -> int:
@@ -135,7 +136,7 @@ class EventLog:
         if after >= self._tail.floor:
             return self._tail.read(tenant, after, wanted, bounds)
         floor = self._tail.floor
-        page, trimmed = await self._store.read(tenant, after, floor, wanted, bounds)
+        page, trimmed = await self._engine.read(tenant, after, floor, wanted, bounds)
         # Retention, of this gateway or another, may have deleted what the query then did not find.
         self._trims.advance(trimmed)
         self._trims.check(tenant, after)
@@ -149,7 +150,7 @@ class EventLog:
 
     async def at(self, tenant: str, seqs: Sequence[int], wanted: Filter) -> list[Record]:
         """The tenant's events at these places; those that are gone or not wanted are left out."""
-        return await self._store.by_seq(tenant, seqs, wanted)
+        return await self._engine.by_seq(tenant, seqs, wanted)
 
     def listening(self, tenant: str, listener: Callable[[], None]) -> AbstractContextManager[None]:
         """Call the listener, within the block, after each append to the tenant's log."""
@@ -164,10 +165,10 @@ class EventLog:
             through = max(through, await self._beyond_size(self._options.retention.size_bytes))
         through = min(through, self.head)
         deleted = 0
-        while through and (trimmed := await self._store.trimmable(through)):
+        while through and (trimmed := await self._engine.index.trimmable(through)):
             # Before the deletion: who reads in between is told, and never finds a gap.
             self._trims.advance(trimmed)
-            deleted += await self._store.trim(trimmed)
+            deleted += await self._engine.trim(trimmed)
         if deleted:
             metrics.TRIMMED.inc(deleted)
             logger.info("retention deleted %d events", deleted)
@@ -175,9 +176,9 @@ class EventLog:
 
     async def _beyond_size(self, limit_bytes: int) -> int:
         """The place up to which events must go for the rest to fit the limit."""
-        excess = await self._store.size_bytes() - limit_bytes
+        excess = await self._engine.index.size_bytes() - limit_bytes
         through = 0
-        while excess > 0 and (oldest := await self._store.oldest(through, SIZES_AT_ONCE)):
+        while excess > 0 and (oldest := await self._engine.index.oldest(through, SIZES_AT_ONCE)):
             for seq, size_bytes in oldest:
                 if excess <= 0:
                     break

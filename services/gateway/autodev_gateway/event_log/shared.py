@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from autodev_gateway import wire
 from autodev_gateway.event_log.appending import Stamp, Stamped, Written, appended_after, known_of
 
 CHANNEL = "autodev_log"
@@ -76,8 +75,7 @@ def _event_columns(batch: Sequence[Stamped]) -> tuple[list[object], ...]:
     rows: list[tuple[object, ...]] = []
     for each in batch:
         record, tenant, kind, agent_id, skill_id = each.appended
-        event = wire.unsized(record.sized)
-        rows.append((record.seq, each.event_id, kind, agent_id, skill_id, len(event), event, tenant))
+        rows.append((record.seq, each.event_id, kind, agent_id, skill_id, *each.stored, tenant))
     return _columns(rows)
 
 

@@ -1,15 +1,15 @@
-"""The SQL of the event log. Every method that reads names its tenant; `*` is all of them."""
+"""The event log on a database. Every method that reads names its tenant; `*` is all of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway import wire
 from autodev_gateway.event_log.appending import Stamp, Stamped, Written, appended_after, known_of
+from autodev_gateway.event_log.engine import Bounds, Reading
 from autodev_gateway.event_log.model import Appended, EpisodeReport, Filter, Page, PageBounds, Record
 from autodev_gateway.event_log.shared import CHANNEL, Shared
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRow, TrimRow
@@ -25,23 +25,8 @@ _trims: Table = TrimRow.__table__  # type: ignore[assignment]
 _episodes: Table = EpisodeRow.__table__  # type: ignore[assignment]
 
 
-class Reading(NamedTuple):
-    """A page, and up to where the log was deleted when it was read, by tenant, as far as this process may not know."""
-
-    page: Page
-    trimmed: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Where the log ends, and up to where each tenant's events are deleted."""
-
-    head: int
-    trimmed: dict[str, int]
-
-
 class EventStore:
-    """The tables `events`, `event_trims` and the writing of `episodes`."""
+    """The tables `events`, `event_trims` and the writing of `episodes`. An `Engine`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -76,6 +61,17 @@ class EventStore:
     def shared(self) -> bool:
         """Whether other gateways may append to the same log."""
         return not self._database.is_sqlite
+
+    @property
+    def index(self) -> "EventStore":
+        """Itself."""
+        return self
+
+    async def run(self) -> None:
+        """Nothing: what is appended is complete."""
+
+    async def indexed(self) -> None:
+        """Nothing to wait for: one transaction writes all."""
 
     @repeatable
     async def append(self, stamp: Stamp, followed: int) -> Written:
@@ -214,8 +210,7 @@ def _records(rows: Iterable[Any]) -> list[Record]:
 
 def _event_parameters(stamped: Stamped) -> tuple[Any, ...]:
     record, tenant, kind, agent_id, skill_id = stamped.appended
-    event = wire.unsized(record.sized)
-    return record.seq, stamped.event_id, kind, agent_id, skill_id, len(event), event, tenant
+    return record.seq, stamped.event_id, kind, agent_id, skill_id, *stamped.stored, tenant
 
 
 def _episode_parameters(appended: Appended, episode: EpisodeReport) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from autodev_gateway import metrics
-from autodev_gateway.event_log import EventLog, Filter
+from autodev_gateway.event_log import ALL_EVENTS, EventLog, Filter, Record
 from autodev_gateway.groups.ledger import Ledger
 from autodev_gateway.groups.runner import GroupRunner
 from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
@@ -64,10 +64,13 @@ class Groups:
                 runner.want(options.wanted)
         return runner
 
-    async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[StoredDeadLetter]:
+    async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[tuple[StoredDeadLetter, Record]]:
         """A group's dead letters after a place, in the order of the log; none for a group that is not there."""
         await self.flush()
-        return await self._store.dead_letters(key, after, limit)
+        letters = await self._store.dead_letters(key, after, limit)
+        records = await self._log.at(key.tenant, [letter.seq for letter in letters], ALL_EVENTS)
+        found = {record.seq: record for record in records}
+        return [(letter, found[letter.seq]) for letter in letters if letter.seq in found]
 
     async def replay(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
         """Deliver dead letters again: these, or all. Returns how many."""

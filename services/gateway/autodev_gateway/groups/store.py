@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway.event_log import Filter
 from autodev_gateway.groups.ledger import Changes, Entry
-from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, GroupRow
+from autodev_gateway.rows import DeadLetterRow, DeliveryRow, GroupRow
 from autodev_runtime.claims import Claims
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
@@ -20,7 +20,6 @@ from autodev_runtime.repeating import repeatable
 _groups: Table = GroupRow.__table__  # type: ignore[assignment]
 _deliveries: Table = DeliveryRow.__table__  # type: ignore[assignment]
 _dead: Table = DeadLetterRow.__table__  # type: ignore[assignment]
-_events: Table = EventRow.__table__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,12 @@ class StoredGroup:
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """A dead letter with its event, serialised."""
+    """An event, by its place, that was tried too often."""
 
     seq: int
     attempts: int
     error: str
     dead_us: int
-    event: bytes
 
 
 class GroupStore:
@@ -125,8 +123,7 @@ class GroupStore:
 
     async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[StoredDeadLetter]:
         """The group's dead letters after a place, in the order of the log."""
-        columns = _dead.c.seq, _dead.c.attempts, _dead.c.error, _dead.c.dead_us, _events.c.event
-        query = select(*columns).join(_events, _events.c.seq == _dead.c.seq)
+        query = select(_dead.c.seq, _dead.c.attempts, _dead.c.error, _dead.c.dead_us)
         query = query.where(*_of_group(_dead, key), _dead.c.seq > after).order_by(_dead.c.seq).limit(limit)
         async with self._database.connection(key.tenant) as connection:
             return [StoredDeadLetter(*row) for row in await connection.execute(query)]
