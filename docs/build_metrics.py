@@ -8,13 +8,14 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import autodev_gateway.metrics
 import autodev_learning.metrics
+import autodev_runtime.certificates
 import autodev_runtime.outbox
 import autodev_runtime.telemetry
 import autodev_sandbox.metrics
 
 PAGE = Path(__file__).with_name("metrics.md")
 MODULES: dict[str, tuple[ModuleType, ...]] = {
-    "Every service": (autodev_runtime.telemetry, autodev_runtime.outbox),
+    "Every service": (autodev_runtime.telemetry, autodev_runtime.outbox, autodev_runtime.certificates),
     "gateway": (autodev_gateway.metrics,),
     "learning": (autodev_learning.metrics,),
     "sandbox": (autodev_sandbox.metrics,),

@@ -19,16 +19,18 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceStub
+from autodev_cli.certs.directory import CertificateDirectory
 from autodev_runtime.identity import service_identity
 from autodev_sandbox.levels import NOT_TRIED
 from autodev_sdk import AutoDevClient
+from tests.certificates import mesh_tls_of, mesh_variables
 from tests.conftest import require
 
 SERVICES = ("gateway", "capability", "fitness", "sandbox", "learning")
@@ -74,13 +76,19 @@ class Mesh:
         directory: where their data, keys and logs are.
         services: which to start, all by default. A service starts without its peers, and serves when it has them.
         settings: environment variables on top, `{"AUTODEV_LEARNING_PROPOSAL_SECONDS": "2"}`.
+        certificates: what the services know each other by; without, they speak plain text.
     """
 
     def __init__(
-        self, directory: Path, services: Sequence[str] = SERVICES, settings: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        services: Sequence[str] = SERVICES,
+        settings: Mapping[str, str] | None = None,
+        certificates: CertificateDirectory | None = None,
     ) -> None:
         self.directory = directory
         self._services = services
+        self._certificates = certificates
         names = (*SERVICES, "internal", "http")
         self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self._settings = {**os.environ, **self._addresses(), **(settings or {})}
@@ -99,15 +107,26 @@ class Mesh:
             stated[f"{prefix}DATA_DIR"] = str(self.directory)
             stated[f"{prefix}GATEWAY_ADDRESS"] = self.address("internal")
             stated |= {f"{prefix}{peer.upper()}_ADDRESS": self.address(peer) for peer in SERVICES[1:]}
+            if self._certificates is not None:
+                stated |= mesh_variables(self._certificates, service)
         return stated
 
     def address(self, service: str) -> str:
         """Where a service listens; `internal` is the gateway's door for services."""
         return f"{HOST}:{self._ports[service]}"
 
-    def channel(self, service: str) -> grpc.aio.Channel:
-        """A connection past the gateway. The service believes the identity in a call's metadata."""
-        return grpc.aio.insecure_channel(self.address(service))
+    def channel(
+        self, service: str, options: Sequence[tuple[str, Any]] = (), caller: str = "gateway"
+    ) -> grpc.aio.Channel:
+        """A connection past the gateway. The service believes the identity in a call's metadata.
+
+        With certificates: as far as it may be stated by `caller`, whose certificate is used.
+        """
+        if self._certificates is None or service == "gateway":
+            return grpc.aio.insecure_channel(self.address(service), options=options)
+        return mesh_tls_of(self._certificates, caller).channel(
+            "gateway" if service == "internal" else service, self.address(service), options
+        )
 
     def client(self, tenant: str = TENANT, subject: str = DEVELOPER) -> AutoDevClient:
         """A client of the gateway: a tenant's developer, who may do everything, or its agent, who has no role."""
@@ -162,10 +181,8 @@ class Mesh:
     async def serving(self, service: str, timeout_s: float = START_S) -> None:
         """Wait until a service says that it serves. Fails where its process ends before."""
         deadline = time.monotonic() + timeout_s
-        async with grpc.aio.insecure_channel(
-            self.address(service),
-            options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)],
-        ) as channel:
+        options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+        async with self.channel(service, options) as channel:
             health = health_pb2_grpc.HealthStub(channel)
             while not await _serves(health):
                 status = self._processes[service].poll()
@@ -215,7 +232,7 @@ def _key_lines() -> list[dict[str, object]]:
 
 async def _require_isolation(channel: grpc.aio.Channel) -> None:
     """Go on only where the sandbox has found an isolation level on this machine."""
-    identity = service_identity("tests").metadata()
+    identity = service_identity("gateway").metadata()
     with contextlib.suppress(grpc.aio.AioRpcError):
         request = sandbox_service_pb2.GetSandboxStatusRequest()
         status = await SandboxServiceStub(channel).GetSandboxStatus(request, metadata=identity, timeout=2.0)

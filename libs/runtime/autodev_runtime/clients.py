@@ -6,14 +6,15 @@ from typing import Any
 import grpc
 
 from autodev_runtime.identity import Identity, current_identity
+from autodev_runtime.mesh_tls import MeshTls
 from autodev_runtime.status import error_from_rpc
 from autodev_runtime.tracing import TRACEPARENT_KEY, TraceContext, current_trace
 from autodev_sdk.channel import channel_options
 
 
-def peer_channel(address: str, max_message_bytes: int = 8 * 1024 * 1024) -> grpc.aio.Channel:
-    """A channel to a service on the mesh's own network. Calls on it act as the current identity."""
-    return grpc.aio.insecure_channel(address, options=channel_options(max_message_bytes))
+def peer_channel(tls: MeshTls, peer: str, address: str, max_message_bytes: int = 8 * 1024 * 1024) -> grpc.aio.Channel:
+    """A channel to the service `peer`. Calls on it act as the current identity."""
+    return tls.channel(peer, address, channel_options(max_message_bytes))
 
 
 def outgoing_metadata() -> tuple[tuple[str, str], ...]:

@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from autodev_runtime import telemetry
 from autodev_runtime.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import Identity, Metadata, acting_as, identity_from_metadata
+from autodev_runtime.peers import Callers
 from autodev_runtime.rules import check_message
 from autodev_runtime.status import abort, code_name, code_of
 from autodev_runtime.tracing import TraceContext, trace_from_metadata, tracing_as
@@ -58,10 +59,17 @@ class RawUnary(ABC):
 class CallPipeline(grpc.aio.ServerInterceptor):
     """The interceptor. Health and reflection pass by it: they say nothing of a tenant."""
 
-    def __init__(self, service: str, bounds: CallBounds, authenticate: Authenticate = identity_from_metadata) -> None:
+    def __init__(
+        self,
+        service: str,
+        bounds: CallBounds,
+        authenticate: Authenticate = identity_from_metadata,
+        callers: Callers | None = None,
+    ) -> None:
         self._service = service
         self._bounds = bounds
         self._authenticate = authenticate
+        self._callers = callers
         self._in_flight = 0
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
@@ -189,7 +197,15 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                 retry_after=timedelta(seconds=1),
             )
         metadata = context.invocation_metadata() or ()
-        return await self._authenticate(metadata), trace_from_metadata(metadata)
+        identity = await self._authenticate(metadata)
+        if self._callers is not None:
+            self._callers.check(_names_of_peer(context), identity)
+        return identity, trace_from_metadata(metadata)
+
+
+def _names_of_peer(context: Any) -> list[str]:
+    """The DNS names of the certificate that the connection was made with; gRPC has verified it."""
+    return [name.decode(errors="replace") for name in context.auth_context().get("peer_dns", ())]
 
 
 def _parser(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:

@@ -15,8 +15,9 @@ from grpc_reflection.v1alpha import reflection
 
 from autodev_runtime import telemetry
 from autodev_runtime.identity import identity_from_metadata
+from autodev_runtime.mesh_tls import Door
 from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
-from autodev_runtime.settings import ServiceSettings
+from autodev_runtime.settings import ServiceSettings, is_loopback
 from autodev_runtime.spans import export_spans
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,9 @@ class Endpoint:
     forwarded: Mapping[str, Ready] = field(default_factory=dict)
     """The services that the generic handlers forward, which reflection shows; each with what says if it is ready."""
     credentials: grpc.ServerCredentials | None = None
+    """For callers who prove who they are by what `authenticate` takes."""
+    door: Door | None = None
+    """For the mesh's own services, who prove it by certificates; None: on loopback, where they are believed."""
     on_drain: Callable[[], None] | None = None
     """Called when the server stops taking calls: to end streams that would go on for ever."""
     server: grpc.aio.Server | None = field(default=None, init=False)
@@ -57,12 +61,16 @@ class Endpoint:
 def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grpc.aio.Server:
     """A server with everything on it, bound to the endpoint's address and not started."""
     bounds = CallBounds(settings.max_calls_in_flight, settings.default_timeout_s)
+    _require_safe(endpoint)
+    callers = endpoint.door.callers if endpoint.door is not None else None
     server = grpc.aio.server(
-        interceptors=[CallPipeline(name, bounds, endpoint.authenticate)],
+        interceptors=[CallPipeline(name, bounds, endpoint.authenticate, callers)],
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)),
+            ("grpc.max_connection_age_grace_ms", int(settings.max_connection_grace_s * 1000)),
         ],
     )
     for served in endpoint.services:
@@ -74,12 +82,20 @@ def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grp
     reflection.enable_server_reflection(
         [*names, *endpoint.forwarded, grpc_health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
-    if endpoint.credentials is not None:
-        endpoint.port = server.add_secure_port(endpoint.address, endpoint.credentials)
+    credentials = endpoint.door.credentials if endpoint.door is not None else endpoint.credentials
+    if credentials is not None:
+        endpoint.port = server.add_secure_port(endpoint.address, credentials)
     else:
         endpoint.port = server.add_insecure_port(endpoint.address)
     endpoint.server = server
     return server
+
+
+def _require_safe(endpoint: Endpoint) -> None:
+    """Whatever the settings let pass: nobody is believed whom any machine can reach and no certificate vouches for."""
+    believes = endpoint.authenticate is identity_from_metadata
+    if believes and endpoint.door is None and not is_loopback(endpoint.address.rpartition(":")[0]):
+        raise ValueError(f"{endpoint.address} is reachable from other machines, and any caller would be believed")
 
 
 async def serve(

@@ -1,13 +1,17 @@
 """The settings that every service has. Each service adds its own in its `settings.py`."""
 
 import ipaddress
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from autodev_runtime.telemetry import LogFormat
+
+MESH_FILES = ("mesh_ca_file", "mesh_cert_file", "mesh_key_file")
 
 
 def is_loopback(host: str) -> bool:
@@ -20,13 +24,28 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def host_port(host: str, port: int) -> str:
+    """The two as gRPC takes them, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
+@dataclass(frozen=True)
+class CertificateFiles:
+    """PEM files: a certificate with its chain, its key, and the authority that peers are checked by."""
+
+    certificate: Path
+    key: Path
+    authority: Path | None = None
+
+
 class ServiceSettings(BaseSettings):
     """Read from the environment (`AUTODEV_<NAME>_...`); see docs/settings.md."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, populate_by_name=True)
 
     host: str = "127.0.0.1"
-    """Where to listen. Services believe the tenant that a peer states, so they refuse any address but loopback."""
+    """Where to listen. Services believe the tenant that a peer states, so without a mesh certificate they refuse any
+    address but loopback."""
     port: int = Field(ge=0, le=65535)
     """Where to listen; 0: any free port."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
@@ -37,6 +56,14 @@ class ServiceSettings(BaseSettings):
     """An SQLAlchemy URL; empty: an SQLite file in `data_dir`."""
     gateway_address: str = "127.0.0.1:50050"
     """The gateway's internal address, for events."""
+    mesh_ca_file: Path | None = None
+    """PEM of the authority that signs the services' certificates, and nobody else's. With it, `mesh_cert_file` and
+    `mesh_key_file`, services speak mutual TLS and may listen on any address. Unset: as `AUTODEV_MESH_CA_FILE` says."""
+    mesh_cert_file: Path | None = None
+    """PEM of this service's certificate, with its chain, for the name `<service>.autodev.internal`. Unset: as
+    `AUTODEV_MESH_CERT_FILE` says."""
+    mesh_key_file: Path | None = None
+    """PEM of its private key. Unset: as `AUTODEV_MESH_KEY_FILE` says."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: LogFormat = LogFormat.TEXT
@@ -51,15 +78,51 @@ class ServiceSettings(BaseSettings):
     """How long a unary call may take whose caller set no deadline."""
     drain_s: float = Field(default=10.0, ge=0)
     """How long calls in flight may go on after SIGTERM."""
+    max_connection_age_s: float = Field(default=600.0, gt=0)
+    """How old a connection gets, within a tenth, before its client is told to make another: so that clients come to use
+    replicas that were added, and certificates that were renewed."""
+    max_connection_grace_s: float = Field(default=660.0, ge=0)
+    """How long calls on such a connection may go on; longer than the longest call."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mesh_of_all(cls, stated: Any) -> Any:
+        """What is unset for this service is as for all of them."""
+        common = {name: os.environ.get(f"AUTODEV_{name.upper()}") for name in MESH_FILES}
+        given = {name: value for name, value in stated.items() if name not in MESH_FILES or value}
+        return {**{name: value for name, value in common.items() if value}, **given}
+
+    @model_validator(mode="after")
+    def _mesh_whole(self) -> Self:
+        missing = [name for name in MESH_FILES if getattr(self, name) is None]
+        if 0 < len(missing) < len(MESH_FILES):
+            raise ValueError(f"{', '.join(MESH_FILES)} go together; unset: {', '.join(missing)}")
+        return self
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
-        if not is_loopback(self.host):
-            raise ValueError(
-                f"{self.host} is reachable from other machines, and this service believes any caller: "
-                "listen on 127.0.0.1 and let clients come through the gateway"
-            )
+        self.require_believable(self.host)
         return self
+
+    def require_believable(self, host: str) -> None:
+        """Raises ValueError for an address where anybody could say to be anybody."""
+        if self.mesh_files is None and not is_loopback(host):
+            raise ValueError(
+                f"{host} is reachable from other machines, and this service believes any caller: listen on 127.0.0.1, "
+                f"or set {', '.join(MESH_FILES)}, by which services prove who they are (`autodev certs` makes them)"
+            )
+
+    @property
+    def mesh_files(self) -> CertificateFiles | None:
+        """The files of the service's certificate for its peers; None where it has none."""
+        if self.mesh_ca_file is None or self.mesh_cert_file is None or self.mesh_key_file is None:
+            return None
+        return CertificateFiles(self.mesh_cert_file, self.mesh_key_file, self.mesh_ca_file)
+
+    @property
+    def address(self) -> str:
+        """Where the service listens: `host:port`."""
+        return host_port(self.host, self.port)
 
     def database_url_for(self, service: str) -> str:
         """The database's URL: the setting, or the service's own SQLite file."""

@@ -14,6 +14,7 @@ from autodev_runtime.clients import channels_ready, peer_channel
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
 from autodev_runtime.mesh import publisher, worker
+from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Endpoint, Served, serve
@@ -27,7 +28,8 @@ async def main() -> None:
     configure_logging(NAME, settings.log_level, settings.log_format)
     async with (
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
-        peer_channel(settings.gateway_address, settings.max_message_bytes) as gateway,
+        mesh_tls(NAME, settings) as tls,
+        peer_channel(tls, "gateway", settings.gateway_address, settings.max_message_bytes) as gateway,
     ):
         await upgrade(database, "autodev_fitness")
         outbox = Outbox(database, OutboxRow)
@@ -45,13 +47,14 @@ async def main() -> None:
             settings,
             [
                 Endpoint(
-                    f"{settings.host}:{settings.port}",
+                    settings.address,
                     [
                         Served(
                             "autodev.fitness.v1.FitnessService",
                             lambda server: add_FitnessServiceServicer_to_server(servicer, server),
                         )
                     ],
+                    door=tls.door(),
                 )
             ],
             ready=[database.ready, lambda: channels_ready([gateway])],

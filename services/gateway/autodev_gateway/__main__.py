@@ -26,6 +26,7 @@ from autodev_gateway.keys import KeyRing, development_keys, keys_from_file
 from autodev_gateway.settings import GatewaySettings
 from autodev_gateway.streams import OpenStreams
 from autodev_runtime.database import Database
+from autodev_runtime.mesh_tls import mesh_tls, renewed, server_credentials
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.server import Endpoint, Ready, Served, serve
 from autodev_runtime.telemetry import configure_logging
@@ -50,7 +51,9 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """The parts, put together within the block."""
     async with (
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
-        backends(settings) as behind,
+        mesh_tls(NAME, settings) as tls,
+        public_tls(settings) as credentials,
+        backends(settings, tls) as behind,
     ):
         await upgrade(database, "autodev_gateway")
         ring = await key_ring(settings, KeyStore(database))
@@ -68,15 +71,15 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             Served(EPISODE_SERVICE, partial(add_EpisodeServiceServicer_to_server, episodes)),
         ]
         public = Endpoint(
-            settings.public_address,
+            settings.address,
             own,
             authenticate=ring.authenticate,
             generic_handlers=[Forwarder(behind, FORWARDED)],
             forwarded={name: partial(backend.serves, name) for name, backend in behind.items()},
-            credentials=tls_credentials(settings),
+            credentials=credentials,
             on_drain=streams.drain,
         )
-        internal = Endpoint(f"127.0.0.1:{settings.internal_port}", own)
+        internal = Endpoint(settings.internal_address, own, door=tls.door())
         with broadcast.running():
             yield Gateway(public, internal, log, [database.ready], [log.run, groups.run, partial(sweeping, log)])
 
@@ -99,11 +102,14 @@ async def key_ring(settings: GatewaySettings, store: KeyStore) -> KeyRing:
     return KeyRing(await store.all())
 
 
-def tls_credentials(settings: GatewaySettings) -> grpc.ServerCredentials | None:
-    """The public address's certificate; None for plain text."""
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
-        return None
-    return grpc.ssl_server_credentials([(settings.tls_key_file.read_bytes(), settings.tls_cert_file.read_bytes())])
+@contextlib.asynccontextmanager
+async def public_tls(settings: GatewaySettings) -> AsyncIterator[grpc.ServerCredentials | None]:
+    """The public address's certificate, renewed within the block; None for plain text. Raises CertificateError."""
+    if settings.public_files is None:
+        yield None
+        return
+    async with renewed("public", settings.public_files) as certificates:
+        yield server_credentials(certificates)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from autodev.learning.v1 import (
     skill_service_pb2,
 )
 from autodev.sandbox.v1 import sandbox_service_pb2
-from autodev_gateway.forwarding import Backend, backend_channel, services_in
+from autodev_gateway.forwarding import Backend, backend_options, services_in
 from autodev_gateway.settings import GatewaySettings
+from autodev_runtime.mesh_tls import MeshTls
 
 CAPABILITY = (capability_service_pb2.DESCRIPTOR,)
 LEARNING = (
@@ -32,17 +33,18 @@ FORWARDED = (*CAPABILITY, *LEARNING, *FITNESS, *SANDBOX)
 
 
 @contextlib.asynccontextmanager
-async def backends(settings: GatewaySettings) -> AsyncIterator[dict[str, Backend]]:
+async def backends(settings: GatewaySettings, tls: MeshTls) -> AsyncIterator[dict[str, Backend]]:
     """The backend of each forwarded gRPC service, by its full name."""
     async with contextlib.AsyncExitStack() as stack:
         found: dict[str, Backend] = {}
-        for address, files in (
-            (settings.capability_address, CAPABILITY),
-            (settings.learning_address, LEARNING),
-            (settings.fitness_address, FITNESS),
-            (settings.sandbox_address, SANDBOX),
+        for name, address, files in (
+            ("capability", settings.capability_address, CAPABILITY),
+            ("learning", settings.learning_address, LEARNING),
+            ("fitness", settings.fitness_address, FITNESS),
+            ("sandbox", settings.sandbox_address, SANDBOX),
         ):
-            channel = await stack.enter_async_context(backend_channel(address, settings.max_message_bytes))
+            channel = tls.channel(name, address, backend_options(settings.max_message_bytes))
+            await stack.enter_async_context(channel)
             backend = Backend(channel, services_in(*files))
             found |= dict.fromkeys(backend.services, backend)
         yield found

@@ -43,9 +43,9 @@ class Backend:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def backend_channel(address: str, max_message_bytes: int) -> grpc.aio.Channel:
-    """A channel to a backend, which connects again sooner after its return than a client gives its call up."""
-    options: list[tuple[str, Any]] = [
+def backend_options(max_message_bytes: int) -> list[tuple[str, Any]]:
+    """Of a channel to a backend, which connects again sooner after its return than a client gives its call up."""
+    return [
         ("grpc.service_config", _SERVICE_CONFIG),
         ("grpc.enable_retries", 0),
         ("grpc.max_receive_message_length", max_message_bytes),
@@ -54,7 +54,6 @@ def backend_channel(address: str, max_message_bytes: int) -> grpc.aio.Channel:
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 250),
     ]
-    return grpc.aio.insecure_channel(address, options=options)
 
 
 def services_in(*files: FileDescriptor) -> tuple[str, ...]:

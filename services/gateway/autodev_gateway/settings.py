@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
 from autodev_runtime.database_settings import DatabaseSettings
-from autodev_runtime.settings import is_loopback
+from autodev_runtime.settings import CertificateFiles, host_port, is_loopback
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$")]
 
@@ -30,8 +30,10 @@ class GatewaySettings(DatabaseSettings):
     model_config = SettingsConfigDict(env_prefix="AUTODEV_GATEWAY_")
 
     port: int = Field(default=50051, ge=0, le=65535)
+    internal_host: str = "127.0.0.1"
+    """Where services of the mesh reach the event log: loopback, or any address with a mesh certificate."""
     internal_port: int = Field(default=50050, ge=0, le=65535)
-    """Where services of the mesh reach the event log, on loopback."""
+    """The port there; 0: any free port."""
     metrics_port: int = Field(default=9464, ge=0, le=65535)
     mode: Mode = Mode.DEVELOPMENT
     """`development`: keys made here, loopback only. `production`: keys from `api_keys_file`."""
@@ -40,7 +42,7 @@ class GatewaySettings(DatabaseSettings):
     api_keys_file: Path | None = None
     """A JSON list of objects with tenant, subject, roles and sha256 (of the key, in hexadecimal)."""
     tls_cert_file: Path | None = None
-    """PEM of the public address's certificate, with its chain."""
+    """PEM of the public address's certificate, with its chain. Read again when it changes, as is its key."""
     tls_key_file: Path | None = None
     """PEM of its private key."""
     allow_plaintext: bool = False
@@ -74,6 +76,7 @@ class GatewaySettings(DatabaseSettings):
             raise ValueError("tls_cert_file and tls_key_file go together")
         if self.mode is Mode.PRODUCTION and self.api_keys_file is None:
             raise ValueError("production mode needs api_keys_file")
+        self.require_believable(self.internal_host)
         if is_loopback(self.host):
             return self
         if self.mode is Mode.DEVELOPMENT:
@@ -83,10 +86,16 @@ class GatewaySettings(DatabaseSettings):
         return self
 
     @property
-    def public_address(self) -> str:
-        """Where clients come in: `host:port`."""
-        bare_v6 = ":" in self.host and not self.host.startswith("[")
-        return f"[{self.host}]:{self.port}" if bare_v6 else f"{self.host}:{self.port}"
+    def public_files(self) -> CertificateFiles | None:
+        """The files of the public address's certificate; None where it has none."""
+        if self.tls_cert_file is None or self.tls_key_file is None:
+            return None
+        return CertificateFiles(self.tls_cert_file, self.tls_key_file)
+
+    @property
+    def internal_address(self) -> str:
+        """Where services come in: `host:port`."""
+        return host_port(self.internal_host, self.internal_port)
 
     @property
     def log_options(self) -> LogOptions:

@@ -52,6 +52,7 @@ from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore
 from autodev_runtime.database import Database
 from autodev_runtime.mesh import publisher
+from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Endpoint, Served, serve
@@ -65,7 +66,8 @@ async def main() -> None:
     configure_logging(SERVICE, settings.log_level, settings.log_format)
     async with (
         Database(settings.database_url_for(SERVICE), settings.database_options(SERVICE)) as database,
-        Peers(settings) as peers,
+        mesh_tls(SERVICE, settings) as tls,
+        Peers(settings, tls) as peers,
     ):
         await upgrade(database, "autodev_learning")
         outbox = Outbox(database, OutboxRow)
@@ -154,7 +156,7 @@ async def main() -> None:
         await serve(
             SERVICE,
             settings,
-            [Endpoint(f"{settings.host}:{settings.port}", served)],
+            [Endpoint(settings.address, served, door=tls.door())],
             ready=[database.ready, peers.ready],
             background=[
                 partial(outbox.relay, publisher(peers.gateway, SERVICE)),

@@ -3,6 +3,7 @@
 import asyncio
 
 from autodev.sandbox.v1.sandbox_service_pb2_grpc import add_SandboxServiceServicer_to_server
+from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.server import Endpoint, Served, serve
 from autodev_runtime.telemetry import configure_logging
 from autodev_sandbox import metrics
@@ -61,9 +62,10 @@ async def main() -> None:
         "autodev.sandbox.v1.SandboxService",
         lambda server: add_SandboxServiceServicer_to_server(servicer, server),
     )
-    endpoint = Endpoint(f"{settings.host}:{settings.port}", [service])
     try:
-        await serve("sandbox", settings, [endpoint], ready=[levels.ready], background=[levels.watch])
+        async with mesh_tls("sandbox", settings) as tls:
+            endpoint = Endpoint(settings.address, [service], door=tls.door())
+            await serve("sandbox", settings, [endpoint], ready=[levels.ready], background=[levels.watch])
     finally:
         await dispatcher.close()
 

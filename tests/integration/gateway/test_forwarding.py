@@ -19,7 +19,7 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from autodev.gateway.v1 import event_service_pb2
 from autodev.learning.v1 import evolver_service_pb2 as evolver_pb
 from autodev_gateway.backends import FORWARDED
-from autodev_gateway.forwarding import Backend, Forwarder, backend_channel, services_in
+from autodev_gateway.forwarding import Backend, Forwarder, backend_options, services_in
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import ROLES_KEY, SUBJECT_KEY, TENANT_KEY, current_identity, service_identity
 from autodev_runtime.server import Endpoint, Served, running
@@ -256,7 +256,10 @@ async def test_streams_in_both_directions_are_forwarded() -> None:
 
     settings = ServiceSettings(port=0, drain_s=0)
     last = Endpoint("127.0.0.1:0", [Served(name, add_echo)])
-    async with running("behind", settings, [last]), backend_channel(f"127.0.0.1:{last.port}", 1 << 20) as channel:
+    async with (
+        running("behind", settings, [last]),
+        grpc.aio.insecure_channel(f"127.0.0.1:{last.port}", backend_options(1 << 20)) as channel,
+    ):
         files = (event_service_pb2.DESCRIPTOR,)
         assert services_in(*files) == (name,)
         forwarder = Forwarder({name: Backend(channel, (name,))}, files)

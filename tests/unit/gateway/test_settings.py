@@ -11,11 +11,13 @@ from autodev_gateway.settings import GatewaySettings, Mode
 KEYS = {"mode": Mode.PRODUCTION, "api_keys_file": Path("keys.json")}
 TLS = {"tls_cert_file": Path("cert.pem"), "tls_key_file": Path("key.pem")}
 
+MESH = {"mesh_ca_file": Path("ca.crt"), "mesh_cert_file": Path("tls.crt"), "mesh_key_file": Path("tls.key")}
+
 
 def test_it_listens_on_loopback_in_development_mode_by_default() -> None:
     settings = GatewaySettings()
     assert settings.mode is Mode.DEVELOPMENT
-    assert settings.public_address == "127.0.0.1:50051"
+    assert settings.address == "127.0.0.1:50051"
     assert settings.development_tenants == ["default"]
 
 
@@ -29,6 +31,9 @@ def test_it_listens_on_loopback_in_development_mode_by_default() -> None:
         {"mode": Mode.PRODUCTION},
         {"tls_cert_file": Path("cert.pem")},
         {**KEYS, "tls_key_file": Path("key.pem")},
+        {"internal_host": "0.0.0.0"},
+        {"internal_host": "0.0.0.0", **KEYS, **TLS},
+        {"host": "0.0.0.0", **MESH},
         {"development_tenants": ["../keys"]},
         {"development_tenants": ["*"]},
         {"development_tenants": []},
@@ -46,6 +51,7 @@ def test_it_refuses(stated: dict[str, Any]) -> None:
         {"host": "0.0.0.0", **KEYS, "allow_plaintext": True},
         {"host": "localhost", **KEYS},
         {"host": "::1"},
+        {"host": "localhost", "internal_host": "0.0.0.0", **MESH},
     ],
 )
 def test_it_accepts(stated: dict[str, Any]) -> None:
@@ -53,7 +59,7 @@ def test_it_accepts(stated: dict[str, Any]) -> None:
 
 
 def test_an_address_of_version_6_is_bracketed() -> None:
-    assert GatewaySettings(host="::1").public_address == "[::1]:50051"
+    assert GatewaySettings(host="::1").address == "[::1]:50051"
 
 
 def test_tenants_come_as_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 """The settings that every service has."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from autodev_runtime.settings import ServiceSettings, is_loopback
+from autodev_runtime.settings import CertificateFiles, ServiceSettings, is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "[::1]", "localhost"])
@@ -35,3 +36,29 @@ def test_the_database_is_a_file_of_the_services_own_unless_said_otherwise(tmp_pa
 def test_a_port_is_a_port(port: int) -> None:
     with pytest.raises(ValidationError):
         ServiceSettings(port=port)
+
+
+MESH: dict[str, Any] = {
+    "mesh_ca_file": Path("ca.crt"),
+    "mesh_cert_file": Path("tls.crt"),
+    "mesh_key_file": Path("tls.key"),
+}
+
+
+def test_with_a_mesh_certificate_it_may_listen_anywhere() -> None:
+    assert ServiceSettings(port=1, host="0.0.0.0", **MESH).mesh_files is not None
+
+
+@pytest.mark.parametrize("name", MESH)
+def test_its_three_files_go_together(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"unset: {name}"):
+        ServiceSettings(port=1, **{**MESH, name: None})
+
+
+def test_files_that_are_unset_for_a_service_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, path in MESH.items():
+        monkeypatch.setenv(f"AUTODEV_{name.upper()}", f"all/{path}")
+        monkeypatch.setenv(f"AUTODEV_FITNESS_{name.upper()}", "")
+    monkeypatch.setenv("AUTODEV_FITNESS_MESH_KEY_FILE", "own.key")
+    settings = ServiceSettings(_env_prefix="AUTODEV_FITNESS_", port=1)
+    assert settings.mesh_files == CertificateFiles(Path("all/tls.crt"), Path("own.key"), Path("all/ca.crt"))

@@ -1,0 +1,39 @@
+"""The whole mesh by mutual TLS, on every address of the machine: each service is asked, and the loop closes."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from autodev.capability.v1 import capability_service_pb2 as capability
+from autodev.fitness.v1 import fitness_service_pb2 as fitness
+from autodev.learning.v1 import skill_service_pb2 as skills
+from autodev.sandbox.v1 import sandbox_service_pb2 as sandbox
+from autodev_runtime.probe import serves
+from tests.certificates import certificates_in, mesh_variables
+from tests.loop import promoted_skill
+from tests.mesh import SERVICES, Mesh
+
+ANYWHERE = {f"AUTODEV_{service.upper()}_HOST": "0.0.0.0" for service in SERVICES[1:]}
+SETTINGS = {**ANYWHERE, "AUTODEV_GATEWAY_INTERNAL_HOST": "0.0.0.0", "AUTODEV_SANDBOX_LEVELS": "namespace,container"}
+
+
+async def test_the_whole_mesh_works_by_mutual_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = certificates_in(tmp_path / "certs")
+    async with Mesh(tmp_path, settings=SETTINGS, certificates=certificates) as mesh, mesh.client() as client:
+        await client.capability.ListAgents(capability.ListAgentsRequest())
+        await client.fitness.ListVariants(fitness.ListVariantsRequest())
+        await client.sandbox.GetSandboxStatus(sandbox.GetSandboxStatusRequest())
+        await client.skills.ListSkills(skills.ListSkillsRequest())
+
+        # Two processes' certificates are renewed while the loop runs through all of them.
+        skill = asyncio.ensure_future(promoted_skill(client, "ada"))
+        certificates.renew()
+        assert (await skill).name
+        for service in (*SERVICES[1:], "internal"):
+            name = "gateway" if service == "internal" else service
+            assert not await asyncio.to_thread(serves, mesh.address(service), name)
+            with monkeypatch.context() as environment:
+                for variable, value in mesh_variables(certificates, name).items():
+                    environment.setenv(variable, value)
+                assert await asyncio.to_thread(serves, mesh.address(service), name)
