@@ -8,7 +8,7 @@ PROTOS  := $(shell find protos -name '*.proto')
 PACKAGES := services libs tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test lint format lock breaking bench bench-sandbox sandbox-image settings-page metrics-page clean
+.PHONY: help setup contracts run test lint format lock breaking bench bench-sandbox sandbox-image settings-page metrics-page access-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ settings-page: setup ## Build docs/settings.md from the code
 
 metrics-page: setup ## Build docs/metrics.md from the code
 	@$(BIN)/python docs/build_metrics.py
+
+access-page: setup ## Build docs/access.md from the contracts
+	@$(BIN)/python docs/build_access.py
 
 clean: ## Remove what set-up made
 	rm -rf $(VENV) libs/contracts/autodev .autodev

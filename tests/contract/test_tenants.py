@@ -16,7 +16,7 @@ import pytest_asyncio
 from google.protobuf.descriptor import MethodDescriptor
 
 from autodev.capability.v1 import capability_service_pb2 as capability
-from autodev.gateway.v1 import event_pb2, event_service_pb2
+from autodev.gateway.v1 import event_pb2, event_service_pb2, key_service_pb2
 from autodev.learning.v1 import evolver_service_pb2 as evolver
 from autodev.learning.v1 import memento_service_pb2, reflection_service_pb2, review_service_pb2
 from autodev_sdk import AutoDevClient, make_event
@@ -35,6 +35,7 @@ OWNED = (
     "candidate_id",
     "episode_id",
     "experiment_id",
+    "key_id",
     "mutation_id",
     "opportunity_id",
     "pattern_id",
@@ -72,9 +73,11 @@ async def one_of_everything(client: AutoDevClient) -> dict[str, str]:
     reserved = await client.capability.ReserveUsage(
         capability.ReserveUsageRequest(request_id="r1", agent_id=AGENT, capability="auto_dev.memento_skills")
     )
+    held = await client.keys.CreateKey(key_service_pb2.CreateKeyRequest(request_id="k1", subject="ada"))
     return {
         "candidate_id": candidate.id,
         "episode_id": "t-1",
+        "key_id": held.key.id,
         "pattern_id": patterns.patterns[0].id,
         "reservation_id": reserved.reservation.id,
         "review_id": review.id,

@@ -19,6 +19,7 @@ COMMANDS = {
     "events": "Follow what happens.",
     "review": "See, approve and reject what waits for a person.",
     "skills": "List, show, run and roll back skills.",
+    "keys": "Make, list, rotate and revoke API keys.",
     "agents": "See agents and set how far they are trusted.",
     "certs": "Make and renew the certificates that services know each other by.",
     "migrate": "Bring the services' databases to the schema of this release.",

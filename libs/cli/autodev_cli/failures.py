@@ -17,6 +17,9 @@ _ADVICE_BY_REASON = {
     "QUOTA_EXCEEDED": "wait for the reset, or raise the limit with `autodev settings set`",
     "CAPABILITY_DISABLED": "turn it on with `autodev settings set --enabled`",
     "MATURITY_TOO_LOW": "raise it with `autodev agents set-maturity`",
+    "READ_ONLY": "use a key that may also write",
+    "KEY_ROTATED": "rotate the key that has its place",
+    "KEY_ENDED": "make another with `autodev keys create`",
     "ALREADY_DECIDED": "see `autodev review show`",
 }
 

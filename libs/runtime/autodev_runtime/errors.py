@@ -66,10 +66,10 @@ class PermissionDenied(AutoDevError):
 
 
 class Unauthenticated(AutoDevError):
-    """The caller is not known."""
+    """The caller is not known, or its credential has ended."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, reason="UNAUTHENTICATED")
+    def __init__(self, message: str, *, reason: str = "UNAUTHENTICATED") -> None:
+        super().__init__(message, reason=reason)
 
 
 class OutOfRange(AutoDevError):

@@ -7,10 +7,11 @@ believe only because they listen on loopback (settings.py refuses anything else)
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autodev_runtime.errors import PermissionDenied, Unauthenticated
+from autodev_runtime.lease import Lease
 
 TENANT_KEY = "autodev-tenant"
 SUBJECT_KEY = "autodev-subject"
@@ -46,6 +47,18 @@ class Identity:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """The identity as call metadata, for a service behind the gateway."""
         return ((TENANT_KEY, self.tenant), (SUBJECT_KEY, self.subject), (ROLES_KEY, ",".join(sorted(self.roles))))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(Identity):
+    """An identity that a credential proves, at a door where callers are not believed."""
+
+    credential: str = ""
+    """Which credential, for the record: `key:<id>`, `file:<start of its hash>`, `token:<issuer>`."""
+    read_only: bool = False
+    """The credential opens only RPCs that read."""
+    lease: Lease | None = field(default=None, compare=False, repr=False)
+    """How long the credential is good; None: as long as the server runs."""
 
 
 def service_identity(service: str, tenant: str = ALL_TENANTS) -> Identity:

@@ -1,6 +1,6 @@
 """What every call goes through before it reaches a servicer: one interceptor, in this order.
 
-bounds → identity → parse → field rules → deadline → servicer → errors → metrics
+bounds → identity → access → parse → field rules → deadline → servicer → errors → metrics
 
 It takes the place of several small interceptors because each costs every call a hop through the event loop.
 """
@@ -19,8 +19,10 @@ import grpc
 from google.protobuf.message import Message
 
 from autodev_runtime import telemetry
+from autodev_runtime.access import Access, access_to, method_named
 from autodev_runtime.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
-from autodev_runtime.identity import Identity, Metadata, acting_as, identity_from_metadata
+from autodev_runtime.identity import Caller, Identity, Metadata, acting_as, identity_from_metadata
+from autodev_runtime.lease import Lease
 from autodev_runtime.peers import Callers
 from autodev_runtime.rules import check_message
 from autodev_runtime.status import abort, code_name, code_of
@@ -105,6 +107,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behavior: Any, parse: Callable[[bytes], Any]) -> Any:
         metrics = telemetry.CallMetrics(self._service, method)
+        access = access_to(method_named(method))
         default_timeout_s = self._bounds.default_timeout_s
 
         async def call(request: bytes, context: Any) -> Any:
@@ -112,7 +115,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             self._in_flight += 1
             code = "OK"
             try:
-                identity, trace = await self._admit(context)
+                identity, trace = await self._admit(context, access)
                 with acting_as(identity), tracing_as(trace):
                     remaining = context.time_remaining()
                     async with asyncio.timeout(default_timeout_s if remaining is None else remaining):
@@ -134,6 +137,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
 
     def _raw(self, method: str, behavior: RawUnary) -> Any:
         metrics = telemetry.CallMetrics(self._service, method)
+        access = access_to(method_named(method))
         default_timeout_s = self._bounds.default_timeout_s
 
         async def call(request: bytes, context: Any) -> bytes:
@@ -141,7 +145,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             self._in_flight += 1
             code = "OK"
             try:
-                identity, trace = await self._admit(context)
+                identity, trace = await self._admit(context, access)
                 remaining = context.time_remaining()
                 timeout_s = default_timeout_s if remaining is None else remaining
                 return await behavior(request, context, identity, trace, timeout_s)
@@ -159,13 +163,15 @@ class CallPipeline(grpc.aio.ServerInterceptor):
 
     def _streaming(self, method: str, behavior: Any, parse: Callable[[bytes], Any], many: bool) -> Any:
         metrics = telemetry.CallMetrics(self._service, method)
+        access = access_to(method_named(method))
 
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             started = time.perf_counter()
             self._in_flight += 1
             code = "OK"
             try:
-                identity, trace = await self._admit(context)
+                identity, trace = await self._admit(context, access)
+                lease = identity.lease if isinstance(identity, Caller) else None
                 with acting_as(identity), tracing_as(trace):
                     responses = behavior(_parse_each(request, parse) if many else parse(request), context)
                 # The identity is bound while each step of the generator runs, not in between: the context of an
@@ -173,7 +179,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                 async with contextlib.aclosing(responses):
                     while True:
                         with acting_as(identity), tracing_as(trace):
-                            response = await anext(responses, _END)
+                            response = await _next(responses, lease)
                         if response is _END:
                             return
                         yield response
@@ -189,7 +195,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
 
         return call
 
-    async def _admit(self, context: Any) -> tuple[Identity, TraceContext]:
+    async def _admit(self, context: Any, access: Access) -> tuple[Identity, TraceContext]:
         if self._in_flight > self._bounds.calls_in_flight:
             raise ResourceExhausted(
                 f"{self._bounds.calls_in_flight} calls are in flight",
@@ -200,12 +206,21 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         identity = await self._authenticate(metadata)
         if self._callers is not None:
             self._callers.check(_names_of_peer(context), identity)
+        access.check(identity)
         return identity, trace_from_metadata(metadata)
 
 
 def _names_of_peer(context: Any) -> list[str]:
     """The DNS names of the certificate that the connection was made with; gRPC has verified it."""
     return [name.decode(errors="replace") for name in context.auth_context().get("peer_dns", ())]
+
+
+async def _next(responses: Any, lease: Lease | None) -> Any:
+    """A stream's next response, or `_END`. Raises Unauthenticated when the caller's credential ends meanwhile."""
+    if lease is None:
+        return await anext(responses, _END)
+    async with lease.held():
+        return await anext(responses, _END)
 
 
 def _parser(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:

@@ -9,6 +9,7 @@ from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceS
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from autodev.gateway.v1.episode_service_pb2_grpc import EpisodeServiceStub
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
+from autodev.gateway.v1.key_service_pb2_grpc import KeyServiceStub
 from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceStub
 from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceStub
 from autodev.learning.v1.memento_service_pb2_grpc import MementoServiceStub
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub
     from autodev.gateway.v1.episode_service_pb2_grpc import EpisodeServiceAsyncStub
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
+    from autodev.gateway.v1.key_service_pb2_grpc import KeyServiceAsyncStub
     from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceAsyncStub
     from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceAsyncStub
     from autodev.learning.v1.memento_service_pb2_grpc import MementoServiceAsyncStub
@@ -67,6 +69,11 @@ class AutoDevClient:
     def episodes(self) -> "EpisodeServiceAsyncStub":
         """EpisodeService: what was reported."""
         return EpisodeServiceStub(self._channel)
+
+    @cached_property
+    def keys(self) -> "KeyServiceAsyncStub":
+        """KeyService: the tenant's API keys."""
+        return KeyServiceStub(self._channel)
 
     @cached_property
     def capability(self) -> "CapabilityServiceAsyncStub":

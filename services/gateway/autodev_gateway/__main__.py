@@ -8,8 +8,9 @@ from functools import partial
 
 import grpc
 
-from autodev.gateway.v1 import episode_service_pb2
+from autodev.gateway.v1 import episode_service_pb2, key_service_pb2
 from autodev.gateway.v1.episode_service_pb2_grpc import add_EpisodeServiceServicer_to_server
+from autodev.gateway.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
 from autodev_gateway.backends import FORWARDED, backends
 from autodev_gateway.episode_servicer import EpisodeServicer
 from autodev_gateway.episode_store import EpisodeStore
@@ -21,9 +22,13 @@ from autodev_gateway.event_servicer import EventBounds, EventParts, EventService
 from autodev_gateway.forwarding import Forwarder
 from autodev_gateway.groups.groups import Groups
 from autodev_gateway.groups.store import GroupStore
-from autodev_gateway.key_store import KeyStore
-from autodev_gateway.keys import KeyRing, development_keys, keys_from_file
-from autodev_gateway.settings import GatewaySettings
+from autodev_gateway.identity.bearer import Bearers
+from autodev_gateway.identity.configured import ConfiguredKeys, development_keys, keys_from_file
+from autodev_gateway.identity.issued import FollowOptions, IssuedKeys
+from autodev_gateway.identity.issuing import KeyIssuer
+from autodev_gateway.identity.key_servicer import KeyServicer
+from autodev_gateway.identity.key_store import KeyStore
+from autodev_gateway.settings import GatewaySettings, Mode
 from autodev_gateway.streams import OpenStreams
 from autodev_runtime.database import Database
 from autodev_runtime.mesh_tls import mesh_tls, renewed, server_credentials
@@ -33,6 +38,7 @@ from autodev_runtime.telemetry import configure_logging
 
 NAME = "gateway"
 EPISODE_SERVICE = episode_service_pb2.DESCRIPTOR.services_by_name["EpisodeService"].full_name
+KEY_SERVICE = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,11 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         backends(settings, tls) as behind,
     ):
         await upgrade(database, "autodev_gateway")
-        ring = await key_ring(settings, KeyStore(database))
+        key_store = KeyStore(database)
+        issued = IssuedKeys(key_store, FollowOptions(settings.key_poll_s, settings.key_stale_s))
+        await issued.load()
+        bearers = Bearers(configured_keys(settings), issued)
+        keys = KeyServicer(KeyIssuer(key_store, settings.max_keys_per_tenant), issued)
 
         log = await EventLog.open(EventStore(database), settings.log_options)
         groups = Groups(GroupStore(database), log)
@@ -72,8 +82,8 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         ]
         public = Endpoint(
             settings.address,
-            own,
-            authenticate=ring.authenticate,
+            [*own, Served(KEY_SERVICE, partial(add_KeyServiceServicer_to_server, keys))],
+            authenticate=bearers.authenticate,
             generic_handlers=[Forwarder(behind, FORWARDED)],
             forwarded={name: partial(backend.serves, name) for name, backend in behind.items()},
             credentials=credentials,
@@ -81,7 +91,9 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         )
         internal = Endpoint(settings.internal_address, own, door=tls.door())
         with broadcast.running():
-            yield Gateway(public, internal, log, [database.ready], [log.run, groups.run, partial(sweeping, log)])
+            background: list[Callable[[], Awaitable[None]]]
+            background = [log.run, groups.run, partial(sweeping, log), issued.follow, issued.note_uses]
+            yield Gateway(public, internal, log, [database.ready], background)
 
 
 async def main() -> None:
@@ -92,14 +104,13 @@ async def main() -> None:
         await serve(NAME, settings, doors, ready=parts.ready, background=parts.background)
 
 
-async def key_ring(settings: GatewaySettings, store: KeyStore) -> KeyRing:
+def configured_keys(settings: GatewaySettings) -> ConfiguredKeys:
     """The keys that the settings name. Raises KeyFileError."""
     if settings.api_keys_file is not None:
-        keys = keys_from_file(settings.api_keys_file)
-    else:
-        keys = development_keys(settings.data_dir / "keys", settings.development_tenants)
-    await store.replace(keys)
-    return KeyRing(await store.all())
+        return ConfiguredKeys(keys_from_file(settings.api_keys_file))
+    if settings.mode is Mode.DEVELOPMENT:
+        return ConfiguredKeys(development_keys(settings.data_dir / "keys", settings.development_tenants))
+    return ConfiguredKeys(())
 
 
 @contextlib.asynccontextmanager

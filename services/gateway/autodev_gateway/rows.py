@@ -1,6 +1,6 @@
 """The tables of the gateway. Shapes only: queries are in the stores beside the rules that ask them."""
 
-from sqlalchemy import Index, Integer, LargeBinary, String, Text
+from sqlalchemy import Boolean, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime.columns import LargeInteger
@@ -84,11 +84,37 @@ class EpisodeRow(TenantScoped, Base):
     task: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class ApiKeyRow(TenantScoped, Base):
-    """A credential, by its hash: the key itself is nowhere but with its holder."""
+class IssuedKeyRow(TenantScoped, Base):
+    """A credential that an operator made, by its hash: the key itself is nowhere but with its holder."""
 
-    __tablename__ = "api_keys"
-    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    __tablename__ = "issued_keys"
+    __table_args__ = (
+        Index("issued_keys_by_request", "tenant_id", "request_id", unique=True),
+        Index("issued_keys_by_age", "tenant_id", "created_us", "id"),
+        Index("issued_keys_by_revision", "revision"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
     prefix: Mapped[str] = mapped_column(String(16))
     subject: Mapped[str] = mapped_column(String(128))
     roles: Mapped[str] = mapped_column(String(256))
+    read_only: Mapped[bool] = mapped_column(Boolean)
+    description: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[str] = mapped_column(String(160))
+    """What made it, and the caller's id for that: `create:...` or `rotate:...`."""
+    created_us: Mapped[int] = mapped_column(LargeInteger)
+    created_by: Mapped[str] = mapped_column(String(128))
+    expires_us: Mapped[int | None] = mapped_column(LargeInteger)
+    revoked_us: Mapped[int | None] = mapped_column(LargeInteger)
+    last_used_us: Mapped[int | None] = mapped_column(LargeInteger)
+    replaced_by: Mapped[str] = mapped_column(String(36))
+    revision: Mapped[int] = mapped_column(LargeInteger)
+    """The change of any tenant's keys that last changed this one; see KeyRevisionRow."""
+
+
+class KeyRevisionRow(Base):
+    """How many changes of keys there were, of all tenants: one row, whose lock makes changes follow each other."""
+
+    __tablename__ = "key_revision"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    revision: Mapped[int] = mapped_column(LargeInteger)

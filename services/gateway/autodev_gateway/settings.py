@@ -21,7 +21,7 @@ class Mode(StrEnum):
     DEVELOPMENT = "development"
     """The gateway makes one for each of `development_tenants`, and listens on loopback only."""
     PRODUCTION = "production"
-    """From `api_keys_file`."""
+    """The gateway makes none: they are in `api_keys_file`, or were made by `autodev keys create`."""
 
 
 class GatewaySettings(DatabaseSettings):
@@ -36,11 +36,17 @@ class GatewaySettings(DatabaseSettings):
     """The port there; 0: any free port."""
     metrics_port: int = Field(default=9464, ge=0, le=65535)
     mode: Mode = Mode.DEVELOPMENT
-    """`development`: keys made here, loopback only. `production`: keys from `api_keys_file`."""
+    """`development`: a key for each of `development_tenants`, loopback only. `production`: none made here."""
     development_tenants: Annotated[list[FileName], NoDecode] = Field(default=["default"], min_length=1)
     """Comma-separated. Each tenant's key is in `<data_dir>/keys/<tenant>.key`."""
     api_keys_file: Path | None = None
     """A JSON list of objects with tenant, subject, roles and sha256 (of the key, in hexadecimal)."""
+    key_poll_s: float = Field(default=1.0, gt=0, le=60)
+    """How often the gateway looks for keys that were made, rotated or revoked elsewhere."""
+    key_stale_s: float = Field(default=30.0, gt=0)
+    """How long it lets callers in by such keys while it cannot look; then they are UNAVAILABLE."""
+    max_keys_per_tenant: int = Field(default=1000, ge=1)
+    """How many keys that have not ended a tenant's operators may have made; more are refused with TOO_MANY_KEYS."""
     tls_cert_file: Path | None = None
     """PEM of the public address's certificate, with its chain. Read again when it changes, as is its key."""
     tls_key_file: Path | None = None
@@ -74,8 +80,6 @@ class GatewaySettings(DatabaseSettings):
         """In place of the services' rule: callers here prove who they are, so other machines may be let in, safely."""
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file go together")
-        if self.mode is Mode.PRODUCTION and self.api_keys_file is None:
-            raise ValueError("production mode needs api_keys_file")
         self.require_believable(self.internal_host)
         if is_loopback(self.host):
             return self

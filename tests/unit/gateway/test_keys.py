@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from autodev_gateway.keys import DEVELOPER_ROLES, KeyFileError, KeyRing, development_keys, keys_from_file
+from autodev_gateway.identity.bearer import Bearers
+from autodev_gateway.identity.configured import (
+    DEVELOPER_ROLES,
+    ConfiguredKeys,
+    KeyFileError,
+    development_keys,
+    keys_from_file,
+)
 from autodev_runtime.errors import Unauthenticated
 from autodev_runtime.identity import ROLES_KEY, TENANT_KEY, Role
 
@@ -52,9 +59,9 @@ def test_an_empty_key_file_lets_nobody_in(tmp_path: Path) -> None:
 
 
 async def test_the_identity_is_the_keys_whatever_else_the_call_states(tmp_path: Path) -> None:
-    ring = KeyRing(keys_from_file(key_file(tmp_path, LINE)))
+    bearers = Bearers(ConfiguredKeys(keys_from_file(key_file(tmp_path, LINE))))
     stated = [(TENANT_KEY, "*"), (ROLES_KEY, "service"), ("authorization", "Bearer a-key"), (TENANT_KEY, "globex")]
-    identity = await ring.authenticate(stated)
+    identity = await bearers.authenticate(stated)
     assert (identity.tenant, identity.subject, identity.roles) == ("acme", "ada", frozenset({Role.RUNTIME}))
 
 
@@ -72,9 +79,9 @@ async def test_the_identity_is_the_keys_whatever_else_the_call_states(tmp_path: 
     ],
 )
 async def test_without_a_known_key_nobody_comes_in(tmp_path: Path, metadata: list[tuple[str, str]]) -> None:
-    ring = KeyRing(keys_from_file(key_file(tmp_path, LINE)))
+    bearers = Bearers(ConfiguredKeys(keys_from_file(key_file(tmp_path, LINE))))
     with pytest.raises(Unauthenticated):
-        await ring.authenticate(metadata)
+        await bearers.authenticate(metadata)
 
 
 @pytest.mark.parametrize(

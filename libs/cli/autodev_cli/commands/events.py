@@ -1,9 +1,8 @@
 """`autodev events`: what happens."""
 
-import re
 from collections import deque
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -14,13 +13,13 @@ from autodev_cli.errors import CommandError
 from autodev_cli.narration import KINDS, line
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, print_json_line
+from autodev_cli.spans import span_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
 
 app = new_app("Follow what happens.")
 
 CAUGHT_UP_MS = 200
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @app.callback()
@@ -92,9 +91,8 @@ def since_time(text: str, now: datetime) -> datetime:
 
     Raises CommandError.
     """
-    span = re.fullmatch(r"(\d+)([smhd])", text)
-    if span:
-        return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    if (span := span_of(text)) is not None:
+        return now - span
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:

@@ -1,7 +1,6 @@
 """`autodev migrate`: the services' databases, brought to the schema of this release."""
 
 import asyncio
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from autodev_cli.databases import database_settings
 from autodev_cli.errors import CommandError
 from autodev_cli.options import DEFAULT_DATA_DIR, DataDir, Output, OutputFormat, new_app
 from autodev_cli.output import print_json, print_table
@@ -57,23 +57,12 @@ def migrate_databases(
     unknown = sorted(set(services or ()) - set(SERVICES))
     if unknown:
         raise CommandError(f"no service with a database is called {unknown[0]!r}: {', '.join(SERVICES)}")
-    plans = [(name, _settings(name, data_dir)) for name in services or SERVICES]
+    plans = [(name, database_settings(name, data_dir)) for name in services or SERVICES]
     done = [asyncio.run(_migrate(name, settings, owner_url)) for name, settings in plans]
     if output is Output.JSON:
         print_json([vars(each) for each in done])
     else:
         print_table(("service", "engine", "where"), [(d.service, d.engine, d.place) for d in done], empty="")
-
-
-def _settings(service: str, data_dir: os.PathLike[str]) -> DatabaseSettings:
-    # Only what names a database: the other settings are for the service itself to check.
-    prefix = f"AUTODEV_{service.upper()}_"
-    return DatabaseSettings(
-        port=0,
-        data_dir=os.environ.get(f"{prefix}DATA_DIR", data_dir),
-        database_url=os.environ.get(f"{prefix}DATABASE_URL", ""),
-        database_all_tenants_url=os.environ.get(f"{prefix}DATABASE_ALL_TENANTS_URL", ""),
-    )
 
 
 async def _migrate(service: str, settings: DatabaseSettings, owner_url: str | None) -> Migrated:

@@ -1,9 +1,10 @@
-"""API keys: who a credential is. A key is 256 random bits, so its SHA-256 is all that has to be kept."""
+"""API keys that the settings name: those of a file, and the development keys that the gateway makes for itself.
 
-import hashlib
+They are in memory only. A key is 256 random bits, so its SHA-256 is all that has to be kept.
+"""
+
 import logging
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError, field_validator
 
-from autodev_runtime.errors import Unauthenticated
-from autodev_runtime.identity import Identity, Metadata, Role
+from autodev_gateway.identity.texts import PREFIX_LENGTH, digest_of, new_text
+from autodev_runtime.identity import Caller, Identity, Role
 
 log = logging.getLogger(__name__)
 
-AUTHORIZATION = "authorization"
-SCHEME = "bearer "
-KEY_BYTES = 32
-PREFIX_LENGTH = 8
 SHORTEST_KEY = 32
+HASH_SHOWN = 12
 DEVELOPER_ROLES = frozenset({Role.RUNTIME, Role.REVIEWER, Role.OPERATOR})
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]{1,128}$")]
@@ -40,31 +38,20 @@ class ApiKey:
     identity: Identity
 
 
-class KeyRing:
-    """Answers from memory who a caller is."""
+class ConfiguredKeys:
+    """The keys that the settings name, by the digests of their texts."""
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
-        self._identities = {bytes.fromhex(key.sha256): key.identity for key in keys}
+        self._callers = {bytes.fromhex(key.sha256): _caller(key) for key in keys}
 
-    async def authenticate(self, metadata: Metadata) -> Identity:
-        """The identity of the call's credential. What else the metadata states is not looked at.
-
-        Raises Unauthenticated.
-        """
-        for name, value in metadata:
-            if name == AUTHORIZATION and isinstance(value, str):
-                # A lookup by hash takes time that says nothing of the keys there are.
-                identity = self._identities.get(_digest(value))
-                if identity is None:
-                    raise Unauthenticated("the API key is not known")
-                return identity
-        raise Unauthenticated("the call has no API key: send the metadata 'authorization: Bearer <key>'")
+    def find(self, digest: bytes) -> Caller | None:
+        """Whom the key makes its holder; None where it is none of these."""
+        return self._callers.get(digest)
 
 
-def _digest(header: str) -> bytes:
-    if not header[: len(SCHEME)].lower() == SCHEME:
-        raise Unauthenticated("the authorization is not of the form 'Bearer <key>'")
-    return hashlib.sha256(header[len(SCHEME) :].encode()).digest()
+def _caller(key: ApiKey) -> Caller:
+    identity = key.identity
+    return Caller(identity.tenant, identity.subject, identity.roles, credential=f"file:{key.sha256[:HASH_SHOWN]}")
 
 
 class _KeyLine(BaseModel):
@@ -109,12 +96,11 @@ def _development_key(path: Path, tenant: str) -> ApiKey:
             raise KeyFileError(f"{path}: holds no key; delete it to have one made") from None
         path.chmod(0o600)
     else:
-        key = f"ad_{secrets.token_urlsafe(KEY_BYTES)}"
+        key = new_text()
         with os.fdopen(descriptor, "w") as file:
             file.write(key + "\n")
         log.info("wrote the development key of tenant %r to %s", tenant, path)
-    sha256 = hashlib.sha256(key.encode()).hexdigest()
-    return ApiKey(sha256, key[:PREFIX_LENGTH], Identity(tenant, "developer", DEVELOPER_ROLES))
+    return ApiKey(digest_of(key).hex(), key[:PREFIX_LENGTH], Identity(tenant, "developer", DEVELOPER_ROLES))
 
 
 def _summary(error: OSError | ValidationError) -> str:

@@ -1,0 +1,47 @@
+"""Makes a key in the gateway's database itself, for a workspace that has none yet to make it with."""
+
+import asyncio
+import getpass
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from autodev.gateway.v1 import key_service_pb2 as pb
+from autodev_cli.databases import database_settings
+from autodev_cli.errors import CommandError
+from autodev_runtime.access import ROLES
+from autodev_runtime.database import Database
+from autodev_runtime.errors import AutoDevError
+from autodev_runtime.identity import Identity
+from autodev_runtime.migrations import NotMigrated, upgrade
+from autodev_runtime.row_security import RoleUnfit
+
+
+def create_offline(data_dir: Path, tenant: str, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
+    """What KeyService.CreateKey does, by who has the database. Raises CommandError."""
+    if find_spec("autodev_gateway") is None:
+        raise CommandError("the gateway is not installed here: make the key where it is")
+    try:
+        return asyncio.run(_create(data_dir, tenant, request))
+    except ArgumentError as error:
+        raise CommandError("AUTODEV_GATEWAY_DATABASE_URL is no database's URL") from error
+    except (AutoDevError, DBAPIError, OSError, RoleUnfit, NotMigrated) as error:
+        raise CommandError(f"no key could be made in the gateway's database: {error}") from error
+
+
+async def _create(data_dir: Path, tenant: str, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
+    # The gateway's own code, which commands that talk to one do without.
+    from autodev_gateway.identity.issued import now_us
+    from autodev_gateway.identity.issuing import KeyIssuer
+    from autodev_gateway.identity.key_servicer import grant_of, key_to_proto
+    from autodev_gateway.identity.key_store import KeyStore
+    from autodev_gateway.settings import GatewaySettings
+
+    settings = database_settings("gateway", data_dir)
+    async with Database(settings.database_url_for("gateway"), settings.database_options("gateway")) as database:
+        await upgrade(database, "autodev_gateway")
+        issuer = KeyIssuer(KeyStore(database), GatewaySettings.model_fields["max_keys_per_tenant"].default)
+        operator = Identity(tenant, f"offline:{getpass.getuser()}", frozenset(ROLES.values()))
+        fresh = await issuer.create(operator, grant_of(request), request.request_id, now_us())
+        return pb.CreateKeyResponse(key=key_to_proto(fresh.key), text=fresh.text)

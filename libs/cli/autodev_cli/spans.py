@@ -1,0 +1,22 @@
+"""Spans of time as people write them: 30s, 10m, 2h, 90d."""
+
+import re
+from datetime import timedelta
+
+from autodev_cli.errors import CommandError
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def span_of(text: str) -> timedelta | None:
+    """The span that a text is; None where it is none."""
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+
+
+def span_given(option: str, text: str) -> timedelta:
+    """The span that an option says. Raises CommandError."""
+    span = span_of(text)
+    if span is None:
+        raise CommandError(f"{option} {text}: give a span: 30s, 10m, 2h, 90d")
+    return span

@@ -1,0 +1,1 @@
+"""Who calls: keys that the settings name, keys that operators made, tokens of an identity provider."""

@@ -1,0 +1,71 @@
+"""`autodev keys` on a gateway, and on its database where nobody has a key yet."""
+
+import asyncio
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+from autodev_gateway.settings import Mode
+from tests.integration.gateway.parts import Running, started
+from tests.storage import Storage
+
+RUN_S = 60.0
+
+
+async def keys(storage: Storage, *arguments: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "autodev_cli", "keys", *arguments]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={"PATH": "", "HOME": str(storage.directory), "LOGNAME": "ada", **storage.settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(RUN_S):
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def as_json(storage: Storage, *arguments: str) -> Any:
+    status, out, err = await keys(storage, *arguments, "-o", "json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+def at(gateway: Running, key: str) -> tuple[str, ...]:
+    return "--address", gateway.public_address, "--api-key", key
+
+
+async def test_the_first_key_is_made_offline_and_the_others_with_it(storage: Storage, tmp_path: Path) -> None:
+    file = tmp_path / "first.key"
+    place = ("--data-dir", str(storage.directory), "--tenant", "acme")
+    await keys_saved(storage, file, "create", "bob", "--role", "operator", "--offline", *place)
+    async with started(storage, mode=Mode.PRODUCTION) as gateway:
+        first = at(gateway, file.read_text().strip())
+        made = await as_json(storage, "create", "ci", "--read-only", "--expires-in", "90d", *first)
+        rotated = await as_json(storage, "rotate", made["key"]["id"], "--overlap", "0s", *first)
+        revoked = await as_json(storage, "revoke", rotated["key"]["id"], *first)
+        assert revoked["revoked_at"]
+        listed = (await as_json(storage, "list", *first))["keys"]
+        assert [key["subject"] for key in listed] == ["ci", "ci", "bob"]
+        assert [key["created_by"] for key in listed] == ["bob", "bob", "offline:ada"]
+        status, out, _ = await keys(storage, "list", *first)
+        assert (status, out.count("revoked"), out.count("expired"), out.count("good")) == (0, 1, 1, 1)
+        status, _, err = await keys(storage, "list", *at(gateway, made["text"]))
+        assert status == 1
+        assert "UNAUTHENTICATED" in err
+
+
+async def keys_saved(storage: Storage, file: Path, *arguments: str) -> None:
+    status, out, err = await keys(storage, *arguments, "--save", str(file))
+    assert status == 0, err
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    text = file.read_text().strip()
+    assert len(text) >= 46
+    assert text not in out
+    # A file that is there already is somebody's key, and none is made in vain.
+    status, _, err = await keys(storage, *arguments, "--save", str(file))
+    assert status == 1
+    assert "File exists" in err
+    assert file.read_text().strip() == text
