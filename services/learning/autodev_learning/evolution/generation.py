@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from autodev_learning import metrics
 from autodev_learning.evolution.mutations import Mutation, Order, mutation_from, opportunity_key, request_key
 from autodev_learning.evolution.opportunities import Trigger
-from autodev_learning.evolution.rewriting import Program, Rewriter
+from autodev_learning.evolution.rewriting import Program, Rewrite, Rewriter
 from autodev_learning.joining import Joined
 from autodev_learning.peers.capabilities import Capabilities, Capability
 from autodev_learning.peers.patience import is_outage
-from autodev_runtime.errors import AutoDevError, FailedPrecondition, PermissionDenied, ResourceExhausted
+from autodev_runtime.errors import AutoDevError, PermissionDenied, ResourceExhausted
 
 if TYPE_CHECKING:
     from autodev_learning.store.evolution import EvolutionStore
@@ -93,37 +93,19 @@ class Generation:
         return await self._joined.once(f"{order.skill_id}:{order.key}", lambda: self._generate(order, wish, caused_by))
 
     async def _generate(self, order: Order, wish: Wish, caused_by: str) -> Mutation:
-        if (known := await self._mutations.find(order.key)) is not None and not known.code:
+        if (known := await self._mutations.find(order.key)) is not None:
             return known
+        use = order.reservation_key, order.agent_id, Capability.ALPHA_EVOLVER
+        reservation = await self._capabilities.reserve(*use)
         try:
-            reservation = await self._capabilities.reserve(
-                order.reservation_key, order.agent_id, Capability.ALPHA_EVOLVER
-            )
-        except (ResourceExhausted, PermissionDenied):
-            if known is not None:
-                return known
-            raise
-        try:
-            mutation = known or await self._write(order, wish, caused_by)
+            rewrite = await self._rewrite(order, wish)
         except BaseException:
             # Whatever ended the work, it left no mutation that could count.
             await asyncio.shield(self._give_back(reservation))
             raise
-        await self._commit(reservation)
-        return mutation
-
-    async def _write(self, order: Order, wish: Wish, caused_by: str) -> Mutation:
-        skill = await self._skills.get(order.skill_id)
-        parent = await self._skills.version(order.skill_id, order.parent_version)
-        program = Program(
-            code=wish.code or parent.code,
-            preamble=parent.preamble,
-            description=skill.description,
-            entry_points=parent.entry_points,
-            inputs=await self._evolution.known_inputs(skill.id, parent),
-        )
-        workspace = await self._capabilities.workspace()
-        rewrite = await self._rewriter.rewrite(program, wish.trigger, workspace.proposers, wish.avoid)
+        # Before the mutation is written, which otherwise could be past the limit: another replica with the same work
+        # may have given the reservation back. A crash in between leaves a use that the next try finds taken.
+        await self._capabilities.take(*use)
         mutation = await self._mutations.add(mutation_from(order, rewrite), wish.opportunity_id, caused_by)
         metrics.MUTATIONS.labels("written" if mutation.code else "not_written").inc()
         log.info(
@@ -136,12 +118,18 @@ class Generation:
         )
         return mutation
 
-    async def _commit(self, reservation: str) -> None:
-        try:
-            await self._capabilities.commit(reservation)
-        except FailedPrecondition as error:
-            # The mutation is there, and nobody can take it back.
-            log.warning("a mutation was written past its reservation: %s", error)
+    async def _rewrite(self, order: Order, wish: Wish) -> Rewrite:
+        skill = await self._skills.get(order.skill_id)
+        parent = await self._skills.version(order.skill_id, order.parent_version)
+        program = Program(
+            code=wish.code or parent.code,
+            preamble=parent.preamble,
+            description=skill.description,
+            entry_points=parent.entry_points,
+            inputs=await self._evolution.known_inputs(skill.id, parent),
+        )
+        workspace = await self._capabilities.workspace()
+        return await self._rewriter.rewrite(program, wish.trigger, workspace.proposers, wish.avoid)
 
     async def _give_back(self, reservation: str) -> None:
         try:

@@ -79,7 +79,7 @@ class Memento:
         # A request id may be as long as an identifier, and a reservation's carries a number besides.
         reservation_key = "candidate-" + hashlib.sha256(request_id.encode()).hexdigest()[:40]
         if (known := await self._candidates.find(key)) is not None:
-            return await self._counted(known, reservation_key)
+            return known
         source = await self._failing_episode(episode_id)
         if not source.examples:
             raise FailedPrecondition(f"episode {episode_id!r} has {NO_EXAMPLES}", reason="NO_EXAMPLES")
@@ -119,36 +119,19 @@ class Memento:
         patience_s: float,
     ) -> Candidate:
         if (known := await self._candidates.find(key)) is not None:
-            return await self._counted(known, reservation_key)
-        reservation = await self._capabilities.reserve(reservation_key, source.agent_id, Capability.MEMENTO_SKILLS)
+            return known
+        agent = source.agent_id
+        reservation = await self._capabilities.reserve(reservation_key, agent, Capability.MEMENTO_SKILLS)
         try:
             made = await patiently(lambda: self._make(source), patience_s)
-            candidate = await self._candidates.add(replace(made, request_id=key, pattern_id=pattern_id), caused_by)
         except BaseException:
             # Whatever ended the work, a cancelled call too, it left no candidate that could count.
             await asyncio.shield(self._give_back(reservation))
             raise
-        await self._commit(reservation)
-        return candidate
-
-    async def _counted(self, candidate: Candidate, reservation_key: str) -> Candidate:
-        """A candidate that is written; a crash may have come between that and its commit."""
-        try:
-            await self._commit(
-                await self._capabilities.reserve(reservation_key, candidate.agent_id, Capability.MEMENTO_SKILLS)
-            )
-        except (ResourceExhausted, PermissionDenied) as error:
-            if is_outage(error):
-                raise
-            log.info("candidate %s is past what its agent may have: %s", candidate.id, error)
-        return candidate
-
-    async def _commit(self, reservation: str) -> None:
-        try:
-            await self._capabilities.commit(reservation)
-        except FailedPrecondition as error:
-            # The candidate is there, and nobody can take it back.
-            log.warning("a candidate was written past its reservation: %s", error)
+        # Before the candidate: one that was written first could be past the limit, since another replica with the same
+        # work may have given the reservation back. A crash in between leaves a use that the next try finds taken.
+        await self._capabilities.take(reservation_key, agent, Capability.MEMENTO_SKILLS)
+        return await self._candidates.add(replace(made, request_id=key, pattern_id=pattern_id), caused_by)
 
     async def _give_back(self, reservation: str) -> None:
         try:

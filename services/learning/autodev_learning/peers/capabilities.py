@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_runtime.clients import ask
-from autodev_runtime.errors import FailedPrecondition, PermissionDenied
+from autodev_runtime.errors import FailedPrecondition, PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
 
 MOST_RESERVATIONS = 20
+UNDONE = ("RESERVATION_RELEASED", "RESERVATION_EXPIRED")
 
 
 class Capability(StrEnum):
@@ -107,9 +108,22 @@ class Capabilities:
             f"{MOST_RESERVATIONS} reservations of request {request_id!r} were released", reason="RESERVATION_RELEASED"
         )
 
-    async def commit(self, reservation_id: str) -> None:
-        """Make a reservation final. Raises FailedPrecondition (RESERVATION_RELEASED, RESERVATION_EXPIRED)."""
-        await ask(self._stub.CommitUsage, pb.CommitUsageRequest(reservation_id=reservation_id))
+    async def take(self, request_id: str, agent_id: str, capability: Capability) -> None:
+        """Make a request's use of today final: once, however often this is called.
+
+        Where its reservation was given back or lapsed meanwhile, it takes another one, if the limit allows. Raises
+        ResourceExhausted (QUOTA_EXCEEDED) and PermissionDenied.
+        """
+        for _ in range(MOST_RESERVATIONS):
+            reservation_id = await self.reserve(request_id, agent_id, capability)
+            try:
+                await ask(self._stub.CommitUsage, pb.CommitUsageRequest(reservation_id=reservation_id))
+            except FailedPrecondition as error:
+                if error.reason not in UNDONE:
+                    raise
+            else:
+                return
+        raise Unavailable(f"the reservations of request {request_id!r} are given back as they are made")
 
     async def release(self, reservation_id: str) -> None:
         """Give a reservation back. Raises FailedPrecondition (RESERVATION_COMMITTED)."""

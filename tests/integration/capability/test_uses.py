@@ -1,0 +1,83 @@
+"""What replicas of learning that have the same work take of a day's limit, by the module that asks for them."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from autodev.capability.v1 import capability_service_pb2 as pb
+from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceStub
+from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.identity import acting_as, service_identity
+from tests.clock import Clock
+from tests.integration.capability.parts import settings_on
+
+if TYPE_CHECKING:
+    from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub as Stub
+
+ADA = ("ada", Capability.MEMENTO_SKILLS)
+HOLD = timedelta(seconds=60)
+
+
+@pytest.fixture
+def replicas(channel: grpc.aio.Channel) -> Iterator[tuple[Capabilities, Capabilities]]:
+    stub: Stub = CapabilityServiceStub(channel)
+    with acting_as(service_identity("learning", "acme")):
+        yield Capabilities(stub, HOLD), Capabilities(stub, HOLD)
+
+
+async def limit(operator: "Stub", candidates: int) -> None:
+    settings = settings_on(candidates=candidates)
+    await operator.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings))
+
+
+async def test_a_use_is_taken_once_however_often_and_by_whom(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities]
+) -> None:
+    one, other = replicas
+    await limit(enabled, 2)
+    for each in (one, other, one):
+        await each.reserve("pattern", *ADA)
+        await each.take("pattern", *ADA)
+    await other.take("another-pattern", *ADA)
+    with pytest.raises(ResourceExhausted):
+        await one.take("a-third", *ADA)
+
+
+async def test_who_gave_up_takes_nothing_from_who_works_on(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities]
+) -> None:
+    one, other = replicas
+    await limit(enabled, 1)
+    # Both have the same work, and so the same reservation; one ends without a result.
+    assert await one.reserve("pattern", *ADA) == await other.reserve("pattern", *ADA)
+    await one.release(await one.reserve("pattern", *ADA))
+    await other.take("pattern", *ADA)
+    with pytest.raises(ResourceExhausted):
+        await one.reserve("another-pattern", *ADA)
+
+
+async def test_a_use_that_went_to_other_work_meanwhile_is_not_taken_twice(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities]
+) -> None:
+    one, other = replicas
+    await limit(enabled, 1)
+    await one.release(await other.reserve("pattern", *ADA))
+    await one.take("another-pattern", *ADA)
+    with pytest.raises(ResourceExhausted):
+        await other.take("pattern", *ADA)
+
+
+async def test_a_use_that_lapsed_is_taken_anew(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities], clock: Clock
+) -> None:
+    one, other = replicas
+    await limit(enabled, 1)
+    await one.reserve("pattern", *ADA)
+    clock.advance(minutes=2)
+    await one.take("pattern", *ADA)
+    with pytest.raises(ResourceExhausted):
+        await other.take("another-pattern", *ADA)
