@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 Handler = Callable[[event_pb2.Event], Awaitable[None]]
 Metadata = Sequence[tuple[str, str]]
 
+Outgoing = asyncio.Queue[event_service_pb2.ConsumeRequest | None]
+"""What a worker has to say, until None: no more."""
+
 RECONNECT_S = (0.1, 2.0)
 
 _FIELD_OF = {
@@ -119,7 +122,7 @@ class EventWorker:
             wait_s = min(wait_s * 2, longest_s)
 
     async def _work_once(self) -> None:
-        outgoing: asyncio.Queue[event_service_pb2.ConsumeRequest] = asyncio.Queue()
+        outgoing: Outgoing = asyncio.Queue()
         outgoing.put_nowait(self._start())
         running: dict[str, asyncio.Task[None]] = {}
         call = self._stub.Consume(_drain(outgoing), metadata=self._metadata, wait_for_ready=True)
@@ -136,6 +139,8 @@ class EventWorker:
             for task in list(running.values()):
                 task.cancel()
             await asyncio.gather(extender, *running.values(), return_exceptions=True)
+            # A call that the other end ended leaves the reader of its requests waiting for ever.
+            outgoing.put_nowait(None)
 
     def _start(self) -> event_service_pb2.ConsumeRequest:
         request = event_service_pb2.ConsumeRequest()
@@ -145,9 +150,7 @@ class EventWorker:
         start.filter.types.extend(self._handlers)
         return request
 
-    async def _handle(
-        self, delivery: event_service_pb2.Delivery, outgoing: "asyncio.Queue[event_service_pb2.ConsumeRequest]"
-    ) -> None:
+    async def _handle(self, delivery: event_service_pb2.Delivery, outgoing: "Outgoing") -> None:
         settlement = event_service_pb2.ConsumeRequest()
         try:
             await self._handlers[event_type(delivery.event)](delivery.event)
@@ -165,9 +168,7 @@ class EventWorker:
             settlement.reject.error = f"{type(error).__name__}: {error}".replace("\0", "")[:4000]
         outgoing.put_nowait(settlement)
 
-    async def _extend(
-        self, running: dict[str, "asyncio.Task[None]"], outgoing: "asyncio.Queue[event_service_pb2.ConsumeRequest]"
-    ) -> None:
+    async def _extend(self, running: dict[str, "asyncio.Task[None]"], outgoing: "Outgoing") -> None:
         while True:
             await asyncio.sleep(self._options.lease_s / 3)
             if running:
@@ -180,11 +181,9 @@ def _forget(running: dict[str, "asyncio.Task[None]"], key: str, _: "asyncio.Task
     running.pop(key, None)
 
 
-async def _drain(
-    queue: "asyncio.Queue[event_service_pb2.ConsumeRequest]",
-) -> AsyncIterator[event_service_pb2.ConsumeRequest]:
-    while True:
-        yield await queue.get()
+async def _drain(queue: "Outgoing") -> AsyncIterator[event_service_pb2.ConsumeRequest]:
+    while (request := await queue.get()) is not None:
+        yield request
 
 
 class EventBus:

@@ -425,3 +425,25 @@ async def test_thousands_of_events_pass_quickly_through_many_workers(acme: AutoD
             await stack.enter_async_context(sdk_working(EventWorker(acme.events, "group", handlers)))
         await until(lambda: len(seen) >= 3000, "all is handled")
     assert sorted(seen) == sorted(event.id for event in events)
+
+
+async def test_a_worker_leaves_nothing_behind_of_the_streams_that_ended(storage: Storage) -> None:
+    handled = asyncio.Event()
+
+    async def handle(event: event_pb2.Event) -> None:
+        handled.set()
+
+    handlers: dict[Any, Handler] = {event_pb2.EVENT_TYPE_TASK_FAILED: handle}
+    async with started(storage) as gateway, gateway.client() as client:
+        await publish(client, [failed(1)])
+        async with sdk_working(EventWorker(client.events, "group", handlers)):
+            await handled.wait()
+            assert gateway.parts.public.on_drain is not None
+            gateway.parts.public.on_drain()
+            await until(lambda: _readers() == 0, "no reader is left")
+
+
+def _readers() -> int:
+    """Tasks of gRPC's that wait for what a worker has to say."""
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    return names.count("_StreamRequestMixin._consume_request_iterator")
