@@ -11,10 +11,13 @@ from autodev_runtime.status import error_from_rpc
 from autodev_runtime.tracing import TRACEPARENT_KEY, TraceContext, current_trace
 from autodev_sdk.channel import channel_options
 
+MESH_KEEPALIVE_S = 5.0
+"""How long a connection within the mesh may be silent before it is tried."""
+
 
 def peer_channel(tls: MeshTls, peer: str, address: str, max_message_bytes: int = 8 * 1024 * 1024) -> grpc.aio.Channel:
     """A channel to the service `peer`. Calls on it act as the current identity."""
-    return tls.channel(peer, address, channel_options(max_message_bytes))
+    return tls.channel(peer, address, channel_options(max_message_bytes, MESH_KEEPALIVE_S))
 
 
 def outgoing_metadata() -> tuple[tuple[str, str], ...]:

@@ -14,14 +14,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from autodev_runtime import telemetry
+from autodev_runtime.clients import MESH_KEEPALIVE_S
 from autodev_runtime.identity import identity_from_metadata
 from autodev_runtime.mesh_tls import Door
 from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
 from autodev_runtime.settings import ServiceSettings, is_loopback
 from autodev_runtime.spans import export_spans
+from autodev_sdk.channel import keepalive_options
 
 log = logging.getLogger(__name__)
 
+SHORTEST_PING_MS = 2000
+"""A client that asks more often whether the server is there is sent away."""
 READINESS_PERIOD_S = 2.0
 READINESS_TIMEOUT_S = 5.0
 
@@ -71,6 +75,10 @@ def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grp
             ("grpc.so_reuseport", 0),
             ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)),
             ("grpc.max_connection_age_grace_ms", int(settings.max_connection_grace_s * 1000)),
+            *keepalive_options(MESH_KEEPALIVE_S),
+            # gRPC's own limit, a ping in five minutes, would end the connection of a client that asks as ours do.
+            ("grpc.http2.min_ping_interval_without_data_ms", SHORTEST_PING_MS),
+            ("grpc.keepalive_permit_without_calls", 1),
         ],
     )
     for served in endpoint.services:

@@ -25,8 +25,16 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 
-def channel_options(max_message_bytes: int = 8 * 1024 * 1024) -> list[tuple[str, Any]]:
-    """The options of every channel: service config, message bounds, reconnection within a second."""
+KEEPALIVE_S = 30.0
+"""After so long without a word, a client asks the other end whether it is there, ..."""
+KEEPALIVE_ANSWER_S = 5.0
+"""... and after so long without an answer takes it for gone: its calls end with UNAVAILABLE."""
+
+
+def channel_options(
+    max_message_bytes: int = 8 * 1024 * 1024, keepalive_s: float = KEEPALIVE_S
+) -> list[tuple[str, Any]]:
+    """The options of every channel: service config, message bounds, reconnection within a second, keepalive."""
     return [
         ("grpc.service_config", _SERVICE_CONFIG),
         ("grpc.enable_retries", 1),
@@ -34,7 +42,17 @@ def channel_options(max_message_bytes: int = 8 * 1024 * 1024) -> list[tuple[str,
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
-        ("grpc.keepalive_time_ms", 30_000),
+        *keepalive_options(keepalive_s),
+    ]
+
+
+def keepalive_options(keepalive_s: float) -> list[tuple[str, Any]]:
+    """Of either end of a connection: notice within a bounded time that the other end, or the way there, is gone."""
+    return [
+        ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(KEEPALIVE_ANSWER_S * 1000)),
+        # A call may be quiet for minutes, while a sandbox works: gRPC would stop asking after the second time.
+        ("grpc.http2.max_pings_without_data", 0),
     ]
 
 

@@ -13,10 +13,11 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from autodev_runtime.clients import metadata_of, outgoing_metadata
+from autodev_runtime.clients import MESH_KEEPALIVE_S, metadata_of, outgoing_metadata
 from autodev_runtime.identity import Identity
 from autodev_runtime.pipeline import RawUnary
 from autodev_runtime.tracing import TraceContext
+from autodev_sdk.channel import keepalive_options
 
 STATUS_DETAILS = "grpc-status-details-bin"
 HEALTH_TIMEOUT_S = 1.0
@@ -53,6 +54,7 @@ def backend_options(max_message_bytes: int) -> list[tuple[str, Any]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 250),
+        *keepalive_options(MESH_KEEPALIVE_S),
     ]
 
 

@@ -18,6 +18,7 @@ from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub, add_Even
 from autodev_runtime import server
 from autodev_runtime.server import Endpoint, Ready, Served, running
 from autodev_runtime.settings import ServiceSettings
+from autodev_sdk.channel import channel_options
 from tests.serving import acting, refusal
 from tests.unit.runtime.conftest import Odd
 
@@ -186,3 +187,23 @@ async def test_metrics_and_health_are_served_by_http_too(odd: Odd, unused_tcp_po
         assert status == 200
         assert 'autodev_rpc_calls_total{code="OK",method="/autodev.gateway.v1.EventService/ListDeadLetters"' in metrics
         assert (await asyncio.to_thread(get, "/secrets"))[0] == 404
+
+
+async def test_a_quiet_call_outlives_every_question_whether_the_server_is_there(
+    odd: Odd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in the mesh, in less time: a client that asks every 5 s where the server allows every 2 s.
+    monkeypatch.setattr(server, "SHORTEST_PING_MS", 100)
+    one = endpoint(odd)
+    async with (
+        running("test", ServiceSettings(port=0, drain_s=0), [one]),
+        grpc.aio.insecure_channel(f"127.0.0.1:{one.port}", options=channel_options(keepalive_s=0.4)) as channel,
+    ):
+        request = pb.ListDeadLettersRequest(group="wait")
+        call = EventServiceStub(acting(channel, "acme")).ListDeadLetters(request, timeout=10)
+        await odd.waiting.acquire()
+        # Time for as many questions as gRPC's own limit takes to end the connection, and so the call.
+        await asyncio.sleep(4.5)
+        assert not odd.cancelled.is_set()
+        odd.go_on.set()
+        assert (await call).next_page_token
