@@ -8,7 +8,7 @@ PROTOS  := $(shell find protos -name '*.proto')
 PACKAGES := services libs tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test lint format lock breaking bench bench-sandbox sandbox-image settings-page metrics-page access-page clean
+.PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox sandbox-image settings-page metrics-page access-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,10 @@ run: setup ## Start the mesh, run the demo on sample episodes, stay up (ARGS=--e
 
 test: setup ## Run every test (ARGS='-k name' for some)
 	@$(BIN)/pytest $(ARGS)
+
+chaos: setup ## Kill replicas under load at full size, 200 times (AUTODEV_CHAOS_SEED=<of a run that failed>)
+	@AUTODEV_CHAOS_KILLS=$${AUTODEV_CHAOS_KILLS:-200} AUTODEV_CHAOS_EPISODES=$${AUTODEV_CHAOS_EPISODES:-5000} \
+	  $(BIN)/pytest -s tests/chaos/test_replicas_killed.py $(ARGS)
 
 lint: setup ## Check style, types, and the protos for style and breaking changes
 	$(BIN)/ruff check .

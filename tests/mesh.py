@@ -134,7 +134,7 @@ class Mesh:
 
     async def __aenter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "keys.json").write_text(json.dumps(_key_lines()))
+        (self.directory / "keys.json").write_text(json.dumps(key_lines()))
         try:
             for service in self._services:
                 self.launch(service)
@@ -217,7 +217,8 @@ def key(tenant: str, subject: str) -> str:
     return f"test-key-of-{subject}-at-{tenant}"
 
 
-def _key_lines() -> list[dict[str, object]]:
+def key_lines() -> list[dict[str, object]]:
+    """The keys as the gateway's file of keys states them."""
     return [
         {
             "tenant": tenant,
