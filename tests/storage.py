@@ -1,5 +1,6 @@
 """Where a test's services keep their data: each test that asks for `storage` runs on SQLite and on PostgreSQL."""
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -82,8 +83,11 @@ class Storage:
     async def locked(self, service: str, table: str) -> AsyncIterator[None]:
         """Another process holds what a service needs to write to a table."""
         if self.database is None:
-            with sqlite3.connect(self.directory / f"{service}.sqlite3", isolation_level=None) as writer:
-                writer.execute("BEGIN IMMEDIATE")
+            file = self.directory / f"{service}.sqlite3"
+            with sqlite3.connect(file, timeout=0, isolation_level=None) as writer:
+                # A service in this process that has it now needs the loop to let it go.
+                while not _begun(writer):  # noqa: ASYNC110 -- another process tells nobody
+                    await asyncio.sleep(0.01)
                 yield
                 writer.execute("ROLLBACK")
             return
@@ -122,6 +126,14 @@ class Storage:
             await connection.run_sync(make_roles, roles)
             await connection.run_sync(secure, schema, roles)
         await engine.dispose()
+
+
+def _begun(writer: sqlite3.Connection) -> bool:
+    try:
+        writer.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import grpc
 
+from autodev.fitness.v1 import fitness_service_pb2
 from autodev.gateway.v1 import episode_service_pb2, key_service_pb2
 from autodev.gateway.v1.episode_service_pb2_grpc import add_EpisodeServiceServicer_to_server
 from autodev.gateway.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
@@ -19,7 +20,7 @@ from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.event_log.subscription import Broadcast
 from autodev_gateway.event_servicer import NAME as EVENT_SERVICE
 from autodev_gateway.event_servicer import EventBounds, EventParts, EventServicer
-from autodev_gateway.forwarding import Forwarder
+from autodev_gateway.forwarding import Backend, Forwarder
 from autodev_gateway.groups.groups import Groups
 from autodev_gateway.groups.store import GroupStore
 from autodev_gateway.identity.bearer import Bearers
@@ -30,6 +31,7 @@ from autodev_gateway.identity.key_servicer import KeyServicer
 from autodev_gateway.identity.key_store import KeyStore
 from autodev_gateway.settings import GatewaySettings, Mode
 from autodev_gateway.streams import OpenStreams
+from autodev_gateway.webhooks.parts import Webhooks
 from autodev_runtime.database import Database
 from autodev_runtime.mesh_tls import mesh_tls, renewed, server_credentials
 from autodev_runtime.migrations import upgrade
@@ -37,6 +39,7 @@ from autodev_runtime.server import Endpoint, Ready, Served, serve
 from autodev_runtime.telemetry import configure_logging
 
 NAME = "gateway"
+FITNESS_SERVICE = fitness_service_pb2.DESCRIPTOR.services_by_name["FitnessService"].full_name
 EPISODE_SERVICE = episode_service_pb2.DESCRIPTOR.services_by_name["EpisodeService"].full_name
 KEY_SERVICE = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
 
@@ -50,6 +53,7 @@ class Gateway:
     log: EventLog
     ready: Sequence[Ready]
     background: Sequence[Callable[[], Awaitable[None]]]
+    webhooks: Webhooks | None
 
 
 @contextlib.asynccontextmanager
@@ -90,10 +94,13 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             on_drain=streams.drain,
         )
         internal = Endpoint(settings.internal_address, own, door=tls.door())
+        background: list[Callable[[], Awaitable[None]]]
+        background = [log.run, groups.run, partial(sweeping, log), issued.follow, issued.note_uses]
+        webhooks = webhooks_on(settings, database, behind)
+        if webhooks is not None:
+            background.append(webhooks.run)
         with broadcast.running():
-            background: list[Callable[[], Awaitable[None]]]
-            background = [log.run, groups.run, partial(sweeping, log), issued.follow, issued.note_uses]
-            yield Gateway(public, internal, log, [database.ready], background)
+            yield Gateway(public, internal, log, [database.ready], background, webhooks)
 
 
 async def main() -> None:
@@ -121,6 +128,13 @@ async def public_tls(settings: GatewaySettings) -> AsyncIterator[grpc.ServerCred
         return
     async with renewed("public", settings.public_files) as certificates:
         yield server_credentials(certificates)
+
+
+def webhooks_on(settings: GatewaySettings, database: Database, behind: Mapping[str, Backend]) -> Webhooks | None:
+    """The webhooks' part; None where the settings have none come in. Raises SecretsFileError."""
+    if not settings.webhook_port:
+        return None
+    return Webhooks(settings, database, behind[FITNESS_SERVICE].channel, settings.public_files)
 
 
 if __name__ == "__main__":

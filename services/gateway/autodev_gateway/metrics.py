@@ -23,3 +23,25 @@ DELIVERIES = Counter("autodev_deliveries_total", "Events leased to workers", ["o
 GROUP_LAG = Gauge(
     "autodev_group_lag_seconds", "Age of the newest event when a service's group had taken all before it", ["group"]
 )
+WEBHOOKS = Counter(
+    "autodev_webhooks_total",
+    "Webhooks answered: accepted, repeated (known already), revived (one that was dead), conflict (the id with another "
+    "body), invalid, unsigned, too_large, too_slow, limited (a source's rate), busy (too much waits), unavailable",
+    ["outcome"],
+)
+WEBHOOK_SECONDS = Histogram(
+    "autodev_webhook_seconds",
+    "Time from a webhook's last byte to its answer",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+WEBHOOK_DELIVERIES = Counter(
+    "autodev_webhook_deliveries_total",
+    "Tries to pass a webhook on to the fitness service: delivered, postponed, dead (given up)",
+    ["outcome"],
+)
+WEBHOOKS_WAITING = Gauge("autodev_webhooks_waiting", "Webhooks that are acknowledged and not yet passed on")
+WEBHOOKS_DEAD = Gauge("autodev_webhooks_dead", "Webhooks that could not be passed on, and were given up")
+WEBHOOK_LAG = Gauge("autodev_webhook_lag_seconds", "Age of the oldest webhook that is not yet passed on")
+WEBHOOK_SECRETS_VALID = Gauge(
+    "autodev_webhook_secrets_valid", "1 if the file of the webhooks' secrets could be used when it last changed, else 0"
+)

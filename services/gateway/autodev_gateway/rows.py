@@ -1,6 +1,6 @@
 """The tables of the gateway. Shapes only: queries are in the stores beside the rules that ask them."""
 
-from sqlalchemy import Boolean, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import Boolean, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime.columns import LargeInteger
@@ -118,3 +118,31 @@ class KeyRevisionRow(Base):
     __tablename__ = "key_revision"
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     revision: Mapped[int] = mapped_column(LargeInteger)
+
+
+class ReceiptRow(TenantScoped, Base):
+    """A webhook that was acknowledged, and while `state` is `pending` also what is still to be passed on."""
+
+    __tablename__ = "webhook_receipts"
+    __table_args__ = (
+        Index(
+            "webhook_receipts_due",
+            "due_us",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index("webhook_receipts_by_age", "received_us"),
+    )
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    source: Mapped[str] = mapped_column(String(64), primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    body_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    call: Mapped[bytes] = mapped_column(LargeBinary)
+    """An EvaluateDelayedWebhookRequest of FitnessService."""
+    traceparent: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    received_us: Mapped[int] = mapped_column(LargeInteger)
+    pending_since_us: Mapped[int] = mapped_column(LargeInteger)
+    due_us: Mapped[int] = mapped_column(LargeInteger)
+    attempts: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(Text)

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
-from autodev_runtime.database_settings import DatabaseSettings
+from autodev_gateway.webhooks.settings import WebhookSettings
 from autodev_runtime.settings import CertificateFiles, host_port, is_loopback
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$")]
@@ -24,7 +24,7 @@ class Mode(StrEnum):
     """The gateway makes none: they are in `api_keys_file`, or were made by `autodev keys create`."""
 
 
-class GatewaySettings(DatabaseSettings):
+class GatewaySettings(WebhookSettings):
     """See `DatabaseSettings` for what every service has. `host` and `port` are the public address."""
 
     model_config = SettingsConfigDict(env_prefix="AUTODEV_GATEWAY_")
@@ -81,12 +81,13 @@ class GatewaySettings(DatabaseSettings):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file go together")
         self.require_believable(self.internal_host)
-        if is_loopback(self.host):
-            return self
-        if self.mode is Mode.DEVELOPMENT:
-            raise ValueError(f"{self.host} is reachable from other machines: development mode is for loopback only")
-        if self.tls_cert_file is None and not self.allow_plaintext:
-            raise ValueError(f"{self.host} is reachable from other machines: set tls_cert_file and tls_key_file")
+        for host in (self.host, self.webhook_host):
+            if is_loopback(host):
+                continue
+            if self.mode is Mode.DEVELOPMENT:
+                raise ValueError(f"{host} is reachable from other machines: development mode is for loopback only")
+            if self.tls_cert_file is None and not self.allow_plaintext:
+                raise ValueError(f"{host} is reachable from other machines: set tls_cert_file and tls_key_file")
         return self
 
     @property

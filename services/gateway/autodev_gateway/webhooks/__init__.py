@@ -1,0 +1,1 @@
+"""Webhooks: what the world says of a variant later, over HTTP. Kept, then acknowledged, then passed on to fitness."""
