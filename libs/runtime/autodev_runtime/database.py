@@ -11,10 +11,11 @@ On PostgreSQL the database keeps tenants apart as well, also from literal SQL: s
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Insert, String, event, exc, text
+from sqlalchemy import Insert, String, event, exc, make_url, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
@@ -26,12 +27,15 @@ from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.postgresql import DatabaseOptions
 from autodev_runtime.repeating import Conflict
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
+from autodev_runtime.sqlite_writer import SqliteWriter
 
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 4
 DEFAULT_OPTIONS = DatabaseOptions()
+
+Result = TypeVar("Result")
 
 
 class TenantRequired(RuntimeError):
@@ -64,6 +68,7 @@ class Database:
             self._all_tenants_engine = postgresql.make_engine(postgresql.all_tenants_url(url, options), options)
         # SQLite has one writer: waiting here, in order, is fairer and cheaper than SQLite's busy handler.
         self._writer = asyncio.Lock() if self.is_sqlite else None
+        self._direct = SqliteWriter(make_url(url).database or "", _configure_sqlite) if self.is_sqlite else None
 
     @property
     def engine(self) -> AsyncEngine:
@@ -74,6 +79,8 @@ class Database:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        if self._direct is not None:
+            await self._direct.close()
         await self._engine.dispose()
         if self._all_tenants_engine is not self._engine:
             await self._all_tenants_engine.dispose()
@@ -99,6 +106,22 @@ class Database:
         """A transaction that may write, for a job that serves all tenants. Never used to answer a call."""
         async with self._transaction(None, writes=True) as session:
             yield session
+
+    async def write_on_sqlite(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do literal SQL of all tenants in one transaction, in a thread. For SQLite, where hops cost more than rows.
+
+        Raises Unavailable.
+        """
+        assert self._direct is not None
+        assert self._writer is not None
+        async with self._writer:
+            try:
+                return await self._direct.transaction(work)
+            except sqlite3.Error as error:
+                if not _is_away_on_sqlite(error):
+                    raise
+                log.exception("the database failed")
+                raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
 
     @contextlib.asynccontextmanager
     async def connection(self, tenant: str) -> AsyncIterator[AsyncConnection]:
@@ -188,6 +211,12 @@ def _meaning_on_sqlite(error: exc.DBAPIError) -> Unavailable | None:
     if away or type(error) is exc.DatabaseError:
         return Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE")
     return None
+
+
+def _is_away_on_sqlite(error: sqlite3.Error) -> bool:
+    """The same of the driver's own errors."""
+    away = isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError | sqlite3.InternalError)
+    return away or type(error) is sqlite3.DatabaseError
 
 
 def _sqlite_engine(url: str) -> AsyncEngine:

@@ -6,9 +6,9 @@ See docs/decisions for why this is not protovalidate.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -24,16 +24,33 @@ IDENTIFIER = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 TIMESTAMP_SECONDS = (-62135596800, 253402300799)
 DURATION_SECONDS = 315576000000
 
-Violations = list[FieldViolation]
-Check = Callable[[Any, str, Violations], None]
+
+class Flaw(NamedTuple):
+    """A rule that is broken: the path from the value that was checked (`.name`, `[3].name`), and the rule in words."""
+
+    path: str
+    description: str
+
+
+Flaws = Sequence[Flaw]
+# Paths are made on the way back from a flaw, so that a request without one costs none.
+Check = Callable[[Any], Flaws]
+
+NONE: Flaws = ()
 
 
 def check_message(message: Message) -> None:
     """Check a request against its proto's rules. Raises InvalidArgument naming every field at fault."""
-    violations: Violations = []
-    _message_check(message.DESCRIPTOR)(message, "", violations)
-    if violations:
-        raise InvalidArgument(violations)
+    if flaws := _message_check(message.DESCRIPTOR)(message):
+        raise InvalidArgument([FieldViolation(path.removeprefix("."), description) for path, description in flaws])
+
+
+def _within(path: str, flaws: Flaws) -> list[Flaw]:
+    return [Flaw(path + inner, description) for inner, description in flaws]
+
+
+def _flaw(description: str) -> Flaws:
+    return (Flaw("", description),)
 
 
 @cache
@@ -41,22 +58,22 @@ def _message_check(descriptor: Descriptor) -> Check:
     if descriptor.full_name in _WELL_KNOWN:
         return _WELL_KNOWN[descriptor.full_name]
     required = [field for field in descriptor.fields if _is_required(field)]
-    checks: dict[int, Check] = {}
+    checks: dict[FieldDescriptor, Check] = {}
 
-    def check(message: Any, path: str, violations: Violations) -> None:
-        prefix = f"{path}." if path else ""
-        present = message.ListFields()
-        for field, value in present:
+    def check(message: Any) -> Flaws:
+        flaws: list[Flaw] = []
+        present = dict(message.ListFields())
+        for field, value in present.items():
             # Compiled on first use, so that messages may contain themselves.
-            found = checks.get(field.number)
+            found = checks.get(field)
             if found is None:
-                found = checks[field.number] = _field_check(field)
-            found(value, prefix + field.name, violations)
-        if required:
-            numbers = {field.number for field, _ in present}
-            violations.extend(
-                FieldViolation(prefix + field.name, "is required") for field in required if field.number not in numbers
-            )
+                found = checks[field] = _field_check(field)
+            if broken := found(value):
+                flaws += _within(f".{field.name}", broken)
+        for field in required:
+            if field not in present:
+                flaws.append(Flaw(f".{field.name}", "is required"))
+        return flaws
 
     return check
 
@@ -84,19 +101,21 @@ def _field_check(field: FieldDescriptor) -> Check:
 def _items_check(stated: FieldRules, each: Check) -> Check:
     least, most = stated.min_items, stated.max_items or DEFAULT_ITEMS
 
-    def check(values: Any, path: str, violations: Violations) -> None:
+    def check(values: Any) -> Flaws:
         if not least <= len(values) <= most:
-            violations.append(FieldViolation(path, f"has {len(values)} entries; allowed are {least} to {most}"))
-        else:
-            each(values, path, violations)
+            return _flaw(f"has {len(values)} entries; allowed are {least} to {most}")
+        return each(values)
 
     return check
 
 
 def _each(check: Check) -> Check:
-    def check_all(values: Any, path: str, violations: Violations) -> None:
+    def check_all(values: Any) -> Flaws:
+        flaws: list[Flaw] = []
         for index, value in enumerate(values):
-            check(value, f"{path}[{index}]", violations)
+            if broken := check(value):
+                flaws += _within(f"[{index}]", broken)
+        return flaws
 
     return check_all
 
@@ -106,10 +125,12 @@ def _map_check(field: FieldDescriptor) -> Check:
     entry = field.message_type.fields_by_name
     keys, values = _single_check(entry["key"], FieldRules()), _single_check(entry["value"], FieldRules())
 
-    def check(mapping: Any, path: str, violations: Violations) -> None:
+    def check(mapping: Any) -> Flaws:
+        flaws: list[Flaw] = []
         for key, value in mapping.items():
-            keys(key, f"{path} key", violations)
-            values(value, f"{path}[{key!r}]", violations)
+            flaws += _within(" key", keys(key))
+            flaws += _within(f"[{key!r}]", values(value))
+        return flaws
 
     return check
 
@@ -124,9 +145,7 @@ def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check:
         return inner
     if field.enum_type is not None:
         defined = frozenset(field.enum_type.values_by_number)
-        return lambda value, path, violations: (
-            None if value in defined else violations.append(FieldViolation(path, f"{value} is not a value of the enum"))
-        )
+        return lambda value: NONE if value in defined else _flaw(f"{value} is not a value of the enum")
     if field.type == FieldDescriptor.TYPE_STRING:
         return _string_check(stated)
     if field.type == FieldDescriptor.TYPE_BYTES:
@@ -135,25 +154,22 @@ def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check:
 
 
 def _both(first: Check, second: Check) -> Check:
-    def check(value: Any, path: str, violations: Violations) -> None:
-        first(value, path, violations)
-        second(value, path, violations)
-
-    return check
+    return lambda value: [*first(value), *second(value)]
 
 
 def _string_check(stated: FieldRules) -> Check:
     least, most = stated.min_len, stated.max_len or (2**31 if stated.text else DEFAULT_STRING_BYTES)
     pattern = IDENTIFIER if stated.identifier else re.compile(stated.pattern) if stated.pattern else None
 
-    def check(value: str, path: str, violations: Violations) -> None:
+    def check(value: str) -> Flaws:
         length = len(value) if value.isascii() else len(value.encode())
         if not least <= length <= most:
-            violations.append(FieldViolation(path, f"is {length} bytes long; allowed are {least} to {most}"))
-        elif "\0" in value:
-            violations.append(FieldViolation(path, "holds a NUL character"))
-        elif pattern is not None and pattern.fullmatch(value) is None:
-            violations.append(FieldViolation(path, f"does not match {pattern.pattern}"))
+            return _flaw(f"is {length} bytes long; allowed are {least} to {most}")
+        if "\0" in value:
+            return _flaw("holds a NUL character")
+        if pattern is not None and pattern.fullmatch(value) is None:
+            return _flaw(f"does not match {pattern.pattern}")
+        return NONE
 
     return check
 
@@ -161,9 +177,10 @@ def _string_check(stated: FieldRules) -> Check:
 def _length_check(stated: FieldRules) -> Check:
     least, most = stated.min_len, stated.max_len or DEFAULT_STRING_BYTES
 
-    def check(value: bytes, path: str, violations: Violations) -> None:
+    def check(value: bytes) -> Flaws:
         if not least <= len(value) <= most:
-            violations.append(FieldViolation(path, f"is {len(value)} bytes long; allowed are {least} to {most}"))
+            return _flaw(f"is {len(value)} bytes long; allowed are {least} to {most}")
+        return NONE
 
     return check
 
@@ -172,12 +189,13 @@ def _number_check(stated: FieldRules, number_of: Callable[[Any], float]) -> Chec
     least = stated.gte if stated.HasField("gte") else -math.inf
     most = stated.lte if stated.HasField("lte") else math.inf
 
-    def check(value: Any, path: str, violations: Violations) -> None:
+    def check(value: Any) -> Flaws:
         number = number_of(value)
         if not math.isfinite(number):
-            violations.append(FieldViolation(path, "is not a finite number"))
-        elif not least <= number <= most:
-            violations.append(FieldViolation(path, f"is {number:g}; allowed are {least:g} to {most:g}"))
+            return _flaw("is not a finite number")
+        if not least <= number <= most:
+            return _flaw(f"is {number:g}; allowed are {least:g} to {most:g}")
+        return NONE
 
     return check
 
@@ -185,11 +203,12 @@ def _number_check(stated: FieldRules, number_of: Callable[[Any], float]) -> Chec
 def _struct_check(stated: FieldRules) -> Check:
     most = stated.max_len or DEFAULT_STRUCT_BYTES
 
-    def check(value: Any, path: str, violations: Violations) -> None:
+    def check(value: Any) -> Flaws:
         if (size := value.ByteSize()) > most:
-            violations.append(FieldViolation(path, f"is {size} bytes long; allowed are {most}"))
-        elif (flaw := _struct_flaw(value, STRUCT_DEPTH)) is not None:
-            violations.append(FieldViolation(path, flaw))
+            return _flaw(f"is {size} bytes long; allowed are {most}")
+        if (flaw := _struct_flaw(value, STRUCT_DEPTH)) is not None:
+            return _flaw(flaw)
+        return NONE
 
     return check
 
@@ -217,16 +236,18 @@ def _struct_flaw(value: Any, depth: int) -> str | None:
     return next((flaw for each in inner if (flaw := _struct_flaw(each, depth - 1)) is not None), None)
 
 
-def _check_timestamp(value: Any, path: str, violations: Violations) -> None:
+def _check_timestamp(value: Any) -> Flaws:
     first, last = TIMESTAMP_SECONDS
-    if not (first <= value.seconds <= last and 0 <= value.nanos < 1_000_000_000):
-        violations.append(FieldViolation(path, "is not a time between years 1 and 9999"))
+    if first <= value.seconds <= last and 0 <= value.nanos < 1_000_000_000:
+        return NONE
+    return _flaw("is not a time between years 1 and 9999")
 
 
-def _check_duration(value: Any, path: str, violations: Violations) -> None:
+def _check_duration(value: Any) -> Flaws:
     agree = value.seconds == 0 or value.nanos == 0 or (value.seconds > 0) == (value.nanos > 0)
-    if not (abs(value.seconds) <= DURATION_SECONDS and abs(value.nanos) < 1_000_000_000 and agree):
-        violations.append(FieldViolation(path, "is not a duration"))
+    if abs(value.seconds) <= DURATION_SECONDS and abs(value.nanos) < 1_000_000_000 and agree:
+        return NONE
+    return _flaw("is not a duration")
 
 
 _WELL_KNOWN: dict[str, Check] = {

@@ -1,6 +1,7 @@
 """What may be published by whom: from a caller's Event to a draft for the log."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from autodev.gateway.v1 import event_pb2
 from autodev_gateway.event_log import Draft, EpisodeReport
@@ -40,12 +41,13 @@ def drafts_of(
         if kind is None:
             violations.append(FieldViolation(path, "has no payload"))
             continue
-        _check_permission(kind, event, publisher)
-        flaws = _flaws(kind, event, path)
+        payload = getattr(event, kind)
+        _check_permission(kind, payload, publisher)
+        flaws = _flaws(kind, event, payload, path)
         event.tenant_id = _tenant_of(event, publisher, path, flaws)
         violations += flaws
         if not flaws:
-            drafts.append(_draft(kind, event, trace))
+            drafts.append(_draft(kind, event, payload, trace))
             if (size_bytes := len(drafts[-1].body)) > max_event_bytes:
                 violations.append(FieldViolation(path, f"is {size_bytes} bytes long; allowed are {max_event_bytes}"))
     if violations:
@@ -53,14 +55,14 @@ def drafts_of(
     return drafts
 
 
-def _check_permission(kind: str, event: event_pb2.Event, publisher: Identity) -> None:
+def _check_permission(kind: str, payload: Any, publisher: Identity) -> None:
     if Role.SERVICE in publisher.roles:
         return
     if kind not in _HAS_AGENT:
         raise PermissionDenied(
             f"only a service of the mesh may publish {kind}", reason="SERVICE_EVENT", metadata={"payload": kind}
         )
-    vouched = kind in _OUTCOMES and getattr(event, kind).verification in _VOUCHED
+    vouched = kind in _OUTCOMES and payload.verification in _VOUCHED
     if vouched and Role.RUNTIME not in publisher.roles:
         raise PermissionDenied(
             "only a credential with the role 'runtime' may vouch for an outcome",
@@ -77,10 +79,9 @@ def _tenant_of(event: event_pb2.Event, publisher: Identity, path: str, flaws: li
     return event.tenant_id
 
 
-def _flaws(kind: str, event: event_pb2.Event, path: str) -> list[FieldViolation]:
+def _flaws(kind: str, event: event_pb2.Event, payload: Any, path: str) -> list[FieldViolation]:
     """What field rules cannot say."""
     flaws = []
-    payload = getattr(event, kind)
     if kind in _OUTCOMES and payload.outcome not in _OUTCOMES[kind]:
         allowed = " or ".join(event_pb2.Outcome.Name(outcome) for outcome in _OUTCOMES[kind])
         flaws.append(FieldViolation(f"{path}.{kind}.outcome", f"must be {allowed}"))
@@ -89,8 +90,7 @@ def _flaws(kind: str, event: event_pb2.Event, path: str) -> list[FieldViolation]
     return flaws
 
 
-def _draft(kind: str, event: event_pb2.Event, trace: TraceContext | None) -> Draft:
-    payload = getattr(event, kind)
+def _draft(kind: str, event: event_pb2.Event, payload: Any, trace: TraceContext | None) -> Draft:
     event.ClearField("cursor")
     event.ClearField("recorded_at")
     if not event.id:

@@ -23,7 +23,7 @@ def varint(number: int) -> bytes:
         return bytes((number,))
     if number < 0x4000:
         return bytes((number & 0x7F | 0x80, number >> 7))
-    return bytes((number & 0x7F | 0x80,)) + varint(number >> 7)
+    return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80)) + varint(number >> 14)
 
 
 def sized(message: bytes) -> bytes:
@@ -31,23 +31,19 @@ def sized(message: bytes) -> bytes:
     return varint(len(message)) + message
 
 
-def timestamp(microseconds: int) -> bytes:
-    """A google.protobuf.Timestamp of a time since 1970."""
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return FIRST_NUMBER + _seconds(seconds) + (SECOND_NUMBER + varint(rest * 1000) if rest else b"")
+def recorded(body: bytes, cursor: str, recorded_us: int) -> bytes:
+    """A serialised Event with its cursor and recorded_at added, sized."""
+    seconds, rest = divmod(recorded_us, 1_000_000)
+    head = _timestamp_head(seconds)
+    time = head + SECOND_NUMBER + varint(rest * 1000) if rest else head
+    added = b"%b%c%b%b%c%b" % (EVENT_CURSOR, len(cursor), cursor.encode(), EVENT_RECORDED_AT, len(time), time)
+    return b"%b%b%b" % (varint(len(body) + len(added)), body, added)
 
 
 @lru_cache(maxsize=4)
-def _seconds(seconds: int) -> bytes:
-    # Thousands of events are recorded in one second.
-    return varint(seconds)
-
-
-def recorded(body: bytes, cursor: str, recorded_us: int) -> bytes:
-    """A serialised Event with its cursor and recorded_at added, sized."""
-    return sized(
-        body + EVENT_CURSOR + sized(cursor.encode()) + EVENT_RECORDED_AT + sized(timestamp(recorded_us)),
-    )
+def _timestamp_head(seconds: int) -> bytes:
+    """The part of a google.protobuf.Timestamp that thousands of events share."""
+    return FIRST_NUMBER + varint(seconds)
 
 
 def subscribe_response(sized_events: Iterable[bytes], head_cursor: str) -> bytes:

@@ -117,37 +117,42 @@ class Appender:
 
     async def _append(self, batch: Sequence[_Waiting]) -> None:
         # An engine may keep each tenant's part by itself, so each has its places one after the other.
-        waiting_drafts = sorted((draft for waiting in batch for draft in waiting.drafts), key=_tenant)
+        drafts = sorted((draft for waiting in batch for draft in waiting.drafts), key=_tenant)
+        stamped: dict[tuple[str, str], Stamped] = {}
+
+        def stamp(head: int) -> Sequence[Stamped]:
+            nonlocal stamped
+            stamped = self._stamp(drafts, head)
+            return list(stamped.values())
+
         started = time.perf_counter()
-        written = await self._engine.append(lambda head: self._stamp(waiting_drafts, head), self._tail.head)
+        written = await self._engine.append(stamp, self._tail.head)
         metrics.APPEND_SECONDS.observe(time.perf_counter() - started)
-        stamped = {(each.appended.tenant, each.event_id): each.appended for each in written.batch}
-        places = {key: written.known.get(key, appended.record.seq) for key, appended in stamped.items()}
-        fresh = [appended for key, appended in stamped.items() if key not in written.known]
-        drafts = sum(len(waiting.drafts) for waiting in batch)
+        known = written.known
+        fresh = [each.appended for key, each in stamped.items() if key not in known]
         metrics.APPENDED.inc(len(fresh))
-        metrics.DUPLICATES.inc(drafts - len(fresh))
-        metrics.BATCH_EVENTS.observe(drafts)
+        metrics.DUPLICATES.inc(len(drafts) - len(fresh))
+        metrics.BATCH_EVENTS.observe(len(drafts))
         if fresh:
             self._committed(None if written.missed is None else [*written.missed, *fresh])
+        places = {key: each.appended.record.seq for key, each in stamped.items()} | known
         for waiting in batch:
             if not waiting.done.done():
                 waiting.done.set_result([places[draft.tenant, draft.event_id] for draft in waiting.drafts])
 
-    def _stamp(self, drafts: Sequence[Draft], head: int) -> Sequence[Stamped]:
-        """The drafts with places after `head`; of an id that comes twice, the first."""
+    def _stamp(self, drafts: Sequence[Draft], head: int) -> dict[tuple[str, str], Stamped]:
+        """The drafts with places after `head`, by tenant and id; of an id that comes twice, the first."""
         stamped: dict[tuple[str, str], Stamped] = {}
         seq = max(self._head, head, time.time_ns() // 1000 - 1)
-        for draft in drafts:
-            key = draft.tenant, draft.event_id
+        for tenant, event_id, kind, agent_id, skill_id, body, episode in drafts:
+            key = tenant, event_id
             if key in stamped:
                 continue
             seq += 1
-            record = Record(seq, wire.recorded(draft.body, cursor_of(seq), seq))
-            appended = Appended(record, draft.tenant, draft.type, draft.agent_id, draft.skill_id)
-            stamped[key] = Stamped(appended, draft.event_id, draft.episode)
+            record = Record(seq, wire.recorded(body, cursor_of(seq), seq))
+            stamped[key] = Stamped(Appended(record, tenant, kind, agent_id, skill_id), event_id, episode)
         self._head = seq
-        return list(stamped.values())
+        return stamped
 
 
 _tenant = attrgetter("tenant")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,8 +14,7 @@ from autodev_gateway.rows import EventRow
 _events: Table = EventRow.__table__  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
+class Stamped(NamedTuple):
     """An event about to be stored, with what only the database needs."""
 
     appended: Appended

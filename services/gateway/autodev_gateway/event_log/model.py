@@ -69,10 +69,14 @@ class Filter:
 
     def passes(self, appended: Appended) -> bool:
         """Whether the event is wanted."""
+        return self.passes_of(appended.type, appended.agent_id, appended.skill_id)
+
+    def passes_of(self, kind: int, agent_id: str, skill_id: str) -> bool:
+        """Whether an event of this kind, agent and skill is wanted."""
         return (
-            (not self.types or appended.type in self.types)
-            and (not self.agents or appended.agent_id in self.agents)
-            and (not self.skills or appended.skill_id in self.skills)
+            (not self.types or kind in self.types)
+            and (not self.agents or agent_id in self.agents)
+            and (not self.skills or skill_id in self.skills)
         )
 
 

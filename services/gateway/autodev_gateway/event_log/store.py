@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway import wire
-from autodev_gateway.event_log.appending import Stamp, Stamped, Written, appended_after, known_of
+from autodev_gateway.event_log import single
+from autodev_gateway.event_log.appending import Stamp, Written, appended_after
 from autodev_gateway.event_log.engine import Bounds, Reading
-from autodev_gateway.event_log.model import Appended, EpisodeReport, Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.model import Appended, Filter, Page, PageBounds, Record
 from autodev_gateway.event_log.shared import CHANNEL, Shared
-from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRow, TrimRow
+from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, TrimRow
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
@@ -22,7 +24,6 @@ DELETED_AT_ONCE = 2000
 
 _events: Table = EventRow.__table__  # type: ignore[assignment]
 _trims: Table = TrimRow.__table__  # type: ignore[assignment]
-_episodes: Table = EpisodeRow.__table__  # type: ignore[assignment]
 
 
 class EventStore:
@@ -30,24 +31,13 @@ class EventStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        dialect = database.engine.dialect
         conflicting = conflicting_insert("sqlite" if database.is_sqlite else "postgresql")
-        add_event = conflicting(_events).on_conflict_do_nothing(index_elements=["tenant_id", "event_id"])
-        add_episode = conflicting(_episodes)
-        latest = {name: add_episode.excluded[name] for name in ("agent_id", "outcome", "task")}
-        add_episode = add_episode.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=latest)
         self._shared = Shared() if self.shared else None
-        # As text, with tuples for parameters: this runs for every event, and building statements would cost more than
-        # the database does.
-        event_columns = ["seq", "event_id", "type", "agent_id", "skill_id", "size_bytes", "event", "tenant_id"]
-        episode_columns = ["tenant_id", "id", "agent_id", "outcome", "recorded_seq", "task"]
         add_trim = conflicting(_trims)
         further = add_trim.excluded.through_seq > _trims.c.through_seq
         self._add_trim = add_trim.on_conflict_do_update(
             index_elements=["tenant_id"], set_={"through_seq": add_trim.excluded.through_seq}, where=further
         )
-        self._add_event = str(add_event.compile(dialect=dialect, column_keys=event_columns))
-        self._add_episode = str(add_episode.compile(dialect=dialect, column_keys=episode_columns))
 
     async def bounds(self) -> Bounds:
         """Where the log stands."""
@@ -81,21 +71,11 @@ class EventStore:
             stamp: gives the batch's events their places, all after the one it is given.
             followed: up to where this process knows the log.
         """
-        async with self._database.across_tenants() as session:
-            connection = await session.connection()
-            if self._shared is not None:
-                return await self._shared.append(connection, stamp, followed)
+        if self._shared is None:
             batch = stamp(0)
-            result = await connection.exec_driver_sql(self._add_event, [_event_parameters(each) for each in batch])
-            known = {} if result.rowcount == len(batch) else await known_of(connection, batch)
-            episodes = [
-                _episode_parameters(each.appended, each.episode)
-                for each in batch
-                if each.episode is not None and (each.appended.tenant, each.event_id) not in known
-            ]
-            if episodes:
-                await connection.exec_driver_sql(self._add_episode, episodes)
-        return Written(batch, known, ())
+            return await self._database.write_on_sqlite(partial(single.append, batch=batch))
+        async with self._database.across_tenants() as session:
+            return await self._shared.append(await session.connection(), stamp, followed)
 
     def notices(self, heard: Callable[[], None]) -> AbstractAsyncContextManager[None]:
         """Call `heard`, within the block, when another gateway may have appended."""
@@ -206,13 +186,3 @@ def _unneeded(through: int) -> "Select[Any]":
 
 def _records(rows: Iterable[Any]) -> list[Record]:
     return [Record(seq, wire.sized(event)) for seq, event in rows]
-
-
-def _event_parameters(stamped: Stamped) -> tuple[Any, ...]:
-    record, tenant, kind, agent_id, skill_id = stamped.appended
-    return record.seq, stamped.event_id, kind, agent_id, skill_id, *stamped.stored, tenant
-
-
-def _episode_parameters(appended: Appended, episode: EpisodeReport) -> tuple[Any, ...]:
-    seq = appended.record.seq
-    return appended.tenant, episode.episode_id, episode.agent_id, episode.outcome, seq, episode.task

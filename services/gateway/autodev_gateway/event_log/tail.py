@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from autodev_gateway.event_log.model import Appended, Filter, Page, PageBounds, Record
 from autodev_runtime.identity import ALL_TENANTS
@@ -11,28 +12,64 @@ Listener = Callable[[], None]
 
 
 class _Lane:
-    """The tail of one tenant, or of all."""
+    """The tail of one tenant, or of all: a column each of what is known of the events.
+
+    Columns of numbers, strings and bytes are nothing to Python's collector of cycles, which would go through hundreds
+    of thousands of records again and again.
+    """
+
+    __slots__ = ("agents", "seqs", "sized", "skills", "start", "tenants", "types")
 
     def __init__(self) -> None:
         self.seqs: list[int] = []
-        self.appended: list[Appended] = []
+        self.sized: list[bytes] = []
+        self.tenants: list[str] = []
+        self.types: list[int] = []
+        self.agents: list[str] = []
+        self.skills: list[str] = []
         self.start = 0
 
-    def append(self, appended: Appended) -> None:
-        self.seqs.append(appended.record.seq)
-        self.appended.append(appended)
+    def extend(self, batch: Sequence[Appended]) -> None:
+        for (seq, sized), tenant, kind, agent_id, skill_id in batch:
+            self.seqs.append(seq)
+            self.sized.append(sized)
+            self.tenants.append(tenant)
+            self.types.append(kind)
+            self.agents.append(agent_id)
+            self.skills.append(skill_id)
 
-    def drop_first(self) -> Appended:
-        first = self.appended[self.start]
+    def drop_first(self) -> None:
         self.start += 1
         # Deleting from a list's front moves the rest, so it is done for many at once.
         if self.start > len(self.seqs) // 4:
-            del self.seqs[: self.start], self.appended[: self.start]
+            for column in (self.seqs, self.sized, self.tenants, self.types, self.agents, self.skills):
+                del column[: self.start]
             self.start = 0
-        return first
 
-    def first_after(self, position: int) -> int:
-        return bisect_right(self.seqs, position, self.start)
+    def read(self, after: int, wanted: Filter, bounds: PageBounds, head: int) -> Page:
+        """The next events after a place; the page reaches to `head` where there are no more."""
+        first = bisect_right(self.seqs, after, self.start)
+        places: Sequence[int] = range(first, min(first + bounds.events, len(self.seqs)))
+        ended = first + bounds.events > len(self.seqs)
+        if not wanted.passes_all:
+            places = list(islice(self._passing(first, wanted), bounds.events))
+            ended = len(places) < bounds.events
+        fitting = self._fitting(places, bounds.size_bytes)
+        records = [Record(self.seqs[place], self.sized[place]) for place in places[:fitting]]
+        return Page(records, head if ended and fitting == len(places) else records[-1].seq)
+
+    def _passing(self, first: int, wanted: Filter) -> Iterator[int]:
+        for place in range(first, len(self.seqs)):
+            if wanted.passes_of(self.types[place], self.agents[place], self.skills[place]):
+                yield place
+
+    def _fitting(self, places: Sequence[int], size_bytes: int) -> int:
+        """How many of these fit. The first does whatever its size, or one that is too large would stop the reader."""
+        for count, place in enumerate(places):
+            size_bytes -= len(self.sized[place])
+            if count and size_bytes < 0:
+                return count
+        return len(places)
 
 
 class Tail:
@@ -53,47 +90,35 @@ class Tail:
             batch = [each for each in batch if each.record.seq > self.head]
         if not batch:
             return
+        by_tenant: dict[str, list[Appended]] = {}
         for each in batch:
-            self._all.append(each)
-            lane = self._lanes.get(each.tenant)
-            if lane is None:
-                lane = self._lanes[each.tenant] = _Lane()
-            lane.append(each)
+            by_tenant.setdefault(each.tenant, []).append(each)
             self._bytes += len(each.record.sized)
+        self._all.extend(batch)
+        for tenant, events in by_tenant.items():
+            self._lanes.setdefault(tenant, _Lane()).extend(events)
         self.head = batch[-1].record.seq
         while self._bytes > self._max_bytes:
             self._drop_first()
-        for tenant in {each.tenant for each in batch} | {ALL_TENANTS}:
+        for tenant in (*by_tenant, ALL_TENANTS):
             for listener in tuple(self._listeners.get(tenant, ())):
                 listener()
 
     def _drop_first(self) -> None:
-        first = self._all.drop_first()
-        lane = self._lanes[first.tenant]
+        first = self._all.start
+        tenant = self._all.tenants[first]
+        self.floor = self._all.seqs[first]
+        self._bytes -= len(self._all.sized[first])
+        self._all.drop_first()
+        lane = self._lanes[tenant]
         lane.drop_first()
         if not lane.seqs:
-            del self._lanes[first.tenant]
-        self._bytes -= len(first.record.sized)
-        self.floor = first.record.seq
+            del self._lanes[tenant]
 
     def read(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The next events of the tenant after a place that is not before `floor`."""
         lane = self._all if tenant == ALL_TENANTS else self._lanes.get(tenant)
-        if lane is None:
-            return Page((), self.head)
-        found: list[Record] = []
-        size_bytes = 0
-        for index in range(lane.first_after(after), len(lane.appended)):
-            appended = lane.appended[index]
-            if wanted.passes_all or wanted.passes(appended):
-                record = appended.record
-                size_bytes += len(record.sized)
-                if found and size_bytes > bounds.size_bytes:
-                    return Page(found, found[-1].seq)
-                found.append(record)
-                if len(found) == bounds.events:
-                    return Page(found, record.seq)
-        return Page(found, self.head)
+        return lane.read(after, wanted, bounds, self.head) if lane is not None else Page((), self.head)
 
     @contextmanager
     def listening(self, tenant: str, listener: Listener) -> Iterator[None]:

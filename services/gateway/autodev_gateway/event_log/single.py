@@ -1,0 +1,88 @@
+"""Appending where one gateway has the log to itself, on SQLite.
+
+Rows go into statements of many rows each. Python's lock is let go while a statement runs and has to be won back after
+it, from a thread that is busy with calls: once a row, that took longer than all the rest.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from autodev_gateway.event_log.appending import Stamped, Written
+
+ROWS = (256, 32, 4, 1)
+"""How many rows a statement may have. Few kinds, so that each is compiled once and kept."""
+KNOWN_IDS = 500
+
+_EVENT_COLUMNS = "seq, event_id, type, agent_id, skill_id, size_bytes, event, tenant_id"
+_EPISODE_COLUMNS = "tenant_id, id, agent_id, outcome, recorded_seq, task"
+
+
+def _statements(table: str, columns: str, conflict: str) -> dict[int, str]:
+    row = f"({', '.join('?' * len(columns.split(',')))})"
+    return {rows: f"INSERT INTO {table} ({columns}) VALUES {', '.join([row] * rows)} {conflict}" for rows in ROWS}
+
+
+_ADD_EVENTS = _statements("events", _EVENT_COLUMNS, "ON CONFLICT (tenant_id, event_id) DO NOTHING")
+_ADD_EPISODES = _statements(
+    "episodes",
+    _EPISODE_COLUMNS,
+    "ON CONFLICT (tenant_id, id) DO UPDATE"
+    " SET agent_id = excluded.agent_id, outcome = excluded.outcome, task = excluded.task",
+)
+
+
+def append(connection: sqlite3.Connection, batch: Sequence[Stamped]) -> Written:
+    """Store a batch within the caller's transaction."""
+    added = _insert(connection, _ADD_EVENTS, [_event_row(each) for each in batch])
+    known = {} if added == len(batch) else _known_of(connection, batch)
+    episodes = [_episode_row(each) for each in batch if each.episode is not None and _key(each) not in known]
+    _insert(connection, _ADD_EPISODES, episodes)
+    return Written(batch, known, ())
+
+
+def _insert(connection: sqlite3.Connection, statements: dict[int, str], rows: Sequence[tuple[Any, ...]]) -> int:
+    added = start = 0
+    for count in _parts(len(rows)):
+        parameters = tuple(chain.from_iterable(rows[start : start + count]))
+        added += connection.execute(statements[count], parameters).rowcount
+        start += count
+    return added
+
+
+def _parts(total: int) -> Iterator[int]:
+    for rows in ROWS:
+        while total >= rows:
+            yield rows
+            total -= rows
+
+
+def _known_of(connection: sqlite3.Connection, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
+    """Of the batch's events, those whose id was there before, with their places."""
+    seqs = {_key(each): each.appended.record.seq for each in batch}
+    known: dict[tuple[str, str], int] = {}
+    for start in range(0, len(batch), KNOWN_IDS):
+        keys = [_key(each) for each in batch[start : start + KNOWN_IDS]]
+        found = connection.execute(
+            "SELECT tenant_id, event_id, seq FROM events WHERE (tenant_id, event_id) IN"
+            f" (VALUES {', '.join(['(?, ?)'] * len(keys))})",
+            tuple(chain.from_iterable(keys)),
+        )
+        known |= {(tenant, event_id): seq for tenant, event_id, seq in found if seq != seqs[tenant, event_id]}
+    return known
+
+
+def _key(stamped: Stamped) -> tuple[str, str]:
+    return stamped.appended.tenant, stamped.event_id
+
+
+def _event_row(stamped: Stamped) -> tuple[Any, ...]:
+    record, tenant, kind, agent_id, skill_id = stamped.appended
+    return record.seq, stamped.event_id, kind, agent_id, skill_id, *stamped.stored, tenant
+
+
+def _episode_row(stamped: Stamped) -> tuple[Any, ...]:
+    tenant, seq, episode = stamped.appended.tenant, stamped.appended.record.seq, stamped.episode
+    assert episode is not None
+    return tenant, episode.episode_id, episode.agent_id, episode.outcome, seq, episode.task
