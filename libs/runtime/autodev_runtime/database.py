@@ -124,6 +124,29 @@ class Database:
                 raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
 
     @contextlib.asynccontextmanager
+    async def driver(self) -> AsyncIterator[Any]:
+        """A connection of asyncpg's own kind, for literal SQL of all tenants that is too frequent for anything between.
+
+        On PostgreSQL. The block begins its transactions itself, and ends them. Raises Unavailable.
+        """
+        with _away_is_unavailable(self._meaning):
+            async with self._all_tenants_engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                try:
+                    yield driver
+                except postgresql.driver_errors() as error:
+                    told = postgresql.meaning_of_driver(error)
+                    if told is None:
+                        raise
+                    if not isinstance(told, Conflict):
+                        log.exception("the database failed")
+                    raise told from error
+                finally:
+                    if not driver.is_closed() and driver.is_in_transaction():
+                        await driver.execute("ROLLBACK")
+
+    @contextlib.asynccontextmanager
     async def connection(self, tenant: str) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads, for statements that name their tenant themselves, as the event log's do.
 
@@ -160,12 +183,12 @@ class Database:
                 yield session
 
     @contextlib.asynccontextmanager
-    async def notices(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[None]:
-        """Call `heard`, within the block, at every NOTIFY on the channel. On SQLite there is none."""
+    async def notices(self, channel: str, heard: Callable[[], None], own: str = "") -> AsyncIterator[None]:
+        """Call `heard`, within the block, at every NOTIFY on the channel that does not say `own`. SQLite has none."""
         if self.is_sqlite:
             yield
             return
-        listening = asyncio.ensure_future(postgresql.listen(self.url, self.options, channel, heard))
+        listening = asyncio.ensure_future(postgresql.listen(self.url, self.options, channel, heard, own))
         try:
             yield
         finally:

@@ -106,18 +106,24 @@ def driver_errors() -> tuple[type[Exception], ...]:
     return OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError
 
 
-async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callable[[], None]) -> None:
+async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callable[[], None], own: str = "") -> None:
     """Call `heard` at every NOTIFY on the channel, for ever, on a connection of its own that is made anew when lost.
 
-    Notices are hints: one that comes while the connection is made is lost, so `heard` is called after that too.
+    Notices are hints: one that comes while the connection is made is lost, so `heard` is called after that too. A
+    notice that says `own` is the caller's, and no news.
     """
+
+    def notice(connection: Any, process: int, channel: str, said: str) -> None:
+        if not own or said != own:
+            heard()
+
     while True:
         lost = asyncio.Event()
         try:
             connection = await connect(url, options)
             try:
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                await connection.add_listener(channel, lambda *_: heard())
+                await connection.add_listener(channel, notice)
                 heard()
                 await lost.wait()
             finally:
@@ -170,18 +176,33 @@ def _name_tenant(connection: Connection) -> None:
 
 def meaning(error: exc.DBAPIError) -> Unavailable | None:
     """What a caller is told of PostgreSQL's error; None where the fault is the statement's own."""
-    state = getattr(error.orig, "sqlstate", None) or ""
+    told = _meaning_of(error.orig)
+    # Without a state it is the driver that complains: of a lost connection, or else of a value (a ValueError).
+    lost = isinstance(error, exc.InterfaceError) and not isinstance(error.orig and error.orig.__cause__, ValueError)
+    if told is None and (error.connection_invalidated or lost):
+        return Unavailable(AWAY, reason="DATABASE_UNAVAILABLE")
+    return told
+
+
+def meaning_of_driver(error: Exception) -> Unavailable | None:
+    """The same of one of `driver_errors`."""
+    told = _meaning_of(error)
+    if told is None and not hasattr(error, "sqlstate") and not isinstance(error, ValueError):
+        return Unavailable(AWAY, reason="DATABASE_UNAVAILABLE")
+    return told
+
+
+def _meaning_of(error: BaseException | None) -> Unavailable | None:
+    state = getattr(error, "sqlstate", None) or ""
     if state.startswith(_CONFLICT_STATES) or _is_obsolete_plan(error):
         return Conflict(BUSY)
     if state.startswith(_BUSY_STATES):
         return Unavailable(BUSY, reason="DATABASE_BUSY")
-    # Without a state it is the driver that complains: of a lost connection, or else of a value (a ValueError).
-    lost = isinstance(error, exc.InterfaceError) and not isinstance(error.orig and error.orig.__cause__, ValueError)
-    if error.connection_invalidated or lost or state.startswith(_AWAY_STATES):
+    if state.startswith(_AWAY_STATES):
         return Unavailable(AWAY, reason="DATABASE_UNAVAILABLE")
     return None
 
 
-def _is_obsolete_plan(error: exc.DBAPIError) -> bool:
-    # A migration changed a table that a prepared statement reads; SQLAlchemy has dropped the statement by now.
-    return type(error.orig).__name__ == "InvalidCachedStatementError"
+def _is_obsolete_plan(error: BaseException | None) -> bool:
+    # A migration changed a table that a prepared statement reads; the driver has dropped the statement by now.
+    return type(error).__name__ == "InvalidCachedStatementError"

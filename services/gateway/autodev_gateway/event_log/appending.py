@@ -52,17 +52,3 @@ async def appended_after(connection: AsyncConnection, place: int, limit: int) ->
         Appended(Record(seq, wire.sized(event)), tenant, kind, agent_id, skill_id)
         for seq, event, tenant, kind, agent_id, skill_id in await connection.execute(query)
     ]
-
-
-async def known_of(connection: AsyncConnection, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
-    """Of the batch's events, those whose id was there before, with their places."""
-    known: dict[tuple[str, str], int] = {}
-    ids: dict[str, dict[str, int]] = {}
-    for each in batch:
-        ids.setdefault(each.appended.tenant, {})[each.event_id] = each.appended.record.seq
-    for tenant, seqs in ids.items():
-        query = select(_events.c.event_id, _events.c.seq).where(
-            _events.c.tenant_id == tenant, _events.c.event_id.in_(seqs)
-        )
-        known |= {(tenant, event_id): seq for event_id, seq in await connection.execute(query) if seq != seqs[event_id]}
-    return known

@@ -5,27 +5,36 @@ their order: whoever sees an event sees every one before it, and may follow the 
 last place it knows. A notice wakes the other gateways.
 """
 
+import uuid
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from autodev_gateway.event_log.appending import Stamp, Stamped, Written, appended_after, known_of
+from autodev_gateway import wire
+from autodev_gateway.event_log.appending import Stamp, Stamped, Written
+from autodev_gateway.event_log.model import Appended, Record
 
 CHANNEL = "autodev_log"
 MOST_MISSED = 2000
 """How many events of other gateways an append fetches by itself."""
 
-# Two numbers, as learning's turns are one: their locks are apart.
-_LOCK = text("SELECT pg_advisory_xact_lock(0, 1)")
-_NOTIFY = text(f"NOTIFY {CHANNEL}")
-_HEAD = text("SELECT greatest((SELECT max(seq) FROM events), (SELECT max(through_seq) FROM event_trims), 0)")
+# Two numbers, as learning's turns are one: their locks are apart. Several statements in one message to the server, so
+# that a batch, whose cost is in the hops, has few.
+_BEGIN = "BEGIN; SELECT pg_advisory_xact_lock(0, 1)"
+_HEAD = "SELECT greatest((SELECT max(seq) FROM events), (SELECT max(through_seq) FROM event_trims), 0)"
+_MISSED = "SELECT seq, event, tenant_id, type, agent_id, skill_id FROM events WHERE seq > $1 ORDER BY seq LIMIT $2"
 _ADD_EVENTS = """
-INSERT INTO events (seq, event_id, type, agent_id, skill_id, size_bytes, event, tenant_id)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::bytea[],
-                     $8::text[])
-ON CONFLICT (tenant_id, event_id) DO NOTHING
-RETURNING seq
+WITH added AS (
+    INSERT INTO events (seq, event_id, type, agent_id, skill_id, size_bytes, event, tenant_id)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::bytea[],
+                         $8::text[])
+    ON CONFLICT (tenant_id, event_id) DO NOTHING
+    RETURNING 1
+)
+SELECT count(*) FROM added
+"""
+_KNOWN = """
+SELECT tenant_id, event_id, seq FROM events
+WHERE (tenant_id, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """
 _ADD_EPISODES = """
 INSERT INTO episodes (tenant_id, id, agent_id, outcome, recorded_seq, task)
@@ -38,20 +47,36 @@ SET agent_id = excluded.agent_id, outcome = excluded.outcome, task = excluded.ta
 class Shared:
     """Writes batches among other gateways."""
 
-    async def append(self, connection: AsyncConnection, stamp: Stamp, followed: int) -> Written:
-        """Store a batch within the caller's transaction, after everything that was appended before."""
-        await connection.execute(_LOCK)
-        head = (await connection.execute(_HEAD)).scalar_one()
-        missed = await appended_after(connection, followed, MOST_MISSED + 1) if head > followed else []
+    def __init__(self) -> None:
+        self.name = uuid.uuid4().hex
+        """What this gateway's notices say, so that it need not look for what it has appended itself."""
+
+    async def append(self, driver: Any, stamp: Stamp, followed: int) -> Written:
+        """Store a batch in one transaction, after everything that was appended before."""
+        await driver.execute(_BEGIN)
+        head = await driver.fetchval(_HEAD)
+        missed = await self._missed(driver, followed) if head > followed else []
         batch = stamp(head)
-        added = await connection.exec_driver_sql(_ADD_EVENTS, _event_columns(batch))
-        known = {} if len(added.all()) == len(batch) else await known_of(connection, batch)
-        await self._add_episodes(connection, [each for each in batch if _key(each) not in known])
-        if len(known) < len(batch):
-            await connection.execute(_NOTIFY)
+        added = await driver.fetchval(_ADD_EVENTS, *_event_columns(batch))
+        known = {} if added == len(batch) else await self._known(driver, batch)
+        await self._add_episodes(driver, [each for each in batch if _key(each) not in known])
+        await driver.execute("COMMIT" if len(known) == len(batch) else f"NOTIFY {CHANNEL}, '{self.name}'; COMMIT")
         return Written(batch, known, missed if len(missed) <= MOST_MISSED else None)
 
-    async def _add_episodes(self, connection: AsyncConnection, fresh: Sequence[Stamped]) -> None:
+    async def _missed(self, driver: Any, followed: int) -> list[Appended]:
+        rows = await driver.fetch(_MISSED, followed, MOST_MISSED + 1)
+        return [
+            Appended(Record(seq, wire.sized(event)), tenant, kind, agent_id, skill_id)
+            for seq, event, tenant, kind, agent_id, skill_id in rows
+        ]
+
+    async def _known(self, driver: Any, batch: Sequence[Stamped]) -> dict[tuple[str, str], int]:
+        """Of the batch's events, those whose id was there before, with their places."""
+        seqs = {_key(each): each.appended.record.seq for each in batch}
+        rows = await driver.fetch(_KNOWN, *_columns(list(seqs)))
+        return {(tenant, event_id): seq for tenant, event_id, seq in rows if seq != seqs[tenant, event_id]}
+
+    async def _add_episodes(self, driver: Any, fresh: Sequence[Stamped]) -> None:
         rows: dict[tuple[str, str], tuple[str, str, str, int, int, bytes]] = {}
         for each in fresh:
             if (report := each.episode) is None:
@@ -64,7 +89,7 @@ class Shared:
                 *(first, report.task),
             )
         if rows:
-            await connection.exec_driver_sql(_ADD_EPISODES, _columns(list(rows.values())))
+            await driver.execute(_ADD_EPISODES, *_columns(list(rows.values())))
 
 
 def _key(stamped: Stamped) -> tuple[str, str]:

@@ -74,12 +74,12 @@ class EventStore:
         if self._shared is None:
             batch = stamp(0)
             return await self._database.write_on_sqlite(partial(single.append, batch=batch))
-        async with self._database.across_tenants() as session:
-            return await self._shared.append(await session.connection(), stamp, followed)
+        async with self._database.driver() as driver:
+            return await self._shared.append(driver, stamp, followed)
 
     def notices(self, heard: Callable[[], None]) -> AbstractAsyncContextManager[None]:
         """Call `heard`, within the block, when another gateway may have appended."""
-        return self._database.notices(CHANNEL, heard)
+        return self._database.notices(CHANNEL, heard, own=self._shared.name if self._shared is not None else "")
 
     async def after(self, place: int, limit: int) -> list[Appended]:
         """The events of all tenants after a place, in order, with what filters look at."""
