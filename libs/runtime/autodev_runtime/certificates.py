@@ -65,26 +65,25 @@ class Certificates:
         self._kind = kind
         self._files = files
         self._name = name
-        self._refused: tuple[bytes | None, ...] | None = None
+        self._refused = ""
         self.material = self._use(_read(files))
 
     def refresh(self) -> None:
         """Look at the files, and use what they hold where it is new and agrees."""
-        seen: tuple[bytes | None, ...] | None = None
         try:
-            seen = _read(self._files)
-            if seen == _contents(self.material):
-                self._refused = None
+            contents = _read(self._files)
+            if contents == _contents(self.material):
+                self._refused = ""
                 return
-            self.material = self._use(seen)
+            self.material = self._use(contents)
         except CertificateError as error:
-            # Said once of each state of the files, not once a period.
-            if seen is None or seen != self._refused:
+            # Said once of each flaw, not once a period.
+            if str(error) != self._refused:
                 log.warning("the %s certificate stays as it was: %s", self._kind, error)
                 RENEWALS.labels(self._kind, "refused").inc()
-            self._refused = seen
+            self._refused = str(error)
             return
-        self._refused = None
+        self._refused = ""
         RENEWALS.labels(self._kind, "renewed").inc()
         log.info("the %s certificate is renewed; it expires %s", self._kind, self.material.expires.isoformat())
 

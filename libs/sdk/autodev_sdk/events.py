@@ -28,6 +28,8 @@ Outgoing = asyncio.Queue[event_service_pb2.ConsumeRequest | None]
 """What a worker has to say, until None: no more."""
 
 RECONNECT_S = (0.1, 2.0)
+JOIN_S = 30.0
+"""How long a worker waits for the gateway before it asks anew, by what its channel is made of then."""
 
 _FIELD_OF = {
     field.message_type.full_name: field.name
@@ -106,18 +108,23 @@ class EventWorker:
         self._handlers = handlers
         self._options = options
         self._metadata = metadata
+        self._joined = False
 
     async def run(self) -> None:
         """Work for ever, through reconnections."""
         wait_s, longest_s = RECONNECT_S
         while True:
+            self._joined = False
             try:
                 await self._work_once()
-                wait_s = RECONNECT_S[0]
             except grpc.aio.AioRpcError as error:
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
                     raise
                 log.info("%s: the event stream ended (%s); joining again", self._group, error.code().name)
+            except TimeoutError:
+                log.info("%s: the gateway does not answer; asking again", self._group)
+            if self._joined:
+                wait_s = RECONNECT_S[0]
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, longest_s)
 
@@ -128,6 +135,9 @@ class EventWorker:
         call = self._stub.Consume(_drain(outgoing), metadata=self._metadata, wait_for_ready=True)
         extender = asyncio.ensure_future(self._extend(running, outgoing))
         try:
+            async with asyncio.timeout(JOIN_S):
+                await call.initial_metadata()
+            self._joined = not call.done()
             async for response in call:
                 for delivery in response.deliveries:
                     task = asyncio.ensure_future(self._handle(delivery, outgoing))
