@@ -4,14 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-import grpc
-
 from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev_sdk import AutoDevClient
+from autodev_sdk.events import follow
 
 HEARTBEAT_S = 0.2
 READY_TIMEOUT_S = 20.0
-_RESUMED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
 
 Matches = Callable[[event_pb2.Event], bool]
 
@@ -24,7 +22,6 @@ class EventWatch:
         self._heard = heard
         self._news = asyncio.Condition()
         self._ready = asyncio.Event()
-        self._cursor = ""
         self.events: list[event_pb2.Event] = []
 
     @contextlib.asynccontextmanager
@@ -63,26 +60,13 @@ class EventWatch:
         return not await self.until(lambda: len(self.events) > known, timeout_s)
 
     async def _follow(self) -> None:
-        while True:
-            try:
-                async for answer in self._mesh.events.Subscribe(self._request()):
-                    await self._take(answer)
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in _RESUMED or not self._ready.is_set():
-                    raise
-            await asyncio.sleep(HEARTBEAT_S)
-
-    def _request(self) -> event_service_pb2.SubscribeRequest:
-        request = event_service_pb2.SubscribeRequest()
+        request = event_service_pb2.SubscribeRequest(at=event_service_pb2.START_AT_NOW)
         request.heartbeat_interval.FromMilliseconds(int(HEARTBEAT_S * 1000))
-        if self._cursor:
-            request.after_cursor = self._cursor
-        else:
-            request.at = event_service_pb2.START_AT_NOW
-        return request
+        async with contextlib.aclosing(follow(self._mesh.events, request)) as answers:
+            async for answer in answers:
+                await self._take(answer)
 
     async def _take(self, answer: event_service_pb2.SubscribeResponse) -> None:
-        self._cursor = answer.head_cursor or self._cursor
         self._ready.set()
         if not answer.events:
             return

@@ -80,7 +80,7 @@ class ServiceSettings(BaseSettings):
     """How long calls in flight may go on after SIGTERM."""
     max_connection_age_s: float = Field(default=600.0, gt=0)
     """How old a connection gets, within a tenth, before its client is told to make another: so that clients come to use
-    replicas that were added, and certificates that were renewed."""
+    replicas that were added, and certificates that were renewed. Event streams end then, and are resumed."""
     max_connection_grace_s: float = Field(default=660.0, ge=0)
     """How long calls on such a connection may go on; longer than the longest call."""
 

@@ -25,6 +25,9 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 
+RESOLUTION_OPTIONS: list[tuple[str, Any]] = [("grpc.dns_min_time_between_resolutions_ms", 2_000)]
+"""A name is looked up again when a connection ends, at most this often: so a new replica is found soon."""
+
 KEEPALIVE_S = 30.0
 """After so long without a word, a client asks the other end whether it is there, ..."""
 KEEPALIVE_ANSWER_S = 5.0
@@ -43,6 +46,7 @@ def channel_options(
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
         *keepalive_options(keepalive_s),
+        *RESOLUTION_OPTIONS,
     ]
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -194,6 +194,39 @@ def _forget(running: dict[str, "asyncio.Task[None]"], key: str, _: "asyncio.Task
 async def _drain(queue: "Outgoing") -> AsyncIterator[event_service_pb2.ConsumeRequest]:
     while (request := await queue.get()) is not None:
         yield request
+
+
+_RESUMED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
+
+
+async def follow(
+    stub: "EventServiceAsyncStub", request: event_service_pb2.SubscribeRequest, metadata: Metadata = ()
+) -> AsyncGenerator[event_service_pb2.SubscribeResponse]:
+    """The answers of a subscription, resumed after the last one wherever it breaks off: none is missed or repeated.
+
+    It breaks off when a gateway stops, when the stream gets old, and when its answers are read too slowly. Raises
+    AioRpcError for any other reason, and when the first answer does not come at all.
+    """
+    wanted = event_service_pb2.SubscribeRequest()
+    wanted.CopyFrom(request)
+    wait_s, longest_s = RECONNECT_S
+    begun = False
+    while True:
+        call = stub.Subscribe(wanted, metadata=metadata)
+        try:
+            async for answer in call:
+                begun, wait_s = True, RECONNECT_S[0]
+                if answer.head_cursor:
+                    wanted.after_cursor = answer.head_cursor
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            if not begun or error.code() not in _RESUMED:
+                raise
+            log.info("the subscription ended (%s); resuming", error.code().name)
+        finally:
+            call.cancel()
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, longest_s)
 
 
 class EventBus:

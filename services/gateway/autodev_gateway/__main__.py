@@ -77,7 +77,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         log = await EventLog.open(EventStore(database), settings.log_options)
         groups = Groups(GroupStore(database), log)
         broadcast = Broadcast(log)
-        streams = OpenStreams()
+        streams = OpenStreams(settings.max_connection_age_s, settings.max_connection_grace_s / 2)
         bounds = EventBounds(settings.max_event_bytes, settings.subscriber_stall_s)
         events = EventServicer(EventParts(log, broadcast, groups, streams), bounds)
         episodes = EpisodeServicer(EpisodeStore(database), log)

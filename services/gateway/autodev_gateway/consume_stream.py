@@ -10,7 +10,7 @@ from autodev_gateway.filters import filter_from
 from autodev_gateway.groups.groups import Groups, JoinOptions
 from autodev_gateway.groups.runner import GroupRunner, Worker
 from autodev_gateway.groups.store import GroupKey
-from autodev_gateway.streams import OpenStreams
+from autodev_gateway.streams import OpenStream, OpenStreams
 from autodev_runtime.errors import InvalidArgument
 
 MAX_IN_FLIGHT = 16
@@ -35,20 +35,22 @@ class ConsumeStream:
         lease_s = start.lease.ToTimedelta().total_seconds() if start.HasField("lease") else LEASE_S
         with (
             group.worker(start.max_in_flight or MAX_IN_FLIGHT, lease_s) as worker,
-            self._streams.opened(worker.wake.set),
+            self._streams.opened(worker.wake.set) as stream,
         ):
-            reader = asyncio.create_task(_settle(requests, group, worker))
+            reader = asyncio.create_task(_settle(requests, group, worker, stream))
             reader.add_done_callback(lambda _: worker.wake.set())
             try:
                 # Who waits for the call's metadata knows that it has joined.
                 await context.send_initial_metadata(())
-                async for message in self._leased(group, worker, reader):
+                async for message in self._leased(group, worker, reader, stream):
                     yield message
             finally:
                 reader.cancel()
                 await asyncio.gather(reader, return_exceptions=True)
 
-    async def _leased(self, group: GroupRunner, worker: Worker, reader: "asyncio.Task[None]") -> AsyncIterator[bytes]:
+    async def _leased(
+        self, group: GroupRunner, worker: Worker, reader: "asyncio.Task[None]", stream: OpenStream
+    ) -> AsyncIterator[bytes]:
         while True:
             worker.wake.clear()
             group.check()
@@ -59,7 +61,10 @@ class ConsumeStream:
             if reader.done():
                 reader.result()
                 return
-            self._streams.check()
+            # A worker in the midst of an event is not told to go: what it does would be done again elsewhere.
+            stream.check(idle=group.idle(worker))
+            if stream.overdue:
+                worker.max_in_flight = 0
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     await worker.wake.wait()
@@ -74,8 +79,12 @@ async def _start_of(requests: AsyncIterator[pb.ConsumeRequest]) -> pb.ConsumeSta
     return first.start
 
 
-async def _settle(requests: AsyncIterator[pb.ConsumeRequest], group: GroupRunner, worker: Worker) -> None:
+async def _settle(
+    requests: AsyncIterator[pb.ConsumeRequest], group: GroupRunner, worker: Worker, stream: OpenStream
+) -> None:
     async for request in requests:
+        if stream.due:
+            worker.wake.set()
         match request.WhichOneof("action"):
             case "acknowledge":
                 group.acknowledge(worker, request.acknowledge.delivery_ids)

@@ -17,7 +17,7 @@ from autodev_runtime.clients import MESH_KEEPALIVE_S, metadata_of, outgoing_meta
 from autodev_runtime.identity import Identity
 from autodev_runtime.pipeline import RawUnary
 from autodev_runtime.tracing import TraceContext
-from autodev_sdk.channel import keepalive_options
+from autodev_sdk.channel import RESOLUTION_OPTIONS, keepalive_options
 
 STATUS_DETAILS = "grpc-status-details-bin"
 HEALTH_TIMEOUT_S = 1.0
@@ -55,6 +55,7 @@ def backend_options(max_message_bytes: int) -> list[tuple[str, Any]]:
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 250),
         *keepalive_options(MESH_KEEPALIVE_S),
+        *RESOLUTION_OPTIONS,
     ]
 
 

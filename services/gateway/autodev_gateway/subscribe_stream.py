@@ -34,14 +34,14 @@ class SubscribeStream:
         subscription = Subscription(self._broadcast, tenant, self._start(request, tenant), wanted, bounds)
         with (
             self._log.listening(tenant, subscription.wake),
-            self._streams.opened(subscription.stop),
+            self._streams.opened(subscription.stop) as stream,
             metrics.SUBSCRIBERS.track_inprogress(),
         ):
             # Who waits for the call's metadata knows that events appended from now on will come.
             await context.send_initial_metadata(())
             while True:
                 batch = await subscription.next(heartbeat_s)
-                self._streams.check()
+                stream.check()
                 await _write(context, batch, stall_s)
                 metrics.SENT.inc(batch.events)
 

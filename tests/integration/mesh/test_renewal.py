@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -85,7 +84,7 @@ async def test_no_call_fails_while_both_sides_are_renewed(tmp_path: Path) -> Non
                 half_written(certificates)
                 await load.goes_on()
                 certificates.renew()
-                await until_served(gateway.internal_address, certificates, lambda now, shown=shown: now != shown)
+                await until_served_another(gateway.internal_address, certificates, shown)
             await load.goes_on()
             for each in publishers:
                 assert not each.done() or each.exception() is None
@@ -126,9 +125,9 @@ async def served_certificate(address: str, certificates: CertificateDirectory, c
     return shown
 
 
-async def until_served(address: str, certificates: CertificateDirectory, fits: Callable[[bytes], bool]) -> None:
+async def until_served_another(address: str, certificates: CertificateDirectory, before: bytes) -> None:
     async with asyncio.timeout(10):
-        while not fits(await served_certificate(address, certificates, "learning")):
+        while await served_certificate(address, certificates, "learning") == before:
             pass
 
 
@@ -143,7 +142,7 @@ async def test_the_public_certificate_is_renewed_too(tmp_path: Path) -> None:
                 await publish(client, [failed(1)])
                 before = await served_certificate(gateway.public_address, certificates, "public")
                 certificates.renew()
-                await until_served(gateway.public_address, certificates, lambda now: now != before)
+                await until_served_another(gateway.public_address, certificates, before)
                 await publish(client, [failed(2)])
             async with AutoDevClient(gateway.public_address, "the-key", trusted) as client:
                 await publish(client, [failed(3)])

@@ -16,6 +16,7 @@ from autodev_cli.output import as_dict, console, print_json_line
 from autodev_cli.spans import span_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
+from autodev_sdk.events import follow
 
 app = new_app("Follow what happens.")
 
@@ -72,7 +73,7 @@ def tail(
 
 async def _events(mesh: AutoDevClient, request: pb.SubscribeRequest) -> AsyncIterator[event_pb2.Event | None]:
     """The events of a subscription; None at each heartbeat, which says that there is nothing more for now."""
-    async for answer in mesh.events.Subscribe(request):
+    async for answer in follow(mesh.events, request):
         for event in answer.events:
             yield event
         if not answer.events:

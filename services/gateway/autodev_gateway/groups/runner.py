@@ -84,6 +84,10 @@ class GroupRunner:
             self.ledger.leave(worker.number)
             self._touch()
 
+    def idle(self, worker: Worker) -> bool:
+        """Whether the worker holds nothing."""
+        return self.ledger.held_by(worker.number) == 0
+
     def take(self, worker: Worker, size_bytes: int) -> list[Delivery]:
         """What is to be sent to the worker now. What waited for longer than its lease is left out."""
         taken: list[Delivery] = []
