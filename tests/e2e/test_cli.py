@@ -53,8 +53,8 @@ class OwnMesh:
         return ended.stderr.strip()
 
 
-def started(data_dir: Path) -> OwnMesh:
-    command = [*COMMAND, "up", "-o", "json", "--ports", "auto", "--data-dir", str(data_dir)]
+def started(data_dir: Path, *options: str) -> OwnMesh:
+    command = [*COMMAND, "up", "-o", "json", "--ports", "auto", "--data-dir", str(data_dir), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     pids: dict[str, int] = {}

@@ -9,8 +9,10 @@ from autodev.capability.v1 import capability_service_pb2 as capability
 from autodev.fitness.v1 import fitness_service_pb2 as fitness
 from autodev.learning.v1 import skill_service_pb2 as skills
 from autodev.sandbox.v1 import sandbox_service_pb2 as sandbox
+from autodev_cli.mesh import state
 from autodev_runtime.probe import serves
 from tests.certificates import certificates_in, mesh_variables
+from tests.e2e.test_cli import end, started
 from tests.loop import promoted_skill
 from tests.mesh import SERVICES, Mesh
 
@@ -26,7 +28,7 @@ async def test_the_whole_mesh_works_by_mutual_tls(tmp_path: Path, monkeypatch: p
         await client.sandbox.GetSandboxStatus(sandbox.GetSandboxStatusRequest())
         await client.skills.ListSkills(skills.ListSkillsRequest())
 
-        # Two processes' certificates are renewed while the loop runs through all of them.
+        # Every certificate is renewed while the loop runs through all services.
         skill = asyncio.ensure_future(promoted_skill(client, "ada"))
         certificates.renew()
         assert (await skill).name
@@ -37,3 +39,15 @@ async def test_the_whole_mesh_works_by_mutual_tls(tmp_path: Path, monkeypatch: p
                 for variable, value in mesh_variables(certificates, name).items():
                     environment.setenv(variable, value)
                 assert await asyncio.to_thread(serves, mesh.address(service), name)
+
+
+def test_autodev_up_runs_the_mesh_by_mutual_tls(tmp_path: Path) -> None:
+    mesh = started(tmp_path / "data", "--mtls")
+    try:
+        assert set(mesh.json("status")["services"].values()) == {"SERVING"}
+        learning = state.read(mesh.data_dir)
+        assert learning is not None
+        assert not serves(learning.addresses["learning"])
+        assert (tmp_path / "data" / "certs" / "ca.key").stat().st_mode & 0o777 == 0o600
+    finally:
+        end(mesh)

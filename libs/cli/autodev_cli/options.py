@@ -49,6 +49,12 @@ AllowProcess = Annotated[
         "can read your files and reach the network.",
     ),
 ]
+MutualTls = Annotated[
+    bool,
+    typer.Option(
+        "--mtls", help="Let the services know each other by certificates, made in --data-dir, as on several machines."
+    ),
+]
 Ports = Annotated[
     str,
     typer.Option(

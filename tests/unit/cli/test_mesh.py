@@ -74,6 +74,18 @@ def test_the_process_sandbox_is_on_only_when_asked_for() -> None:
     assert name not in allowed.environment("learning", {})
 
 
+def test_certificates_are_the_meshs_own_or_none() -> None:
+    inherited = {"AUTODEV_MESH_CA_FILE": "other", "AUTODEV_FITNESS_MESH_KEY_FILE": "other"}
+    plain = MeshPlan(Path("data"), Ports(), "acme").environment("fitness", inherited)
+    assert not [name for name in plain if "MESH" in name]
+    told = MeshPlan(Path("data"), Ports(), "acme", mutual_tls=True).environment("fitness", inherited)
+    assert {name: value for name, value in told.items() if "MESH" in name} == {
+        "AUTODEV_FITNESS_MESH_CA_FILE": str(Path("data/certs/fitness/ca.crt").resolve()),
+        "AUTODEV_FITNESS_MESH_CERT_FILE": str(Path("data/certs/fitness/tls.crt").resolve()),
+        "AUTODEV_FITNESS_MESH_KEY_FILE": str(Path("data/certs/fitness/tls.key").resolve()),
+    }
+
+
 def hold(directory: Path, held: Event, let_go: Event) -> None:
     with lock.held(directory):
         held.set()

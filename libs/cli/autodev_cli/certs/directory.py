@@ -81,6 +81,14 @@ class CertificateDirectory:
         for name in (*SERVICES, PUBLIC):
             self._issue(authority, name, hosts, lifetime)
 
+    def keep_valid(self) -> None:
+        """Make what is missing and renew what is past the middle of its time. Raises CommandError."""
+        now = datetime.now(UTC)
+        if not self.made or self.authority().expires - now < LIFETIME:
+            self.create()
+        elif any(each.expires - now < LIFETIME / 2 for each in self.all()):
+            self.renew()
+
     def all(self) -> list[Held]:
         """The authority's certificate, then all others. Raises CommandError."""
         return [self.held(name) for name in (AUTHORITY, *SERVICES, PUBLIC)]

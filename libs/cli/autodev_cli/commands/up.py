@@ -15,6 +15,7 @@ from autodev_cli.options import (
     DEFAULT_TENANT,
     AllowProcess,
     DataDir,
+    MutualTls,
     Output,
     OutputFormat,
     Ports,
@@ -37,10 +38,11 @@ def up(
     tenant: Tenant = DEFAULT_TENANT,
     allow_process_sandbox: AllowProcess = False,
     ports: Ports = "default",
+    mutual_tls: MutualTls = False,
     output: OutputFormat = Output.TEXT,
 ) -> None:
     """Start the whole mesh on this machine and keep it running; Ctrl-C ends it."""
-    plan = MeshPlan(data_dir, ports_named(ports), tenant, allow_process_sandbox)
+    plan = MeshPlan(data_dir, ports_named(ports), tenant, allow_process_sandbox, mutual_tls)
     until_told(serve(plan, output))
 
 

@@ -1,10 +1,15 @@
 """Whether a service serves, told by itself as it changes."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from autodev_runtime.mesh_tls import MeshTls, renewed
+from autodev_runtime.settings import CertificateFiles
 
 RETRY_S = 0.05
 Serving = health_pb2.HealthCheckResponse.ServingStatus
@@ -16,10 +21,22 @@ _OPTIONS = [
 ]
 
 
-async def watch(address: str, changed: Callable[[bool], None]) -> None:
+def plain_channel(address: str) -> grpc.aio.Channel:
+    """A channel to watch a service by."""
+    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+
+
+@contextlib.asynccontextmanager
+async def mesh_channel(service: str, address: str, files: CertificateFiles) -> AsyncIterator[grpc.aio.Channel]:
+    """The same by mutual TLS, with the service's own certificate."""
+    async with renewed("watch", files) as certificates:
+        yield MeshTls(service, certificates).channel(service, address, _OPTIONS)
+
+
+async def watch(channel: AbstractAsyncContextManager[grpc.aio.Channel], changed: Callable[[bool], None]) -> None:
     """Call `changed` with whether the whole server serves, each time that changes. Never ends by itself."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+    async with channel as connected:
+        stub = health_pb2_grpc.HealthStub(connected)
         answered = False
         while True:
             try:

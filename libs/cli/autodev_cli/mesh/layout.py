@@ -1,5 +1,6 @@
 """What runs where: the services of the mesh, their ports, and the environment that tells them of each other."""
 
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -10,6 +11,9 @@ from autodev_cli.errors import CommandError
 SERVICES = ("gateway", "capability", "learning", "fitness", "sandbox")
 HOST = "127.0.0.1"
 DRAIN_S = 3.0
+
+_MESH_FILE = re.compile("AUTODEV_([A-Z]+_)?MESH_[A-Z]+_FILE")
+"""Settings that are this mesh's alone: whether its services speak mutual TLS is for `--mtls` to say."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,13 @@ class MeshPlan:
     ports: Ports
     tenant: str
     allow_process_sandbox: bool = False
+    mutual_tls: bool = False
+    """Whether services know each other by certificates, which are made where there are none."""
+
+    @property
+    def certificates(self) -> Path:
+        """Where the certificates are."""
+        return self.data_dir.resolve() / "certs"
 
     def environment(self, service: str, inherited: Mapping[str, str]) -> dict[str, str]:
         """The environment of one service: what the operator set, and over it what this mesh decides."""
@@ -92,10 +103,13 @@ class MeshPlan:
                 "METRICS_PORT": str(self.ports.http),
                 "DEVELOPMENT_TENANTS": self.tenant,
             }
+        if self.mutual_tls:
+            files = {"MESH_CA_FILE": "ca.crt", "MESH_CERT_FILE": "tls.crt", "MESH_KEY_FILE": "tls.key"}
+            decided |= {name: str(self.certificates / service / file) for name, file in files.items()}
         if service == "sandbox" and self.allow_process_sandbox:
             decided["ALLOW_PROCESS"] = "true"
         return {
             f"{prefix}DRAIN_S": str(DRAIN_S),
-            **inherited,
+            **{name: value for name, value in inherited.items() if not _MESH_FILE.fullmatch(name)},
             **{prefix + name: value for name, value in decided.items()},
         }

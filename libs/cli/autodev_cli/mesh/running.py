@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from autodev_cli.errors import CommandError
 from autodev_cli.mesh import lock, state
@@ -17,6 +18,8 @@ from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervi
 from autodev_cli.target import Target, key_path
 
 START_TIMEOUT_S = 60.0
+RENEWAL_S = 3600.0
+"""How often certificates are looked at."""
 SANDBOX_PATIENCE_S = 3.0
 """How long a sandbox service may look for an isolation level after the others serve."""
 
@@ -44,6 +47,7 @@ async def running(plan: MeshPlan, report: Callable[[Status], None]) -> AsyncIter
     with lock.held(plan.data_dir):
         require_free(plan.ports)
         async with (
+            _certificates(plan),
             Nursery(_preload(plan), plan.data_dir / "logs" / "nursery.log") as nursery,
             Supervisor([_spec(plan, service, nursery) for service in SERVICES], report) as supervisor,
         ):
@@ -85,17 +89,52 @@ def _spec(plan: MeshPlan, service: str, nursery: Nursery) -> Spec:
         name=service,
         start=partial(nursery.start, f"autodev_{service}", plan.environment(service, os.environ), log),
         log=log,
-        watch=_watch(plan.ports.address(service)),
+        watch=_watch(plan, service),
     )
 
 
-def _watch(address: str) -> Watch:
+def _watch(plan: MeshPlan, service: str) -> Watch:
     async def watch(changed: Callable[[bool], None]) -> None:
         # Importing gRPC takes as long as starting a service: in a thread, it delays none of them.
         health = await asyncio.to_thread(importlib.import_module, "autodev_cli.mesh.health")
-        await health.watch(address, changed)
+        await health.watch(_channel(plan, service, health), changed)
 
     return watch
+
+
+def _channel(plan: MeshPlan, service: str, health: Any) -> Any:
+    address = plan.ports.address(service)
+    # At the gateway's public door, certificates of services count for nothing.
+    if not plan.mutual_tls or service == "gateway":
+        return health.plain_channel(address)
+    from autodev_cli.certs.directory import CertificateDirectory
+
+    return health.mesh_channel(service, address, CertificateDirectory(plan.certificates).files(service))
+
+
+@asynccontextmanager
+async def _certificates(plan: MeshPlan) -> AsyncIterator[None]:
+    """Certificates for the services, kept valid within the block."""
+    if not plan.mutual_tls:
+        yield
+        return
+    # Here, since it takes a tenth of a second, and most meshes of one machine have none.
+    from autodev_cli.certs.directory import CertificateDirectory
+
+    directory = CertificateDirectory(plan.certificates)
+    directory.keep_valid()
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_S)
+            await asyncio.to_thread(directory.keep_valid)
+
+    renewing = asyncio.ensure_future(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
 
 
 def _leave_word(plan: MeshPlan) -> None:
