@@ -6,6 +6,7 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -39,6 +40,9 @@ from autodev_runtime.migrations import upgrade
 from autodev_runtime.server import Endpoint, Ready, Served, serve
 from autodev_runtime.telemetry import configure_logging
 
+if TYPE_CHECKING:
+    from autodev_gateway.identity.tokens import Tokens
+
 NAME = "gateway"
 COLLECT_AFTER = (20_000, 20, 50)
 FITNESS_SERVICE = fitness_service_pb2.DESCRIPTOR.services_by_name["FitnessService"].full_name
@@ -71,7 +75,8 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         key_store = KeyStore(database)
         issued = IssuedKeys(key_store, FollowOptions(settings.key_poll_s, settings.key_stale_s))
         await issued.load()
-        bearers = Bearers(configured_keys(settings), issued)
+        tokens = tokens_accepted(settings)
+        bearers = Bearers(configured_keys(settings), issued, tokens)
         keys = KeyServicer(KeyIssuer(key_store, settings.max_keys_per_tenant), issued)
 
         log = await EventLog.open(EventStore(database), settings.log_options)
@@ -101,6 +106,8 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         webhooks = webhooks_on(settings, database, behind)
         if webhooks is not None:
             background.append(webhooks.run)
+        if tokens is not None:
+            background.append(tokens.jwks.follow)
         with broadcast.running():
             yield Gateway(public, internal, log, [database.ready], background, webhooks)
 
@@ -127,6 +134,30 @@ def configured_keys(settings: GatewaySettings) -> ConfiguredKeys:
     if settings.mode is Mode.DEVELOPMENT:
         return ConfiguredKeys(development_keys(settings.data_dir / "keys", settings.development_tenants))
     return ConfiguredKeys(())
+
+
+def tokens_accepted(settings: GatewaySettings) -> "Tokens | None":
+    """Who verifies the identity provider's tokens; None where none are accepted."""
+    if not settings.takes_tokens:
+        return None
+    # Imported when asked for: it takes longer than the rest of the gateway.
+    from autodev_gateway.identity.jwks import JwksOptions
+    from autodev_gateway.identity.jwks_sources import file_source, url_source
+    from autodev_gateway.identity.tokens import TokenRules, Tokens
+
+    rules = TokenRules(
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        frozenset(algorithm.value for algorithm in settings.jwt_algorithms),
+        settings.jwt_tenant_claim,
+        settings.jwt_subject_claim,
+        settings.jwt_roles_claim,
+        settings.jwt_leeway_s,
+    )
+    file = settings.jwt_jwks_file
+    source = file_source(file) if file is not None else url_source(settings.jwt_jwks_url, settings.jwt_ca_file)
+    options = JwksOptions(settings.jwt_refresh_s, settings.jwt_stale_s, settings.jwt_look_again_s)
+    return Tokens(rules, source, options)
 
 
 @contextlib.asynccontextmanager

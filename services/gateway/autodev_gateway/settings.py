@@ -4,6 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -22,6 +23,14 @@ class Mode(StrEnum):
     """The gateway makes one for each of `development_tenants`, and listens on loopback only."""
     PRODUCTION = "production"
     """The gateway makes none: they are in `api_keys_file`, or were made by `autodev keys create`."""
+
+
+class Algorithm(StrEnum):
+    """By what a token may be signed."""
+
+    RS256 = "RS256"
+    ES256 = "ES256"
+    EDDSA = "EdDSA"
 
 
 class GatewaySettings(WebhookSettings):
@@ -47,6 +56,32 @@ class GatewaySettings(WebhookSettings):
     """How long it lets callers in by such keys while it cannot look; then they are UNAVAILABLE."""
     max_keys_per_tenant: int = Field(default=1000, ge=1)
     """How many keys that have not ended a tenant's operators may have made; more are refused with TOO_MANY_KEYS."""
+    jwt_jwks_url: str = ""
+    """Where the identity provider publishes its keys (a JSON Web Key Set), by HTTPS. Set: its tokens are accepted."""
+    jwt_jwks_file: Path | None = None
+    """The same from a file, in place of the address."""
+    jwt_ca_file: Path | None = None
+    """PEM of the authorities that the address's certificate may come from; unset: this machine's."""
+    jwt_issuer: str = ""
+    """What a token's `iss` must be."""
+    jwt_audience: str = ""
+    """What must be in a token's `aud`."""
+    jwt_algorithms: Annotated[frozenset[Algorithm], NoDecode] = Field(default=frozenset(Algorithm), min_length=1)
+    """Comma-separated. By what a token may be signed."""
+    jwt_tenant_claim: str = Field(default="tenant", min_length=1)
+    """The claim that names the tenant; a path, as `org.name`, where the claim is inside another."""
+    jwt_subject_claim: str = Field(default="sub", min_length=1)
+    """The claim that names the caller."""
+    jwt_roles_claim: str = Field(default="roles", min_length=1)
+    """The claim with the roles, a list or words: `runtime`, `reviewer`, `operator`. Others mean nothing here."""
+    jwt_leeway_s: float = Field(default=30.0, ge=0, le=300)
+    """By how much the provider's clock may differ."""
+    jwt_refresh_s: float = Field(default=300.0, gt=0)
+    """How often the keys are fetched again."""
+    jwt_stale_s: float = Field(default=3600.0, gt=0)
+    """How long fetched keys are believed while they cannot be fetched again; then tokens are UNAVAILABLE."""
+    jwt_look_again_s: float = Field(default=10.0, gt=0)
+    """How often, at most, the keys are fetched for a token whose key is not among them."""
     tls_cert_file: Path | None = None
     """PEM of the public address's certificate, with its chain. Read again when it changes, as is its key."""
     tls_key_file: Path | None = None
@@ -70,10 +105,31 @@ class GatewaySettings(WebhookSettings):
     retention_bytes: int | None = Field(default=None, gt=0)
     """How many bytes of events are kept; unset: all."""
 
-    @field_validator("development_tenants", mode="before")
+    @field_validator("development_tenants", "jwt_algorithms", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether an identity provider's tokens are accepted."""
+        return bool(self.jwt_jwks_url) or self.jwt_jwks_file is not None
+
+    @model_validator(mode="after")
+    def _whose_tokens(self) -> Self:
+        """A token must be for us and by whom we trust, and so must be the keys."""
+        if not self.takes_tokens:
+            return self
+        if self.jwt_jwks_url and self.jwt_jwks_file is not None:
+            raise ValueError("set one of jwt_jwks_url and jwt_jwks_file")
+        if not self.jwt_issuer or not self.jwt_audience:
+            raise ValueError("tokens need jwt_issuer and jwt_audience")
+        if self.jwt_jwks_url:
+            url = urlsplit(self.jwt_jwks_url)
+            safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
+            if not url.hostname or not safe:
+                raise ValueError("jwt_jwks_url must be an https:// address: who answers it decides who comes in")
+        return self
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from autodev_gateway.settings import GatewaySettings, Mode
 
 KEYS = {"mode": Mode.PRODUCTION, "api_keys_file": Path("keys.json")}
+TRUST = {"jwt_issuer": "https://login.example", "jwt_audience": "autodev"}
 TLS = {"tls_cert_file": Path("cert.pem"), "tls_key_file": Path("key.pem")}
 
 MESH = {"mesh_ca_file": Path("ca.crt"), "mesh_cert_file": Path("tls.crt"), "mesh_key_file": Path("tls.key")}
@@ -29,6 +30,14 @@ def test_it_listens_on_loopback_in_development_mode_by_default() -> None:
         {"host": "0.0.0.0", "allow_plaintext": True},
         {"host": "gateway.example", **KEYS},
         {"tls_cert_file": Path("cert.pem")},
+        {"jwt_jwks_url": "https://login.example/keys"},
+        {"jwt_jwks_url": "https://login.example/keys", "jwt_issuer": "i"},
+        {"jwt_jwks_url": "http://login.example/keys", **TRUST},
+        {"jwt_jwks_url": "https:///keys", **TRUST},
+        {"jwt_jwks_url": "https://login.example/keys", "jwt_jwks_file": Path("keys.json"), **TRUST},
+        {"jwt_jwks_file": Path("keys.json"), "jwt_algorithms": "HS256", **TRUST},
+        {"jwt_jwks_file": Path("keys.json"), "jwt_algorithms": "none", **TRUST},
+        {"jwt_jwks_file": Path("keys.json"), "jwt_algorithms": "", **TRUST},
         {**KEYS, "tls_key_file": Path("key.pem")},
         {"internal_host": "0.0.0.0"},
         {"internal_host": "0.0.0.0", **KEYS, **TLS},
