@@ -16,7 +16,8 @@ from autodev_runtime.errors import Unauthenticated
 from autodev_runtime.identity import Caller, Role
 from autodev_runtime.lease import Lease
 
-MOST_TOKEN_BYTES = 8 * 1024
+MOST_TOKEN_BYTES = 6 * 1024
+"""gRPC itself refuses ever more of the calls whose metadata is beyond 8 KiB, by chance."""
 MOST_KNOWN = 10_000
 """How many verified tokens are remembered, so that not every call costs a signature's verification."""
 TYPES = ("jwt", "at+jwt", "application/at+jwt")
