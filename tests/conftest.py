@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.nats import NatsServer, binary
 from tests.postgresql import Server, binaries
-from tests.storage import ENGINES, POSTGRESQL, Storage, Storages
+from tests.storage import ENGINES, JETSTREAM, POSTGRESQL, Storage, Storages
 
 REQUIRE_ALL = os.environ.get("AUTODEV_REQUIRE_ALL") == "1"
 
@@ -38,10 +39,27 @@ def postgresql() -> Iterator[Server]:
         server.remove()
 
 
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """A NATS server of the tests' own."""
+    program = binary()
+    require(program, "nats-server is not installed")
+    assert program is not None
+    server = NatsServer(program)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 @pytest.fixture(scope="session", params=ENGINES)
 def storages(request: pytest.FixtureRequest) -> Storages:
     """Makes storage, on each engine in turn."""
-    return Storages(request.getfixturevalue("postgresql") if request.param == POSTGRESQL else None)
+    return Storages(
+        request.getfixturevalue("postgresql") if POSTGRESQL in request.param else None,
+        request.getfixturevalue("nats_server") if JETSTREAM in request.param else None,
+    )
 
 
 @pytest.fixture

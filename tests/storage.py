@@ -1,4 +1,7 @@
-"""Where a test's services keep their data: each test that asks for `storage` runs on SQLite and on PostgreSQL."""
+"""Where a test's services keep their data: each test that asks for `storage` runs on SQLite and on PostgreSQL.
+
+Tests of the event log say `pytestmark = EVERY_LOG` to run on JetStream as well.
+"""
 
 import asyncio
 import contextlib
@@ -9,18 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from autodev.gateway.v1 import event_pb2
+from autodev_gateway import wire
+from autodev_gateway.event_log.jetstream.segment import unpacked
 from autodev_runtime.database import Database
 from autodev_runtime.postgresql import DatabaseOptions
 from autodev_runtime.row_security import make_roles, roles_of, secure
+from tests.nats import NatsServer, TestStream
 from tests.postgresql import OWNER, SERVICES, SUPERUSER, Server, TestDatabase
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 ENGINES = tuple(os.environ.get("AUTODEV_TEST_DATABASES", f"{SQLITE},{POSTGRESQL}").split(","))
 """On which databases the tests run."""
+JETSTREAM, JETSTREAM_POSTGRESQL = "jetstream", "jetstream-postgresql"
+LOGS = (*ENGINES, *os.environ.get("AUTODEV_TEST_EVENT_LOGS", JETSTREAM).split(","))
+"""On which engines the tests of the event log run: each database, and JetStream beside SQLite."""
+EVERY_LOG = pytest.mark.parametrize("storages", [log for log in LOGS if log], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Storage:
     """For SQLite's files, and whatever else the services keep."""
     database: TestDatabase | None = None
     """On PostgreSQL: the one database of all services."""
+    stream: TestStream | None = None
+    """Where the gateway keeps its events, if not in its database."""
 
     def url(self, service: str) -> str:
         """A service's database, as the service's role."""
@@ -58,7 +72,27 @@ class Storage:
     def settings(self) -> dict[str, str]:
         """The environment variables that have every service use it."""
         names = SERVICES if self.database is not None else ()
-        return {f"AUTODEV_{name.upper()}_DATABASE_URL": self.url(name) for name in names}
+        stream = self.stream.environment if self.stream is not None else {}
+        return {f"AUTODEV_{name.upper()}_DATABASE_URL": self.url(name) for name in names} | stream
+
+    async def events(self) -> list[event_pb2.Event]:
+        """What the event log has on disk, read past the gateway."""
+        if self.stream is not None:
+            messages = await self.stream.messages()
+            bodies = [wire.unsized(each.appended.record.sized) for message in messages for each in unpacked(message)]
+        else:
+            bodies = [event for (event,) in await self.rows("gateway", "SELECT event FROM events ORDER BY seq")]
+        return [event_pb2.Event.FromString(body) for body in bodies]
+
+    @contextlib.asynccontextmanager
+    async def log_held(self) -> AsyncIterator[None]:
+        """The event log cannot be written for a while."""
+        if self.stream is not None:
+            with self.stream.server.paused():
+                yield
+        else:
+            async with self.locked("gateway", "events"):
+                yield
 
     async def tables(self, service: str) -> list[str]:
         """The service's tables."""
@@ -141,12 +175,15 @@ class Storages:
     """Makes storage on one engine."""
 
     server: Server | None
+    nats: NatsServer | None = None
 
     @contextlib.contextmanager
     def new(self, directory: Path) -> Iterator[Storage]:
         """A fresh one, for the block."""
-        if self.server is None:
-            yield Storage(directory)
-            return
-        with self.server.database() as database:
-            yield Storage(directory, database)
+        with contextlib.ExitStack() as stack:
+            stream = None
+            if self.nats is not None:
+                stream = self.nats.stream()
+                stack.callback(stream.delete)
+            database = stack.enter_context(self.server.database()) if self.server is not None else None
+            yield Storage(directory, database, stream)

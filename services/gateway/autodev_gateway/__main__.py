@@ -18,7 +18,7 @@ from autodev_gateway.backends import FORWARDED, backends
 from autodev_gateway.episode_servicer import EpisodeServicer
 from autodev_gateway.episode_store import EpisodeStore
 from autodev_gateway.event_log import EventLog, sweeping
-from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.event_log.engines import engine_for
 from autodev_gateway.event_log.subscription import Broadcast
 from autodev_gateway.event_servicer import NAME as EVENT_SERVICE
 from autodev_gateway.event_servicer import EventBounds, EventParts, EventServicer
@@ -70,6 +70,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         mesh_tls(NAME, settings) as tls,
         public_tls(settings) as credentials,
         backends(settings, tls) as behind,
+        contextlib.AsyncExitStack() as stack,
     ):
         await upgrade(database, "autodev_gateway")
         key_store = KeyStore(database)
@@ -79,7 +80,8 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         bearers = Bearers(configured_keys(settings), issued, tokens)
         keys = KeyServicer(KeyIssuer(key_store, settings.max_keys_per_tenant), issued)
 
-        log = await EventLog.open(EventStore(database), settings.log_options)
+        engine = await stack.enter_async_context(engine_for(settings, database))
+        log = await EventLog.open(engine, settings.log_options)
         groups = Groups(GroupStore(database), log)
         broadcast = Broadcast(log)
         streams = OpenStreams(settings.max_connection_age_s, settings.max_connection_grace_s / 2)
@@ -109,7 +111,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         if tokens is not None:
             background.append(tokens.jwks.follow)
         with broadcast.running():
-            yield Gateway(public, internal, log, [database.ready], background, webhooks)
+            yield Gateway(public, internal, log, [database.ready, engine.ready], background, webhooks)
 
 
 async def main() -> None:

@@ -1,5 +1,6 @@
 """The gateway's settings: `AUTODEV_GATEWAY_...`."""
 
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +11,14 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
+from autodev_gateway.event_log.jetstream.options import NatsOptions
 from autodev_gateway.webhooks.settings import WebhookSettings
 from autodev_runtime.settings import CertificateFiles, host_port, is_loopback
 
+StreamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+JETSTREAM_BATCH = 1000
+"""How many messages NATS stores together at most: an event of each of so many tenants."""
+JETSTREAM_BATCH_BYTES = 8 * 1024 * 1024
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$")]
 
 
@@ -33,10 +39,19 @@ class Algorithm(StrEnum):
     EDDSA = "EdDSA"
 
 
+class EventLogEngine(StrEnum):
+    """What keeps the events."""
+
+    SQL = "sql"
+    """The database."""
+    JETSTREAM = "jetstream"
+    """NATS; the database has rows without the events."""
+
+
 class GatewaySettings(WebhookSettings):
     """See `DatabaseSettings` for what every service has. `host` and `port` are the public address."""
 
-    model_config = SettingsConfigDict(env_prefix="AUTODEV_GATEWAY_")
+    model_config = SettingsConfigDict(env_prefix="AUTODEV_GATEWAY_", hide_input_in_errors=True)
 
     port: int = Field(default=50051, ge=0, le=65535)
     internal_host: str = "127.0.0.1"
@@ -104,8 +119,29 @@ class GatewaySettings(WebhookSettings):
     """How long events are kept; unset: for ever."""
     retention_bytes: int | None = Field(default=None, gt=0)
     """How many bytes of events are kept; unset: all."""
+    event_log: EventLogEngine = EventLogEngine.SQL
+    """`sql`: the database keeps the events. `jetstream`: NATS does, see docs/architecture.md."""
+    nats_url: Annotated[list[str], NoDecode] = Field(default=[])
+    """Comma-separated: where the NATS servers are, `nats://host:4222` or `tls://host:4222`."""
+    nats_credentials_file: Path | None = None
+    """One line: `user:password`, or a token. Read again for each connection."""
+    nats_ca_file: Path | None = None
+    """PEM of who signed the NATS servers' certificates."""
+    nats_monitor_urls: Annotated[list[str], NoDecode] = Field(default=[])
+    """Comma-separated: the NATS servers' monitoring, `http://host:8222`. One that does not sync is refused."""
+    nats_stream: StreamName = "autodev_events"
+    """The stream of this mesh. Several meshes may share NATS."""
+    jetstream_replicas: int = Field(default=1, ge=1, le=5)
+    """On how many NATS servers the stream is; 3 for a cluster."""
 
-    @field_validator("development_tenants", "jwt_algorithms", mode="before")
+    @field_validator("nats_url")
+    @classmethod
+    def _without_credentials(cls, urls: list[str]) -> list[str]:
+        if any("@" in url for url in urls):
+            raise ValueError("credentials belong into nats_credentials_file, not into a URL that is logged")
+        return urls
+
+    @field_validator("development_tenants", "jwt_algorithms", "nats_url", "nats_monitor_urls", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -136,6 +172,8 @@ class GatewaySettings(WebhookSettings):
         """In place of the services' rule: callers here prove who they are, so other machines may be let in, safely."""
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file go together")
+        if self.event_log is EventLogEngine.JETSTREAM and not self.nats_url:
+            raise ValueError("event_log=jetstream needs nats_url")
         self.require_believable(self.internal_host)
         for host in (self.host, self.webhook_host):
             if is_loopback(host):
@@ -159,11 +197,27 @@ class GatewaySettings(WebhookSettings):
         return host_port(self.internal_host, self.internal_port)
 
     @property
+    def nats_options(self) -> NatsOptions:
+        """How the event log on JetStream is reached."""
+        return NatsOptions(
+            self.nats_url,
+            self.nats_stream,
+            self.jetstream_replicas,
+            self.max_event_bytes,
+            self.nats_credentials_file,
+            self.nats_ca_file,
+            self.nats_monitor_urls,
+        )
+
+    @property
     def log_options(self) -> LogOptions:
         """How the event log is to be run."""
         age = timedelta(seconds=self.retention_age_s) if self.retention_age_s is not None else None
+        append = AppendBounds(waiting_events=self.append_waiting_events)
+        if self.event_log is EventLogEngine.JETSTREAM:
+            append = replace(append, batch_events=JETSTREAM_BATCH, batch_bytes=JETSTREAM_BATCH_BYTES)
         return LogOptions(
-            AppendBounds(waiting_events=self.append_waiting_events),
+            append,
             self.tail_bytes,
             Retention(age, self.retention_bytes),
         )

@@ -68,7 +68,8 @@ async def started(storage: Storage, **stated: Any) -> AsyncIterator[Running]:
         "database_url": storage.url(NAME),
         "development_tenants": [ACME, GLOBEX],
     }
-    settings = GatewaySettings(**{**common, **stated})
+    log = storage.stream.settings if storage.stream is not None else {}
+    settings = GatewaySettings(**{**common, **log, **stated})
     async with (
         gateway(settings) as parts,
         running(NAME, settings, [parts.public, parts.internal], ready=parts.ready, background=parts.background),

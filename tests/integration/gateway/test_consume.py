@@ -25,7 +25,9 @@ from tests.integration.gateway.parts import (
     working,
 )
 from tests.serving import refusal
-from tests.storage import Storage
+from tests.storage import EVERY_LOG, Storage
+
+pytestmark = EVERY_LOG
 
 RUNS = pb.EventFilter(types=[event_pb2.EVENT_TYPE_SKILL_EXECUTED])
 

@@ -9,6 +9,9 @@ from autodev_runtime.identity import service_identity
 from autodev_sdk import AutoDevClient, make_event
 from tests.integration.gateway.parts import Running, failed, publish
 from tests.serving import refusal
+from tests.storage import EVERY_LOG
+
+pytestmark = EVERY_LOG
 
 
 def succeeded(number: int, agent: str = "ada") -> event_pb2.Event:

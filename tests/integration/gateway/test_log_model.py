@@ -1,8 +1,9 @@
 """The event log against a model of it: whatever is published in whatever batches, it is a list without repeats."""
 
 import asyncio
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from hypothesis import strategies as st
 from autodev_gateway import wire
 from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import Draft, EpisodeReport, EventLog, Filter, LogOptions, PageBounds
-from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.event_log.engines import engine_for
+from autodev_gateway.settings import GatewaySettings
+from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
-from tests.storage import Storages
+from tests.storage import EVERY_LOG, Storage, Storages
+
+pytestmark = EVERY_LOG
 
 TENANTS = ("acme", "globex")
 IDS = [f"{number:036d}" for number in range(12)]
@@ -104,22 +109,37 @@ async def check(
         async with storage.open("gateway") as database:
             await upgrade(database, "autodev_gateway")
             for calls in (together, later):
-                # The second time is after a start on the same file.
-                log = await EventLog.open(EventStore(database), options)
-                running = asyncio.create_task(log.run())
-                places = await asyncio.gather(*(log.append(drafts) for drafts in calls))
-                for drafts, given_places in zip(calls, places, strict=True):
-                    model.appended(drafts, given_places)
-                for tenant in (*TENANTS, ALL_TENANTS):
-                    found = await read_on(log, tenant, wanted, bounds)
-                    expected = model.expected(tenant, wanted, 0)
-                    assert [place for place, _ in found] == [place for place, _ in expected]
-                    assert all(event.startswith(body) for (_, event), (_, body) in zip(found, expected, strict=True))
-                for tenant in TENANTS:
-                    listed = await EpisodeStore(database).page(tenant, EpisodeQuery(), None, 100)
-                    assert list(listed) == model.episodes(tenant)
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+                # The second time is after a start on the same files.
+                async with running_log(storage, database, options) as log:
+                    await check_calls(log, model, calls, wanted, bounds)
+                    await log.indexed()
+                    for tenant in TENANTS:
+                        listed = await EpisodeStore(database).page(tenant, EpisodeQuery(), None, 100)
+                        assert list(listed) == model.episodes(tenant)
+
+
+@contextlib.asynccontextmanager
+async def running_log(storage: Storage, database: Database, options: LogOptions) -> AsyncIterator[EventLog]:
+    stream = storage.stream.settings if storage.stream is not None else {}
+    async with engine_for(GatewaySettings(**stream), database) as engine:
+        log = await EventLog.open(engine, options)
+        running = asyncio.create_task(log.run())
+        yield log
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def check_calls(
+    log: EventLog, model: Model, calls: list[list[Draft]], wanted: Filter, bounds: PageBounds
+) -> None:
+    places = await asyncio.gather(*(log.append(drafts) for drafts in calls))
+    for drafts, given_places in zip(calls, places, strict=True):
+        model.appended(drafts, given_places)
+    for tenant in (*TENANTS, ALL_TENANTS):
+        found = await read_on(log, tenant, wanted, bounds)
+        expected = model.expected(tenant, wanted, 0)
+        assert [place for place, _ in found] == [place for place, _ in expected]
+        assert all(event.startswith(body) for (_, event), (_, body) in zip(found, expected, strict=True))
 
 
 @settings(max_examples=40, deadline=None)

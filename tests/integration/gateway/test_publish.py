@@ -12,15 +12,18 @@ from autodev_runtime.identity import Identity, Role
 from autodev_sdk import AutoDevClient, make_event, uuid7
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, ran, read, started, until
 from tests.serving import refusal
-from tests.storage import Storage
+from tests.storage import EVERY_LOG, Storage
+
+pytestmark = EVERY_LOG
 
 
-async def test_what_is_acknowledged_is_in_the_database(storage: Storage, acme: AutoDevClient) -> None:
+async def test_what_is_acknowledged_is_on_disk(storage: Storage, acme: AutoDevClient) -> None:
     events = [failed(number) for number in range(3)]
     cursors = await publish(acme, events)
-    rows = await storage.rows("gateway", "SELECT event_id, event FROM events ORDER BY seq")
-    assert [row[0] for row in rows] == [event.id for event in events]
-    assert [event_pb2.Event.FromString(row[1]).cursor for row in rows] == cursors
+    stored = await storage.events()
+    assert [(event.id, event.cursor) for event in stored] == [
+        (event.id, cursor) for event, cursor in zip(events, cursors, strict=True)
+    ]
 
 
 async def test_cursors_rise_with_each_event_and_each_call(acme: AutoDevClient) -> None:
@@ -100,8 +103,7 @@ async def test_many_publishers_at_once_share_transactions(gateway: Running, acme
 async def test_too_many_waiting_are_told_when_to_come_again(storage: Storage) -> None:
     async with started(storage, append_waiting_events=20) as gateway, gateway.client() as acme:
         await publish(acme, [failed(0)])
-        # Another process writes for a while: what is published waits.
-        async with storage.locked("gateway", "events"):
+        async with storage.log_held():
             calls = [asyncio.ensure_future(publish(acme, [failed(number)])) for number in range(1, 60)]
             await until(lambda: any(call.done() for call in calls), "a publisher is refused")
         answers = await asyncio.gather(*calls, return_exceptions=True)

@@ -1,9 +1,8 @@
-"""Several gateways on one PostgreSQL: one order of events, wherever they are published and read."""
+"""Several gateways on one log: one order of events, wherever they are published and read."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -15,15 +14,12 @@ from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started, working
 from tests.postgresql import Server
 from tests.serving import refusal
-from tests.storage import Storage, Storages
+from tests.storage import JETSTREAM_POSTGRESQL, POSTGRESQL, Storage
 
 GATEWAYS = 3
 
 
-@pytest.fixture
-def storage(postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
-    with Storages(postgresql).new(tmp_path) as made:
-        yield made
+pytestmark = pytest.mark.parametrize("storages", [POSTGRESQL, JETSTREAM_POSTGRESQL], indirect=True)
 
 
 @pytest_asyncio.fixture
@@ -102,6 +98,7 @@ async def test_without_notices_events_come_a_moment_later(
 ) -> None:
     await publish(clients[0], [failed(0)])
     assert storage.database is not None
+    # On JetStream nobody listens there, and NATS loses no notice while its connection is up.
     listeners = "datname = current_database() AND query ILIKE 'LISTEN%'"
     await asyncio.to_thread(
         postgresql.execute,

@@ -12,7 +12,9 @@ from autodev_sdk import AutoDevClient, EventWorker
 from autodev_sdk.events import Handler, working
 from tests.integration.gateway.parts import failed, publish, read, until
 from tests.mesh import Mesh, eventually
-from tests.storage import Storage
+from tests.storage import EVERY_LOG, Storage
+
+pytestmark = EVERY_LOG
 
 PUBLISHERS = 8
 ACKNOWLEDGED_BEFORE_KILL = 400

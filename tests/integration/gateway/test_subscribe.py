@@ -19,7 +19,9 @@ from autodev_gateway import metrics
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, ran, read, started, until
 from tests.serving import Refusal, refusal, refusal_of
-from tests.storage import Storage
+from tests.storage import EVERY_LOG, Storage
+
+pytestmark = EVERY_LOG
 
 TYPES: dict[str, Any] = {"types": [event_pb2.EVENT_TYPE_SKILL_EXECUTED]}
 QUICK = Duration(nanos=100_000_000)

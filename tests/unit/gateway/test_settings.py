@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from autodev_gateway.settings import GatewaySettings, Mode
+from autodev_gateway.settings import EventLogEngine, GatewaySettings, Mode
 
 KEYS = {"mode": Mode.PRODUCTION, "api_keys_file": Path("keys.json")}
 TRUST = {"jwt_issuer": "https://login.example", "jwt_audience": "autodev"}
@@ -74,3 +74,11 @@ def test_an_address_of_version_6_is_bracketed() -> None:
 def test_tenants_come_as_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTODEV_GATEWAY_DEVELOPMENT_TENANTS", "acme, globex")
     assert GatewaySettings().development_tenants == ["acme", "globex"]
+
+
+def test_jetstream_needs_servers_and_no_secret_in_their_urls() -> None:
+    with pytest.raises(ValueError, match="needs nats_url"):
+        GatewaySettings(event_log=EventLogEngine.JETSTREAM)
+    with pytest.raises(ValueError, match="nats_credentials_file") as caught:
+        GatewaySettings(nats_url=["nats://me:secret@nats:4222"])
+    assert "secret@" not in str(caught.value)

@@ -133,8 +133,10 @@ class Appender:
         metrics.APPENDED.inc(len(fresh))
         metrics.DUPLICATES.inc(len(drafts) - len(fresh))
         metrics.BATCH_EVENTS.observe(len(drafts))
-        if fresh:
-            self._committed(None if written.missed is None else [*written.missed, *fresh])
+        if written.missed is None:
+            self._committed(None)
+        elif appended := [*written.missed, *fresh]:
+            self._committed(appended)
         places = {key: each.appended.record.seq for key, each in stamped.items()} | known
         for waiting in batch:
             if not waiting.done.done():

@@ -20,14 +20,16 @@ class Stamped(NamedTuple):
     appended: Appended
     event_id: str
     episode: EpisodeReport | None
-    kept_elsewhere: bool = False
-    """Whether the database has only the row, and another engine the event itself."""
+    size_elsewhere: int | None = None
+    """Where another engine keeps the event itself and the database only a row: the event's size in bytes."""
 
     @property
     def stored(self) -> tuple[int, bytes]:
         """The event's size in bytes, and what the database is to have of it."""
+        if self.size_elsewhere is not None:
+            return self.size_elsewhere, b""
         event = wire.unsized(self.appended.record.sized)
-        return len(event), b"" if self.kept_elsewhere else event
+        return len(event), event
 
 
 Stamp = Callable[[int], Sequence[Stamped]]

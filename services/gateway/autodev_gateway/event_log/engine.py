@@ -31,6 +31,18 @@ class Bounds:
     trimmed: dict[str, int]
 
 
+class Newest(NamedTuple):
+    """The database's newest row of an event, and whether the event itself is in it."""
+
+    seq: int
+    tenant: str
+    stored: bool
+
+
+class WrongLog(RuntimeError):
+    """The database belongs to another event log: going on with it would lose events."""
+
+
 class Engine(Protocol):
     """Keeps all tenants' events in one order. Every method raises Unavailable where its server is away."""
 
@@ -41,6 +53,9 @@ class Engine(Protocol):
     @property
     def index(self) -> "EventStore":
         """The database's rows of the events. Retention decides by them what is to go."""
+
+    async def ready(self) -> bool:
+        """Whether its server answers, where that is not the database's."""
 
     async def bounds(self) -> Bounds:
         """Where the log stands. It comes first."""

@@ -158,6 +158,7 @@ class EventLog:
 
     async def sweep(self) -> int:
         """Delete what is past retention. Returns how many events."""
+        await self._engine.indexed()
         through = 0
         if self._options.retention.age is not None:
             through = int((time.time() - self._options.retention.age.total_seconds()) * 1_000_000)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from autodev_gateway import wire
 from autodev_gateway.event_log import single
 from autodev_gateway.event_log.appending import Stamp, Written, appended_after
-from autodev_gateway.event_log.engine import Bounds, Reading
+from autodev_gateway.event_log.engine import Bounds, Newest, Reading
 from autodev_gateway.event_log.model import Appended, Filter, Page, PageBounds, Record
 from autodev_gateway.event_log.shared import CHANNEL, Shared
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, TrimRow
@@ -57,6 +57,10 @@ class EventStore:
         """Itself."""
         return self
 
+    async def ready(self) -> bool:
+        """Yes: the database is asked by itself."""
+        return True
+
     async def run(self) -> None:
         """Nothing: what is appended is complete."""
 
@@ -97,6 +101,13 @@ class EventStore:
             query = query.where(_events.c.seq > after, _events.c.seq <= last).order_by(_events.c.seq)
             return Reading(Page(_records((await connection.execute(query)).all()), last), trimmed)
 
+    async def trimmed(self, tenant: str) -> dict[str, int]:
+        """What other gateways have deleted by now."""
+        if not self.shared:
+            return {}
+        async with self._database.connection(tenant) as connection:
+            return await self._trimmed(connection, tenant)
+
     async def _trimmed(self, connection: AsyncConnection, tenant: str) -> dict[str, int]:
         """What other gateways have deleted, as of the same moment as what the transaction reads."""
         if not self.shared:
@@ -112,6 +123,13 @@ class EventStore:
         query = query.where(_events.c.seq.in_(seqs)).order_by(_events.c.seq)
         async with self._database.connection(tenant) as connection:
             return _records((await connection.execute(query)).all())
+
+    async def newest(self) -> Newest | None:
+        """The newest row; None where there is none."""
+        query = select(_events.c.seq, _events.c.tenant_id, _events.c.event != b"").order_by(_events.c.seq.desc())
+        async with self._database.connection(ALL_TENANTS) as connection:
+            row = (await connection.execute(query.limit(1))).one_or_none()
+        return Newest(*row) if row is not None else None
 
     async def size_bytes(self) -> int:
         """The size of all events. Reads a whole index."""
