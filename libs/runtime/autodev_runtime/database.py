@@ -229,6 +229,8 @@ def _away_is_unavailable(meaning: Callable[[exc.DBAPIError], Unavailable | None]
 
 
 def _meaning_on_sqlite(error: exc.DBAPIError) -> Unavailable | None:
+    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return Unavailable(postgresql.FULL, reason=postgresql.DISK_FULL)
     away = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError)
     # A bare DatabaseError is what SQLite says of a file that is no database, or is damaged.
     if away or type(error) is exc.DatabaseError:

@@ -28,10 +28,13 @@ ALL_TENANTS_SUFFIX = "_all"
 LISTEN_AGAIN_S = 1.0
 
 AWAY = "the database cannot be read or written; the same call, with its request_id if it has one, may be made again"
+FULL = "the database's disk is full, and nothing of this was written; the same call may be made again once it has room"
+DISK_FULL = "DISK_FULL"
 BUSY = "the database is busy; make the same call again in a while"
 
 # Connection exceptions, resources, the operator's intervention, the system, a transaction ended for idling; a table
 # or column that is not there, or not yet.
+_FULL_STATE = "53100"
 _AWAY_STATES = ("08", "53", "57P", "58", "XX", "25P03", "42P01", "42703")
 # A statement or a lock took too long.
 _BUSY_STATES = ("57014", "55P03")
@@ -196,6 +199,8 @@ def _meaning_of(error: BaseException | None) -> Unavailable | None:
     state = getattr(error, "sqlstate", None) or ""
     if state.startswith(_CONFLICT_STATES) or _is_obsolete_plan(error):
         return Conflict(BUSY)
+    if state == _FULL_STATE:
+        return Unavailable(FULL, reason=DISK_FULL)
     if state.startswith(_BUSY_STATES):
         return Unavailable(BUSY, reason="DATABASE_BUSY")
     if state.startswith(_AWAY_STATES):

@@ -19,9 +19,11 @@ from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
 from autodev_gateway.event_log.tail import Tail
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import ResourceExhausted, Unavailable
+from autodev_runtime.postgresql import DISK_FULL
 
 log = logging.getLogger(__name__)
 
+AWAY = "LOG_UNAVAILABLE"
 RETRY_AFTER = timedelta(milliseconds=100)
 
 
@@ -91,12 +93,15 @@ class Appender:
             batch = self._take()
             try:
                 await to_the_end(self._append(batch))
-            except Exception:
+            except Exception as error:
                 # Whatever it was, publishers after these must not wait for ever.
                 log.exception("the log could not be written")
-                _fail(batch, "the log could not be written; publish the same events again: each is appended once")
+                told = "the log could not be written; publish the same events again: each is appended once"
+                # The only one that somebody has to do something about.
+                full = isinstance(error, Unavailable) and error.reason == DISK_FULL
+                _fail(batch, told, DISK_FULL if full else AWAY)
             except BaseException:
-                _fail(batch, "the log stops")
+                _fail(batch, "the log stops", AWAY)
                 raise
 
     def _take(self) -> list[_Waiting]:
@@ -160,7 +165,7 @@ class Appender:
 _tenant = attrgetter("tenant")
 
 
-def _fail(batch: Sequence[_Waiting], message: str) -> None:
+def _fail(batch: Sequence[_Waiting], message: str, reason: str) -> None:
     for waiting in batch:
         if not waiting.done.done():
-            waiting.done.set_exception(Unavailable(message, reason="LOG_UNAVAILABLE"))
+            waiting.done.set_exception(Unavailable(message, reason=reason))
