@@ -17,6 +17,7 @@ from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev_sdk import AutoDevClient, make_event
 from autodev_sdk.events import uuid7
 from tests.mesh import eventually
+from tests.storage import Storage
 
 QUOTA = 3
 PEER = "peer"
@@ -162,6 +163,18 @@ async def opened(client: AutoDevClient, agents: Sequence[str]) -> None:
             agent_id=agent, maturity=capability.MATURITY_LEVEL_AUTONOMOUS, reason="test"
         )
         await called(lambda trust=trust: client.capability.SetMaturity(trust))
+
+
+async def prepared(publisher: Publisher, storage: Storage, agents: Sequence[str]) -> None:
+    """A workspace that learns, and knows the peer's successes: proposers find what is right at once."""
+    await opened(publisher.client, agents)
+    await publisher.publish(successes())
+    query = f"SELECT count(*) FROM episodes WHERE agent_id = '{PEER}'"
+
+    async def known() -> bool:
+        return bool((await storage.rows("learning", query))[0][0] == len(TASKS))
+
+    await eventually(known, "the successes are known", GIVE_UP_S)
 
 
 def named_agents(seed: int, count: int) -> list[str]:

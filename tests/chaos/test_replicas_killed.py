@@ -26,8 +26,7 @@ from tests.chaos.load import (
     called,
     events_of,
     named_agents,
-    opened,
-    successes,
+    prepared,
 )
 from tests.fleet import Fleet
 from tests.mesh import SERVICES
@@ -38,7 +37,7 @@ KILLS = int(os.environ.get("AUTODEV_CHAOS_KILLS", "16"))
 EPISODES = int(os.environ.get("AUTODEV_CHAOS_EPISODES", "160"))
 SEED = int(os.environ.get("AUTODEV_CHAOS_SEED", str(random.SystemRandom().randrange(1_000_000))))
 REPLICAS = 2
-PUBLISHERS = 4
+EVENTS_A_CALL = 4
 KILL_EVERY_S = (0.2, 1.2)
 """Between two kills. A service is back within about half a second, so that both replicas of one may be gone at once."""
 
@@ -62,16 +61,15 @@ async def test_killed_replicas_lose_nothing_and_repeat_nothing(storage: Storage)
         fleet.client(1) as one,
         fleet.client(2) as other,
     ):
-        await opened(client, agents)
-        publishers = [Publisher(each) for each in (client, one, other, client)][:PUBLISHERS]
-        await publishers[0].publish(successes())
+        publishers = [Publisher(each) for each in (client, one, other, client)]
+        await prepared(publishers[0], storage, agents)
         delivered: set[str] = set()
         async with _group(client, delivered), _approving(client):
             load_s = KILLS * sum(KILL_EVERY_S) / 2
-            batches = [[events[at : at + 4] for at in range(number * 4, len(events), 16)] for number in range(4)]
+            batches = [events[at : at + EVENTS_A_CALL] for at in range(0, len(events), EVENTS_A_CALL)]
             publishing = [
-                asyncio.ensure_future(publisher.publish_all(share, load_s))
-                for publisher, share in zip(publishers, batches, strict=True)
+                asyncio.ensure_future(publisher.publish_all(batches[number :: len(publishers)], load_s))
+                for number, publisher in enumerate(publishers)
             ]
             await _kill(fleet, chance)
             await asyncio.gather(*publishing)
