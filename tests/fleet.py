@@ -107,6 +107,10 @@ class Fleet:
         """One replica's address."""
         return f"{HOST}:{self._ports[service][number - 1]}"
 
+    def ports(self, service: str) -> list[int]:
+        """Where the replicas of a service listen."""
+        return list(self._ports[service])
+
     def client(self, gateway: int | None = None) -> AutoDevClient:
         """A developer's client of all gateways, or of one."""
         address = self.addresses("gateway") if gateway is None else self.address("gateway", gateway)

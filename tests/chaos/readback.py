@@ -38,20 +38,29 @@ async def everything(client: AutoDevClient) -> list[event_pb2.Event]:
     return events
 
 
-async def settled(storage: Storage, candidates: int) -> None:
+async def settled(storage: Storage, skills: int) -> None:
     """Wait until the mesh has nothing left to do, and so many candidates are skills."""
+    await _quiet(storage, skills, "skill_candidates WHERE validation_status = 'promoted'")
+
+
+async def worked_through(storage: Storage, candidates: int) -> None:
+    """Wait until the mesh has nothing left to do, and so many candidates wait for a person."""
+    await _quiet(storage, candidates, "skill_candidates WHERE validation_status = 'validated'")
+
+
+async def _quiet(storage: Storage, wanted: int, what: str) -> None:
     quiet = 0
 
     async def look() -> bool:
         nonlocal quiet
         left = await unsettled(storage)
-        done = await _count(storage, "learning", "skill_candidates WHERE validation_status = 'promoted'")
-        quiet = quiet + 1 if not left and done >= candidates else 0
+        done = await _count(storage, "learning", what)
+        quiet = quiet + 1 if not left and done >= wanted else 0
         await asyncio.sleep(0.3)
         return quiet >= QUIET_LOOKS
 
     try:
-        await eventually(look, f"everything is done, with {candidates} skills", SETTLE_S)
+        await eventually(look, f"everything is done, with {wanted} {what}", SETTLE_S)
     except AssertionError as error:
         raise AssertionError(f"{error}; {await unsettled(storage)} left; {await unpromoted(storage)}") from None
 

@@ -101,4 +101,4 @@ async def _trust(client: AutoDevClient) -> None:
 
 async def _learned(storage: Storage) -> bool:
     query = f"SELECT count(*) FROM skill_candidates WHERE agent_id = '{AGENT}' AND validation_status = 'validated'"
-    return (await storage.rows("learning", query))[0][0] == QUOTA
+    return bool((await storage.rows("learning", query))[0][0] == QUOTA)
