@@ -42,10 +42,12 @@ KILL_EVERY_S = (0.2, 1.2)
 """Between two kills. A service is back within about half a second, so that both replicas of one may be gone at once."""
 
 
-@pytest.fixture
-def storage(postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
-    with Storages(postgresql).new(tmp_path) as opened_storage:
-        yield opened_storage
+@pytest.fixture(params=["sql", "jetstream"])
+def storage(request: pytest.FixtureRequest, postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
+    """PostgreSQL for every service, and the event log there too or in NATS JetStream."""
+    nats = request.getfixturevalue("nats_server") if request.param == "jetstream" else None
+    with Storages(postgresql, nats).new(tmp_path) as opened:
+        yield opened
 
 
 async def test_killed_replicas_lose_nothing_and_repeat_nothing(storage: Storage) -> None:

@@ -118,10 +118,11 @@ class Database:
             try:
                 return await self._direct.transaction(work)
             except sqlite3.Error as error:
-                if not _is_away_on_sqlite(error):
+                told = _meaning_of_sqlite(error)
+                if told is None:
                     raise
                 log.exception("the database failed")
-                raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
+                raise told from error
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[Any]:
@@ -229,19 +230,18 @@ def _away_is_unavailable(meaning: Callable[[exc.DBAPIError], Unavailable | None]
 
 
 def _meaning_on_sqlite(error: exc.DBAPIError) -> Unavailable | None:
-    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    return _meaning_of_sqlite(error.orig)
+
+
+def _meaning_of_sqlite(error: BaseException | None) -> Unavailable | None:
+    """What a caller is told of SQLite's error; None where the fault is the statement's own."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return Unavailable(postgresql.FULL, reason=postgresql.DISK_FULL)
-    away = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError)
+    away = isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError | sqlite3.InternalError)
     # A bare DatabaseError is what SQLite says of a file that is no database, or is damaged.
-    if away or type(error) is exc.DatabaseError:
+    if away or type(error) is sqlite3.DatabaseError:
         return Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE")
     return None
-
-
-def _is_away_on_sqlite(error: sqlite3.Error) -> bool:
-    """The same of the driver's own errors."""
-    away = isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError | sqlite3.InternalError)
-    return away or type(error) is sqlite3.DatabaseError
 
 
 def _sqlite_engine(url: str) -> AsyncEngine:
