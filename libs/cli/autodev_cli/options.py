@@ -40,6 +40,15 @@ ApiKey = Annotated[
         show_envvar=True,
     ),
 ]
+CaFile = Annotated[
+    str | None,
+    typer.Option(
+        "--ca-file",
+        envvar="AUTODEV_CA_FILE",
+        help="Speak TLS to the gateway: PEM of the authority that signed its certificate, or `system` for this "
+        "machine's authorities. Default: plain text, for loopback.",
+    ),
+]
 OutputFormat = Annotated[Output, typer.Option("--output", "-o", help="text, or json for machines.")]
 AllowProcess = Annotated[
     bool,
@@ -84,6 +93,7 @@ class Connection:
     data_dir: Path
     tenant: str
     output: Output
+    ca_file: str | None = None
 
     @property
     def json(self) -> bool:
@@ -97,6 +107,7 @@ _SHARED = (
     ("data_dir", DataDir, DEFAULT_DATA_DIR),
     ("tenant", Tenant, DEFAULT_TENANT),
     ("output", OutputFormat, Output.TEXT),
+    ("ca_file", CaFile, None),
 )
 
 

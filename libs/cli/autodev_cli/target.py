@@ -18,17 +18,21 @@ from autodev_sdk import AutoDevClient
 
 T = TypeVar("T")
 
+SYSTEM = "system"
+"""In place of a file: the authorities that this machine trusts."""
+
 
 @dataclass(frozen=True)
 class Target:
-    """A gateway and a credential for it."""
+    """A gateway and a credential for it. `root_certificates`: as for AutoDevClient; None for plain text."""
 
     address: str
     api_key: str
+    root_certificates: bytes | None = None
 
     def client(self) -> AutoDevClient:
         """A connection; an asynchronous context manager."""
-        return AutoDevClient(self.address, self.api_key)
+        return AutoDevClient(self.address, self.api_key, self.root_certificates)
 
 
 def find(connection: Connection) -> Target:
@@ -44,7 +48,19 @@ def find(connection: Connection) -> Target:
                 f"no mesh runs in {connection.data_dir}: start one with `autodev up`, or give --address or --data-dir"
             )
         address = state.gateway
-    return Target(address, connection.api_key or _key_from_files(connection.data_dir, connection.tenant))
+    key = connection.api_key or _key_from_files(connection.data_dir, connection.tenant)
+    return Target(address, key, _root_certificates(connection.ca_file))
+
+
+def _root_certificates(ca_file: str | None) -> bytes | None:
+    if ca_file is None:
+        return None
+    if ca_file == SYSTEM:
+        return b""
+    try:
+        return Path(ca_file).read_bytes()
+    except OSError as error:
+        raise CommandError(f"--ca-file {ca_file}: {error.strerror}") from error
 
 
 def _key_from_files(data_dir: Path, tenant: str) -> str:

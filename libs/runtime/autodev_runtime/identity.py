@@ -1,7 +1,7 @@
 """Who calls. The tenant always comes from here, never from a request's body.
 
 The gateway finds the identity from a credential; services behind it are told by the call's metadata, which they
-believe only because they listen on loopback (settings.py refuses anything else).
+believe because they listen on loopback, or because the caller's certificate entitles it to (peers.py).
 """
 
 from collections.abc import Iterator, Sequence

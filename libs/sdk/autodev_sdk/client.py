@@ -42,7 +42,8 @@ class AutoDevClient:
     Args:
         address: the gateway's `host:port`.
         api_key: the credential; it decides the tenant.
-        root_certificates: PEM of the authority that signed the gateway's certificate; None: no TLS (loopback).
+        root_certificates: PEM of the authority that signed the gateway's certificate; empty: those that this machine
+            trusts; None: no TLS (loopback).
     """
 
     def __init__(self, address: str, api_key: str, root_certificates: bytes | None = None) -> None:

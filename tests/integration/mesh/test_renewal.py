@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -12,6 +13,9 @@ from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev_cli.certs.directory import CertificateDirectory
+from autodev_cli.errors import CommandError
+from autodev_cli.options import Connection, Output
+from autodev_cli.target import find
 from autodev_gateway.settings import Mode
 from autodev_runtime import certificates as watched
 from autodev_runtime.identity import service_identity
@@ -144,8 +148,12 @@ async def test_the_public_certificate_is_renewed_too(tmp_path: Path) -> None:
                 certificates.renew()
                 await until_served_another(gateway.public_address, certificates, before)
                 await publish(client, [failed(2)])
-            async with AutoDevClient(gateway.public_address, "the-key", trusted) as client:
+            # What the command line does with --ca-file.
+            options = Connection(gateway.public_address, "the-key", tmp_path, "acme", Output.TEXT)
+            async with find(replace(options, ca_file=str(certificates.path / "ca.crt"))).client() as client:
                 await publish(client, [failed(3)])
+            with pytest.raises(CommandError, match="--ca-file"):
+                find(replace(options, ca_file="none"))
 
 
 async def test_a_worker_goes_on_when_its_authority_was_replaced_while_the_gateway_was_away(

@@ -207,3 +207,9 @@ async def test_a_quiet_call_outlives_every_question_whether_the_server_is_there(
         assert not odd.cancelled.is_set()
         odd.go_on.set()
         assert (await call).next_page_token
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "example.org:0"])
+def test_no_server_believes_callers_of_other_machines(address: str) -> None:
+    with pytest.raises(ValueError, match="any caller would be believed"):
+        server.make_server("test", ServiceSettings(port=0), Endpoint(address, []))

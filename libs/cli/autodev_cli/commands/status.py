@@ -53,7 +53,7 @@ def status(connection: Connection) -> None:
 
 async def status_of(mesh: AutoDevClient, target: Target) -> MeshStatus:
     """Ask the gateway of itself and of the services behind it. Raises the RPCs' errors."""
-    states = await asyncio.gather(*(health.check(target.address, service) for service in SERVICES.values()))
+    states = await asyncio.gather(*(health.check(mesh.channel, service) for service in SERVICES.values()))
     sandbox = await mesh.sandbox.GetSandboxStatus(sandbox_service_pb2.GetSandboxStatusRequest())
     waiting = review_service_pb2.ListReviewsRequest(state=review_service_pb2.REVIEW_STATE_WAITING, page_size=MOST)
     reviews = await mesh.reviews.ListReviews(waiting)

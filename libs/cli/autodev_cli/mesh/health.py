@@ -50,13 +50,11 @@ async def watch(channel: AbstractAsyncContextManager[grpc.aio.Channel], changed:
             await asyncio.sleep(RETRY_S)
 
 
-async def check(address: str, service: str = "", timeout_s: float = 2.0) -> str:
+async def check(channel: grpc.aio.Channel, service: str = "", timeout_s: float = 2.0) -> str:
     """A service's state now: SERVING, NOT_SERVING, or the status of a call that failed."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        try:
-            answer = await health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=timeout_s
-            )
-        except grpc.aio.AioRpcError as error:
-            return error.code().name
+    request = health_pb2.HealthCheckRequest(service=service)
+    try:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
     return str(Serving.Name(answer.status))
