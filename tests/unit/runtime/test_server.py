@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -213,3 +214,9 @@ async def test_a_quiet_call_outlives_every_question_whether_the_server_is_there(
 def test_no_server_believes_callers_of_other_machines(address: str) -> None:
     with pytest.raises(ValueError, match="any caller would be believed"):
         server.make_server("test", ServiceSettings(port=0), Endpoint(address, []))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "localhost:0", "unix:{}/socket"])
+async def test_where_only_this_machine_comes_callers_are_believed(address: str, tmp_path: Path) -> None:
+    made = server.make_server("test", ServiceSettings(port=0), Endpoint(address.format(tmp_path), []))
+    await made.stop(0)
