@@ -28,7 +28,9 @@ COMMON = ServiceSettings.model_fields
 HEAD = """# Settings
 
 Each service reads its settings from the environment: `AUTODEV_<SERVICE>_<NAME>`, for instance
-`AUTODEV_LEARNING_PROPOSAL_SECONDS=5`. Secrets are files; a setting names the file. This page is built from the code by
+`AUTODEV_LEARNING_PROPOSAL_SECONDS=5`. Secrets are files; a setting names the file. Where `AUTODEV_SECRETS_DIR` names a
+folder, a file in it that is called as a variable, in lower case, is that variable's value where the environment has
+none: so a `DATABASE_URL` with its password can be a file, too. This page is built from the code by
 `make settings-page`.
 """
 

@@ -3,6 +3,7 @@
 import os
 
 from autodev_runtime.database_settings import DatabaseSettings
+from autodev_runtime.secret_files import stated
 
 
 def database_settings(service: str, data_dir: os.PathLike[str]) -> DatabaseSettings:
@@ -11,6 +12,6 @@ def database_settings(service: str, data_dir: os.PathLike[str]) -> DatabaseSetti
     return DatabaseSettings(
         port=0,
         data_dir=os.environ.get(f"{prefix}DATA_DIR", data_dir),
-        database_url=os.environ.get(f"{prefix}DATABASE_URL", ""),
-        database_all_tenants_url=os.environ.get(f"{prefix}DATABASE_ALL_TENANTS_URL", ""),
+        database_url=stated(f"{prefix}DATABASE_URL"),
+        database_all_tenants_url=stated(f"{prefix}DATABASE_ALL_TENANTS_URL"),
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+from autodev_runtime.secret_files import secrets_dir
 from autodev_runtime.telemetry import LogFormat
 
 MESH_FILES = ("mesh_ca_file", "mesh_cert_file", "mesh_key_file")
@@ -39,7 +40,7 @@ class CertificateFiles:
 
 
 class ServiceSettings(BaseSettings):
-    """Read from the environment (`AUTODEV_<NAME>_...`); see docs/settings.md."""
+    """Read from the environment (`AUTODEV_<NAME>_...`) and from files of secrets; see docs/settings.md."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, populate_by_name=True)
 
@@ -83,6 +84,20 @@ class ServiceSettings(BaseSettings):
     replicas that were added, and certificates that were renewed. Event streams end then, and are resumed."""
     max_connection_grace_s: float = Field(default=660.0, ge=0)
     """How long calls on such a connection may go on; longer than the longest call."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What a caller states, then the environment, then the files of AUTODEV_SECRETS_DIR."""
+        folder = secrets_dir()
+        files = () if folder is None else (SecretsSettingsSource(settings_cls, folder),)
+        return init_settings, env_settings, *files
 
     @model_validator(mode="before")
     @classmethod

@@ -18,6 +18,7 @@ from autodev_runtime.database_settings import DatabaseSettings
 from autodev_runtime.errors import AutoDevError
 from autodev_runtime.migrations import NotMigrated, migrate, upgrade
 from autodev_runtime.row_security import RoleUnfit, roles_of
+from autodev_runtime.secret_files import stated
 
 SERVICES = ("gateway", "capability", "learning", "fitness")
 OWNER_URL = "AUTODEV_DATABASE_OWNER_URL"
@@ -57,6 +58,7 @@ def migrate_databases(
     unknown = sorted(set(services or ()) - set(SERVICES))
     if unknown:
         raise CommandError(f"no service with a database is called {unknown[0]!r}: {', '.join(SERVICES)}")
+    owner_url = owner_url or stated(OWNER_URL) or None
     plans = [(name, database_settings(name, data_dir)) for name in services or SERVICES]
     done = [asyncio.run(_migrate(name, settings, owner_url)) for name, settings in plans]
     if output is Output.JSON:
