@@ -1,6 +1,10 @@
 """`autodev certs`: an authority of one's own, without accidents."""
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -121,3 +125,23 @@ def test_where_there_is_nothing_it_says_how_to_make_it(tmp_path: Path) -> None:
         told = autodev("certs", command, "--dir", str(tmp_path / "none"))
         assert told.returncode == 1
         assert "autodev certs create" in told.stderr
+
+
+def test_keeping_makes_what_is_missing_at_once_and_renews_until_told_to_end(tmp_path: Path) -> None:
+    directory = CertificateDirectory(tmp_path / "certs")
+    command = [sys.executable, "-m", "autodev_cli", "certs", "keep", "--dir", str(directory.path), "--every", "1"]
+    with subprocess.Popen(command) as keeping:
+        wait_for(lambda: directory.files(PUBLIC).certificate.exists())
+        # Past the middle of its time, by being made short.
+        directory.renew(LIFETIME / 3)
+        soon = directory.held("learning").expires
+        wait_for(lambda: directory.held("learning").expires > soon)
+        keeping.terminate()
+        assert keeping.wait(30) == 0
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,5 +1,6 @@
 """`autodev certs`: the certificates that services know each other by."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autodev_cli.certs.directory import AUTHORITY_LIFETIME, LIFETIME, PUBLIC, CertificateDirectory
+from autodev_cli.commands.up import until_told
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Output, OutputFormat, new_app
 from autodev_cli.output import console, print_json, print_table
@@ -65,6 +67,21 @@ def renew(
     certificates = CertificateDirectory(directory)
     certificates.renew(timedelta(days=days))
     _show(certificates, output)
+
+
+@app.command()
+def keep(
+    directory: Directory = DEFAULT_DIRECTORY,
+    every_s: Annotated[float, typer.Option("--every", min=1.0, help="Seconds between looks.")] = 3600.0,
+) -> None:
+    """Make what is missing, and renew what is past the middle of its time, until told to end."""
+    until_told(_keeping(CertificateDirectory(directory), every_s))
+
+
+async def _keeping(certificates: CertificateDirectory, every_s: float) -> None:
+    while True:
+        await asyncio.to_thread(certificates.keep_valid)
+        await asyncio.sleep(every_s)
 
 
 @app.command("list")
