@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BUF    ?= npx --yes @bufbuild/buf@1.75.0
 MEMBERS := $(wildcard services/*/pyproject.toml libs/*/pyproject.toml)
 PROTOS  := $(shell find protos -name '*.proto')
-PACKAGES := services libs tests benchmarks examples docs
+PACKAGES := services libs tests benchmarks examples docs deploy
 
 .DEFAULT_GOAL := help
 .PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox sandbox-image settings-page metrics-page access-page clean
