@@ -1,0 +1,237 @@
+"""The Helm chart: valid by the tools and the schemas of Kubernetes, safe by default, and of one word with the code."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from autodev_gateway.settings import GatewaySettings
+from autodev_runtime.peers import CALLERS, name_of
+from tests.conftest import require
+
+REPOSITORY = Path(__file__).parents[2]
+HELM_FOLDER = REPOSITORY / "deploy/helm"
+CHART = HELM_FOLDER / "autodev"
+KUBERNETES = "1.34.0"
+VALIDATOR = "kubernetes-validate==1.37.0"
+RELEASE = "mesh"
+PREFIX = "mesh-autodev-"
+# Kinds that others define, whose schemas Kubernetes does not have.
+FOREIGN = {"Certificate", "ServiceMonitor"}
+EVERYTHING = (
+    "certificates.certManager.enabled=true",
+    "telemetry.serviceMonitor.enabled=true",
+    "telemetry.otlpEndpoint=http://collector:4317",
+    "eventLog.engine=jetstream",
+    "eventLog.natsUrl=nats://nats:4222",
+    "eventLog.natsMonitorUrls=http://nats:8222",
+    "eventLog.natsCredentialsSecret=nats",
+    "networkPolicy.scrapers[0].namespaceSelector.matchLabels.name=monitoring",
+)
+
+Manifest = dict[str, Any]
+
+
+def helm(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    require(shutil.which("helm"), "helm is not installed (go install helm.sh/helm/v3/cmd/helm@v3.22.0)")
+    command = ["helm", *arguments, "--kube-version", KUBERNETES]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def rendered(*values: str) -> list[Manifest]:
+    """What Kubernetes would be given."""
+    stated = [word for value in values for word in ("--set", value)]
+    done = helm("template", RELEASE, str(CHART), *stated)
+    assert done.returncode == 0, done.stderr
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+
+
+@pytest.fixture(scope="module")
+def default() -> list[Manifest]:
+    return rendered()
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
+    """By service."""
+    found = [each for each in manifests if each["kind"] == kind]
+    return {each["metadata"]["name"].removeprefix(PREFIX): each for each in found}
+
+
+def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    for kind in ("Deployment", "Job"):
+        for name, manifest in of_kind(manifests, kind).items():
+            yield name, manifest["spec"]["template"]["spec"]
+
+
+def test_helm_finds_nothing_to_say() -> None:
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("values", [(), EVERYTHING, ("autoscaling.by=cpu",)], ids=["default", "everything", "cpu"])
+def test_every_manifest_is_as_the_schemas_of_kubernetes_have_it(values: tuple[str, ...], tmp_path: Path) -> None:
+    own = [each for each in rendered(*values) if each["kind"] not in FOREIGN]
+    file = tmp_path / "rendered.yaml"
+    file.write_text(yaml.safe_dump_all(own))
+    uv = str(Path(sys.executable).parent / "uv")
+    command = [uv, "tool", "run", "--quiet", "--from", VALIDATOR, "kubernetes-validate", "--strict", "-k", KUBERNETES]
+    done = subprocess.run([*command, str(file)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count(" passed ") == len(own)
+
+
+def test_no_pod_has_more_than_it_needs(default: list[Manifest]) -> None:
+    assert {name for name, _ in pods(default)} == {*CALLERS, "migrate"}
+    for name, pod in pods(default):
+        assert pod["securityContext"]["runAsNonRoot"], name
+        # The sandbox's lets it make namespaces and nothing else that its nodes' default forbids.
+        profile = {"type": "Localhost", "localhostProfile": "autodev-sandbox.json"}
+        assert pod["securityContext"]["seccompProfile"] == (
+            profile if name == "sandbox" else {"type": "RuntimeDefault"}
+        )
+        assert pod["automountServiceAccountToken"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert not [volume for volume in pod["volumes"] if "hostPath" in volume]
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"]
+            assert container["resources"]["limits"]["memory"]
+
+
+def test_a_service_is_given_its_own_secrets_alone(default: list[Manifest]) -> None:
+    for name, pod in pods(default):
+        for container in pod["containers"]:
+            assert not [each for each in container.get("env", []) if "secretKeyRef" in json.dumps(each)]
+        if name == "migrate":
+            continue
+        keys = {item["key"] for volume in pod["volumes"] for item in volume.get("secret", {}).get("items", [])}
+        assert keys == (set() if name == "sandbox" else {name})
+        mesh = next(volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "mesh")
+        assert mesh == f"autodev-mesh-{name}"
+    assert not of_kind(default, "Secret")
+
+
+def test_every_pod_tells_how_it_is(default: list[Manifest]) -> None:
+    for name, pod in pods(default):
+        if name == "migrate":
+            continue
+        (container,) = pod["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        door = ports.get("internal", ports["grpc"])
+        probe = ["python3", "-m", "autodev_runtime.probe", f"127.0.0.1:{door}", name]
+        assert container["startupProbe"]["exec"]["command"] == probe
+        assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+        assert container["livenessProbe"]["tcpSocket"] == {"port": door}
+
+
+def test_a_disruption_takes_one_replica_at_a_time_and_leaves_another(default: list[Manifest]) -> None:
+    budgets, scalers = of_kind(default, "PodDisruptionBudget"), of_kind(default, "HorizontalPodAutoscaler")
+    assert set(budgets) == set(scalers) == set(CALLERS)
+    for name, budget in budgets.items():
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert budget["spec"]["selector"] == of_kind(default, "Deployment")[name]["spec"]["selector"]
+        assert scalers[name]["spec"]["minReplicas"] >= 2
+
+
+def test_services_scale_by_metrics_that_they_have(default: list[Manifest]) -> None:
+    page = (REPOSITORY / "docs/metrics.md").read_text()
+    rules = yaml.safe_load((HELM_FOLDER / "prometheus-adapter.yaml").read_text())["rules"]
+    series = {}
+    for rule in (*rules["custom"], *rules["external"]):
+        measured = re.match(r"[a-z_]+", rule["seriesQuery"])
+        assert measured
+        series[rule.get("name", {}).get("as", measured[0])] = measured[0]
+    for name, scaler in of_kind(default, "HorizontalPodAutoscaler").items():
+        (metric,) = scaler["spec"]["metrics"]
+        source = metric[metric["type"].lower()]["metric"]["name"]
+        assert f"`{series[source]}`" in page, name
+    by_cpu = of_kind(rendered("autoscaling.by=cpu"), "HorizontalPodAutoscaler")
+    assert {each["spec"]["metrics"][0]["resource"]["name"] for each in by_cpu.values()} == {"cpu"}
+
+
+def test_the_network_lets_through_what_the_services_let_through(default: list[Manifest]) -> None:
+    policies = of_kind(default, "NetworkPolicy")
+    everywhere = policies.pop("deny")["spec"]
+    assert set(everywhere) == {"podSelector", "policyTypes"}
+    assert everywhere["policyTypes"] == ["Ingress", "Egress"]
+    assert set(policies) == {*CALLERS, "migrate"}
+    into: dict[str, set[str]] = {}
+    out: dict[str, set[str]] = {name: set() for name in CALLERS}
+    for name in CALLERS:
+        spec = policies[name]["spec"]
+        assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == name
+        into[name] = {component for rule in spec["ingress"] for component in components(rule["from"])}
+        for rule in spec["egress"]:
+            for callee in components(rule.get("to", [])):
+                out[callee].add(name)
+    assert into == out == {name: set(callers) for name, callers in CALLERS.items()}
+    # It runs code that nobody has read: no database, no names, no way out.
+    assert policies["sandbox"]["spec"]["egress"] == []
+    assert "ingress" not in policies["migrate"]["spec"]
+
+
+def components(peers: list[Manifest]) -> set[str]:
+    labels = [peer.get("podSelector", {}).get("matchLabels", {}) for peer in peers]
+    return {each["app.kubernetes.io/component"] for each in labels if "app.kubernetes.io/component" in each}
+
+
+def test_callers_find_every_replica_by_its_services_name(default: list[Manifest]) -> None:
+    services, settings = of_kind(default, "Service"), of_kind(default, "ConfigMap")
+    for callee, callers in CALLERS.items():
+        assert services[callee]["spec"]["clusterIP"] == "None"
+        ports = {port["name"]: port["port"] for port in services[callee]["spec"]["ports"]}
+        for caller in callers:
+            address = settings[caller]["data"][f"AUTODEV_{caller.upper()}_{callee.upper()}_ADDRESS"]
+            door = ports.get("internal", ports["grpc"])
+            assert address == f"dns:///{PREFIX}{callee}.default.svc:{door}"
+
+
+def test_the_gateway_takes_what_the_chart_gives_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUTODEV_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "autodev_gateway_database_url").write_text("postgresql+asyncpg://autodev_gateway:secret@db/autodev\n")
+    for variable, value in of_kind(rendered(*EVERYTHING), "ConfigMap")["gateway"]["data"].items():
+        if variable != "AUTODEV_SECRETS_DIR":
+            monkeypatch.setenv(variable, value)
+    settings = GatewaySettings()
+    assert settings.database_url.endswith("secret@db/autodev")
+    assert settings.mesh_files is not None
+    assert settings.public_files is not None
+
+
+def test_certificates_are_for_the_names_that_services_check() -> None:
+    made = of_kind(rendered(*EVERYTHING), "Certificate")
+    assert {name: each["spec"]["dnsNames"] for name, each in made.items()} == {n: [name_of(n)] for n in CALLERS}
+
+
+def test_migration_comes_before_the_pods_and_alone_knows_the_owner(default: list[Manifest]) -> None:
+    job = of_kind(default, "Job")["migrate"]
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    holders = [each["metadata"]["name"] for each in default if "autodev-database-owner" in json.dumps(each)]
+    assert holders == [f"{PREFIX}migrate"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("database.password=x", "password"),
+        ("services.gateway.settings.database_url=x", "database_url"),
+        ("gateway.tlsSecret=", "allowPlaintext"),
+        ("services.sandbox.seccompProfile.type=None", "seccompProfile"),
+        ("eventLog.engine=jetstream", "natsUrl"),
+    ],
+)
+def test_values_that_would_be_wrong_or_unsafe_are_refused(value: str, told: str) -> None:
+    done = helm("template", RELEASE, str(CHART), "--set", value)
+    assert done.returncode != 0
+    assert told in done.stderr
