@@ -39,7 +39,9 @@ def binary() -> Path | None:
 class NatsServer:
     """A server with its files in a directory of its own."""
 
-    def __init__(self, program: Path, *, jetstream: str = "sync_interval: always", max_payload: str = "8MB") -> None:
+    def __init__(
+        self, program: Path, *, jetstream: str = "sync_interval: always", max_payload: str = "8MB", more: str = ""
+    ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="autodev-nats-"))
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,7 +55,7 @@ class NatsServer:
         self._config.write_text(
             f'host: "{HOST}"\nport: {self.port}\nhttp: "{HOST}:{self._monitor_port}"\nmax_payload: {max_payload}\n'
             f'authorization {{ user: {USER}, password: "{PASSWORD}" }}\n'
-            f'jetstream {{ store_dir: "{self.directory / "data"}", {jetstream} }}\n'
+            f'jetstream {{ store_dir: "{self.directory / "data"}", {jetstream} }}\n{more}\n'
         )
 
     @property

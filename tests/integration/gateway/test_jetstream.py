@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from autodev_sdk.events import working as sdk_working
 from tests.conftest import require
 from tests.integration.gateway.parts import failed, publish, ran, read, started, until, working
 from tests.integration.gateway.test_sigkill import Publishers
+from tests.mesh import eventually, free_ports
 from tests.nats import NatsServer, binary
 from tests.serving import refusal
 from tests.storage import JETSTREAM, Storage
@@ -75,6 +77,55 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed_under_load
         assert publishers.acknowledged.items() <= found.items()
 
 
+def clustered(programs: int) -> Iterator[NatsServer]:
+    """Servers of one cluster, not started."""
+    program = binary()
+    require(program, "nats-server is not installed")
+    assert program is not None
+    ports = free_ports(programs)
+    routes = ", ".join(f"nats://127.0.0.1:{port}" for port in ports)
+    for number, port in enumerate(ports):
+        cluster = f"cluster {{ name: tests, listen: 127.0.0.1:{port}, routes: [{routes}] }}"
+        yield NatsServer(program, more=f"server_name: nats-{number}\n{cluster}")
+
+
+async def test_a_cluster_goes_on_without_its_leader(tmp_path: Path, storage: Storage) -> None:
+    with contextlib.ExitStack() as stack:
+        servers = list(clustered(3))
+        for each in servers:
+            stack.callback(each.remove)
+            each.start()
+        stream = servers[0].stream()
+        own = Storage(tmp_path / "own", stream=stream)
+        own.directory.mkdir()
+        cluster = {
+            "jetstream_replicas": 3,
+            "nats_url": [each.url for each in servers],
+            "nats_monitor_urls": [each.monitor_url for each in servers],
+            "tail_bytes": 0,
+        }
+        async with started(own, **cluster) as gateway, gateway.client() as client:
+            before = [failed(number) for number in range(20)]
+            for event in before:
+                await publish(client, [event])
+            info = (await stream.ask("STREAM.INFO"))["cluster"]
+            assert len(info["replicas"]) == 2
+            servers[int(info["leader"].removeprefix("nats-"))].kill()
+            after = [failed(number) for number in range(20, 40)]
+            for event in after:
+                await eventually(lambda event=event: published(client, event), "an acknowledgement")  # type: ignore[misc]
+            assert [event.id for event in await all_of(client, 40)] == [event.id for event in before + after]
+
+
+async def published(client: AutoDevClient, event: event_pb2.Event) -> list[str]:
+    try:
+        return await publish(client, [event])
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return []
+        raise
+
+
 async def test_a_publisher_is_told_while_the_server_is_away(
     tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +180,23 @@ async def test_what_retention_deletes_is_gone_from_the_stream_but_for_what_a_gro
         worker.reject(delivery)
         again = await worker.next()
         assert again.event == delivery.event
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+async def test_a_cursor_finds_its_message_also_where_clocks_differ(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    events = [failed(number) for number in range(12)]
+    now = time.time_ns
+    with monkeypatch.context() as patch:
+        patch.setattr("autodev_gateway.event_log.appender.time.time_ns", lambda: now() + hours * 3600 * 10**9)
+        async with started(storage) as gateway, gateway.client() as acme:
+            cursors = [(await publish(acme, [event]))[0] for event in events]
+    # What another start knows of the stream is only what is in it.
+    async with started(storage) as gateway, gateway.client() as acme:
+        for number, cursor in enumerate(cursors[:-1]):
+            rest = await read(acme, 11 - number, after_cursor=cursor)
+            assert [event.id for event in rest] == [event.id for event in events[number + 1 :]]
 
 
 async def test_a_database_that_was_lost_is_made_again_from_the_stream(storage: Storage) -> None:

@@ -5,8 +5,10 @@ import contextlib
 import json
 import logging
 import ssl
+import time
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import nats.errors
@@ -25,6 +27,8 @@ LEAST_VERSION = (2, 12)
 """The first that stores a batch of messages all or none."""
 HEADER_BYTES = 64 * 1024
 STREAM_NOT_FOUND = 10059
+AWAY = 503
+WAIT_S = 0.5
 
 UNSYNCED = (
     "NATS acknowledges messages before they are on disk unless its configuration says `sync_interval: always`, and a "
@@ -36,10 +40,13 @@ class UnfitServer(RuntimeError):
     """The server or its stream would not keep what the log promises."""
 
 
+class _NotYet(Exception):
+    """A server does not answer, and may in a moment."""
+
+
 @contextlib.asynccontextmanager
 async def connected(options: NatsOptions) -> AsyncIterator[Stream]:
     """The log's stream, made where it is not there yet. Raises UnfitServer."""
-    await _check_syncs(options)
     connection = Client()
     try:
         try:
@@ -48,10 +55,24 @@ async def connected(options: NatsOptions) -> AsyncIterator[Stream]:
         except TimeoutError:
             raise UnfitServer(f"no NATS server could be reached within {CONNECT_S:g} s") from None
         _check_server(connection, options)
-        await _make(connection, options)
+        await _patiently(partial(_check_syncs, options))
+        await _patiently(partial(_make, connection, options))
         yield Stream(connection, options.stream)
     finally:
         await connection.close()
+
+
+async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work again while servers start: a cluster has no leader for a while. Raises UnfitServer."""
+    deadline = time.monotonic() + CONNECT_S
+    while True:
+        try:
+            return await work()
+        except _NotYet as error:
+            if time.monotonic() > deadline:
+                raise UnfitServer(str(error)) from error
+            log.warning("NATS is not ready: %s", error)
+            await asyncio.sleep(WAIT_S)
 
 
 def _settings(options: NatsOptions) -> dict[str, Any]:
@@ -127,7 +148,7 @@ def _monitored(url: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{url.rstrip('/')}/varz", timeout=MONITOR_S) as answer:
             found: dict[str, Any] = json.load(answer)
     except (OSError, ValueError) as error:
-        raise UnfitServer(f"the NATS server's monitoring at {url} does not answer: {error}") from error
+        raise _NotYet(f"the NATS server's monitoring at {url} does not answer: {error}") from error
     return found
 
 
@@ -167,6 +188,8 @@ async def _api(connection: Client, what: str, stated: dict[str, Any]) -> dict[st
             f"$JS.API.{what}", json.dumps(stated).encode() if stated else b"", timeout=MONITOR_S
         )
     except nats.errors.Error as error:
-        raise UnfitServer(f"JetStream does not answer ({type(error).__name__}); is it enabled?") from error
+        raise _NotYet(f"JetStream does not answer ({type(error).__name__}); is it enabled?") from error
     said: dict[str, Any] = json.loads(answer.data)
+    if said.get("error", {}).get("code") == AWAY:
+        raise _NotYet(f"JetStream is away: {said['error']['description']}")
     return said
