@@ -12,6 +12,7 @@ from tests.mesh import eventually
 from tests.storage import Storage
 
 SETTLE_S = 120.0
+"""How long the mesh may take to have nothing left to do, and a second more for each candidate."""
 QUIET_LOOKS = 3
 ONCE_EACH = {
     "failure_pattern_detected": lambda event: event.failure_pattern_detected.pattern_id,
@@ -60,7 +61,7 @@ async def _quiet(storage: Storage, wanted: int, what: str) -> None:
         return quiet >= QUIET_LOOKS
 
     try:
-        await eventually(look, f"everything is done, with {wanted} {what}", SETTLE_S)
+        await eventually(look, f"everything is done, with {wanted} {what}", SETTLE_S + wanted)
     except AssertionError as error:
         raise AssertionError(f"{error}; {await unsettled(storage)} left; {await unpromoted(storage)}") from None
 
