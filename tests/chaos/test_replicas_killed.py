@@ -33,8 +33,8 @@ from tests.mesh import SERVICES
 from tests.postgresql import Server
 from tests.storage import Storage, Storages
 
-KILLS = int(os.environ.get("AUTODEV_CHAOS_KILLS", "16"))
-EPISODES = int(os.environ.get("AUTODEV_CHAOS_EPISODES", "160"))
+KILLS = int(os.environ.get("AUTODEV_CHAOS_KILLS", "10"))
+EPISODES = int(os.environ.get("AUTODEV_CHAOS_EPISODES", "96"))
 SEED = int(os.environ.get("AUTODEV_CHAOS_SEED", str(random.SystemRandom().randrange(1_000_000))))
 REPLICAS = 2
 EVENTS_A_CALL = 4

@@ -7,6 +7,7 @@ logins and neither is a member of the other, so no statement on a tenant's conne
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,8 @@ ALL_TENANTS_SUFFIX = "_all"
 """What the second role's name ends in, unless a URL of its own says otherwise."""
 
 LISTEN_AGAIN_S = 1.0
+GONE_AFTER = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+"""Seconds, tries and milliseconds of silence after which the server is taken for gone."""
 
 AWAY = "the database cannot be read or written; the same call, with its request_id if it has one, may be made again"
 FULL = "the database's disk is full, and nothing of this was written; the same call may be made again once it has room"
@@ -74,7 +77,7 @@ def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
         import asyncpg
 
         try:
-            return await asyncpg.connect(**arguments)
+            return _attentive(await asyncpg.connect(**arguments))
         except driver_errors() as error:
             log.warning("no connection to the database: %s", error)
             raise Unavailable(AWAY, reason="DATABASE_UNAVAILABLE") from error
@@ -99,7 +102,23 @@ async def connect(url: str, options: DatabaseOptions) -> Any:
     import asyncpg
 
     dialect = make_url(url).get_dialect()()
-    return await asyncpg.connect(**_connect_arguments(dialect, make_url(url)), **_bounds(options))
+    return _attentive(await asyncpg.connect(**_connect_arguments(dialect, make_url(url)), **_bounds(options)))
+
+
+def _attentive(connection: Any) -> Any:
+    """The connection, which notices that the server, or the way there, is gone.
+
+    Sooner than the server does of us, which then frees what we had claimed: two gateways would serve one group.
+    """
+    # asyncpg has no setting for it, and what it has of the socket is not public.
+    socket_of = connection._transport.get_extra_info("socket")
+    if socket_of.family in (socket.AF_INET, socket.AF_INET6):
+        socket_of.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in GONE_AFTER.items():
+            # Not every system has each of them.
+            if (option := getattr(socket, name, None)) is not None:
+                socket_of.setsockopt(socket.IPPROTO_TCP, option, value)
+    return connection
 
 
 def driver_errors() -> tuple[type[Exception], ...]:

@@ -1,6 +1,8 @@
 """PostgreSQL that is away, slow or contended: what a service says meanwhile, and that it goes on by itself."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select, text, update
+from sqlalchemy import make_url, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
@@ -16,6 +18,7 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from autodev.gateway.v1 import event_service_pb2 as event_pb
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.postgresql import DatabaseOptions, connect
 from autodev_runtime.repeating import Conflict, repeatable
 from tests.clock import Clock
 from tests.integration.fitness.parts import create, made
@@ -189,3 +192,44 @@ async def test_what_is_repeatable_survives_a_deadlock(counters: Storage) -> None
     async with counters.things() as database:
         await asyncio.gather(add(database, 1, 2), add(database, 2, 1), add(database, 1, 2))
         assert await counts(database) == [3, 3]
+
+
+async def test_a_connection_over_the_network_notices_that_the_server_is_gone(
+    postgresql: Server, storage: Storage, tmp_path: Path
+) -> None:
+    async with _over_tcp(postgresql) as port:
+        url = make_url(storage.url("fitness")).set(host="127.0.0.1", port=port, query={})
+        text_url = url.render_as_string(hide_password=False)
+        connection = await connect(text_url, DatabaseOptions(schema="fitness"))
+        made = connection._transport.get_extra_info("socket")
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        # The server frees after a minute what a client claimed that is gone: by then this one knows.
+        silent_s = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) + 3 * 5
+        assert silent_s < 60
+        assert 0 < made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) < 60_000
+        await connection.close()
+        async with Database(text_url, DatabaseOptions(schema="fitness")) as database:
+            assert await database.ready()
+
+
+@contextlib.asynccontextmanager
+async def _over_tcp(postgresql: Server) -> AsyncIterator[int]:
+    """A port that leads to the server, which itself listens on a socket of the file system only."""
+
+    async def passing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(str(postgresql.directory / ".s.PGSQL.5432"))
+        await asyncio.gather(_pass(reader, back), _pass(there, writer))
+
+    server = await asyncio.start_server(passing, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(65536):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()
