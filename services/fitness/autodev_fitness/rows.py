@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, desc
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
@@ -29,9 +29,12 @@ class VariantRow(TenantScoped, Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "request_id"),
         Index("ix_workflow_variants_parent", "tenant_id", "parent_variant_id"),
-        Index("ix_workflow_variants_agent", "tenant_id", "agent_id"),
+        # In the order of each list, so that a page reads its own rows only; `id` sorts by age.
+        Index("ix_workflow_variants_age", "tenant_id", "id"),
+        Index("ix_workflow_variants_agent", "tenant_id", "agent_id", "id"),
         Index("ix_workflow_variants_status", "tenant_id", "evaluation_status"),
-        Index("ix_workflow_variants_score", "tenant_id", "fitness_score"),
+        # First runs give few different scores, so ties are many: what orders them belongs to the index.
+        Index("ix_workflow_variants_best", "tenant_id", desc("fitness_score"), "created_at", "id"),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     request_id: Mapped[str] = mapped_column(String(128))

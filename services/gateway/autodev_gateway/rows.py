@@ -75,7 +75,12 @@ class EpisodeRow(TenantScoped, Base):
     """One attempt that was reported. `recorded_seq` is the place in the log of its first report."""
 
     __tablename__ = "episodes"
-    __table_args__ = (Index("episodes_by_age", "tenant_id", "recorded_seq"),)
+    # One for each way to list them, so that a page reads its own rows only.
+    __table_args__ = (
+        Index("episodes_by_age", "tenant_id", "recorded_seq"),
+        Index("episodes_by_agent", "tenant_id", "agent_id", "recorded_seq"),
+        Index("episodes_by_outcome", "tenant_id", "outcome", "recorded_seq"),
+    )
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
     agent_id: Mapped[str] = mapped_column(String(128))
