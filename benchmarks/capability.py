@@ -52,6 +52,12 @@ NO_OP = grpc.method_handlers_generic_handler(
 
 async def measure(rounds: int = ROUNDS, calls: int = CALLS_A_ROUND) -> tuple[float, float]:
     """Calls a second of the no-op and of the check: medians of rounds taken in turns."""
+    no_op, checks = await rates(rounds, calls)
+    return statistics.median(no_op), statistics.median(checks)
+
+
+async def rates(rounds: int, calls: int) -> tuple[list[float], list[float]]:
+    """Calls a second of the no-op and of the check, of each round."""
     (port,) = free_ports(1)
     spawn = multiprocessing.get_context("spawn")
     stop = spawn.Event()
@@ -103,14 +109,14 @@ def _request(number: int) -> pb.CheckCapabilityRequest:
     return pb.CheckCapabilityRequest(agent_id=f"agent-{number % AGENTS}", capability=CAPABILITY)
 
 
-async def _in_turns(bare: Call, checked: Call, rounds: int, calls: int) -> tuple[float, float]:
-    rates: tuple[list[float], list[float]] = [], []
+async def _in_turns(bare: Call, checked: Call, rounds: int, calls: int) -> tuple[list[float], list[float]]:
+    found_rates: tuple[list[float], list[float]] = [], []
     for turn in range(rounds + 1):
-        for call, found in zip((bare, checked), rates, strict=True):
+        for call, found in zip((bare, checked), found_rates, strict=True):
             rate = await _rate(call, calls)
             if turn:  # The first round warms up.
                 found.append(rate)
-    return statistics.median(rates[0]), statistics.median(rates[1])
+    return found_rates
 
 
 async def _rate(call: Call, calls: int) -> float:

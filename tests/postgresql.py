@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,10 @@ def finished(work: Coroutine[Any, Any, Result]) -> Result:
 class Server:
     """A server with its files in a directory of its own, listening on a socket there."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, options: Sequence[str] = SERVER_OPTIONS) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="autodev-postgresql-"))
         self._programs = programs
+        self._options = options
         # The server refuses to run as root.
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
@@ -119,7 +120,7 @@ class Server:
 
     def start(self) -> None:
         """Start the server, and wait until it takes connections."""
-        options = [part for option in SERVER_OPTIONS for part in ("-c", option)]
+        options = [part for option in self._options for part in ("-c", option)]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._as_user, self._programs / "postgres", "-D", self._data, "-k", self.directory, *options],

@@ -1,0 +1,245 @@
+"""The measurements. Both sides of a ratio are taken in turns, so that whatever else the machine does falls on both."""
+
+import contextlib
+import statistics
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceStub
+from autodev.gateway.v1.event_service_pb2 import START_AT_EARLIEST, SubscribeRequest
+from autodev_sdk import AutoDevClient
+from benchmarks import capability
+from benchmarks.mesh import engines, growth, raw_stream
+from benchmarks.mesh.engines import NotHere, RawJetStream
+from benchmarks.mesh.reservation import Reserving
+from benchmarks.mesh.traffic import BATCH_EVENTS, follow, latencies, publish
+from benchmarks.sandbox.figures import Bar, Row, Side, judged, missing
+from tests.mesh import Mesh
+
+RAW_JETSTREAM, RAW_STREAM = "raw JetStream", "raw stream"
+SUBSCRIBERS: Final = 100
+TAIL_BYTES: Final = 64 * 1024 * 1024
+LATENCY_RATE: Final = 1000.0
+
+BARS: Final = {
+    "publish-sqlite": Bar("Publish on SQLite", Side.AT_LEAST, 20_000, "events/s"),
+    "publish-postgresql": Bar("Publish on PostgreSQL", Side.AT_LEAST, 20_000, "events/s"),
+    "jetstream-sqlite": Bar("Publish on SQLite", Side.AT_LEAST, 1.0, "×", RAW_JETSTREAM),
+    "jetstream-postgresql": Bar("Publish on PostgreSQL", Side.AT_LEAST, 1.0, "×", RAW_JETSTREAM),
+    "jetstream": Bar("Publish on JetStream", Side.AT_LEAST, 1.0, "×", RAW_JETSTREAM),
+    "subscribe-one": Bar("Subscribe, one subscriber, from memory", Side.AT_LEAST, 0.3, "×", RAW_STREAM),
+    "subscribe-stored": Bar("Subscribe, one subscriber, from the database", Side.AT_LEAST, 0.3, "×", RAW_STREAM),
+    "subscribe-hundred": Bar("Subscribe, 100 subscribers, in all", Side.AT_LEAST, 0.5, "×", RAW_STREAM),
+    "latency-p50": Bar("publish to subscriber at 1,000/s, p50", Side.AT_MOST, 5, "ms"),
+    "latency-p99": Bar("publish to subscriber at 1,000/s, p99", Side.AT_MOST, 25, "ms"),
+    "check": Bar("CheckCapability", Side.AT_LEAST, 0.7, "×", "no-op RPC"),
+    "reservation": Bar("ReserveUsage on SQLite", Side.AT_LEAST, 0.7, "×", "the statements alone"),
+    "growth-resume": Bar("Subscribe resumed at a cursor", Side.AT_MOST, 1.5, "×", "the smallest"),
+    "growth-top": Bar("ListTopVariants", Side.AT_MOST, 1.5, "×", "the smallest"),
+    "growth-lineage": Bar("GetLineage of 20 ancestors", Side.AT_MOST, 1.5, "×", "the smallest"),
+    "growth-list": Bar("ListEpisodes, of all and of a rare agent", Side.AT_MOST, 1.5, "×", "the smallest"),
+}
+PUBLISHING: Final = {
+    "sqlite": ("publish-sqlite", "jetstream-sqlite"),
+    "postgresql": ("publish-postgresql", "jetstream-postgresql"),
+    "jetstream": ("jetstream",),
+}
+SUBSCRIBING: Final = ("subscribe-one", "subscribe-stored", "subscribe-hundred")
+LATENCIES: Final = ("latency-p50", "latency-p99")
+GROWTH: Final = ("growth-resume", "growth-top", "growth-lineage", "growth-list")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of everything."""
+
+    rounds: int
+    published: int
+    raw_published: int
+    delivered: int
+    hundred_delivered: int
+    raw_messages: int
+    latency_s: float
+    check_rounds: int
+    check_calls: int
+    reserved: int
+    sizes: tuple[int, int, int]
+    asked: int
+
+
+FULL: Final = Effort(5, 40_000, 10_000, 50_000, 10_000, 1500, 20, 8, 2000, 1000, (10_000, 100_000, 1_000_000), 60)
+QUICK: Final = Effort(3, 10_000, 3000, 12_000, 2000, 300, 3, 3, 500, 200, (1000, 10_000, 100_000), 20)
+
+
+class Measurement:
+    """One run: the rows that are asked for, by name."""
+
+    def __init__(self, names: Collection[str], effort: Effort) -> None:
+        self.names = names
+        self.effort = effort
+        self.rows: dict[str, Row] = {}
+
+    async def run(self) -> None:
+        """Measure one group after the other."""
+        groups: list[tuple[Sequence[str], Callable[[], Coroutine[Any, Any, None]]]] = [
+            (PUBLISHING["sqlite"], self.publish_on_sqlite),
+            (PUBLISHING["postgresql"], self.publish_on_postgresql),
+            (PUBLISHING["jetstream"], self.publish_on_jetstream),
+            (SUBSCRIBING, self.subscribe),
+            (LATENCIES, self.latency),
+            (("check",), self.check),
+            (("reservation",), self.reservation),
+            (GROWTH, self.growth),
+        ]
+        for names, measure in groups:
+            if not any(name in self.names for name in names):
+                continue
+            try:
+                await measure()
+            except NotHere as error:
+                for name in names:
+                    self.add(name, missing(BARS[name], str(error)))
+
+    def add(self, name: str, row: Row) -> None:
+        """Note a row that was asked for."""
+        if name in self.names and name not in self.rows:
+            self.rows[name] = row
+            print(f"  {row.what}: {row.measured or row.verdict}", flush=True)
+
+    async def publish_on_sqlite(self) -> None:
+        """On the file, as `autodev up` has it."""
+        await self._publish("sqlite", {})
+
+    async def publish_on_postgresql(self) -> None:
+        """On a server of its own whose commits are on disk."""
+        with engines.postgresql() as server, server.database() as database:
+            await self._publish("postgresql", {"AUTODEV_GATEWAY_DATABASE_URL": database.url("autodev_gateway")})
+
+    async def publish_on_jetstream(self) -> None:
+        """On a NATS server of its own that forces every message to disk."""
+        with engines.jetstream() as url:
+            await self._publish("jetstream", engines.jetstream_settings(url))
+
+    async def _publish(self, engine: str, settings: Mapping[str, str]) -> None:
+        absolute, *_, relative = [*PUBLISHING[engine]]
+        rates: list[float] = []
+        raw: list[float] = []
+        async with AsyncExitStack() as stack:
+            bare = None
+            if relative in self.names:
+                with contextlib.suppress(NotHere):
+                    bare = RawJetStream(stack.enter_context(engines.jetstream()))
+            mesh = await stack.enter_async_context(engines.gateway(dict(settings)))
+            client = await stack.enter_async_context(mesh.client())
+            for turn in range(self.effort.rounds + 1):
+                rate = await publish(client, self.effort.published)
+                if turn:  # The first round warms up.
+                    rates.append(rate)
+                if bare is not None and turn:
+                    raw.append(await bare.publish(self.effort.raw_published))
+        if absolute != relative:
+            self.add(absolute, judged(BARS[absolute], spread(rates), "", statistics.median(rates)))
+        if raw:
+            self.add(relative, judged(BARS[relative], spread(rates), spread(raw), ratio(rates, raw)))
+        else:
+            self.add(relative, missing(BARS[relative], "nats-server is not installed"))
+
+    async def subscribe(self) -> None:
+        """Readers of what was published: at the end of the log, at its start, and many at once."""
+        effort = self.effort
+        found: dict[str, list[float]] = {name: [] for name in SUBSCRIBING}
+        one: list[float] = []
+        hundred: list[float] = []
+        settings = {"AUTODEV_GATEWAY_TAIL_BYTES": str(TAIL_BYTES)}
+        async with AsyncExitStack() as stack:
+            raw = stack.enter_context(raw_stream.serving())
+            mesh = await stack.enter_async_context(engines.gateway(settings))
+            client = await stack.enter_async_context(mesh.client())
+            in_memory = TAIL_BYTES // 1100
+            await publish(client, in_memory + effort.delivered)
+            start = SubscribeRequest(at=START_AT_EARLIEST)
+            late = SubscribeRequest(after_cursor=await _cursor(client, effort.delivered))
+            many = [await stack.enter_async_context(mesh.client()) for _ in range(SUBSCRIBERS)]
+            at_end = min(effort.delivered, in_memory // 2)
+            for _ in range(effort.rounds):
+                one.append(await raw_stream.rate(raw, 1, effort.raw_messages))
+                found["subscribe-stored"].append(await follow([client], start, effort.delivered))
+                found["subscribe-one"].append(await follow([client], late, at_end))
+                messages = max(1, effort.hundred_delivered // BATCH_EVENTS)
+                hundred.append(await raw_stream.rate(raw, SUBSCRIBERS, messages))
+                found["subscribe-hundred"].append(await follow(many, late, effort.hundred_delivered))
+        for name in ("subscribe-one", "subscribe-stored"):
+            self.add(name, judged(BARS[name], spread(found[name]), spread(one), ratio(found[name], one)))
+        name = "subscribe-hundred"
+        note = f"beside one raw stream: {ratio(found[name], one):.2f} ×"
+        self.add(name, judged(BARS[name], spread(found[name]), spread(hundred), ratio(found[name], hundred), [note]))
+
+    async def latency(self) -> None:
+        """From a call of Publish to the subscriber's message."""
+        async with engines.gateway() as mesh, mesh.client() as client:
+            await latencies(client, LATENCY_RATE, 1.0)
+            taken = await latencies(client, LATENCY_RATE, self.effort.latency_s)
+        percentiles = statistics.quantiles(taken, n=100)
+        for name, place in zip(LATENCIES, (49, 98), strict=True):
+            figure = f"{len(taken):,} events"
+            self.add(name, judged(BARS[name], figure, "", percentiles[place] * 1000))
+
+    async def check(self) -> None:
+        """A check against an RPC that does nothing, on the same bootstrap."""
+        no_op, checks = await capability.rates(self.effort.check_rounds, self.effort.check_calls)
+        self.add("check", judged(BARS["check"], spread(checks), spread(no_op), ratio(checks, no_op)))
+
+    async def reservation(self) -> None:
+        """Reserving by calls against the bare statements in the same file."""
+        calls: list[float] = []
+        alone: list[float] = []
+        async with AsyncExitStack() as stack:
+            mesh: Mesh = await stack.enter_async_context(engines.gateway(services=("gateway", "capability")))
+            stub = CapabilityServiceStub(await stack.enter_async_context(mesh.channel("capability")))
+            reserving = Reserving(mesh, stub)
+            await reserving.allow()
+            for turn in range(self.effort.rounds + 1):
+                rate, bare = await reserving.rate(self.effort.reserved), reserving.database_rate(self.effort.reserved)
+                if turn:
+                    calls.append(rate)
+                    alone.append(bare)
+        bar = BARS["reservation"]
+        self.add("reservation", judged(bar, spread(calls), spread(alone), ratio(calls, alone)))
+
+    async def growth(self) -> None:
+        """The same questions to tables of each size."""
+        async with AsyncExitStack() as stack:
+            meshes = [await stack.enter_async_context(growth.grown(rows)) for rows in self.effort.sizes]
+            for name in GROWTH:
+                if name in self.names:
+                    least, *larger = await growth.medians(meshes, name, self.effort.asked)
+                    figure = " / ".join(f"{each * 1000:.2f}" for each in larger) + " ms"
+                    sizes = " / ".join(f"{rows:,}" for rows in self.effort.sizes[1:])
+                    note = f"at {sizes} rows; the smallest has {self.effort.sizes[0]:,}"
+                    row = judged(BARS[name], figure, f"{least * 1000:.2f} ms", max(larger) / least, [note])
+                    self.add(name, row)
+
+
+async def _cursor(client: AutoDevClient, number: int) -> str:
+    """The cursor of the event with this number, of one that is published last."""
+    stream = client.events.Subscribe(SubscribeRequest(at=START_AT_EARLIEST, max_batch_events=BATCH_EVENTS))
+    seen = 0
+    async for response in stream:
+        seen += len(response.events)
+        if seen >= number:
+            cursor = response.events[-1].cursor
+            break
+    stream.cancel()
+    return cursor
+
+
+def ratio(measured: Sequence[float], denominators: Sequence[float]) -> float:
+    """Of the medians."""
+    return statistics.median(measured) / statistics.median(denominators)
+
+
+def spread(rates: Sequence[float]) -> str:
+    """The median with the least and the most."""
+    return f"{statistics.median(rates):,.0f}/s ({min(rates):,.0f} to {max(rates):,.0f})"
