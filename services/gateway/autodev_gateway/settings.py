@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
@@ -46,6 +46,15 @@ class EventLogEngine(StrEnum):
     """The database."""
     JETSTREAM = "jetstream"
     """NATS; the database has rows without the events."""
+
+
+class TenantRetention(BaseModel):
+    """How much of one tenant's events is kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    age_s: float | None = Field(default=None, gt=0)
+    bytes: int | None = Field(default=None, gt=0)
 
 
 class GatewaySettings(WebhookSettings):
@@ -116,9 +125,12 @@ class GatewaySettings(WebhookSettings):
     tail_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     """How much of the log's end is kept in memory for who follows it."""
     retention_age_s: float | None = Field(default=None, gt=0)
-    """How long events are kept; unset: for ever."""
+    """How long each tenant's events are kept; unset: for ever."""
     retention_bytes: int | None = Field(default=None, gt=0)
-    """How many bytes of events are kept; unset: all."""
+    """How many bytes of each tenant's events are kept; unset: all."""
+    tenant_retention: dict[FileName, TenantRetention] = Field(default={})
+    """For single tenants instead: a JSON object, `{"acme": {"age_s": 86400, "bytes": null}}`. What a tenant's says
+    nothing of is as for all; null: everything is kept."""
     event_log: EventLogEngine = EventLogEngine.SQL
     """`sql`: the database keeps the events. `jetstream`: NATS does, see docs/architecture.md."""
     nats_url: Annotated[list[str], NoDecode] = Field(default=[])
@@ -210,14 +222,27 @@ class GatewaySettings(WebhookSettings):
         )
 
     @property
+    def retention(self) -> Retention:
+        """What is kept of the tenants' events."""
+        tenants = {}
+        for tenant, stated in self.tenant_retention.items():
+            age_s = stated.age_s if "age_s" in stated.model_fields_set else self.retention_age_s
+            size_bytes = stated.bytes if "bytes" in stated.model_fields_set else self.retention_bytes
+            tenants[tenant] = Retention(_seconds(age_s), size_bytes)
+        return Retention(_seconds(self.retention_age_s), self.retention_bytes, tenants)
+
+    @property
     def log_options(self) -> LogOptions:
         """How the event log is to be run."""
-        age = timedelta(seconds=self.retention_age_s) if self.retention_age_s is not None else None
         append = AppendBounds(waiting_events=self.append_waiting_events)
         if self.event_log is EventLogEngine.JETSTREAM:
             append = replace(append, batch_events=JETSTREAM_BATCH, batch_bytes=JETSTREAM_BATCH_BYTES)
         return LogOptions(
             append,
             self.tail_bytes,
-            Retention(age, self.retention_bytes),
+            self.retention,
         )
+
+
+def _seconds(count: float | None) -> timedelta | None:
+    return timedelta(seconds=count) if count is not None else None

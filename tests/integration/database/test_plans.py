@@ -18,7 +18,6 @@ from autodev_gateway.episode_store import EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import ALL_EVENTS, Filter, PageBounds
 from autodev_gateway.event_log.store import EventStore
 from autodev_runtime.database import Database
-from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
@@ -72,16 +71,15 @@ async def _list_outcomes(database: Database) -> object:
 async def _fitness(database: Database, ask: str, *given: Any) -> object:
     store = FitnessStore(database, Outbox(database, FitnessOutbox))
     async with store.reading(TENANT) as transaction:
-        with contextlib.suppress(NotFound):
-            return await getattr(transaction, ask)(*given)
+        return await getattr(transaction, ask)(*given)
 
 
 class Question(NamedTuple):
-    """What is asked of whom, and the index (or what SQLite calls it) that every part of the answer comes by."""
+    """What is asked of whom, and the index (or what SQLite calls it) by which every part of the answer comes."""
 
     service: str
     ask: Ask
-    index: str
+    way: str
 
 
 SEQ = r"events_pkey|INTEGER PRIMARY KEY"
@@ -114,7 +112,7 @@ async def test_a_page_reads_its_own_rows_by_an_index_in_their_order(storage: Sto
             plan = await _plan(database, statement, parameters)
             read = re.findall(READ, plan)
             assert read, plan
-            assert all(re.search(question.index, each) for each in read), f"{statement}\n{plan}"
+            assert all(re.search(question.way, each) for each in read), f"{statement}\n{plan}"
             # A lineage is found whole, and then put in order.
             assert name == "a lineage" or not re.search(SORTED, plan), f"{statement}\n{plan}"
 
@@ -158,7 +156,7 @@ def _queries(database: Database) -> Iterator[list[tuple[str, Any]]]:
 async def _plan(database: Database, statement: str, parameters: Any) -> str:
     async with database.connection(ALL_TENANTS) as connection:
         if database.is_sqlite:
-            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            rows: Any = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             return "\n".join(row[3] for row in rows)
         # A small table is read whole, and sorted, in no time; what is asked is whether there is another way.
         for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):

@@ -1,7 +1,7 @@
 """The event log: an append-only order of all tenants' events, on a database."""
 
 from autodev_gateway.event_log.appender import AppendBounds
-from autodev_gateway.event_log.log import EventLog, LogOptions, Retention, sweeping
+from autodev_gateway.event_log.log import EventLog, LogOptions
 from autodev_gateway.event_log.model import (
     ALL_EVENTS,
     Draft,
@@ -13,6 +13,7 @@ from autodev_gateway.event_log.model import (
     cursor_of,
     seq_of,
 )
+from autodev_gateway.event_log.retention import Retention, sweeping
 
 __all__ = [
     "ALL_EVENTS",

@@ -2,34 +2,23 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Self
 
-from autodev_gateway import metrics
 from autodev_gateway.event_log.appender import AppendBounds, Appender
 from autodev_gateway.event_log.engine import Engine
 from autodev_gateway.event_log.model import Appended, Draft, Filter, Page, PageBounds, Record, Trims
+from autodev_gateway.event_log.retention import Retention, Sweeper
 from autodev_gateway.event_log.tail import Tail
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.identity import ALL_TENANTS
 
 logger = logging.getLogger(__name__)
 
-SIZES_AT_ONCE = 10_000
-SWEEP_PERIOD_S = 30.0
 POLL_S = 1.0
 CATCH_UP_EVENTS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """What to keep; None: everything."""
-
-    age: timedelta | None = None
-    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +42,7 @@ class EventLog:
         self._trims = trims
         self._options = options
         self._appender = Appender(engine, tail, options.append, self._committed)
+        self._sweeper = Sweeper(engine, trims, options.retention)
         self._behind = asyncio.Event()
 
     @classmethod
@@ -115,6 +105,10 @@ class EventLog:
         """The place after which the tenant's events are kept."""
         return self._trims.through(tenant)
 
+    def start(self, tenant: str) -> int:
+        """A place before everything that is kept; of all tenants for the tenant `*`."""
+        return 0 if tenant == ALL_TENANTS else self.oldest(tenant)
+
     async def append(self, drafts: Sequence[Draft]) -> list[int]:
         """Append events in order, all or none. Returns their places once they are on disk.
 
@@ -130,19 +124,25 @@ class EventLog:
     async def read(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The tenant's next events after a place. An empty page says that there are none yet.
 
-        Raises OutOfRange (CURSOR_EXPIRED) when events after the place are past retention.
+        Raises OutOfRange (CURSOR_EXPIRED) when events after the place are past retention; of any tenant for `*`.
         """
         self._trims.check(tenant, after)
+        page = await self.read_kept(tenant, after, wanted, bounds)
+        # Retention, of this gateway or another, may have deleted what the query then did not find.
+        self._trims.check(tenant, after)
+        return page
+
+    async def read_kept(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
+        """The same of what is kept, whatever is gone."""
+        after = max(after, self.start(tenant))
         if after >= self._tail.floor:
             return self._tail.read(tenant, after, wanted, bounds)
         floor = self._tail.floor
         page, trimmed = await self._engine.read(tenant, after, floor, wanted, bounds)
-        # Retention, of this gateway or another, may have deleted what the query then did not find.
         self._trims.advance(trimmed)
-        self._trims.check(tenant, after)
         if page.records or after >= floor:
             return page
-        return await self.read(tenant, page.through, wanted, bounds)
+        return await self.read_kept(tenant, page.through, wanted, bounds)
 
     def in_memory(self, after: int) -> bool:
         """Whether everything after the place is read without the database."""
@@ -159,40 +159,4 @@ class EventLog:
     async def sweep(self) -> int:
         """Delete what is past retention. Returns how many events."""
         await self._engine.indexed()
-        through = 0
-        if self._options.retention.age is not None:
-            through = int((time.time() - self._options.retention.age.total_seconds()) * 1_000_000)
-        if self._options.retention.size_bytes is not None:
-            through = max(through, await self._beyond_size(self._options.retention.size_bytes))
-        through = min(through, self.head)
-        deleted = 0
-        while through and (trimmed := await self._engine.index.trimmable(through)):
-            # Before the deletion: who reads in between is told, and never finds a gap.
-            self._trims.advance(trimmed)
-            deleted += await self._engine.trim(trimmed)
-        if deleted:
-            metrics.TRIMMED.inc(deleted)
-            logger.info("retention deleted %d events", deleted)
-        return deleted
-
-    async def _beyond_size(self, limit_bytes: int) -> int:
-        """The place up to which events must go for the rest to fit the limit."""
-        excess = await self._engine.index.size_bytes() - limit_bytes
-        through = 0
-        while excess > 0 and (oldest := await self._engine.index.oldest(through, SIZES_AT_ONCE)):
-            for seq, size_bytes in oldest:
-                if excess <= 0:
-                    break
-                excess -= size_bytes
-                through = seq
-        return through
-
-
-async def sweeping(log: EventLog) -> None:
-    """Delete what is past retention, again and again."""
-    while True:
-        try:
-            await log.sweep()
-        except Unavailable as error:
-            logger.warning("retention has to wait: %s", error)
-        await asyncio.sleep(SWEEP_PERIOD_S)
+        return await self._sweeper.sweep(self.head)

@@ -131,34 +131,41 @@ class EventStore:
             row = (await connection.execute(query.limit(1))).one_or_none()
         return Newest(*row) if row is not None else None
 
-    async def size_bytes(self) -> int:
-        """The size of all events. Reads a whole index."""
+    async def tenants(self) -> list[str]:
+        """The tenants that have events, each found by one look into an index."""
+        line = select(func.min(_events.c.tenant_id).label("tenant")).cte("line", recursive=True)
+        further = select(func.min(_events.c.tenant_id)).where(_events.c.tenant_id > line.c.tenant)
+        line = line.union_all(select(further.scalar_subquery()).where(line.c.tenant.is_not(None)))
         async with self._database.connection(ALL_TENANTS) as connection:
-            return (await connection.execute(select(func.sum(_events.c.size_bytes)))).scalar() or 0
+            found = await connection.execute(select(line.c.tenant))
+            return [tenant for (tenant,) in found if tenant is not None]
 
-    async def oldest(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """The places and sizes in bytes of the oldest events after a place, oldest first."""
-        query = select(_events.c.seq, _events.c.size_bytes).where(_events.c.seq > after)
-        query = query.order_by(_events.c.seq).limit(limit)
+    async def beyond(self, tenant: str, size_bytes: int) -> int:
+        """The place up to which the tenant's events must go for the rest to be no larger; 0: none must."""
+        newer = func.sum(_events.c.size_bytes).over(order_by=_events.c.seq.desc()).label("newer")
+        sums = select(_events.c.seq, newer).where(_events.c.tenant_id == tenant).subquery()
+        query = select(sums.c.seq).where(sums.c.newer > size_bytes).order_by(sums.c.seq.desc()).limit(1)
         async with self._database.connection(ALL_TENANTS) as connection:
-            return [(seq, size_bytes) for seq, size_bytes in await connection.execute(query)]
+            return (await connection.execute(query)).scalar() or 0
 
-    async def trimmable(self, through: int) -> dict[str, int]:
-        """Up to where, by tenant, the next `trim` may delete; empty: nothing is left to delete up to this place."""
-        doomed = _unneeded(through).order_by(_events.c.seq).limit(DELETED_AT_ONCE)
+    async def trimmable(self, tenant: str, through: int) -> int | None:
+        """Up to where the next `trim` may delete; None: nothing is left to delete up to this place."""
+        doomed = _unneeded(tenant, through).order_by(_events.c.seq).limit(DELETED_AT_ONCE).subquery()
         async with self._database.connection(ALL_TENANTS) as connection:
-            return {tenant: seq for seq, tenant in await connection.execute(doomed)}
+            last: int | None = (await connection.execute(select(func.max(doomed.c.seq)))).scalar()
+        return last
 
     @repeatable
     async def trim(self, through: dict[str, int]) -> int:
         """Delete the tenants' events up to these places. Returns how many."""
+        deleted = 0
         async with self._database.across_tenants() as session:
             connection = await session.connection()
-            doomed = _unneeded(max(through.values())).with_only_columns(_events.c.seq)
-            deleted = await connection.execute(_events.delete().where(_events.c.seq.in_(doomed)))
-            values = [{"tenant_id": tenant, "through_seq": seq} for tenant, seq in sorted(through.items())]
-            await connection.execute(self._add_trim, values)
-        return deleted.rowcount
+            for tenant, seq in sorted(through.items()):
+                doomed = _events.delete().where(_events.c.seq.in_(_unneeded(tenant, seq)))
+                deleted += (await connection.execute(doomed)).rowcount
+                await connection.execute(self._add_trim, {"tenant_id": tenant, "through_seq": seq})
+        return deleted
 
 
 async def _last_of_page(
@@ -195,11 +202,13 @@ def _where(query: "Select[Any]", tenant: str, wanted: Filter) -> "Select[Any]":
     return query
 
 
-def _unneeded(through: int) -> "Select[Any]":
-    """Events up to a place but for those that a group has not settled, or holds as dead letters."""
+def _unneeded(tenant: str, through: int) -> "Select[Any]":
+    """The tenant's events up to a place but for those that a group has not settled, or holds as dead letters."""
     deliveries, dead = DeliveryRow.__table__, DeadLetterRow.__table__
     kept = select(deliveries.c.seq).union(select(dead.c.seq))
-    return select(_events.c.seq, _events.c.tenant_id).where(_events.c.seq <= through, _events.c.seq.not_in(kept))
+    return select(_events.c.seq).where(
+        _events.c.tenant_id == tenant, _events.c.seq <= through, _events.c.seq.not_in(kept)
+    )
 
 
 def _records(rows: Iterable[Any]) -> list[Record]:

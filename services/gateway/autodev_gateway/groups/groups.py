@@ -56,7 +56,7 @@ class Groups:
                 if await self._store.count(key.tenant) >= MAX_GROUPS:
                     raise ResourceExhausted(f"the tenant has {MAX_GROUPS} groups", reason="TOO_MANY_GROUPS")
                 await self._log.catch_up()
-                position = self._log.head if options.from_now else self._log.oldest(key.tenant)
+                position = self._log.head if options.from_now else self._log.start(key.tenant)
                 await self._store.create(key, position, options.wanted)
                 runner = self._start(GroupRunner(key, Ledger(position), options.wanted, self._log, self._changed.set))
             elif runner.wanted != options.wanted:

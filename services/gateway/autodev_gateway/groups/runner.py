@@ -164,12 +164,13 @@ class GroupRunner:
         wanted = min(wanted, EVENTS_AT_ONCE, MAX_UNSETTLED - self.ledger.unsettled)
         if wanted <= 0:
             return False
+        place = self.key.tenant, self.ledger.position, self.wanted, PageBounds(wanted)
         try:
-            page = await self._log.read(self.key.tenant, self.ledger.position, self.wanted, PageBounds(wanted))
+            page = await self._log.read(*place)
         except OutOfRange:
             log.warning("group %s: events that it had not taken are past retention", self.key.name)
-            self.ledger.admit((), self._log.oldest(self.key.tenant))
-            return True
+            # What is gone of one tenant's is no reason to pass by another's.
+            page = await self._log.read_kept(*place)
         self._records.update((record.seq, record) for record in page.records)
         self.ledger.admit((record.seq for record in page.records), page.through)
         return bool(page.records)
