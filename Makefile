@@ -8,7 +8,7 @@ PROTOS  := $(shell find protos -name '*.proto')
 PACKAGES := services libs tests benchmarks examples docs deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox sandbox-image settings-page metrics-page access-page clean
+.PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox bench-mesh sandbox-image settings-page metrics-page access-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ bench: setup ## Run every benchmark and print its figures with their denominator
 
 bench-sandbox: setup ## Measure the sandbox against bare Python and the engine (ARGS='--quick', or rows by name)
 	@$(BIN)/python -m benchmarks.sandbox $(ARGS)
+
+bench-mesh: setup ## Measure publishing, following, checking, and what growing costs (ARGS='--quick', or rows by name)
+	@$(BIN)/python -m benchmarks.mesh $(ARGS)
 
 sandbox-image: setup ## Build the sandbox's container image without a registry
 	@$(BIN)/python -m autodev_sandbox.image

@@ -14,7 +14,7 @@ from benchmarks import capability
 from benchmarks.mesh import engines, growth, raw_stream
 from benchmarks.mesh.engines import NotHere, RawJetStream
 from benchmarks.mesh.reservation import Reserving
-from benchmarks.mesh.traffic import BATCH_EVENTS, follow, latencies, publish
+from benchmarks.mesh.traffic import BATCH_EVENTS, fan_out, follow, latencies, publish
 from benchmarks.sandbox.figures import Bar, Row, Side, judged, missing
 from tests.mesh import Mesh
 
@@ -59,7 +59,7 @@ class Effort:
     published: int
     raw_published: int
     delivered: int
-    hundred_delivered: int
+    hundred_messages: int
     raw_messages: int
     latency_s: float
     check_rounds: int
@@ -69,8 +69,8 @@ class Effort:
     asked: int
 
 
-FULL: Final = Effort(5, 40_000, 10_000, 50_000, 10_000, 1500, 20, 8, 2000, 1000, (10_000, 100_000, 1_000_000), 60)
-QUICK: Final = Effort(3, 10_000, 3000, 12_000, 2000, 300, 3, 3, 500, 200, (1000, 10_000, 100_000), 20)
+FULL: Final = Effort(5, 40_000, 10_000, 50_000, 40, 1500, 20, 8, 2000, 1000, (10_000, 100_000, 1_000_000), 60)
+QUICK: Final = Effort(3, 10_000, 3000, 12_000, 10, 300, 3, 3, 500, 200, (1000, 10_000, 100_000), 20)
 
 
 class Measurement:
@@ -157,19 +157,22 @@ class Measurement:
             raw = stack.enter_context(raw_stream.serving())
             mesh = await stack.enter_async_context(engines.gateway(settings))
             client = await stack.enter_async_context(mesh.client())
-            in_memory = TAIL_BYTES // 1100
+            # What the tail holds, and before it as much again as is delivered from the database.
+            in_memory = TAIL_BYTES // 1024 // 10 * 10
             await publish(client, in_memory + effort.delivered)
             start = SubscribeRequest(at=START_AT_EARLIEST)
-            late = SubscribeRequest(after_cursor=await _cursor(client, effort.delivered))
-            many = [await stack.enter_async_context(mesh.client()) for _ in range(SUBSCRIBERS)]
+            cursors = await _cursors(client, in_memory + effort.delivered)
             at_end = min(effort.delivered, in_memory // 2)
+            late = SubscribeRequest(after_cursor=cursors[-at_end - 1])
+            many = [await stack.enter_async_context(mesh.client()) for _ in range(SUBSCRIBERS)]
             for _ in range(effort.rounds):
                 one.append(await raw_stream.rate(raw, 1, effort.raw_messages))
                 found["subscribe-stored"].append(await follow([client], start, effort.delivered))
                 found["subscribe-one"].append(await follow([client], late, at_end))
-                messages = max(1, effort.hundred_delivered // BATCH_EVENTS)
-                hundred.append(await raw_stream.rate(raw, SUBSCRIBERS, messages))
-                found["subscribe-hundred"].append(await follow(many, late, effort.hundred_delivered))
+                hundred.append(await raw_stream.rate(raw, SUBSCRIBERS, effort.hundred_messages))
+                count = (1 + effort.hundred_messages) * BATCH_EVENTS
+                after, through = cursors[-count - 1], cursors[-1]
+                found["subscribe-hundred"].append(await fan_out(many, after, through, count))
         for name in ("subscribe-one", "subscribe-stored"):
             self.add(name, judged(BARS[name], spread(found[name]), spread(one), ratio(found[name], one)))
         name = "subscribe-hundred"
@@ -222,17 +225,16 @@ class Measurement:
                     self.add(name, row)
 
 
-async def _cursor(client: AutoDevClient, number: int) -> str:
-    """The cursor of the event with this number, of one that is published last."""
+async def _cursors(client: AutoDevClient, count: int) -> list[str]:
+    """The cursors of so many events."""
     stream = client.events.Subscribe(SubscribeRequest(at=START_AT_EARLIEST, max_batch_events=BATCH_EVENTS))
-    seen = 0
+    cursors: list[str] = []
     async for response in stream:
-        seen += len(response.events)
-        if seen >= number:
-            cursor = response.events[-1].cursor
+        cursors += [each.cursor for each in response.events]
+        if len(cursors) >= count:
             break
     stream.cancel()
-    return cursor
+    return cursors
 
 
 def ratio(measured: Sequence[float], denominators: Sequence[float]) -> float:

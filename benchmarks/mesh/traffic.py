@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1.event_service_pb2 import PublishRequest, SubscribeRequest
@@ -14,6 +14,7 @@ EVENT_BYTES = 1024
 EVENTS_A_CALL = 10
 CALLS_IN_FLIGHT = 64
 BATCH_EVENTS = 256
+SUBSCRIBE = "/autodev.gateway.v1.EventService/Subscribe"
 
 
 def event() -> event_pb2.Event:
@@ -56,6 +57,33 @@ async def follow(clients: Sequence[AutoDevClient], start: SubscribeRequest, coun
     started = time.perf_counter()
     await asyncio.gather(*map(one, clients))
     return len(clients) * count / (time.perf_counter() - started)
+
+
+async def fan_out(clients: Sequence[AutoDevClient], after: str, through: str, count: int) -> float:
+    """Read so many events, between two cursors, in each of these clients, unparsed. Returns how many a second in all.
+
+    The clock starts once every stream is open and its first message is there; what came until then is not counted.
+    """
+    request = SubscribeRequest(after_cursor=after, max_batch_events=BATCH_EVENTS)
+    calls = [
+        client.channel.unary_stream(SUBSCRIBE, request_serializer=SubscribeRequest.SerializeToString)(request)
+        for client in clients
+    ]
+    streams = [aiter(call) for call in calls]
+    await asyncio.gather(*map(anext, streams))
+
+    async def drain(stream: AsyncIterator[bytes]) -> None:
+        async for message in stream:
+            # The cursor is what a message ends with.
+            if message.endswith(through.encode()):
+                return
+
+    started = time.perf_counter()
+    await asyncio.gather(*map(drain, streams))
+    seconds = time.perf_counter() - started
+    for call in calls:
+        call.cancel()
+    return len(clients) * (count - BATCH_EVENTS) / seconds
 
 
 async def latencies(client: AutoDevClient, rate: float, seconds: float) -> list[float]:

@@ -27,12 +27,13 @@ from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.postgresql import DatabaseOptions
 from autodev_runtime.repeating import Conflict
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
-from autodev_runtime.sqlite_writer import SqliteWriter
+from autodev_runtime.sqlite_direct import SqliteThreads
 
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 4
+READING_THREADS = 2
 DEFAULT_OPTIONS = DatabaseOptions()
 
 Result = TypeVar("Result")
@@ -68,7 +69,10 @@ class Database:
             self._all_tenants_engine = postgresql.make_engine(postgresql.all_tenants_url(url, options), options)
         # SQLite has one writer: waiting here, in order, is fairer and cheaper than SQLite's busy handler.
         self._writer = asyncio.Lock() if self.is_sqlite else None
-        self._direct = SqliteWriter(make_url(url).database or "", _configure_sqlite) if self.is_sqlite else None
+        self._writing: SqliteThreads | None = None
+        self._reading: SqliteThreads | None = None
+        if self.is_sqlite:
+            self._writing, self._reading = _sqlite_threads(url)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -79,8 +83,8 @@ class Database:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if self._direct is not None:
-            await self._direct.close()
+        for threads in filter(None, (self._writing, self._reading)):
+            await threads.close()
         await self._engine.dispose()
         if self._all_tenants_engine is not self._engine:
             await self._all_tenants_engine.dispose()
@@ -112,17 +116,17 @@ class Database:
 
         Raises Unavailable.
         """
-        assert self._direct is not None
+        assert self._writing is not None
         assert self._writer is not None
         async with self._writer:
-            try:
-                return await self._direct.transaction(work)
-            except sqlite3.Error as error:
-                told = _meaning_of_sqlite(error)
-                if told is None:
-                    raise
-                log.exception("the database failed")
-                raise told from error
+            with _away_on_sqlite_is_unavailable():
+                return await self._writing.transaction(work)
+
+    async def read_on_sqlite(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """The same of work that only reads, for SQL that names its tenant itself. It waits for no writer."""
+        assert self._reading is not None
+        with _away_on_sqlite_is_unavailable():
+            return await self._reading.transaction(work)
 
     @contextlib.asynccontextmanager
     async def driver(self) -> AsyncIterator[Any]:
@@ -242,6 +246,28 @@ def _meaning_of_sqlite(error: BaseException | None) -> Unavailable | None:
     if away or type(error) is sqlite3.DatabaseError:
         return Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE")
     return None
+
+
+@contextlib.contextmanager
+def _away_on_sqlite_is_unavailable() -> Iterator[None]:
+    """The same, in a block, of the driver's own errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        told = _meaning_of_sqlite(error)
+        if told is None:
+            raise
+        log.exception("the database failed")
+        raise told from error
+
+
+def _sqlite_threads(url: str) -> tuple[SqliteThreads, SqliteThreads]:
+    """One that writes, and some that read."""
+    path = make_url(url).database or ""
+    return (
+        SqliteThreads(path, _configure_sqlite, 1, "BEGIN IMMEDIATE"),
+        SqliteThreads(path, _configure_sqlite, READING_THREADS, "BEGIN"),
+    )
 
 
 def _sqlite_engine(url: str) -> AsyncEngine:

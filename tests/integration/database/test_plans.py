@@ -5,7 +5,7 @@ Times would tell the same on a table of a million rows, more slowly, and not on 
 
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from autodev_fitness.rows import OutboxRow as FitnessOutbox
 from autodev_fitness.store import FitnessStore
 from autodev_gateway.episode_store import EpisodeQuery, EpisodeStore
-from autodev_gateway.event_log import ALL_EVENTS, Filter, PageBounds
+from autodev_gateway.event_log import ALL_EVENTS, Filter, PageBounds, single
 from autodev_gateway.event_log.store import EventStore
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
@@ -26,6 +26,7 @@ from tests.storage import Storage
 TENANT = "acme"
 ROWS = 3000
 PAGE = PageBounds(20, 1024 * 1024)
+SOME_EVENTS = Filter(frozenset({22}))
 
 FILL_EVENTS = """
 INSERT INTO events (seq, tenant_id, event_id, type, agent_id, skill_id, size_bytes, event)
@@ -53,7 +54,7 @@ async def _read_on(database: Database) -> object:
 
 
 async def _read_on_for_all(database: Database) -> object:
-    return await EventStore(database).read(ALL_TENANTS, ROWS // 2, ROWS, Filter(frozenset({22})), PAGE)
+    return await EventStore(database).read(ALL_TENANTS, ROWS // 2, ROWS, SOME_EVENTS, PAGE)
 
 
 async def _list_all(database: Database) -> object:
@@ -80,13 +81,19 @@ class Question(NamedTuple):
     service: str
     ask: Ask
     way: str
+    in_threads: Sequence[tuple[str, Any]] = ()
+    """What is asked on SQLite past SQLAlchemy, whose queries are seen anyway."""
 
 
 SEQ = r"events_pkey|INTEGER PRIMARY KEY"
 ID = r"workflow_variants_pkey|sqlite_autoindex_workflow_variants_1|ix_workflow_variants_age"
 QUESTIONS: dict[str, Question] = {
-    "a subscription resumes": Question("gateway", _read_on, "events_by_tenant"),
-    "a service's subscription resumes": Question("gateway", _read_on_for_all, SEQ),
+    "a subscription resumes": Question(
+        "gateway", _read_on, "events_by_tenant", [single.page_query(TENANT, ROWS // 2, ROWS, ALL_EVENTS, PAGE)]
+    ),
+    "a service's subscription resumes": Question(
+        "gateway", _read_on_for_all, SEQ, [single.page_query(ALL_TENANTS, ROWS // 2, ROWS, SOME_EVENTS, PAGE)]
+    ),
     "episodes": Question("gateway", _list_all, "episodes_by_age"),
     "an agent's episodes": Question("gateway", _list_agents, "episodes_by_agent"),
     "episodes of one outcome": Question("gateway", _list_outcomes, "episodes_by_outcome"),
@@ -107,6 +114,8 @@ async def test_a_page_reads_its_own_rows_by_an_index_in_their_order(storage: Sto
         await _fill(storage, database, question.service)
         with _queries(database) as queries:
             await question.ask(database)
+        if database.is_sqlite:
+            queries += [(statement, tuple(parameters)) for statement, parameters in question.in_threads]
         assert queries
         for statement, parameters in queries:
             plan = await _plan(database, statement, parameters)

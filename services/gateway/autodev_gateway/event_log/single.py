@@ -1,15 +1,18 @@
-"""Appending where one gateway has the log to itself, on SQLite.
+"""Appending and reading on where one gateway has the log to itself, on SQLite, in threads.
 
 Rows go into statements of many rows each. Python's lock is let go while a statement runs and has to be won back after
 it, from a thread that is busy with calls: once a row, that took longer than all the rest.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from autodev_gateway import wire
 from autodev_gateway.event_log.appending import Stamped, Written
+from autodev_gateway.event_log.model import Filter, Page, PageBounds, Record
+from autodev_runtime.identity import ALL_TENANTS
 
 ROWS = (256, 32, 4, 1)
 """How many rows a statement may have. Few kinds, so that each is compiled once and kept."""
@@ -40,6 +43,41 @@ def append(connection: sqlite3.Connection, batch: Sequence[Stamped]) -> Written:
     episodes = [_episode_row(each) for each in batch if each.episode is not None and _key(each) not in known]
     _insert(connection, _ADD_EPISODES, episodes)
     return Written(batch, known, ())
+
+
+def read(
+    connection: sqlite3.Connection, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds
+) -> Page:
+    """The next events of the tenant in (after, through]; `*` is all of them."""
+    query, parameters = page_query(tenant, after, through, wanted, bounds)
+    records: list[Record] = []
+    room = bounds.size_bytes
+    for seq, event in connection.execute(query, parameters):
+        room -= len(event)
+        # The first event counts whatever its size, or one that is too large would stop the reader for ever.
+        if room < 0 and records:
+            break
+        records.append(Record(seq, wire.sized(event)))
+    return Page(records, records[-1].seq if records else through)
+
+
+def page_query(tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> tuple[str, list[Any]]:
+    """The query of a page, and its parameters."""
+    # Said, and not left to the planner: the one is the table's own order, the other the tenant's.
+    table = "events NOT INDEXED" if tenant == ALL_TENANTS else "events INDEXED BY events_by_tenant"
+    conditions, parameters = ["seq > ?", "seq <= ?"], [after, through]
+    stated: list[tuple[str, Collection[Any]]] = [
+        ("tenant_id", () if tenant == ALL_TENANTS else (tenant,)),
+        ("type", wanted.types),
+        ("agent_id", wanted.agents),
+        ("skill_id", wanted.skills),
+    ]
+    for column, values in stated:
+        if values:
+            conditions.append(f"{column} IN ({', '.join('?' * len(values))})")
+            parameters += values
+    query = f"SELECT seq, event FROM {table} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
+    return query, [*parameters, bounds.events]
 
 
 def _insert(connection: sqlite3.Connection, statements: dict[int, str], rows: Sequence[tuple[Any, ...]]) -> int:

@@ -92,6 +92,9 @@ class EventStore:
 
     async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Reading:
         """The next events of the tenant in (after, through]."""
+        if self._shared is None:
+            page = partial(single.read, tenant=tenant, after=after, through=through, wanted=wanted, bounds=bounds)
+            return Reading(await self._database.read_on_sqlite(page), {})
         async with self._database.connection(tenant) as connection:
             trimmed = await self._trimmed(connection, tenant)
             last = await _last_of_page(connection, tenant, after, through, wanted, bounds)
