@@ -123,7 +123,7 @@ class Measurement:
             await self._publish("jetstream", engines.jetstream_settings(url))
 
     async def _publish(self, engine: str, settings: Mapping[str, str]) -> None:
-        absolute, *_, relative = [*PUBLISHING[engine]]
+        absolute, relative = PUBLISHING[engine][0], PUBLISHING[engine][-1]
         rates: list[float] = []
         raw: list[float] = []
         async with AsyncExitStack() as stack:

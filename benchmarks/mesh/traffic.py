@@ -5,6 +5,7 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1.event_service_pb2 import PublishRequest, SubscribeRequest
@@ -65,7 +66,7 @@ async def fan_out(clients: Sequence[AutoDevClient], after: str, through: str, co
     The clock starts once every stream is open and its first message is there; what came until then is not counted.
     """
     request = SubscribeRequest(after_cursor=after, max_batch_events=BATCH_EVENTS)
-    calls = [
+    calls: list[Any] = [
         client.channel.unary_stream(SUBSCRIBE, request_serializer=SubscribeRequest.SerializeToString)(request)
         for client in clients
     ]

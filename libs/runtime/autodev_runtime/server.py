@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 SHORTEST_PING_MS = 2000
 """A client that asks more often whether the server is there is sent away."""
 READINESS_PERIOD_S = 2.0
+PENDING_CALLS = 50_000
 READINESS_TIMEOUT_S = 5.0
 
 Ready = Callable[[], Awaitable[bool]]
@@ -73,6 +74,10 @@ def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grp
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             ("grpc.so_reuseport", 0),
+            # Past a thousand calls that Python has not seen yet, gRPC cancels them by itself, and says no more. The
+            # pipeline says RESOURCE_EXHAUSTED, and when to come again.
+            ("grpc.server.max_pending_requests", PENDING_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS),
             ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)),
             ("grpc.max_connection_age_grace_ms", int(settings.max_connection_grace_s * 1000)),
             *keepalive_options(MESH_KEEPALIVE_S),

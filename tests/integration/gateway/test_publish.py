@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 from sqlalchemy import text
 
@@ -181,3 +182,13 @@ async def test_the_database_syncs_every_commit(gateway: Running) -> None:
             assert (await connection.execute(text("PRAGMA synchronous"))).scalar() == 2
         else:
             assert (await connection.execute(text("SHOW synchronous_commit"))).scalar() == "on"
+
+
+async def test_a_burst_of_calls_is_served_or_told_to_come_again(acme: AutoDevClient) -> None:
+    # More than gRPC by itself lets wait for Python: it would cancel some, and say nothing of why.
+    calls = [acme.events.Publish(pb.PublishRequest(events=[failed(number)])) for number in range(1500)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    codes = {error.code() for error in refused if isinstance(error, grpc.aio.AioRpcError)}
+    assert codes <= {grpc.StatusCode.RESOURCE_EXHAUSTED}, refused[:1]
+    assert len(refused) < len(answers)
