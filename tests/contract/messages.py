@@ -19,6 +19,7 @@ from autodev_runtime.rules import DEFAULT_ITEMS, DEFAULT_STRING_BYTES, DEFAULT_S
 FILES = (
     "autodev/capability/v1/capability_service.proto",
     "autodev/fitness/v1/fitness_service.proto",
+    "autodev/gateway/v1/audit_service.proto",
     "autodev/gateway/v1/episode_service.proto",
     "autodev/gateway/v1/event_service.proto",
     "autodev/gateway/v1/key_service.proto",

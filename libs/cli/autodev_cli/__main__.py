@@ -20,6 +20,7 @@ COMMANDS = {
     "review": "See, approve and reject what waits for a person.",
     "skills": "List, show, run and roll back skills.",
     "keys": "Make, list, rotate and revoke API keys.",
+    "audit": "See who decided what, and verify that nothing of it was changed.",
     "agents": "See agents and set how far they are trusted.",
     "certs": "Make and renew the certificates that services know each other by.",
     "migrate": "Bring the services' databases to the schema of this release.",

@@ -13,9 +13,13 @@ from autodev_cli.errors import CommandError
 from autodev_runtime.access import ROLES
 from autodev_runtime.database import Database
 from autodev_runtime.errors import AutoDevError
-from autodev_runtime.identity import Identity
+from autodev_runtime.identity import Caller
 from autodev_runtime.migrations import NotMigrated, upgrade
+from autodev_runtime.recording import Recording
 from autodev_runtime.row_security import RoleUnfit
+from autodev_runtime.status import code_name, code_of
+
+CREATE = pb.DESCRIPTOR.services_by_name["KeyService"].methods_by_name["CreateKey"]
 
 
 def create_offline(data_dir: Path, tenant: str, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
@@ -32,6 +36,8 @@ def create_offline(data_dir: Path, tenant: str, request: pb.CreateKeyRequest) ->
 
 async def _create(data_dir: Path, tenant: str, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
     # The gateway's own code, which commands that talk to one do without.
+    from autodev_gateway.audit.log import AuditLog
+    from autodev_gateway.audit.recorder import AuditRecorder
     from autodev_gateway.identity.issued import now_us
     from autodev_gateway.identity.issuing import KeyIssuer
     from autodev_gateway.identity.key_servicer import grant_of, key_to_proto
@@ -42,6 +48,15 @@ async def _create(data_dir: Path, tenant: str, request: pb.CreateKeyRequest) -> 
     async with Database(settings.database_url_for("gateway"), settings.database_options("gateway")) as database:
         await upgrade(database, "autodev_gateway")
         issuer = KeyIssuer(KeyStore(database), GatewaySettings.model_fields["max_keys_per_tenant"].default)
-        operator = Identity(tenant, f"offline:{getpass.getuser()}", frozenset(ROLES.values()))
-        fresh = await issuer.create(operator, grant_of(request), request.request_id, now_us())
-        return pb.CreateKeyResponse(key=key_to_proto(fresh.key), text=fresh.text)
+        operator = Caller(tenant, f"offline:{getpass.getuser()}", frozenset(ROLES.values()), credential="database")
+
+        async def made() -> pb.CreateKeyResponse:
+            fresh = await issuer.create(operator, grant_of(request), request.request_id, now_us())
+            return pb.CreateKeyResponse(key=key_to_proto(fresh.key), text=fresh.text)
+
+        recording = Recording(AuditRecorder(AuditLog(database)), CREATE)
+        answer = await recording.around(
+            operator, request.SerializeToString(), made, lambda error: code_name(code_of(error))
+        )
+        assert isinstance(answer, pb.CreateKeyResponse)
+        return answer

@@ -19,11 +19,12 @@ import grpc
 from google.protobuf.message import Message
 
 from autodev_runtime import telemetry
-from autodev_runtime.access import Access, access_to, method_named
+from autodev_runtime.access import Access, Effect, access_to, method_named
 from autodev_runtime.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import Caller, Identity, Metadata, acting_as, identity_from_metadata
 from autodev_runtime.lease import Lease
 from autodev_runtime.peers import Callers
+from autodev_runtime.recording import Recorder, Recording
 from autodev_runtime.rules import check_message
 from autodev_runtime.status import abort, code_name, code_of
 from autodev_runtime.tracing import TraceContext, trace_from_metadata, tracing_as
@@ -67,11 +68,13 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         bounds: CallBounds,
         authenticate: Authenticate = identity_from_metadata,
         callers: Callers | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._service = service
         self._bounds = bounds
         self._authenticate = authenticate
         self._callers = callers
+        self._recorder = recorder
         self._in_flight = 0
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
@@ -107,7 +110,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behavior: Any, parse: Callable[[bytes], Any]) -> Any:
         metrics = telemetry.CallMetrics(self._service, method)
-        access = access_to(method_named(method))
+        access, recording = access_to(method_named(method)), self._recording(method)
         default_timeout_s = self._bounds.default_timeout_s
 
         async def call(request: bytes, context: Any) -> Any:
@@ -119,7 +122,12 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                 with acting_as(identity), tracing_as(trace):
                     remaining = context.time_remaining()
                     async with asyncio.timeout(default_timeout_s if remaining is None else remaining):
-                        return await behavior(parse(request), context)
+                        parsed = parse(request)
+                        if recording is None:
+                            return await behavior(parsed, context)
+                        return await recording.around(
+                            identity, request, lambda: behavior(parsed, context), lambda error: _name(error, context)
+                        )
             except TimeoutError:
                 code = "DEADLINE_EXCEEDED"
                 await abort(context, DeadlineExceeded())
@@ -137,7 +145,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
 
     def _raw(self, method: str, behavior: RawUnary) -> Any:
         metrics = telemetry.CallMetrics(self._service, method)
-        access = access_to(method_named(method))
+        access, recording = access_to(method_named(method)), self._recording(method)
         default_timeout_s = self._bounds.default_timeout_s
 
         async def call(request: bytes, context: Any) -> bytes:
@@ -148,7 +156,15 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                 identity, trace = await self._admit(context, access)
                 remaining = context.time_remaining()
                 timeout_s = default_timeout_s if remaining is None else remaining
-                return await behavior(request, context, identity, trace, timeout_s)
+                if recording is None:
+                    return await behavior(request, context, identity, trace, timeout_s)
+                answer: bytes = await recording.around(
+                    identity,
+                    request,
+                    lambda: behavior(request, context, identity, trace, timeout_s),
+                    lambda error: _name(error, context),
+                )
+                return answer
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -194,6 +210,13 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                 metrics.observe(code, time.perf_counter() - started)
 
         return call
+
+    def _recording(self, method: str) -> Recording | None:
+        """The record of a deciding method, where one is kept."""
+        described = method_named(method)
+        if self._recorder is None or described is None or access_to(described).effect is not Effect.DECISION:
+            return None
+        return Recording(self._recorder, described)
 
     async def _admit(self, context: Any, access: Access) -> tuple[Identity, TraceContext]:
         if self._in_flight > self._bounds.calls_in_flight:

@@ -16,6 +16,8 @@ from autodev_runtime.scoping import TENANT_COLUMN
 from autodev_runtime.scram import scram_verifier
 
 VERSION_TABLE = "alembic_version"
+APPEND_ONLY = "append-only"
+"""The comment of a table in which the service may add rows, and change and delete none."""
 OWN_ROWS = f"{TENANT_COLUMN} = nullif(current_setting('{TENANT_SETTING}', true), '')"
 
 
@@ -112,10 +114,15 @@ def secure(connection: Connection, schema: str, roles: ServiceRoles) -> None:
     run(f"REVOKE ALL ON SCHEMA {space} FROM PUBLIC")
     run(f"GRANT USAGE ON SCHEMA {space} TO {both}")
     run(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {space} TO {both}")
+    kept = set(append_only_tables(connection, schema))
     for table in tables(connection, schema):
         name = f"{space}.{quote(table)}"
         if table == VERSION_TABLE:
             run(f"GRANT SELECT ON {name} TO {both}")
+            continue
+        if table in kept:
+            run(f"REVOKE UPDATE, DELETE, TRUNCATE ON {name} FROM {both}")
+            run(f"GRANT SELECT, INSERT ON {name} TO {both}")
             continue
         run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {both}")
     for table in tenant_tables(connection, schema):
@@ -133,6 +140,14 @@ def require_secured(connection: Connection, schema: str, roles: ServiceRoles) ->
     bare = set(tenant_tables(connection, schema)) - set(_secured_tables(connection, schema))
     if bare:
         raise RoleUnfit(f"no row-level security on {', '.join(sorted(bare))}: run `autodev migrate`")
+    may_change = text(
+        "SELECT has_table_privilege(CAST(:role AS text), format('%I.%I', CAST(:schema AS text), CAST(:name AS text)),"
+        " 'UPDATE, DELETE, TRUNCATE')"
+    )
+    for table in append_only_tables(connection, schema):
+        for role in (roles.tenants.name, roles.all_tenants.name):
+            if connection.execute(may_change, {"role": role, "schema": schema, "name": table}).scalar():
+                raise RoleUnfit(f"the role {role} may change {table}, which is only added to: run `autodev migrate`")
 
 
 def tables(connection: Connection, schema: str) -> list[str]:
@@ -142,6 +157,15 @@ def tables(connection: Connection, schema: str) -> list[str]:
         " AND c.relkind IN ('r', 'p') ORDER BY c.relname"
     )
     return list(connection.execute(query, {"schema": schema}).scalars())
+
+
+def append_only_tables(connection: Connection, schema: str) -> list[str]:
+    """The schema's tables whose rows stay as they are, which their comment says."""
+    query = text(
+        "SELECT c.relname FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(:schema))"
+        " AND c.relkind IN ('r', 'p') AND obj_description(c.oid, 'pg_class') = :comment"
+    )
+    return list(connection.execute(query, {"schema": schema, "comment": APPEND_ONLY}).scalars())
 
 
 def tenant_tables(connection: Connection, schema: str) -> list[str]:

@@ -18,6 +18,7 @@ from autodev_runtime.clients import MESH_KEEPALIVE_S
 from autodev_runtime.identity import identity_from_metadata
 from autodev_runtime.mesh_tls import Door
 from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
+from autodev_runtime.recording import Recorder
 from autodev_runtime.settings import ServiceSettings, is_loopback
 from autodev_runtime.spans import export_spans
 from autodev_sdk.channel import keepalive_options
@@ -55,6 +56,8 @@ class Endpoint:
     """For callers who prove who they are by what `authenticate` takes."""
     door: Door | None = None
     """For the mesh's own services, who prove it by certificates; None: on loopback, where they are believed."""
+    recorder: Recorder | None = None
+    """Where decisions are recorded; None: nowhere, since nobody decides here."""
     on_drain: Callable[[], None] | None = None
     """Called when the server stops taking calls: to end streams that would go on for ever."""
     server: grpc.aio.Server | None = field(default=None, init=False)
@@ -69,7 +72,7 @@ def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grp
     _require_safe(endpoint)
     callers = endpoint.door.callers if endpoint.door is not None else None
     server = grpc.aio.server(
-        interceptors=[CallPipeline(name, bounds, endpoint.authenticate, callers)],
+        interceptors=[CallPipeline(name, bounds, endpoint.authenticate, callers, endpoint.recorder)],
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),

@@ -7,6 +7,7 @@ import grpc
 
 from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceStub
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
+from autodev.gateway.v1.audit_service_pb2_grpc import AuditServiceStub
 from autodev.gateway.v1.episode_service_pb2_grpc import EpisodeServiceStub
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev.gateway.v1.key_service_pb2_grpc import KeyServiceStub
@@ -22,6 +23,7 @@ from autodev_sdk.channel import open_channel
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
     from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub
+    from autodev.gateway.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from autodev.gateway.v1.episode_service_pb2_grpc import EpisodeServiceAsyncStub
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from autodev.gateway.v1.key_service_pb2_grpc import KeyServiceAsyncStub
@@ -75,6 +77,11 @@ class AutoDevClient:
     def keys(self) -> "KeyServiceAsyncStub":
         """KeyService: the tenant's API keys."""
         return KeyServiceStub(self._channel)
+
+    @cached_property
+    def audit(self) -> "AuditServiceAsyncStub":
+        """AuditService: who decided what."""
+        return AuditServiceStub(self._channel)
 
     @cached_property
     def capability(self) -> "CapabilityServiceAsyncStub":

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 import grpc
 
 from autodev.fitness.v1 import fitness_service_pb2
-from autodev.gateway.v1 import episode_service_pb2, key_service_pb2
+from autodev.gateway.v1 import audit_service_pb2, episode_service_pb2, key_service_pb2
+from autodev.gateway.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from autodev.gateway.v1.episode_service_pb2_grpc import add_EpisodeServiceServicer_to_server
 from autodev.gateway.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
+from autodev_gateway.audit.log import AuditLog
+from autodev_gateway.audit.recorder import AuditRecorder
+from autodev_gateway.audit.servicer import AuditServicer
 from autodev_gateway.backends import FORWARDED, backends
 from autodev_gateway.episode_servicer import EpisodeServicer
 from autodev_gateway.episode_store import EpisodeStore
@@ -47,6 +51,7 @@ NAME = "gateway"
 COLLECT_AFTER = (20_000, 20, 50)
 FITNESS_SERVICE = fitness_service_pb2.DESCRIPTOR.services_by_name["FitnessService"].full_name
 EPISODE_SERVICE = episode_service_pb2.DESCRIPTOR.services_by_name["EpisodeService"].full_name
+AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 KEY_SERVICE = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
 
 
@@ -76,6 +81,8 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         key_store = KeyStore(database)
         issued = IssuedKeys(key_store, FollowOptions(settings.key_poll_s, settings.key_stale_s))
         await issued.load()
+        audit = AuditLog(database)
+        recorder = AuditRecorder(audit)
         tokens = tokens_accepted(settings)
         bearers = Bearers(configured_keys(settings), issued, tokens)
         keys = KeyServicer(KeyIssuer(key_store, settings.max_keys_per_tenant), issued)
@@ -95,16 +102,21 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         ]
         public = Endpoint(
             settings.address,
-            [*own, Served(KEY_SERVICE, partial(add_KeyServiceServicer_to_server, keys))],
+            [
+                *own,
+                Served(KEY_SERVICE, partial(add_KeyServiceServicer_to_server, keys)),
+                Served(AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, AuditServicer(audit))),
+            ],
             authenticate=bearers.authenticate,
             generic_handlers=[Forwarder(behind, FORWARDED)],
             forwarded={name: partial(backend.serves, name) for name, backend in behind.items()},
             credentials=credentials,
+            recorder=recorder,
             on_drain=streams.drain,
         )
         internal = Endpoint(settings.internal_address, own, door=tls.door())
         background: list[Callable[[], Awaitable[None]]]
-        background = [log.run, groups.run, partial(sweeping, log), issued.follow, issued.note_uses]
+        background = [log.run, groups.run, partial(sweeping, log), issued.follow, issued.note_uses, recorder.run]
         webhooks = webhooks_on(settings, database, behind)
         if webhooks is not None:
             background.append(webhooks.run)

@@ -5,6 +5,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime.columns import LargeInteger
 from autodev_runtime.database import TenantScoped
+from autodev_runtime.row_security import APPEND_ONLY
 
 
 class Base(DeclarativeBase):
@@ -151,3 +152,23 @@ class ReceiptRow(TenantScoped, Base):
     due_us: Mapped[int] = mapped_column(LargeInteger)
     attempts: Mapped[int] = mapped_column(Integer)
     error: Mapped[str] = mapped_column(Text)
+
+
+class AuditEntryRow(TenantScoped, Base):
+    """One entry of a tenant's audit log, as it was hashed. Nobody changes or deletes one."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = ({"comment": APPEND_ONLY},)
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    number: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
+    entry: Mapped[bytes] = mapped_column(LargeBinary)
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditOpenRow(TenantScoped, Base):
+    """A decision whose outcome is not written yet."""
+
+    __tablename__ = "audit_open"
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    number: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
+    at_us: Mapped[int] = mapped_column(LargeInteger)

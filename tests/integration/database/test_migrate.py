@@ -94,6 +94,21 @@ async def test_a_tenant_table_without_row_security_stops_the_service_until_the_n
     await serves(bare)
 
 
+async def test_a_table_that_is_only_added_to_and_could_be_changed_stops_the_service_until_the_next_migration(
+    bare: TestDatabase,
+) -> None:
+    await migrate_fitness(bare)
+    bare.server.execute(
+        "SET ROLE autodev_owner; CREATE TABLE fitness.kept (id integer);"
+        " COMMENT ON TABLE fitness.kept IS 'append-only'; GRANT ALL ON fitness.kept TO autodev_fitness_all",
+        database=bare.name,
+    )
+    with pytest.raises(RoleUnfit, match="may change kept"):
+        await serves(bare)
+    await migrate_fitness(bare)
+    await serves(bare)
+
+
 async def test_a_migration_that_fails_leaves_nothing_behind(bare: TestDatabase) -> None:
     # The last table of the migration is there already.
     bare.server.execute(

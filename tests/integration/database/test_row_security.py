@@ -13,6 +13,7 @@ import autodev_capability.store.rows
 import autodev_fitness.rows
 import autodev_gateway.rows
 import autodev_learning.rows
+from autodev_runtime.row_security import APPEND_ONLY
 from tests.postgresql import OWNER, SUPERUSER, Server, TestDatabase
 
 ACME, GLOBEX = "acme", "globex"
@@ -30,6 +31,12 @@ TABLES = [
 ]
 OF_NO_TENANT = {"key_revision"}
 """Tables that hold nothing of a tenant's."""
+ADDED_TO = [
+    pytest.param(service, table, id=f"{service}.{table.name}")
+    for service, metadata in SERVICES.items()
+    for table in metadata.sorted_tables
+    if table.comment == APPEND_ONLY
+]
 REFUSED = asyncpg.InsufficientPrivilegeError
 
 
@@ -108,6 +115,29 @@ async def tenants_in(connection: "asyncpg.Connection[Any]", service: str, table:
     return [row["tenant_id"] for row in rows]
 
 
+async def changes(connection: "asyncpg.Connection[Any]", table: Table, change: str, told: str) -> None:
+    """A change does what it must, and nothing at all to a table that is only added to."""
+    if table.comment == APPEND_ONLY:
+        with pytest.raises(REFUSED, match="permission denied"):
+            await connection.execute(change)
+    else:
+        assert await connection.execute(change) == told
+
+
+@pytest.mark.parametrize(("service", "table"), ADDED_TO)
+async def test_what_is_only_added_to_is_changed_by_neither_role(
+    filled: TestDatabase, service: str, table: Table
+) -> None:
+    for user in (f"autodev_{service}", f"autodev_{service}_all"):
+        async with connected(filled, user) as connection:
+            for change in (
+                f"UPDATE {service}.{table.name} SET tenant_id = tenant_id",
+                f"DELETE FROM {service}.{table.name}",
+            ):
+                with pytest.raises(REFUSED, match="permission denied"):
+                    await connection.execute(change)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_every_table_of_the_database_is_one_that_is_tested_here(filled: TestDatabase, service: str) -> None:
     async with connected(filled, SUPERUSER) as connection:
@@ -127,8 +157,11 @@ async def test_every_table_of_the_database_is_one_that_is_tested_here(filled: Te
 async def test_without_a_tenant_no_row_is_read_or_written(filled: TestDatabase, service: str, table: Table) -> None:
     async with connected(filled, f"autodev_{service}") as connection:
         assert await tenants_in(connection, service, table) == []
-        assert await connection.execute(f'UPDATE {service}."{table.name}" SET tenant_id = tenant_id') == "UPDATE 0"
-        assert await connection.execute(f'DELETE FROM {service}."{table.name}"') == "DELETE 0"
+        for change, told in (
+            (f'UPDATE {service}."{table.name}" SET tenant_id = tenant_id', "UPDATE 0"),
+            (f'DELETE FROM {service}."{table.name}"', "DELETE 0"),
+        ):
+            await changes(connection, table, change, told)
         for tenant in (ACME, ""):
             with pytest.raises(REFUSED):
                 await connection.execute(insert(service, table), *row_of(table, tenant).values())
@@ -139,13 +172,15 @@ async def test_a_tenant_reads_and_writes_its_own_rows_alone(filled: TestDatabase
     name = f'{service}."{table.name}"'
     async with acting(filled, service, ACME) as connection:
         assert await tenants_in(connection, service, table) == [ACME]
-        assert await connection.execute(f"UPDATE {name} SET tenant_id = tenant_id") == "UPDATE 1"
-        assert (
-            await connection.execute(f"UPDATE {name} SET tenant_id = 'acme' WHERE tenant_id = 'globex'") == "UPDATE 0"
-        )
-        assert await connection.execute(f"DELETE FROM {name} WHERE tenant_id = 'globex'") == "DELETE 0"
+    for change, told in (
+        (f"UPDATE {name} SET tenant_id = tenant_id", "UPDATE 1"),
+        (f"UPDATE {name} SET tenant_id = 'acme' WHERE tenant_id = 'globex'", "UPDATE 0"),
+        (f"DELETE FROM {name} WHERE tenant_id = 'globex'", "DELETE 0"),
+    ):
+        async with acting(filled, service, ACME) as connection:
+            await changes(connection, table, change, told)
     async with acting(filled, service, ACME) as connection:
-        with pytest.raises(REFUSED, match="row-level security"):
+        with pytest.raises(REFUSED):
             await connection.execute(f"UPDATE {name} SET tenant_id = 'globex'")
     async with acting(filled, service, ACME) as connection:
         with pytest.raises(REFUSED, match="row-level security"):

@@ -32,6 +32,7 @@ from tests.storage import Storage
 SERVICES = {
     "autodev.capability.v1.CapabilityService",
     "autodev.fitness.v1.FitnessService",
+    "autodev.gateway.v1.AuditService",
     "autodev.gateway.v1.EpisodeService",
     "autodev.gateway.v1.EventService",
     "autodev.gateway.v1.KeyService",

@@ -1,0 +1,117 @@
+"""`autodev audit`: who decided what, and whether the record of it is whole."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from autodev.gateway.v1 import audit_service_pb2 as pb
+from autodev_cli.errors import CommandError
+from autodev_cli.options import Connection, connected, new_app
+from autodev_cli.output import console, moment, print_json, print_json_line, print_table
+from autodev_cli.target import ask
+from autodev_runtime.audit_chain import ChainBroken, Head, Verifier
+from autodev_sdk import AutoDevClient
+
+app = new_app("See who decided what, and verify that nothing of it was changed. Needs the role operator.")
+
+PAGE = 500
+
+
+@app.command("list")
+@connected
+def list_entries(
+    connection: Connection,
+    last: Annotated[int, typer.Option("--last", min=1, max=100_000, help="How many entries.")] = 50,
+) -> None:
+    """List the newest entries: decisions, and how they ended."""
+
+    async def newest(mesh: AutoDevClient) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        async for entry in _entries(mesh, pb.AUDIT_ORDER_NEWEST_FIRST, min(last, PAGE)):
+            entries.append(json.loads(entry.canonical) | {"hash": entry.hash})
+            if len(entries) == last:
+                break
+        return entries
+
+    found = ask(connection, newest)
+    if connection.json:
+        for entry in found:
+            print_json_line(entry)
+        return
+    print_table(
+        ("entry", "when", "who", "what", "about"),
+        [(each["number"], _moment(each["at_us"]), _who(each), _what(each), _about(each)) for each in found],
+        empty="Nobody has decided anything yet.",
+    )
+
+
+@app.command()
+@connected
+def verify(
+    connection: Connection,
+    expect_head: Annotated[
+        str | None,
+        typer.Option(
+            "--expect-head",
+            metavar="HEAD",
+            help="A head that an earlier run printed: says where the chain was changed since, or that its end is gone.",
+        ),
+    ] = None,
+) -> None:
+    """Compute the chain anew from its start, and print its head. Fails where an entry is not as it was written."""
+    try:
+        expected = Head.parse(expect_head) if expect_head is not None else None
+    except ValueError as error:
+        raise CommandError(f"--expect-head: {error}") from None
+
+    async def verified(mesh: AutoDevClient) -> Head:
+        verifier = Verifier(expected=expected)
+        async for entry in _entries(mesh, pb.AUDIT_ORDER_OLDEST_FIRST, PAGE):
+            verifier.take(entry.canonical, entry.hash)
+        return verifier.finish()
+
+    try:
+        head = ask(connection, verified)
+    except ChainBroken as broken:
+        raise CommandError(f"the audit log was changed: {broken}") from None
+    if connection.json:
+        print_json({"entries": head.number, "head": str(head)})
+    else:
+        console().print(f"{head.number} entries, each as it was written. Keep the head for --expect-head:")
+        print(head)
+
+
+async def _entries(mesh: AutoDevClient, order: "pb.AuditOrder.ValueType", size: int) -> AsyncIterator[pb.AuditEntry]:
+    token = ""
+    while True:
+        request = pb.ListAuditEntriesRequest(order=order, page_size=size, page_token=token)
+        answer = await mesh.audit.ListAuditEntries(request)
+        for entry in answer.entries:
+            yield entry
+        token = answer.next_page_token
+        if not token:
+            return
+
+
+def _moment(at_us: int) -> str:
+    stamp = Timestamp()
+    stamp.FromMicroseconds(at_us)
+    return moment(stamp)
+
+
+def _who(entry: dict[str, Any]) -> str:
+    return f"{entry['by']} ({entry['credential']})" if "by" in entry else ""
+
+
+def _what(entry: dict[str, Any]) -> str:
+    if "rpc" in entry:
+        return str(entry["rpc"]).removeprefix("autodev.")
+    return f"  {entry['decision']} ended: {entry['status']}"
+
+
+def _about(entry: dict[str, Any]) -> str:
+    values = entry.get("values") or {}
+    return json.dumps(values, ensure_ascii=False) if values else ""
