@@ -20,6 +20,8 @@ secret database_owner_url "postgresql+asyncpg://autodev_owner:$(cat database_own
 for service in gateway capability learning fitness; do
   secret "${service}_database_url" "postgresql+asyncpg://autodev_$service:$(random)@$host/autodev"
 done
+secret nats_credentials "gateway:$(random)"
+secret nats-auth.conf "user: gateway, password: \"$(cut -d: -f2 nats_credentials)\""
 secret developer.key "ad_$(random)"
 sha256=$(openssl dgst -sha256 -r < developer.key | cut -d' ' -f1)
 secret keys.json "[{\"tenant\":\"default\",\"subject\":\"developer\",\"roles\":[\"runtime\",\"reviewer\",\"operator\"],\"sha256\":\"$sha256\"}]"
