@@ -8,7 +8,7 @@ PROTOS  := $(shell find protos -name '*.proto')
 PACKAGES := services libs tests benchmarks examples docs deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox bench-mesh sandbox-image settings-page metrics-page access-page clean
+.PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox bench-mesh sandbox-image settings-page metrics-page dashboard access-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,9 @@ metrics-page: setup ## Build docs/metrics.md from the code
 
 access-page: setup ## Build docs/access.md from the contracts
 	@$(BIN)/python docs/build_access.py
+
+dashboard: setup ## Build deploy/grafana/autodev.json
+	@$(BIN)/python docs/build_dashboard.py
 
 clean: ## Remove what set-up made
 	rm -rf $(VENV) libs/contracts/autodev .autodev

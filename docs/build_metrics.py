@@ -10,12 +10,18 @@ import autodev_gateway.metrics
 import autodev_learning.metrics
 import autodev_runtime.certificates
 import autodev_runtime.outbox
+import autodev_runtime.repeating
 import autodev_runtime.telemetry
 import autodev_sandbox.metrics
 
 PAGE = Path(__file__).with_name("metrics.md")
 MODULES: dict[str, tuple[ModuleType, ...]] = {
-    "Every service": (autodev_runtime.telemetry, autodev_runtime.outbox, autodev_runtime.certificates),
+    "Every service": (
+        autodev_runtime.telemetry,
+        autodev_runtime.outbox,
+        autodev_runtime.repeating,
+        autodev_runtime.certificates,
+    ),
     "gateway": (autodev_gateway.metrics,),
     "learning": (autodev_learning.metrics,),
     "sandbox": (autodev_sandbox.metrics,),
@@ -27,19 +33,55 @@ Each service serves its metrics to Prometheus at `http://127.0.0.1:<METRICS_PORT
 Names end with their unit. No label holds a workspace, an agent or anything else without a bound. This page is built
 from the code by `make metrics-page`.
 
-With `AUTODEV_OTLP_ENDPOINT=http://127.0.0.1:4317` the services send OpenTelemetry spans there (OTLP over gRPC), in the
-trace that the caller's `traceparent` names, if that says that it is sampled:
+[`deploy/grafana/autodev.json`](../deploy/grafana/autodev.json) is a dashboard of them, and
+[`deploy/prometheus/alerts.yml`](../deploy/prometheus/alerts.yml) what to be woken by.
 
-| span | attributes |
-|---|---|
-| `sandbox.execute`, one an execution | `autodev.tenant`, `autodev.sandbox.` and: {steps} |
-| `sandbox.execute_batch`, one a batch | the same; `status` is the last input's |
-""".format(steps=", ".join(f"`{name}`" for name in STEPS))
+With `AUTODEV_OTLP_ENDPOINT=http://127.0.0.1:4317` the services send OpenTelemetry spans there (OTLP over gRPC): one
+trace from a call at the gateway to the worker that handles the last event of it. A caller's `traceparent` decides
+whether its trace is recorded; of those that begin in the mesh `AUTODEV_TRACE_RATIO` is the share (decision 0026). No
+span holds code, inputs or text that a person wrote.
+
+"""
+MESSAGING = ("system", "destination.name", "operation.name", "operation.type")
+SPANS = {
+    "`<package>.<Service>/<Method>`, server and client, one a call": (
+        "rpc.system.name",
+        "rpc.method",
+        "rpc.response.status_code",
+    ),
+    "`publish events`, a producer, one a call of Publish": (
+        *(f"messaging.{name}" for name in MESSAGING),
+        "messaging.batch.message_count",
+    ),
+    "`create events`, a producer, one an event of a service": (
+        *(f"messaging.{name}" for name in MESSAGING),
+        "messaging.message.id",
+        "autodev.event.type",
+    ),
+    "`process events`, a consumer, one a try of a group's worker": (
+        *(f"messaging.{name}" for name in MESSAGING),
+        "messaging.consumer.group.name",
+        "messaging.message.id",
+        "autodev.event.type",
+        "autodev.tenant",
+    ),
+    "`POST /webhooks/{source}`, server": ("http.request.method", "http.route"),
+    "`sandbox.execute`, one an execution; `sandbox.execute_batch`, one a batch": (
+        "autodev.tenant",
+        *(f"autodev.sandbox.{step}" for step in STEPS),
+    ),
+}
 
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(section(title, modules) for title, modules in MODULES.items())])
+    return "\n".join([HEAD + spans(), *(section(title, modules) for title, modules in MODULES.items())])
+
+
+def spans() -> str:
+    """The table of spans. A span that failed has `error.type` besides."""
+    rows = "".join(f"| {name} | {', '.join(f'`{each}`' for each in told)} |\n" for name, told in SPANS.items())
+    return f"| span | attributes, and `error.type` where it failed |\n|---|---|\n{rows}"
 
 
 def section(title: str, modules: tuple[ModuleType, ...]) -> str:

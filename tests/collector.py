@@ -2,10 +2,12 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
@@ -19,15 +21,50 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.requests.append(request)
         return trace_service_pb2.ExportTraceServiceResponse()
 
-    @property
-    def spans(self) -> dict[str, Any]:
-        return {
-            span.name: span
+    def trace(self, trace_id: str) -> dict[str, "Told"]:
+        """A trace's spans, by their ids."""
+        return {each.span.span_id.hex(): each for each in self.told() if each.span.trace_id.hex() == trace_id}
+
+    def told(self) -> list["Told"]:
+        """Every span."""
+        return [
+            Told(_service_of(resource), span)
             for request in self.requests
             for resource in request.resource_spans
             for scope in resource.scope_spans
             for span in scope.spans
-        }
+        ]
+
+    @property
+    def spans(self) -> dict[str, Any]:
+        return {each.span.name: each.span for each in self.told()}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A span, and the service that it is of."""
+
+    service: str
+    span: Any
+
+    @property
+    def parent(self) -> str:
+        """Its parent's id."""
+        return str(self.span.parent_span_id.hex())
+
+    @property
+    def kind(self) -> str:
+        """Its kind, as OpenTelemetry names it."""
+        return trace_pb2.Span.SpanKind.Name(self.span.kind).removeprefix("SPAN_KIND_")
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What it says."""
+        return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in self.span.attributes}
+
+
+def _service_of(resource: Any) -> str:
+    return str(next(each.value.string_value for each in resource.resource.attributes if each.key == "service.name"))
 
 
 @contextlib.asynccontextmanager

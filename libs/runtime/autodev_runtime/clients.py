@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 
+from autodev_runtime import spans
 from autodev_runtime.identity import Identity, current_identity
 from autodev_runtime.mesh_tls import MeshTls
 from autodev_runtime.status import error_from_rpc
@@ -34,9 +35,25 @@ def metadata_of(identity: Identity, trace: TraceContext | None) -> tuple[tuple[s
 async def ask(call: Any, request: Any, timeout_s: float = 30.0) -> Any:
     """Call a peer's unary RPC as the current identity. Raises the taxonomy's errors."""
     try:
+        if spans.recording() and (trace := current_trace()) is not None:
+            return await _traced(call, request, timeout_s, trace)
         return await call(request, metadata=outgoing_metadata(), timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         raise error_from_rpc(error) from error
+
+
+async def _traced(call: Any, request: Any, timeout_s: float, trace: TraceContext) -> Any:
+    span = spans.calling(call._method.decode(), trace)
+    if span is None:
+        return await call(request, metadata=outgoing_metadata(), timeout=timeout_s)
+    outcome: BaseException | None = None
+    try:
+        return await call(request, metadata=metadata_of(current_identity(), span.trace), timeout=timeout_s)
+    except BaseException as error:
+        outcome = error
+        raise
+    finally:
+        span.answered(spans.code_of_outcome(outcome))
 
 
 async def channels_ready(channels: Iterable[grpc.aio.Channel]) -> bool:

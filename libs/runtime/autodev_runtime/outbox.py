@@ -20,7 +20,7 @@ from autodev.gateway.v1.event_pb2 import Event
 from autodev_runtime.columns import LargeInteger, Moment, now
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import AutoDevError, InvalidArgument
-from autodev_runtime.tracing import current_trace
+from autodev_runtime.spans import made
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ class Outbox:
     def add(self, session: AsyncSession, *events: Event) -> None:
         """Write events with the session's transaction. They are published after its commit."""
         tenant = session.info["tenant"]
-        trace = current_trace()
         for event in events:
             event.tenant_id = tenant
+            trace = made(event, event.WhichOneof("payload") or "")
             if trace is not None:
                 event.traceparent = trace.traceparent
             row = self._row()

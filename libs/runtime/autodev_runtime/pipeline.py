@@ -1,6 +1,6 @@
 """What every call goes through before it reaches a servicer: one interceptor, in this order.
 
-bounds → identity → access → parse → field rules → deadline → servicer → errors → metrics
+bounds → identity → access → span → parse → field rules → deadline → servicer → errors → metrics
 
 It takes the place of several small interceptors because each costs every call a hop through the event loop.
 """
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import Message
 
-from autodev_runtime import telemetry
+from autodev_runtime import spans, telemetry
 from autodev_runtime.access import Access, Effect, access_to, method_named
 from autodev_runtime.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import Caller, Identity, Metadata, acting_as, identity_from_metadata
@@ -116,9 +116,11 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         async def call(request: bytes, context: Any) -> Any:
             started = time.perf_counter()
             self._in_flight += 1
-            code = "OK"
+            code, span = "OK", None
             try:
                 identity, trace = await self._admit(context, access)
+                if (span := spans.serving(method, context.invocation_metadata() or ())) is not None:
+                    trace = span.trace
                 with acting_as(identity), tracing_as(trace):
                     remaining = context.time_remaining()
                     async with asyncio.timeout(default_timeout_s if remaining is None else remaining):
@@ -140,6 +142,8 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             finally:
                 self._in_flight -= 1
                 metrics.observe(code, time.perf_counter() - started)
+                if span is not None:
+                    span.answered(code)
 
         return call
 
@@ -151,9 +155,11 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         async def call(request: bytes, context: Any) -> bytes:
             started = time.perf_counter()
             self._in_flight += 1
-            code = "OK"
+            code, span = "OK", None
             try:
                 identity, trace = await self._admit(context, access)
+                if (span := spans.serving(method, context.invocation_metadata() or ())) is not None:
+                    trace = span.trace
                 remaining = context.time_remaining()
                 timeout_s = default_timeout_s if remaining is None else remaining
                 if recording is None:
@@ -174,6 +180,8 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             finally:
                 self._in_flight -= 1
                 metrics.observe(code, time.perf_counter() - started)
+                if span is not None:
+                    span.answered(code)
 
         return call
 
@@ -184,9 +192,11 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             started = time.perf_counter()
             self._in_flight += 1
-            code = "OK"
+            code, span = "OK", None
             try:
                 identity, trace = await self._admit(context, access)
+                if (span := spans.serving(method, context.invocation_metadata() or ())) is not None:
+                    trace = span.trace
                 lease = identity.lease if isinstance(identity, Caller) else None
                 with acting_as(identity), tracing_as(trace):
                     responses = behavior(_parse_each(request, parse) if many else parse(request), context)
@@ -208,6 +218,8 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             finally:
                 self._in_flight -= 1
                 metrics.observe(code, time.perf_counter() - started)
+                if span is not None:
+                    span.answered(code)
 
         return call
 

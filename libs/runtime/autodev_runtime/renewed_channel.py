@@ -112,6 +112,8 @@ class _Multicallable:
         self._args = args
         self._options = options
         self._line = channel.line()
+        self._method: bytes = args[0].encode()
+        """Its name, as grpc.aio's own have it."""
         self._call = self._on(self._line)
 
     def _on(self, line: _Line) -> Any:

@@ -151,7 +151,7 @@ async def running(
     background: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> AsyncIterator["asyncio.Future[None]"]:
     """The servers, started within the block. Yields a future that a failing background task ends."""
-    stop_spans = export_spans(name, settings.otlp_endpoint)
+    stop_spans = export_spans(name, settings.otlp_endpoint, settings.trace_ratio)
     servers = [make_server(name, settings, endpoint) for endpoint in endpoints]
     healthy = _Readiness(endpoints, ready)
     stop_http = None

@@ -71,6 +71,9 @@ class ServiceSettings(BaseSettings):
     """`text` for people, `json` for machines."""
     otlp_endpoint: str = Field(default="", validation_alias="AUTODEV_OTLP_ENDPOINT")
     """Where the whole mesh sends its trace spans: OTLP over gRPC, as `http://127.0.0.1:4317`. Empty: nowhere."""
+    trace_ratio: float = Field(default=1.0, ge=0, le=1, validation_alias="AUTODEV_TRACE_RATIO")
+    """The share of traces that are recorded, of those that begin in the mesh; a caller's `traceparent` decides for its
+    own."""
     max_message_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     """The greatest request or answer; more is RESOURCE_EXHAUSTED."""
     max_calls_in_flight: int = Field(default=1000, ge=1)

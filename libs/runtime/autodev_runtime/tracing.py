@@ -44,18 +44,34 @@ def current_trace() -> TraceContext | None:
     return _current.get()
 
 
+def parent_in(traceparent: str) -> TraceContext | None:
+    """The trace and the span that a header names; None where it names none."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None or not int(match[1], 16) or not int(match[2], 16):
+        return None
+    return TraceContext(match[1], match[2], bool(int(match[3], 16) & SAMPLED))
+
+
+def caller_trace(metadata: Metadata) -> TraceContext | None:
+    """The caller's own span, if the call's metadata names one."""
+    for key, value in metadata:
+        if key == TRACEPARENT_KEY and isinstance(value, str):
+            return parent_in(value)
+    return None
+
+
 def trace_from(traceparent: str) -> TraceContext:
     """A span of the trace that a header names; of a new trace where it names none."""
-    match = _TRACEPARENT.fullmatch(traceparent)
-    return TraceContext(match[1], os.urandom(8).hex(), bool(int(match[3], 16) & SAMPLED)) if match else new_trace()
+    return _within(parent_in(traceparent))
 
 
 def trace_from_metadata(metadata: Metadata) -> TraceContext:
     """A span of the caller's trace, or of a new one."""
-    for key, value in metadata:
-        if key == TRACEPARENT_KEY and isinstance(value, str):
-            return trace_from(value)
-    return new_trace()
+    return _within(caller_trace(metadata))
+
+
+def _within(parent: TraceContext | None) -> TraceContext:
+    return TraceContext(parent.trace_id, os.urandom(8).hex(), parent.sampled) if parent is not None else new_trace()
 
 
 @contextmanager

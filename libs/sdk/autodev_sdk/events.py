@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from autodev.gateway.v1 import event_pb2, event_service_pb2
+from autodev_sdk.tracing import processing
 
 if TYPE_CHECKING:
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
@@ -163,7 +164,8 @@ class EventWorker:
     async def _handle(self, delivery: event_service_pb2.Delivery, outgoing: "Outgoing") -> None:
         settlement = event_service_pb2.ConsumeRequest()
         try:
-            await self._handlers[event_type(delivery.event)](delivery.event)
+            with processing(delivery.event, self._group):
+                await self._handlers[event_type(delivery.event)](delivery.event)
             settlement.acknowledge.delivery_ids.append(delivery.delivery_id)
         except Exception as error:
             log.warning(

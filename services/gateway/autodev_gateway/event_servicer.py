@@ -20,6 +20,7 @@ from autodev_gateway.streams import OpenStreams
 from autodev_gateway.subscribe_stream import SubscribeStream
 from autodev_runtime.identity import Identity, current_identity, current_tenant
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.spans import publishing
 from autodev_runtime.tracing import TraceContext, current_trace
 
 NAME = pb.DESCRIPTOR.services_by_name["EventService"].full_name
@@ -77,8 +78,9 @@ class EventServicer:
 
     async def Publish(self, request: pb.PublishRequest, context: Any) -> pb.PublishResponse:
         """Append events."""
-        drafts = drafts_of(request.events, current_identity(), current_trace(), self._bounds.max_event_bytes)
-        seqs = await self._parts.log.append(drafts)
+        with publishing(len(request.events), current_trace()) as trace:
+            drafts = drafts_of(request.events, current_identity(), trace, self._bounds.max_event_bytes)
+            seqs = await self._parts.log.append(drafts)
         return pb.PublishResponse(cursors=map(cursor_of, seqs), event_ids=[draft.event_id for draft in drafts])
 
     async def PublishStream(
@@ -106,7 +108,8 @@ class EventServicer:
     ) -> None:
         try:
             async for request in requests:
-                drafts = drafts_of(request.events, publisher, trace, self._bounds.max_event_bytes)
+                with publishing(len(request.events), trace) as within:
+                    drafts = drafts_of(request.events, publisher, within, self._bounds.max_event_bytes)
                 await ahead.put(([draft.event_id for draft in drafts], self._parts.log.enqueue(drafts)))
         finally:
             # The answers of the batches before come first, then the error.

@@ -13,10 +13,11 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from autodev_runtime.clients import MESH_KEEPALIVE_S, metadata_of, outgoing_metadata
-from autodev_runtime.identity import Identity
+from autodev_runtime import spans
+from autodev_runtime.clients import MESH_KEEPALIVE_S, metadata_of
+from autodev_runtime.identity import Identity, current_identity
 from autodev_runtime.pipeline import RawUnary
-from autodev_runtime.tracing import TraceContext
+from autodev_runtime.tracing import TraceContext, current_trace
 from autodev_sdk.channel import RESOLUTION_OPTIONS, keepalive_options
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -84,38 +85,60 @@ def _handler(channel: grpc.aio.Channel, path: str, method: MethodDescriptor) -> 
     # A multicallable is made once, and registered with the channel as generated stubs do: both cost more than a call.
     registered: Any = {"_registered_method": True}
     if method.server_streaming and method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_streaming(channel.stream_stream(path, **registered)))
+        return grpc.stream_stream_rpc_method_handler(_streaming(path, channel.stream_stream(path, **registered)))
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_streaming(channel.unary_stream(path, **registered)))
+        return grpc.unary_stream_rpc_method_handler(_streaming(path, channel.unary_stream(path, **registered)))
     if method.client_streaming:
         raise NotImplementedError(f"{path}: no method of the mesh takes a stream and gives one answer")
-    return grpc.unary_unary_rpc_method_handler(_ForwardedUnary(channel.unary_unary(path, **registered)))
+    return grpc.unary_unary_rpc_method_handler(_ForwardedUnary(path, channel.unary_unary(path, **registered)))
 
 
 class _ForwardedUnary(RawUnary):
-    def __init__(self, call: Any) -> None:
+    def __init__(self, path: str, call: Any) -> None:
+        self._path = path
         self._call = call
 
     async def __call__(
         self, request: bytes, context: Any, identity: Identity, trace: TraceContext, timeout_s: float
     ) -> bytes:
+        span = spans.calling(self._path, trace)
+        outcome: BaseException | None = None
+        if span is not None:
+            trace = span.trace
         try:
             answer: bytes = await self._call(request, metadata=metadata_of(identity, trace), timeout=timeout_s)
             return answer
         except grpc.aio.AioRpcError as error:
+            outcome = error
             await _pass_on(context, error)
+        except BaseException as error:
+            outcome = error
+            raise
+        finally:
+            if span is not None:
+                span.answered(spans.code_of_outcome(outcome))
 
 
-def _streaming(call: Any) -> Any:
+def _streaming(path: str, call: Any) -> Any:
     async def forward(request: Any, context: Any) -> AsyncIterator[bytes]:
-        responses = call(request, metadata=outgoing_metadata(), timeout=context.time_remaining())
+        trace = current_trace()
+        if (span := spans.calling(path, trace)) is not None:
+            trace = span.trace
+        outcome: BaseException | None = None
+        responses = call(request, metadata=metadata_of(current_identity(), trace), timeout=context.time_remaining())
         try:
             async for response in responses:
                 yield response
         except grpc.aio.AioRpcError as error:
+            outcome = error
             await _pass_on(context, error)
+        except BaseException as error:
+            outcome = error
+            raise
         finally:
             responses.cancel()
+            if span is not None:
+                span.answered(spans.code_of_outcome(outcome))
 
     return forward
 

@@ -42,6 +42,6 @@ WEBHOOK_DELIVERIES = Counter(
 WEBHOOKS_WAITING = Gauge("autodev_webhooks_waiting", "Webhooks that are acknowledged and not yet passed on")
 WEBHOOKS_DEAD = Gauge("autodev_webhooks_dead", "Webhooks that could not be passed on, and were given up")
 WEBHOOK_LAG = Gauge("autodev_webhook_lag_seconds", "Age of the oldest webhook that is not yet passed on")
-WEBHOOK_SECRETS_VALID = Gauge(
-    "autodev_webhook_secrets_valid", "1 if the file of the webhooks' secrets could be used when it last changed, else 0"
+WEBHOOK_SECRETS_REFUSED = Gauge(
+    "autodev_webhook_secrets_refused", "1 while the file of the webhooks' secrets cannot be used, and what it held is"
 )

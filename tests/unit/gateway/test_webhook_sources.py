@@ -21,8 +21,8 @@ def write(path: Path, stated: object) -> None:
     os.replace(fresh, path)
 
 
-def is_valid() -> float | None:
-    return REGISTRY.get_sample_value("autodev_webhook_secrets_valid")
+def is_refused() -> float | None:
+    return REGISTRY.get_sample_value("autodev_webhook_secrets_refused")
 
 
 def test_a_source_has_a_tenant_and_secrets(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, caplog: pytest.LogCap
         write(path, {"crm": {"tenant": "acme", "secrets": ["whsec_!" + "A" * 40]}})
         sources.look()
     assert sources.named("shop") is not None
-    assert is_valid() == 0
+    assert is_refused() == 1
     assert "stay as they were" in caplog.text
     assert "AAAAAAAA" not in caplog.text
     write(path, {"crm": {"tenant": "acme", "secrets": [ONE]}})
     sources.look()
     assert sources.named("crm") is not None
-    assert is_valid() == 1
+    assert is_refused() == 0

@@ -22,7 +22,7 @@ from autodev_runtime.errors import (
     Unavailable,
 )
 from autodev_runtime.identity import Identity, acting_as
-from autodev_runtime.tracing import trace_from, tracing_as
+from autodev_runtime.tracing import new_trace, parent_in, tracing_as
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,8 @@ class Delivery:
         return len(due) == AT_ONCE
 
     async def _try(self, due: Due) -> Settlement:
-        with acting_as(identity_of(due.key)), tracing_as(trace_from(due.traceparent)):
+        # The span that took it in, so that what comes of it is part of that.
+        with acting_as(identity_of(due.key)), tracing_as(parent_in(due.traceparent) or new_trace()):
             try:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     await self._pass_on(pb.EvaluateDelayedWebhookRequest.FromString(due.call))

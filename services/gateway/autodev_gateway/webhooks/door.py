@@ -18,10 +18,12 @@ from autodev_gateway.webhooks.sources import Source, Sources
 from autodev_gateway.webhooks.store import Kept, Key, Receipt, ReceiptStore
 from autodev_runtime.errors import InvalidArgument, Unavailable
 from autodev_runtime.identity import acting_as
-from autodev_runtime.tracing import TraceContext, tracing_as
+from autodev_runtime.spans import Kind, begin
+from autodev_runtime.tracing import TraceContext, parent_in, trace_from, tracing_as
 
 log = logging.getLogger(__name__)
 
+ROUTE = "/webhooks/{source}"
 RETRY_S = 5
 BUSY_RETRY_S = 60
 
@@ -63,7 +65,7 @@ class Door:
         # A source that is not there takes as long to refuse as one that is.
         self._nobody = Source("", "", (secrets.token_bytes(32),))
 
-    async def receive(self, source_name: str, attempt: Attempt, body: bytes, trace: TraceContext) -> Answer:
+    async def receive(self, source_name: str, attempt: Attempt, body: bytes, traceparent: str) -> Answer:
         """Take one in."""
         source = self._sources.named(source_name)
         keys = (source or self._nobody).secrets
@@ -71,8 +73,19 @@ class Door:
             metrics.WEBHOOKS.labels("unsigned").inc()
             return refusal(401, "UNAUTHENTICATED", "the webhook is not signed as it must be")
         key = Key(source.tenant, source.name, attempt.webhook_id)
-        with acting_as(identity_of(key)), tracing_as(trace):
-            return await self._receive(key, body, trace)
+        begun = begin(
+            f"POST {ROUTE}", Kind.SERVER, parent_in(traceparent), {"http.request.method": "POST", "http.route": ROUTE}
+        )
+        trace = begun.trace if begun is not None else trace_from(traceparent)
+        failure = "UNKNOWN"
+        try:
+            with acting_as(identity_of(key)), tracing_as(trace):
+                answer = await self._receive(key, body, trace)
+            failure = str(answer.status) if answer.status >= 500 else ""
+            return answer
+        finally:
+            if begun is not None:
+                begun.end(failure)
 
     async def _receive(self, key: Key, body: bytes, trace: TraceContext) -> Answer:
         if wait_s := self._rate.wait_s(key.source, time.monotonic()):

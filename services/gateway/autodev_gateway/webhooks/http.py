@@ -17,7 +17,7 @@ from aiohttp import web
 from autodev_gateway import metrics
 from autodev_gateway.webhooks.door import RETRY_S, Answer, Door, refusal
 from autodev_gateway.webhooks.signature import Attempt
-from autodev_runtime.tracing import TRACEPARENT_KEY, trace_from
+from autodev_runtime.tracing import TRACEPARENT_KEY
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +111,10 @@ class HttpServer:
         headers = [request.headers.getall(name, []) for name in SIGNED_HEADERS]
         # A header that is there twice is refused as one that is not there.
         attempt = Attempt(*(values[0] if len(values) == 1 else "" for values in headers))
-        trace = trace_from(request.headers.get(TRACEPARENT_KEY, ""))
-        receiving = asyncio.ensure_future(self._door.receive(request.path.removeprefix(PATH), attempt, body, trace))
+        traceparent = request.headers.get(TRACEPARENT_KEY, "")
+        receiving = asyncio.ensure_future(
+            self._door.receive(request.path.removeprefix(PATH), attempt, body, traceparent)
+        )
         self._receiving.add(receiving)
         receiving.add_done_callback(self._receiving.discard)
         # Not cancelled: a statement that waits in a database's driver would hold the answer up. If the webhook is kept

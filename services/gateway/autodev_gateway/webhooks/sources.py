@@ -65,7 +65,6 @@ class Sources:
         self._path = path
         self._seen = _stamp(path)
         self._sources = sources_in(path)
-        metrics.WEBHOOK_SECRETS_VALID.set(1)
 
     def named(self, name: str) -> Source | None:
         """The source; None where there is none of that name."""
@@ -86,10 +85,10 @@ class Sources:
         try:
             self._sources = sources_in(self._path)
         except SecretsFileError as error:
-            metrics.WEBHOOK_SECRETS_VALID.set(0)
+            metrics.WEBHOOK_SECRETS_REFUSED.set(1)
             log.error("the webhooks' sources stay as they were: %s", error)
             return
-        metrics.WEBHOOK_SECRETS_VALID.set(1)
+        metrics.WEBHOOK_SECRETS_REFUSED.set(0)
         log.info("read the webhooks' sources again: %d", len(self._sources))
 
 
