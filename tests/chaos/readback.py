@@ -78,7 +78,8 @@ async def unpromoted(storage: Storage) -> str:
         "SELECT p.agent_id, count(c.id), string_agg(p.skipped_reason, '; ') FROM failure_patterns p"
         f" LEFT JOIN skill_candidates c ON c.pattern_id = p.id GROUP BY 1 HAVING count(c.id) <> {QUOTA}",
     )
-    return f"no skills: {others[:5]}; agents off their limit: {short[:5]}"
+    dead = await storage.rows("gateway", "SELECT group_name, attempts, error FROM dead_letters")
+    return f"no skills: {others[:5]}; agents off their limit: {short[:5]}; given up: {dead[:5]}"
 
 
 async def unsettled(storage: Storage) -> dict[str, int]:
