@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from autodev_cli.certs import directory
 from autodev_cli.certs.authority import Authority, Subject
 from autodev_cli.certs.directory import LIFETIME, PUBLIC, SERVICES, CertificateDirectory
 from autodev_cli.errors import CommandError
@@ -92,6 +93,31 @@ def test_what_is_valid_is_kept_and_what_is_past_its_middle_is_renewed(tmp_path: 
     directory.create(authority_lifetime=LIFETIME / 2)
     directory.keep_valid()
     assert directory.held("ca").expires - datetime.now(UTC) > LIFETIME
+
+
+@pytest.mark.parametrize("written", [0, 2, 9, 18, 19])
+def test_what_was_ended_while_it_was_made_is_made_anew(
+    written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = CertificateDirectory(tmp_path)
+    certificates.create()
+    files_before_end, write = iter(range(written)), directory._write
+
+    def write_some(path: Path, content: bytes, mode: int) -> None:
+        if next(files_before_end, None) is None:
+            raise KeyboardInterrupt
+        write(path, content, mode)
+
+    monkeypatch.setattr(directory, "_write", write_some)
+    with pytest.raises(KeyboardInterrupt):
+        certificates.create()
+    monkeypatch.undo()
+    certificates.keep_valid()
+    for name in (*SERVICES, PUBLIC):
+        files = certificates.files(name)
+        assert files.authority is not None
+        agreed(files.certificate.read_bytes(), files.key.read_bytes(), files.authority.read_bytes())
+        assert files.authority.read_bytes() == (tmp_path / "ca.crt").read_bytes()
 
 
 def test_an_authority_that_is_nearly_over_signs_nothing_more(tmp_path: Path) -> None:

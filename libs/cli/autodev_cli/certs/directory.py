@@ -64,10 +64,12 @@ class CertificateDirectory:
         named = [_host(host) for host in hosts]
         authority = Authority.new(authority_lifetime)
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(self.path / "ca.key", authority.pair.key, 0o600)
-        _write(self.path / "ca.crt", authority.pair.certificate, 0o644)
+        # Its key is there while the rest is: what ends in between is made anew.
+        (self.path / "ca.key").unlink(missing_ok=True)
         for name in (*SERVICES, PUBLIC):
             self._issue(authority, name, [*LOCAL, *named], lifetime)
+        _write(self.path / "ca.crt", authority.pair.certificate, 0o644)
+        _write(self.path / "ca.key", authority.pair.key, 0o600)
 
     def renew(self, lifetime: timedelta = LIFETIME) -> None:
         """Sign every certificate anew, each with a new key and for the names that it has. Raises CommandError."""
