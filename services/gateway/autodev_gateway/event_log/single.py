@@ -52,8 +52,9 @@ def read(
     query, parameters = page_query(tenant, after, through, wanted, bounds)
     records: list[Record] = []
     room = bounds.size_bytes
-    for seq, event in connection.execute(query, parameters):
-        room -= len(event)
+    for seq, size_bytes, event in connection.execute(query, parameters):
+        # Not the length of what is here: the log in JetStream keeps the events themselves there.
+        room -= size_bytes
         # The first event counts whatever its size, or one that is too large would stop the reader for ever.
         if room < 0 and records:
             break
@@ -76,7 +77,7 @@ def page_query(tenant: str, after: int, through: int, wanted: Filter, bounds: Pa
         if values:
             conditions.append(f"{column} IN ({', '.join('?' * len(values))})")
             parameters += values
-    query = f"SELECT seq, event FROM {table} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
+    query = f"SELECT seq, size_bytes, event FROM {table} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
     return query, [*parameters, bounds.events]
 
 
