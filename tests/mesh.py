@@ -35,7 +35,7 @@ from tests.conftest import require
 
 SERVICES = ("gateway", "capability", "fitness", "sandbox", "learning")
 HOST = "127.0.0.1"
-TENANT, OTHER_TENANT = "acme", "globex"
+TENANT, OTHER_TENANT, SILENT_TENANT = "acme", "globex", "initech"
 DEVELOPER, AGENT = "developer", "agent"
 ROLES = {DEVELOPER: ["operator", "reviewer", "runtime"], AGENT: []}
 """Whom a tenant has keys for, and what they may do."""
@@ -226,7 +226,7 @@ def key_lines() -> list[dict[str, object]]:
             "roles": roles,
             "sha256": hashlib.sha256(key(tenant, subject).encode()).hexdigest(),
         }
-        for tenant in (TENANT, OTHER_TENANT)
+        for tenant in (TENANT, OTHER_TENANT, SILENT_TENANT)
         for subject, roles in ROLES.items()
     ]
 
