@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self, TypeVar
 
@@ -31,7 +32,7 @@ from autodev_runtime.sqlite_direct import SqliteThreads
 
 log = logging.getLogger(__name__)
 
-BUSY_TIMEOUT_MS = 10_000
+BUSY_TIMEOUT_MS, BUSY_PAUSE_S = 10_000, 0.005
 POOL_SIZE = 4
 READING_THREADS = 2
 DEFAULT_OPTIONS = DatabaseOptions()
@@ -282,15 +283,25 @@ def _configure_sqlite(connection: Any, _: object) -> None:
     # The driver's own transaction control begins too late for BEGIN IMMEDIATE; `_begin_sqlite` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        # FULL: a commit is on disk when it returns, also when the machine loses power.
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    _write_ahead(cursor)
+    # FULL: a commit is on disk when it returns, also when the machine loses power.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Use a log that is written ahead. Of two that turn a new file to it at once, SQLite refuses one without a wait."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(BUSY_PAUSE_S)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,7 +1,9 @@
 """Transactions, and a database that is away."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime.columns import Moment
-from autodev_runtime.database import Database, TenantScoped
+from autodev_runtime.database import Database, TenantScoped, _configure_sqlite
 from autodev_runtime.errors import Unavailable
 from tests.storage import Storage
 
@@ -98,6 +100,17 @@ async def test_a_database_that_is_away_or_broken_is_unavailable(tmp_path: Path, 
     async with Database(f"sqlite+aiosqlite:///{path}") as broken:
         with pytest.raises(Unavailable):
             await read(broken)
+
+
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    def configure(path: Path) -> None:
+        connection = sqlite3.connect(path)
+        _configure_sqlite(connection, None)
+        connection.close()
+
+    with ThreadPoolExecutor(5) as threads:
+        for number in range(100):
+            list(threads.map(configure, [tmp_path / f"{number}.sqlite3"] * 5))
 
 
 async def test_a_time_comes_back_as_the_same_moment_in_utc(database: Database) -> None:
