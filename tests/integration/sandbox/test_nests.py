@@ -250,6 +250,29 @@ async def test_a_network_of_which_its_supervisor_says_nothing_is_not_used_again(
     assert await tell(one, look) != before
 
 
+@pytest.mark.parametrize(("flags", "loading", "making"), [(8, errno.EBUSY, 0), (0, 0, errno.ENOSYS)])
+async def test_no_filter_of_the_codes_own_keeps_an_internet_socket_from_being_seen(
+    one: NamespaceBackend, flags: int, loading: int, making: int
+) -> None:
+    """Of two filters that ask about a call the younger is heeded; a second one cannot have a listener."""
+    look = NETWORK.format(family="AF_UNIX")
+    before = await tell(one, look)
+    body = """
+  import struct
+  socket_number = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
+  steps = [(0x20, 0, 0, 0), (0x15, 0, 1, socket_number), (6, 0, 0, 0x7FC00000), (6, 0, 0, 0x7FFF0000)]
+  program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+  header = ctypes.create_string_buffer(struct.pack("=HxxxxxxQ", len(steps), ctypes.addressof(program)))
+  number = {"x86_64": 317, "aarch64": 277}[os.uname().machine]
+  loaded = libc.syscall(number, 1, flags, header)
+  loading = ctypes.get_errno() if loaded < 0 else 0
+  try: socket.socket().close()
+  except OSError as error: return [loading, error.errno]
+  return [loading, 0]"""
+    assert await tell(one, body, flags=flags) == [loading, making]
+    assert (await tell(one, look) == before) == bool(making)
+
+
 async def test_internet_sockets_of_many_processes_and_threads_are_all_made(one: NamespaceBackend) -> None:
     body = """
   import threading
