@@ -11,11 +11,11 @@ from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceS
 from autodev.gateway.v1.event_service_pb2 import START_AT_EARLIEST, SubscribeRequest
 from autodev_sdk import AutoDevClient
 from benchmarks import capability
+from benchmarks.figures import Bar, Row, Side, judged, missing
 from benchmarks.mesh import engines, growth, raw_stream
 from benchmarks.mesh.engines import NotHere, RawJetStream
 from benchmarks.mesh.reservation import Reserving
 from benchmarks.mesh.traffic import BATCH_EVENTS, fan_out, follow, latencies, publish
-from benchmarks.sandbox.figures import Bar, Row, Side, judged, missing
 from tests.mesh import Mesh
 
 RAW_JETSTREAM, RAW_STREAM = "raw JetStream", "raw stream"

@@ -7,37 +7,8 @@ status is 0 all the same, since a busy machine is no error.
     python -m benchmarks.sandbox [--quick] [row ...]
 """
 
-import argparse
-import asyncio
-import os
-import platform
-
-from benchmarks.sandbox.figures import table
+from benchmarks.command import measure
 from benchmarks.sandbox.rows import BARS, FULL, QUICK, Measurement
 
-
-def main() -> None:
-    """Read the arguments, measure, print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sandbox", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("rows", nargs="*", metavar="row", help=f"all by default: {', '.join(BARS)}")
-    parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.rows) - set(BARS):
-        parser.error(f"no such row: {', '.join(sorted(unknown))}")
-    measurement = Measurement(arguments.rows or list(BARS), QUICK if arguments.quick else FULL)
-    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, Linux {platform.release()}")
-    asyncio.run(measurement.run())
-    print()
-    for what, figure in measurement.floor.items():
-        print(f"{what:62} {figure}")
-    print()
-    rows = [measurement.rows[name] for name in BARS if name in measurement.rows]
-    print(table(rows))
-    missed = sum(row.verdict == "MISS" for row in rows)
-    print(f"\n{missed} of {len(rows)} rows MISS their bar; the status is 0 all the same")
-
-
 if __name__ == "__main__":
-    main()
+    measure("benchmarks.sandbox", __doc__, BARS, (FULL, QUICK), Measurement)

@@ -12,9 +12,9 @@ from autodev_sandbox import rootfs
 from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import Execution, IsolationLevel
 from autodev_sandbox.running import run_on
+from benchmarks.figures import Bar, Row, Side, judged, missing, ms, spread_ms, spread_rate
 from benchmarks.sandbox import bare
 from benchmarks.sandbox.engine import Engine
-from benchmarks.sandbox.figures import Bar, Row, Side, judged, missing, ms, spread_ms, spread_rate
 from benchmarks.sandbox.footprint import Footprint, footprint
 from benchmarks.sandbox.service import PROGRAM, NotHere, Service, serving
 
@@ -97,6 +97,9 @@ class Measurement:
                     await measure(BARS[name])
                 except NotHere as error:
                     self.add(name, missing(BARS[name], str(error)))
+        print()
+        for what, figure in self.floor.items():
+            print(f"{what:62} {figure}")
 
     def add(self, name: str, row: Row) -> None:
         self.rows[name] = row
