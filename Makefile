@@ -8,7 +8,7 @@ PROTOS  := $(shell find protos -name '*.proto')
 PACKAGES := services libs tests benchmarks examples docs deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox bench-mesh sandbox-image settings-page metrics-page dashboard access-page clean
+.PHONY: help setup contracts run test chaos lint format lock breaking bench bench-sandbox bench-mesh bench-learning sandbox-image settings-page metrics-page dashboard access-page clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ bench-sandbox: setup ## Measure the sandbox against bare Python and the engine (
 
 bench-mesh: setup ## Measure publishing, following, checking, and what growing costs (ARGS='--quick', or rows by name)
 	@$(BIN)/python -m benchmarks.mesh $(ARGS)
+
+bench-learning: setup ## Measure repair, optimisation and evolution (ARGS='--quick', '--tasks ... --attempts ...', or rows by name)
+	@$(BIN)/python -m benchmarks.learning $(ARGS)
 
 sandbox-image: setup ## Build the sandbox's container image without a registry
 	@$(BIN)/python -m autodev_sandbox.image

@@ -29,15 +29,30 @@ def measure(
     begin: Callable[[Sequence[str], Effort], Measurement],
 ) -> None:
     """Read the arguments, measure, print. `efforts` are the full one and the quick one."""
+    parser = parser_of(package, about, bars)
+    arguments = parser.parse_args()
+    run(begin(chosen(parser, arguments, bars), efforts[arguments.quick]), bars)
+
+
+def parser_of(package: str, about: str | None, bars: Mapping[str, Bar]) -> argparse.ArgumentParser:
+    """The arguments that every benchmark of rows takes."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {package}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("rows", nargs="*", metavar="row", help=f"all by default: {', '.join(bars)}")
     parser.add_argument("--quick", action="store_true", help="little of everything: to see that it works")
-    arguments = parser.parse_args()
+    return parser
+
+
+def chosen(parser: argparse.ArgumentParser, arguments: argparse.Namespace, bars: Mapping[str, Bar]) -> list[str]:
+    """The rows that were asked for."""
     if unknown := set(arguments.rows) - set(bars):
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
-    measurement = begin(arguments.rows or list(bars), efforts[arguments.quick])
+    return arguments.rows or list(bars)
+
+
+def run(measurement: Measurement, bars: Mapping[str, Bar]) -> None:
+    """Measure, and print the table."""
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, Linux {platform.release()}, load {load:.1f}")
     if load > 1:
