@@ -1,7 +1,7 @@
 """How well the learning service learns: `make bench-learning`.
 
-Repair of real failing programs wants them by --tasks and --attempts (the shape that `autodev replay` reads); without, those
-rows say NOT HERE. Seeds are fixed. A bar that is not reached says MISS; the status is 0 all the same.
+Repair of real failing programs wants them by --tasks and --attempts (the shape that `autodev replay` reads); without,
+those rows say NOT HERE. Seeds are fixed. A bar that is not reached says MISS; the status is 0 all the same.
 
     python -m benchmarks.learning [--quick] [--tasks tasks.json --attempts attempts.jsonl] [--sample N] [row ...]
 """
