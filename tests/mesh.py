@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceStub
 from autodev_cli.certs.directory import CertificateDirectory
+from autodev_cli.mesh.layout import free_ports as free_ports
 from autodev_runtime.identity import service_identity
 from autodev_sandbox.levels import NOT_TRIED
 from autodev_sdk import AutoDevClient
@@ -58,15 +58,6 @@ async def eventually(look: Callable[[], Awaitable[Found | None]], what: str, tim
             return found
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
         await asyncio.sleep(POLL_S)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on. They are held together, so that they differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 class Mesh:

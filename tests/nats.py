@@ -20,6 +20,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
+from autodev_cli.mesh.layout import free_ports
 from tests.postgresql import finished
 
 HOST = "127.0.0.1"
@@ -46,10 +47,7 @@ class NatsServer:
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
-        with socket.socket() as client, socket.socket() as monitor:
-            client.bind((HOST, 0))
-            monitor.bind((HOST, 0))
-            self.port, self._monitor_port = client.getsockname()[1], monitor.getsockname()[1]
+        self.port, self._monitor_port = free_ports(2)
         self.credentials_file = self.directory / "credentials"
         self.credentials_file.write_text(f"{USER}:{PASSWORD}\n")
         self._config.write_text(

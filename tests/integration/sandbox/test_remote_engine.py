@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from autodev_sandbox.execution import BackendUnavailable, Execution, Status
 from autodev_sandbox.running import run_on
 from tests.conftest import require
 from tests.integration.sandbox.engines import PrivateEngine
+from tests.mesh import free_ports
 
 
 def openssl(folder: Path, *arguments: str) -> None:
@@ -32,12 +32,6 @@ def certificates(folder: Path) -> None:
         openssl(folder, "x509", "-req", "-in", "request", *signed_by, "-out", certificate, "-days", "1")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 async def test_an_engine_behind_tls_is_used_with_a_certificate_and_not_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,7 +40,7 @@ async def test_an_engine_behind_tls_is_used_with_a_certificate_and_not_without(
         # The SDK's HTTP library prefers these to the authority that it is given.
         monkeypatch.delenv(name, raising=False)
     await asyncio.to_thread(certificates, tmp_path)
-    address = f"tcp://127.0.0.1:{free_port()}"
+    address = f"tcp://127.0.0.1:{free_ports(1)[0]}"
     names = (("tlscacert", "ca"), ("tlscert", "server-cert"), ("tlskey", "server-key"))
     files = [f"--{option}={tmp_path}/{name}.pem" for option, name in names]
     engine = PrivateEngine(options=["--host", address, "--tlsverify", *files])

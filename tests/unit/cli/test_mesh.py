@@ -11,7 +11,7 @@ import pytest
 
 from autodev_cli.errors import CommandError
 from autodev_cli.mesh import lock, state
-from autodev_cli.mesh.layout import HOST, SERVICES, MeshPlan, Ports, ports_named, require_free
+from autodev_cli.mesh.layout import HOST, SERVICES, MeshPlan, Ports, free_ports, ports_named, require_free
 from autodev_cli.mesh.supervisor import State, Status
 from autodev_cli.mesh.view import text_of
 
@@ -26,6 +26,11 @@ def test_default_ports_are_those_of_the_settings() -> None:
 
 def test_a_number_counts_from_there() -> None:
     assert numbers(ports_named("6000")) == list(range(6000, 6007))
+
+
+def test_automatic_ports_are_none_that_the_system_gives_to_others() -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(port < first for port in free_ports(200))
 
 
 def test_automatic_ports_all_differ() -> None:

@@ -1,5 +1,7 @@
 """What runs where: the services of the mesh, their ports, and the environment that tells them of each other."""
 
+import contextlib
+import random
 import re
 import socket
 from collections.abc import Mapping
@@ -11,6 +13,9 @@ from autodev_cli.errors import CommandError
 SERVICES = ("gateway", "capability", "learning", "fitness", "sandbox")
 HOST = "127.0.0.1"
 DRAIN_S = 3.0
+
+_FIRST_PORT = 10_000
+_HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 _MESH_FILE = re.compile("AUTODEV_([A-Z]+_)?MESH_[A-Z]+_FILE")
 """Settings that are this mesh's alone: whether its services speak mutual TLS is for `--mtls` to say."""
@@ -38,22 +43,39 @@ def ports_named(choice: str) -> Ports:
     if choice == "default":
         return Ports()
     if choice == "auto":
-        return Ports(*_free_ports(len(fields(Ports))))
+        return Ports(*free_ports(len(fields(Ports))))
     if choice.isdigit() and 0 < int(choice) <= 65535 - len(fields(Ports)):
         return Ports(*(int(choice) + offset for offset in range(len(fields(Ports)))))
     raise CommandError(f"--ports {choice}: give default, auto, or a number to count from")
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now. Held open together, so that all differ."""
-    sockets = [socket.socket() for _ in range(count)]
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now. Held open together, so that all differ.
+
+    None of them is one that the system hands out by itself: it could give it to somebody's outgoing connection, or to
+    a server without a port of its own, before the one it is meant for listens on it.
+    """
+    candidates = range(_FIRST_PORT, _first_handed_out())
+    with contextlib.ExitStack() as held:
+        found: list[int] = []
+        for port in random.sample(candidates, len(candidates)):
+            if len(found) == count:
+                break
+            probe = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind((HOST, port))
+                found.append(port)
+    if len(found) < count:
+        raise CommandError(f"this machine has no {count} free ports from {candidates.start} to {candidates.stop - 1}")
+    return found
+
+
+def _first_handed_out() -> int:
+    """Where the ports begin that the system gives to whoever asks for none by number (RFC 6335 has it at 49152)."""
     try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+        return max(int(_HANDED_OUT.read_text().split()[0]), _FIRST_PORT + 1000)
+    except OSError:
+        return 49152
 
 
 def require_free(ports: Ports) -> None:
