@@ -41,7 +41,10 @@ async def test_a_slow_run_of_an_autonomous_agent_becomes_a_faster_version_that_a
     assert mutation.outcome == evolver.MUTATION_OUTCOME_IN_REVIEW
     assert mutation.sandbox_status == evolver.SANDBOX_STATUS_PASSED
     assert mutation.parent_tool_id == f"{skill.id}@1.0.0"
-    assert 0 < mutation.time_ratio < 0.5
+    assert 0 < mutation.time_ratio_low <= mutation.time_ratio <= mutation.time_ratio_high < 1
+    assert mutation.time_ratio < 0.5
+    interval = f"({mutation.time_ratio_low:.2f} to {mutation.time_ratio_high:.2f})"
+    assert any(interval in line for line in waiting.evidence)
     assert {each.call for each in mutation.examples} >= {BIG.format(name=skill.name, rest="")}
     assert mutation.variant_id
 

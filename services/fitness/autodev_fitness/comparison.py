@@ -4,15 +4,18 @@ Correctness first: right on more inputs wins, on fewer loses. Right on as many, 
 the noise*, and not worse in the other.
 
 The runs are pairs: the i-th of both had the same input and ran one after the other, so that what slows the machine
-slows both. A variant counts as faster when all of these hold:
+slows both. The figure is the median of the pairs' ratios, since one stalled run means nothing; `interval` says how sure
+it is. A variant counts as faster when all of these hold:
 
-- the median of the pairs' ratios shows a gain of at least `least_gain` (a median, since one stalled run means nothing);
-- the pairs' signs are no accident: with as many pairs won or more, an equal variant is that lucky with a probability of
-  at most `significance` (the exact one-sided sign test, which needs no assumption about how times are spread);
+- the interval excludes no change: its upper end is below 1;
+- the median shows a gain of at least `least_gain`;
 - all runs together took no longer, so that a gain on small inputs does not hide a loss on a large one.
 
-Fewer than five pairs cannot pass that test (0.5 ** 4 > 0.05). With those, only an obvious gain counts: every pair at
-`obvious_ratio` or less. Tokens are counted, not sampled: fewer by `least_gain` is cheaper.
+An equal variant passes by luck in less than one comparison of twenty, however its times are spread: with `confidence`
+0.98 the interval excludes 1 only where so many pairs were won that coins would do it with a probability of at most
+0.033 (5 pairs of 5, 9 of 10, 13 of 16; worst at 11 pairs, 9 of them won). Fewer than five pairs cannot be that sure.
+With those, only an obvious gain counts: every pair at `obvious_ratio` or less. Tokens are counted, not sampled: fewer
+by `least_gain` is cheaper.
 
 Everything is computed from the numbers alone: the same runs always give the same answer.
 """
@@ -20,11 +23,13 @@ Everything is computed from the numbers alone: the same runs always give the sam
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from statistics import median
+
+from autodev_fitness.interval import Interval, median_interval
 
 # Below what a clock resolves; keeps ratios finite.
 LEAST_SECONDS = 1e-9
+LEAST_PAIRS = 5
+"""Of fewer pairs an equal variant wins all with a probability above one in twenty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class ComparisonRules:
     """What counts as more than noise."""
 
     least_gain: float = 0.05
-    significance: float = 0.05
+    confidence: float = 0.98
     obvious_ratio: float = 0.5
 
 
@@ -48,9 +53,9 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The answer. `time_ratio` is the median of the variant's runs divided by that of the original's."""
+    """The answer. `time` tells what the variant's runs took of the original's, pair by pair, and how sure that is."""
 
-    time_ratio: float
+    time: Interval
     wins: bool
     explanation: str
 
@@ -60,17 +65,26 @@ DEFAULT_RULES = ComparisonRules()
 
 def compare(variant: Runs, baseline: Runs, rules: ComparisonRules = DEFAULT_RULES) -> Comparison:
     """Compare a variant's runs with the original's: as many runs, on the same inputs, in the same order."""
-    ratio = _ratio(median(variant.seconds), median(baseline.seconds))
-    wins, explanation = _verdict(variant, baseline, rules)
-    return Comparison(ratio, wins, f"{explanation}; median time {ratio:.2f} of the original's")
+    ratios = [_ratio(mine, other) for mine, other in zip(variant.seconds, baseline.seconds, strict=True)]
+    time = median_interval(ratios, rules.confidence)
+    wins, explanation = _verdict(variant, baseline, ratios, time, rules)
+    return Comparison(time, wins, f"{explanation}; {_stated(time, len(ratios))}")
 
 
-def _verdict(variant: Runs, baseline: Runs, rules: ComparisonRules) -> tuple[bool, str]:
+def _stated(time: Interval, pairs: int) -> str:
+    sure = f"{time.confidence:.0%} sure of" if pairs >= LEAST_PAIRS else "all of"
+    return f"median time {time.median:.2f} of the original's, {sure} {time.low:.2f} to {time.high:.2f} ({pairs} pairs)"
+
+
+def _verdict(
+    variant: Runs, baseline: Runs, ratios: Sequence[float], time: Interval, rules: ComparisonRules
+) -> tuple[bool, str]:
     if variant.correct != baseline.correct:
         right = f"right on {variant.correct} of {variant.total} inputs, the original on {baseline.correct}"
         return variant.correct > baseline.correct, right
-    faster = _is_faster(variant.seconds, baseline.seconds, rules)
-    slower = _is_faster(baseline.seconds, variant.seconds, rules)
+    difference = math.fsum(variant.seconds) - math.fsum(baseline.seconds)
+    faster = difference <= 0 and _is_gain(time.median, time.high, len(ratios), rules)
+    slower = difference >= 0 and _is_gain(1 / time.median, 1 / time.low, len(ratios), rules)
     cheaper = variant.tokens < baseline.tokens * (1 - rules.least_gain)
     dearer = baseline.tokens < variant.tokens * (1 - rules.least_gain)
     gains = [word for word, holds in (("faster", faster), ("cheaper", cheaper)) if holds]
@@ -80,24 +94,11 @@ def _verdict(variant: Runs, baseline: Runs, rules: ComparisonRules) -> tuple[boo
     return bool(gains) and not losses, f"right on as many inputs; {stated}{but}, by more than the noise"
 
 
-def _is_faster(ours: Sequence[float], theirs: Sequence[float], rules: ComparisonRules) -> bool:
-    ratios = [_ratio(mine, other) for mine, other in zip(ours, theirs, strict=True)]
-    if math.fsum(ours) > math.fsum(theirs):
-        return False
-    if 0.5 ** len(ratios) > rules.significance:
-        return max(ratios) <= rules.obvious_ratio
-    return median(ratios) <= 1 - rules.least_gain and sign_test(ratios) <= rules.significance
-
-
-def sign_test(ratios: Sequence[float]) -> float:
-    """How likely an equal variant wins as many of the pairs or more; ties say nothing and are left out."""
-    won = sum(1 for ratio in ratios if ratio < 1)
-    pairs = won + sum(1 for ratio in ratios if ratio > 1)
-    ways = total = math.comb(pairs, won)
-    for wins in range(won, pairs):
-        ways = ways * (pairs - wins) // (wins + 1)
-        total += ways
-    return float(Fraction(total, 2**pairs))
+def _is_gain(ratio: float, at_most: float, pairs: int, rules: ComparisonRules) -> bool:
+    """Whether a ratio whose interval ends at `at_most` is a gain beyond the noise."""
+    if pairs < LEAST_PAIRS:
+        return at_most <= rules.obvious_ratio
+    return at_most < 1 and ratio <= 1 - rules.least_gain
 
 
 def _ratio(ours: float, theirs: float) -> float:

@@ -21,6 +21,8 @@ def event_of(notice: Notice) -> event_pb2.Event:
         variant_id=notice.variant_id,
         mutation_id=notice.mutation_id,
         time_ratio=notice.time_ratio,
+        time_ratio_low=notice.time_ratio_low,
+        time_ratio_high=notice.time_ratio_high,
         fitness_delta=notice.fitness_delta,
         wins=notice.wins,
     )

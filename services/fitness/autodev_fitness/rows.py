@@ -79,6 +79,8 @@ class ComparisonRow(TenantScoped, Base):
     baseline_variant_id: Mapped[str] = mapped_column(ForeignKey("workflow_variants.id"))
     mutation_id: Mapped[str] = mapped_column(String(128), default="")
     time_ratio: Mapped[float]
+    time_ratio_low: Mapped[float] = mapped_column(server_default="0")
+    time_ratio_high: Mapped[float] = mapped_column(server_default="0")
     fitness_delta: Mapped[float]
     wins: Mapped[bool]
     explanation: Mapped[str] = mapped_column(Text)

@@ -83,6 +83,8 @@ class FitnessServicer(FitnessServiceServicer):
         )
         return pb.CompareVariantsResponse(
             time_ratio=compared.time_ratio,
+            time_ratio_low=compared.time_ratio_low,
+            time_ratio_high=compared.time_ratio_high,
             fitness_delta=compared.fitness_delta,
             wins=compared.wins,
             explanation=compared.explanation,

@@ -153,6 +153,8 @@ class Transaction:
             agent_id,
             row.mutation_id,
             row.time_ratio,
+            row.time_ratio_low,
+            row.time_ratio_high,
             row.fitness_delta,
             row.wins,
             row.explanation,

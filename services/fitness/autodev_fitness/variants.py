@@ -46,12 +46,14 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A variant was compared with the original."""
+    """A variant was compared with the original: see `comparison.Comparison`."""
 
     variant_id: str
     agent_id: str
     mutation_id: str
     time_ratio: float
+    time_ratio_low: float
+    time_ratio_high: float
     fitness_delta: float
     wins: bool
     explanation: str

@@ -245,6 +245,8 @@ class ToolMutationRow(TenantScoped, Base):
     measurements: Mapped[Json | None] = mapped_column(JSON, default=None)
     variant_id: Mapped[str | None] = mapped_column(String(36), default=None)
     time_ratio: Mapped[float] = mapped_column(default=0.0)
+    time_ratio_low: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    time_ratio_high: Mapped[float] = mapped_column(default=0.0, server_default="0")
     fitness_delta: Mapped[float] = mapped_column(default=0.0)
     outcome: Mapped[str] = mapped_column(String(16), default="")  # "", in_review, canary, promoted, discarded
     outcome_reason: Mapped[str] = mapped_column(Text, default="")

@@ -57,7 +57,7 @@ class LearningSettings(DatabaseSettings):
     """Wall time of trying them."""
     mutation_call_seconds: float = Field(default=20.0, gt=0, le=45)
     """How long one call may take in a measured run."""
-    comparison_rounds: int = Field(default=8, ge=1)
+    comparison_rounds: int = Field(default=12, ge=1)
     """Runs of a mutation and its parent in turns: so many each, ..."""
     comparison_seconds: float = Field(default=60.0, gt=0)
     """... while this lasts, and three in any case."""

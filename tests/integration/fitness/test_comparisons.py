@@ -45,11 +45,13 @@ async def test_a_faster_variant_wins_and_the_world_is_told(fitness: "Stub", part
     answer = await fitness.CompareVariants(request)
     assert answer.wins
     assert [answer.time_ratio, answer.fitness_delta] == pytest.approx([0.5, 0.3])
+    assert [answer.time_ratio_low, answer.time_ratio_high] == pytest.approx([0.5, 0.5])
     assert "faster" in answer.explanation
     event = (await parts.events())[-1]
     compared = event.variants_compared
     assert (event.agent_id, compared.variant_id, compared.mutation_id) == ("ada", request.variant_id, "mutation-1")
     assert (compared.time_ratio, compared.fitness_delta) == (answer.time_ratio, answer.fitness_delta)
+    assert (compared.time_ratio_low, compared.time_ratio_high) == (answer.time_ratio_low, answer.time_ratio_high)
     assert compared.wins
 
 

@@ -77,7 +77,7 @@ class Judge:
         variant_id = await self.spawn(mutation, parent.id)
         score = await self._fitness.evaluate(variant_id, FirstRun(parses=True, succeeded=True))
         comparison = await self._fitness.compare(mutation.id, variant_id, parent.id, measured.mutation, measured.parent)
-        await self._mutations.record_comparison(mutation.id, comparison.time_ratio, comparison.fitness_delta)
+        await self._mutations.record_comparison(mutation.id, comparison)
         return Judged(comparison, (score.fitness, parent.fitness))
 
     async def spawn(self, mutation: Mutation, parent_variant_id: str) -> str:

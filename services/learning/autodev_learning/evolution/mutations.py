@@ -68,6 +68,8 @@ class Mutation:
     measurements: Measurements | None = None
     variant_id: str | None = None
     time_ratio: float = 0.0
+    time_ratio_low: float = 0.0
+    time_ratio_high: float = 0.0
     fitness_delta: float = 0.0
     outcome: Outcome = Outcome.OPEN
     outcome_reason: str = ""
@@ -178,7 +180,8 @@ def evidence_for(
     score, parent_score = scores
     return [
         f"right on {mine.correct} of {mine.total} known inputs; the version it rewrites on {parents.correct}",
-        f"{comparison.time_ratio:.2f} of the time: {_median_ms(mine.seconds):.2f} ms on all inputs against "
+        f"{comparison.time_ratio:.2f} of the time ({comparison.time_ratio_low:.2f} to "
+        f"{comparison.time_ratio_high:.2f}): {_median_ms(mine.seconds):.2f} ms on all inputs against "
         f"{_median_ms(parents.seconds):.2f} ms, median of {len(mine.seconds)} rounds in turns",
         f"fitness {score:.2f} against {parent_score:.2f} ({comparison.fitness_delta:+.2f})"
         + ("; the approval of the version it rewrites counts in its score" if comparison.fitness_delta < 0 else ""),

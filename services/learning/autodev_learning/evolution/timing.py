@@ -15,7 +15,8 @@ from autodev_learning.trial_harness import TIMEOUTS_BEFORE_GIVING_UP
 ENTRY_POINT = "time_calls"
 START_S = 5.0
 PLAIN_FACTOR = 4.0
-"""So many times as fast in every round is plain: well past what fitness calls obvious with few pairs, half the time."""
+"""So many times as fast in every one of PLAIN_ROUNDS is plain: more rounds would only narrow the interval."""
+PLAIN_ROUNDS = 5
 SECONDS_IN_ALL = 45.0
 """What one execution's calls may take: with the start, below the timeout that a sandbox allows."""
 TIMEOUT = "timeout"
@@ -59,7 +60,7 @@ class RunBounds:
     `seconds_per_call`.
     """
 
-    rounds: int = 8
+    rounds: int = 12
     least_rounds: int = 3
     budget_s: float = 60.0
     seconds_per_call: float = 20.0
@@ -143,15 +144,18 @@ class Timer:
     async def in_turns(
         self, codes: tuple[str, str], preamble: str, calls: Sequence[str], bounds: RunBounds
     ) -> tuple[Rounds, Rounds]:
-        """Run two programs on the same calls, A B, A B, ..., each time in a fresh execution."""
+        """Run two programs on the same calls, A B, B A, A B, ..., each time in a fresh execution.
+
+        The order changes, so that whatever it is worth to come second is worth as much to both.
+        """
         limits = [bounds.seconds_per_call] * len(calls)
         ends = self.clock() + bounds.budget_s
         sides: tuple[list[tuple[TimedOutcome, ...]], list[tuple[TimedOutcome, ...]]] = ([], [])
         for done in range(bounds.rounds):
             if done >= bounds.least_rounds and (self.clock() >= ends or _plain(*sides)):
                 break
-            for code, side in zip(codes, sides, strict=True):
-                side.append(await self.time(code, preamble, calls, limits))
+            for turn in (0, 1) if done % 2 == 0 else (1, 0):
+                sides[turn].append(await self.time(codes[turn], preamble, calls, limits))
         return Rounds(tuple(sides[0])), Rounds(tuple(sides[1]))
 
 
@@ -159,6 +163,8 @@ def _plain(*sides: Sequence[tuple[TimedOutcome, ...]]) -> bool:
     """Whether one side was many times as fast in every round: more rounds would tell nothing more."""
     ours, theirs = (Rounds(tuple(side)).seconds for side in sides)
     pairs = list(zip(ours, theirs, strict=True))
+    if len(pairs) < PLAIN_ROUNDS:
+        return False
     return all(a * PLAIN_FACTOR < b for a, b in pairs) or all(b * PLAIN_FACTOR < a for a, b in pairs)
 
 

@@ -31,9 +31,11 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a variant did against its baseline."""
+    """How a variant did against its baseline: its time, as a ratio and the interval of that, and its fitness."""
 
     time_ratio: float
+    time_ratio_low: float
+    time_ratio_high: float
     fitness_delta: float
     wins: bool
     explanation: str
@@ -87,7 +89,14 @@ class FitnessClient:
             mutation_id=mutation_id,
         )
         answer = await ask(self._stub.CompareVariants, request)
-        return Comparison(answer.time_ratio, answer.fitness_delta, answer.wins, answer.explanation)
+        return Comparison(
+            answer.time_ratio,
+            answer.time_ratio_low,
+            answer.time_ratio_high,
+            answer.fitness_delta,
+            answer.wins,
+            answer.explanation,
+        )
 
 
 def _measurements(runs: Runs) -> pb.RunMeasurements:

@@ -172,6 +172,8 @@ def mutation_to_proto(mutation: Mutation) -> pb.ToolMutation:
         agent_id=mutation.agent_id,
         variant_id=mutation.variant_id or "",
         time_ratio=mutation.time_ratio,
+        time_ratio_low=mutation.time_ratio_low,
+        time_ratio_high=mutation.time_ratio_high,
         fitness_delta=mutation.fitness_delta,
         outcome=OUTCOMES.get(mutation.outcome, pb.MUTATION_OUTCOME_UNSPECIFIED),
         review_id=mutation.review_id or "",

@@ -7,6 +7,7 @@ from autodev_learning.evolution.announcements import mutation_executed, mutation
 from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus
 from autodev_learning.memento.announcements import review_requested, skill_promoted
 from autodev_learning.memento.candidates import ExampleResult
+from autodev_learning.peers.fitness import Comparison
 from autodev_learning.rows import (
     OpportunityRow,
     SkillExecutionRow,
@@ -125,9 +126,15 @@ class MutationStore:
         """Keep a mutation's variant in the fitness service."""
         await self._change(mutation_id, variant_id=variant_id)
 
-    async def record_comparison(self, mutation_id: str, time_ratio: float, fitness_delta: float) -> None:
+    async def record_comparison(self, mutation_id: str, comparison: Comparison) -> None:
         """Keep how a mutation compares with what it is compared with."""
-        await self._change(mutation_id, time_ratio=time_ratio, fitness_delta=fitness_delta)
+        await self._change(
+            mutation_id,
+            time_ratio=comparison.time_ratio,
+            time_ratio_low=comparison.time_ratio_low,
+            time_ratio_high=comparison.time_ratio_high,
+            fitness_delta=comparison.fitness_delta,
+        )
 
     @repeatable
     async def set_version_variant(self, skill_id: str, version: str, variant_id: str) -> None:
@@ -268,6 +275,8 @@ def mutation_from_row(row: ToolMutationRow) -> Mutation:
         measurements=MEASUREMENTS.load(row.measurements) if row.measurements is not None else None,
         variant_id=row.variant_id,
         time_ratio=row.time_ratio,
+        time_ratio_low=row.time_ratio_low,
+        time_ratio_high=row.time_ratio_high,
         fitness_delta=row.fitness_delta,
         outcome=Outcome(row.outcome),
         outcome_reason=row.outcome_reason,

@@ -1,0 +1,23 @@
+"""The interval of a rewrite's time."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+COLUMNS = ("time_ratio_low", "time_ratio_high")
+
+
+def upgrade() -> None:
+    """0 where a rewrite was compared before."""
+    for name in COLUMNS:
+        op.add_column("tool_mutations", sa.Column(name, sa.Double(), nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    """As before."""
+    for name in COLUMNS:
+        op.drop_column("tool_mutations", name)
