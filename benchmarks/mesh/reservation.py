@@ -21,6 +21,20 @@ AGENT = "agent-1"
 LIMIT = 1_000_000
 CALLS_IN_FLIGHT = 64
 
+_SETTINGS = """
+SELECT enabled, memento_skills, alpha_evolver, background_evolution, max_mutations_per_day, max_skill_candidates_per_day
+FROM workspace_settings WHERE tenant_id = ?
+"""
+_AGENT = """
+SELECT agents.level, own.level, own.set_by_operator FROM agents LEFT JOIN capability_standings AS own
+    ON own.tenant_id = agents.tenant_id AND own.agent_id = agents.agent_id AND own.capability = ?
+WHERE agents.tenant_id = ? AND agents.agent_id = ?
+"""
+_EARLIER = "SELECT id, state, expires_at, used, quota FROM reservations WHERE tenant_id = ? AND request_id = ?"
+_LAPSE = """
+UPDATE reservations SET state = 'lapsed'
+WHERE tenant_id = ? AND capability = ? AND holder = ? AND day = ? AND state = 'reserved' AND expires_at <= ?
+"""
 _COUNTER = "INSERT INTO quota_counters VALUES (?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING"
 _TAKE = """
 UPDATE quota_counters SET granted = granted + 1
@@ -65,22 +79,30 @@ class Reserving:
         return count / (time.perf_counter() - started)
 
     def database_rate(self, count: int) -> float:
-        """The same statements a second in the same file, by SQLite's driver, one transaction each."""
+        """Reservations a second in the same file by SQLite's driver: every statement that one takes, each for one row.
+
+        One transaction each, on disk when it ends; the same rows are written as by calls.
+        """
         return _bare(self._directory / "capability.sqlite3", count)
 
 
 def _bare(path: Path, count: int) -> float:
     day = datetime.now(UTC).date().isoformat()
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     expires = (datetime.now(UTC) + timedelta(minutes=10)).strftime("%Y-%m-%d %H:%M:%S.%f")
     key = TENANT, "bare", "", day
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("PRAGMA synchronous=FULL")
         started = time.perf_counter()
         for _ in range(count):
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_COUNTER, key)
-            (used,) = connection.execute(_TAKE, (*key, LIMIT)).fetchone()
             number = next(numbers)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_SETTINGS, (TENANT,)).fetchone()
+            connection.execute(_AGENT, (CAPABILITY, TENANT, AGENT)).fetchone()
+            connection.execute(_EARLIER, (TENANT, f"bare-{number}")).fetchone()
+            connection.execute(_COUNTER, key)
+            connection.execute(_LAPSE, (*key, now))
+            (used,) = connection.execute(_TAKE, (*key, LIMIT)).fetchone()
             values = (f"bare-{number}", TENANT, f"bare-{number}", AGENT, *key[1:], expires, used, LIMIT)
             connection.execute(_RESERVE, values)
             connection.execute("COMMIT")

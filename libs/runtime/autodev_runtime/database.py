@@ -13,7 +13,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Insert, String, event, exc, make_url, text
@@ -22,12 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from autodev_runtime import postgresql
+from autodev_runtime import postgresql, scripts
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.postgresql import DatabaseOptions
 from autodev_runtime.repeating import Conflict
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
+from autodev_runtime.scripts import Script
 from autodev_runtime.sqlite_direct import SqliteThreads
 
 log = logging.getLogger(__name__)
@@ -129,14 +130,41 @@ class Database:
         with _away_on_sqlite_is_unavailable():
             return await self._reading.transaction(work)
 
-    @contextlib.asynccontextmanager
-    async def driver(self) -> AsyncIterator[Any]:
+    @property
+    def dialect(self) -> scripts.Dialect:
+        """How scripts are spelled here."""
+        return scripts.SQLITE if self.is_sqlite else scripts.POSTGRESQL
+
+    async def script(self, tenant: str, script: Callable[[], Script[Result]]) -> Result:
+        """Do a script in one transaction of a tenant that may write; see scripts.py. Raises Unavailable."""
+        if self.is_sqlite:
+            return (await self.scripts_on_sqlite([script]))[0]
+        if not tenant or tenant == ALL_TENANTS:
+            raise TenantRequired("a script needs one tenant")
+        async with self._driver_of(self._engine) as driver:
+            await driver.execute("BEGIN")
+            await driver.fetchval(f"SELECT set_config('{postgresql.TENANT_SETTING}', $1, true)", tenant)
+            result = await scripts.done_on_postgresql(driver, script())
+            await driver.execute("COMMIT")
+            return result
+
+    async def scripts_on_sqlite(self, several: Sequence[Callable[[], Script[Result]]]) -> list[Result]:
+        """Do scripts, maybe of different tenants, in one transaction: one commit for all. Raises Unavailable."""
+        return await self.write_on_sqlite(
+            lambda connection: [scripts.done_on_sqlite(connection, script()) for script in several]
+        )
+
+    def driver(self) -> contextlib.AbstractAsyncContextManager[Any]:
         """A connection of asyncpg's own kind, for literal SQL of all tenants that is too frequent for anything between.
 
         On PostgreSQL. The block begins its transactions itself, and ends them. Raises Unavailable.
         """
+        return self._driver_of(self._all_tenants_engine)
+
+    @contextlib.asynccontextmanager
+    async def _driver_of(self, engine: AsyncEngine) -> AsyncIterator[Any]:
         with _away_is_unavailable(self._meaning):
-            async with self._all_tenants_engine.connect() as connection:
+            async with engine.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
                 try:

@@ -31,6 +31,19 @@ RETRY_S = 0.2
 LAG = Gauge("autodev_outbox_lag_seconds", "Age of the oldest event that is written and not yet published")
 
 
+ADD = "INSERT INTO outbox (tenant_id, event, created_at) VALUES ($1, $2, MOMENT($3))"
+"""The statement of a script that writes one event, as `written`."""
+
+
+def written(event: Event, tenant: str) -> bytes:
+    """An event as the outbox holds it: the tenant's, and part of the current trace."""
+    event.tenant_id = tenant
+    trace = made(event, event.WhichOneof("payload") or "")
+    if trace is not None:
+        event.traceparent = trace.traceparent
+    return event.SerializeToString()
+
+
 class OutboxRow(TenantScoped):
     """Columns of a service's `outbox` table: `class OutboxRow(outbox.OutboxRow, Base)`."""
 
@@ -58,15 +71,15 @@ class Outbox:
         """Write events with the session's transaction. They are published after its commit."""
         tenant = session.info["tenant"]
         for event in events:
-            event.tenant_id = tenant
-            trace = made(event, event.WhichOneof("payload") or "")
-            if trace is not None:
-                event.traceparent = trace.traceparent
             row = self._row()
-            row.event = event.SerializeToString()
+            row.event = written(event, tenant)
             session.add(row)
         # Not before the commit: a relay that looks sooner finds nothing, and sleeps.
-        hooks.listen(session.sync_session, "after_commit", lambda _: self._added.set(), once=True)
+        hooks.listen(session.sync_session, "after_commit", lambda _: self.added(), once=True)
+
+    def added(self) -> None:
+        """Rows were written and committed, maybe by a script of `ADD`: the relay need not wait."""
+        self._added.set()
 
     async def relay(self, publish: Publish) -> None:
         """Publish what is written, oldest first, for ever."""

@@ -1,16 +1,20 @@
 """The capability service's store: one transaction at a time, each for one tenant."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_capability.events import event_of
+from autodev_capability.granting import Wish
 from autodev_capability.notices import Notice
+from autodev_capability.store.books import Outcome, Reserving
 from autodev_capability.store.quotas import Quotas
 from autodev_capability.store.standings import Standings
 from autodev_runtime.database import Database
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.repeating import repeatable
 
 
 class Transaction:
@@ -35,6 +39,34 @@ class CapabilityStore:
         self._database = database
         self._outbox = outbox
         self._changed = changed
+
+    @property
+    def shared(self) -> bool:
+        """Whether other replicas may write at the same time: each tenant's transactions are then by themselves."""
+        return not self._database.is_sqlite
+
+    @repeatable
+    async def reserve(self, wishes: Mapping[str, Sequence[Wish]], now: datetime) -> dict[str, list[Outcome]]:
+        """Grant or refuse tenants' wishes, in one transaction where the database has a single writer.
+
+        Raises Unavailable.
+        """
+        dialect = self._database.dialect
+        scripts = [Reserving(tenant, asked, now, dialect).script for tenant, asked in wishes.items()]
+        try:
+            if self._database.is_sqlite:
+                found = await self._database.scripts_on_sqlite(scripts)
+            else:
+                found = [
+                    await self._database.script(tenant, script) for tenant, script in zip(wishes, scripts, strict=True)
+                ]
+        finally:
+            for tenant in wishes:
+                # Also when it failed: a commit whose answer was lost may have been made.
+                self._changed(tenant)
+        if any(notices for _, notices in found):
+            self._outbox.added()
+        return {tenant: outcomes for tenant, (outcomes, _) in zip(wishes, found, strict=True)}
 
     @contextlib.asynccontextmanager
     async def reading(self, tenant: str) -> AsyncIterator[Transaction]:

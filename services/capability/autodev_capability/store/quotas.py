@@ -1,6 +1,5 @@
-"""Queries of counters and reservations."""
+"""Queries of counters and reservations. Reserving is a script: see books.py."""
 
-from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, select, update
@@ -10,7 +9,6 @@ from sqlalchemy.sql.dml import Update
 
 from autodev_capability.quota import CounterKey, Reservation, ReservationState, Usage
 from autodev_capability.store.rows import CounterRow, ReservationRow
-from autodev_runtime.columns import insert_if_absent
 
 
 class Quotas:
@@ -35,56 +33,12 @@ class Quotas:
 
     async def reservation(self, reservation_id: str) -> Reservation | None:
         """The reservation with this id."""
-        return await self._reservation(ReservationRow.id == reservation_id)
-
-    async def reservation_of(self, request_id: str) -> Reservation | None:
-        """The reservation that a request made."""
-        return await self._reservation(ReservationRow.request_id == request_id)
-
-    async def _reservation(self, which: ColumnElement[bool]) -> Reservation | None:
         # The updates below pass by the session's identity map, so what it holds may be out of date.
-        query = select(ReservationRow).where(which).execution_options(populate_existing=True)
+        query = (
+            select(ReservationRow).where(ReservationRow.id == reservation_id).execution_options(populate_existing=True)
+        )
         row = await self._session.scalar(query)
         return _reservation_from(row) if row is not None else None
-
-    async def take(self, key: CounterKey, limit: int | None, moment: datetime) -> int | None:
-        """Take one use of a day's limit. Returns the uses with this one; None where the limit is met.
-
-        Lapsed reservations give their uses back first. The conditional update decides between concurrent callers, in
-        this process and in others: it locks the counter until the transaction ends.
-        """
-        await insert_if_absent(self._session, CounterRow, **asdict(key))
-        lapsed = await self._change(
-            update(ReservationRow)
-            .where(_reserved_at(key), ReservationRow.expires_at <= moment)
-            .values(state=ReservationState.LAPSED)
-        )
-        if lapsed:
-            await self._add_to(key, -lapsed)
-        if not await self._add_to(key, 1, below=limit):
-            return None
-        return await self._session.scalar(select(CounterRow.granted).where(_counts(key)))
-
-    async def announce_once(self, key: CounterKey) -> bool:
-        """Whether a day's limit is found met for the first time."""
-        first = update(CounterRow).where(_counts(key), CounterRow.announced.is_(False)).values(announced=True)
-        return await self._change(first) == 1
-
-    async def add_reservation(self, reservation: Reservation) -> bool:
-        """Add a reservation. Returns False when a concurrent call with its request id came first."""
-        return await insert_if_absent(
-            self._session,
-            ReservationRow,
-            id=reservation.id,
-            request_id=reservation.request_id,
-            agent_id=reservation.agent_id,
-            **_reservation_values(reservation),
-        )
-
-    async def renew(self, reservation: Reservation) -> bool:
-        """Write a lapsed reservation that was granted anew. Returns False when a concurrent call did so first."""
-        lapsed = and_(ReservationRow.id == reservation.id, ReservationRow.state == ReservationState.LAPSED)
-        return await self._change(update(ReservationRow).where(lapsed).values(**_reservation_values(reservation))) == 1
 
     async def commit(self, reservation_id: str, moment: datetime) -> bool:
         """Make an open reservation final. Returns whether it was open."""
@@ -108,9 +62,8 @@ class Quotas:
         reserved = and_(ReservationRow.id == reservation_id, ReservationRow.state == ReservationState.RESERVED, when)
         return await self._change(update(ReservationRow).where(reserved).values(state=state)) == 1
 
-    async def _add_to(self, key: CounterKey, count: int, below: int | None = None) -> bool:
-        where = _counts(key) if below is None else and_(_counts(key), CounterRow.granted < below)
-        return await self._change(update(CounterRow).where(where).values(granted=CounterRow.granted + count)) == 1
+    async def _add_to(self, key: CounterKey, count: int) -> None:
+        await self._change(update(CounterRow).where(_counts(key)).values(granted=CounterRow.granted + count))
 
     async def _change(self, statement: Update) -> int:
         """Execute an update. Returns how many rows it changed."""
@@ -130,16 +83,6 @@ def _reserved_at(key: CounterKey) -> ColumnElement[bool]:
         ReservationRow.day == key.day,
         ReservationRow.state == ReservationState.RESERVED,
     )
-
-
-def _reservation_values(reservation: Reservation) -> dict[str, object]:
-    return {
-        **asdict(reservation.counter),
-        "state": reservation.state,
-        "expires_at": reservation.expires_at,
-        "used": reservation.used,
-        "quota": reservation.limit,
-    }
 
 
 def _reservation_from(row: ReservationRow) -> Reservation:

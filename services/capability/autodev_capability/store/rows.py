@@ -117,7 +117,7 @@ class ReservationRow(TenantScoped, Base):
     __tablename__ = "reservations"
     __table_args__ = (
         UniqueConstraint("tenant_id", "request_id"),
-        Index("ix_reservations_counter", "tenant_id", "capability", "holder", "day", "state"),
+        Index("ix_reservations_counter", "tenant_id", "capability", "holder", "day", "state", "expires_at"),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     request_id: Mapped[str] = mapped_column(String(128))

@@ -1,0 +1,102 @@
+"""Transactions in literal SQL, written once for both databases, for work so frequent that anything between costs most.
+
+A script is a generator: it yields statements and is sent the rows of each. `Database.script` does it in one hop to
+SQLite's thread, or on PostgreSQL by the driver itself, in one transaction of a tenant. Each statement names its tenant
+itself; on PostgreSQL row-level security holds for it all the same.
+
+Statements are written as PostgreSQL has them, with three words that each database spells otherwise:
+
+    EACH($2)      the rows of a JSON array (`array`), in one column `value`; `value ->> 0` is a row's first, a text
+    MOMENT($3)    a time that is given, or read from `value ->> 3`, as a text that `Dialect.written` makes
+    FOR UPDATE    which SQLite, with its one writer, neither has nor needs
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+
+Result = TypeVar("Result")
+Rows = Sequence[Sequence[Any]]
+
+_EACH = re.compile(r"EACH\((\$\d+)\)")
+_LOCK = re.compile(r"FOR UPDATE( OF \w+)?")
+_MOMENT = re.compile(r"MOMENT\(([^()]+)\)")
+
+
+class Statement(NamedTuple):
+    """One statement and its parameters: `$1` is the first."""
+
+    sql: str
+    parameters: Sequence[Any]
+
+
+Script = Generator[Statement, Rows, Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a database spells what differs."""
+
+    is_sqlite: bool
+
+    def spelled(self, sql: str) -> str:
+        """The statement as the database takes it."""
+        return _on_sqlite(sql) if self.is_sqlite else _on_postgresql(sql)
+
+    def written(self, moment: datetime) -> str:
+        """A time, for MOMENT and for comparison with one."""
+        text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return text if self.is_sqlite else f"{text}+00"
+
+    def read(self, moment: str | datetime) -> datetime:
+        """A time that a row has."""
+        found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+SQLITE, POSTGRESQL = Dialect(is_sqlite=True), Dialect(is_sqlite=False)
+
+
+def array(rows: Sequence[Sequence[object]]) -> str:
+    """Rows as a parameter of EACH."""
+    return json.dumps(rows)
+
+
+@cache
+def _on_sqlite(sql: str) -> str:
+    moments = _MOMENT.sub(r"(\1)", _EACH.sub(r"json_each(\1) AS each", sql))
+    return _LOCK.sub("", re.sub(r"\$(\d+)", r"?\1", moments))
+
+
+@cache
+def _on_postgresql(sql: str) -> str:
+    rows = _EACH.sub(r"jsonb_array_elements(CAST(\1 AS jsonb)) AS each(value)", sql)
+    # As a text first, or the driver would take the parameter to be a time already.
+    return _MOMENT.sub(r"CAST(CAST(\1 AS text) AS timestamptz)", rows)
+
+
+def done_on_sqlite(connection: sqlite3.Connection, script: Script[Result]) -> Result:
+    """Do a script within the caller's transaction."""
+    rows: Rows = ()
+    try:
+        statement = next(script)
+        while True:
+            rows = connection.execute(_on_sqlite(statement.sql), statement.parameters).fetchall()
+            statement = script.send(rows)
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]
+
+
+async def done_on_postgresql(driver: Any, script: Script[Result]) -> Result:
+    """Do a script within the caller's transaction, by asyncpg."""
+    try:
+        statement = next(script)
+        while True:
+            statement = script.send(await driver.fetch(_on_postgresql(statement.sql), *statement.parameters))
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]

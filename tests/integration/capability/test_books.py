@@ -1,0 +1,109 @@
+"""Reserving as a script: what one batch may hold, and what its statements read."""
+
+import asyncio
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from autodev_capability.gates import ALPHA_EVOLVER, MEMENTO_SKILLS, WorkspaceSettings
+from autodev_capability.maturity import Maturity
+from autodev_capability.quota import Reservation
+from autodev_capability.store import books
+from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.scripts import SQLITE
+from tests.clock import Clock
+from tests.integration.capability.parts import Parts, replica
+from tests.storage import Storage
+
+HOLD = timedelta(minutes=10)
+
+
+async def allow(parts: Parts, tenant: str = "acme", agent: str = "ada") -> None:
+    await parts.workspaces.change_settings(tenant, WorkspaceSettings(enabled=True), "olga")
+    await parts.standing.set_level(tenant, agent, "", Maturity.AUTONOMOUS, "olga", "")
+
+
+async def test_a_batch_may_be_of_many_tenants_agents_and_capabilities(parts: Parts) -> None:
+    await allow(parts)
+    await allow(parts, "globex", "bob")
+    await allow(parts, "acme", "o'neil \"\\ é")
+    asked = [
+        (tenant, agent, capability)
+        for tenant, agent in (("acme", "ada"), ("globex", "bob"), ("acme", "o'neil \"\\ é"))
+        for capability in (MEMENTO_SKILLS, ALPHA_EVOLVER)
+        for _ in range(7)
+    ]
+    outcomes = await asyncio.gather(
+        *(
+            parts.reservations.reserve(tenant, f"r{number}", agent, capability)
+            for number, (tenant, agent, capability) in enumerate(asked)
+        ),
+        return_exceptions=True,
+    )
+    granted: dict[tuple[str, str, str], int] = {}
+    for key, outcome in zip(asked, outcomes, strict=True):
+        assert isinstance(outcome, Reservation | ResourceExhausted)
+        granted[key] = granted.get(key, 0) + isinstance(outcome, Reservation)
+    # Candidates are limited for each agent, mutations for the tenant, whose first agent came first.
+    assert list(granted.values()) == [5, 7, 5, 7, 5, 3]
+    for (tenant, agent, capability), uses in granted.items():
+        shared = 3 if tenant == "acme" and uses == 7 else 7 if uses == 3 else 0
+        assert (await parts.checks.check(tenant, agent, capability)).used == uses + shared
+
+
+async def test_one_that_lapsed_gives_its_use_back_where_it_took_it(parts: Parts, clock: Clock) -> None:
+    await allow(parts)
+    await allow(parts, agent="bob")
+    clock.moment = clock.moment.replace(hour=23, minute=55)
+    first = await parts.reservations.reserve("acme", "r", "ada", MEMENTO_SKILLS, HOLD)
+    clock.advance(minutes=10)
+    again = await parts.reservations.reserve("acme", "r", "bob", ALPHA_EVOLVER, HOLD)
+    assert again.id == first.id
+    rows = "SELECT capability, holder, day, granted FROM quota_counters ORDER BY day"
+    async with parts.database.reading("acme") as session:
+        found = (await (await session.connection()).exec_driver_sql(rows)).all()
+    assert [tuple(row) for row in found] == [
+        (MEMENTO_SKILLS, "ada", "2025-11-24", 0),
+        (ALPHA_EVOLVER, "", "2025-11-25", 1),
+    ]
+
+
+async def test_replicas_that_serve_the_same_requests_make_each_once(storage: Storage, clock: Clock) -> None:
+    async with replica(storage, clock) as one, replica(storage, clock) as other:
+        await allow(one)
+        found = await asyncio.gather(
+            *(
+                each.reservations.reserve("acme", f"r{number}", "ada", ALPHA_EVOLVER)
+                for number in range(10)
+                for each in (one, other)
+            )
+        )
+        assert {(each.request_id, each.id) for each in found} == {(each.request_id, each.id) for each in found[::2]}
+        assert sorted({each.used for each in found}) == list(range(1, 11))
+
+
+STATEMENTS = (books.GATES, books.AGENTS, books.EARLIER, books.LAPSE, books.COUNTS)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+async def test_what_a_reservation_reads_does_not_grow_with_its_tables(parts: Parts, statement: str) -> None:
+    if not parts.database.is_sqlite:
+        spelled = re.sub(r"\$1", "'acme'", re.sub(r"EACH\(\$2\)", "EACH('[]')", statement))
+        spelled = spelled.replace("EACH('[]')", "jsonb_array_elements('[]'::jsonb) AS each(value)")
+        spelled = "EXPLAIN " + spelled.replace("MOMENT($3)", "now()")
+        async with parts.database.reading("acme") as session:
+            connection = await session.connection()
+            for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):
+                await connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+            plan = "\n".join(row[0] for row in await connection.exec_driver_sql(spelled))
+        assert "Seq Scan" not in plan, plan
+        return
+    spelled = "EXPLAIN QUERY PLAN " + SQLITE.spelled(statement)
+    given = ("acme", "[]", "2025-11-24")[: len(set(re.findall(r"\$\d", statement)))]
+    async with parts.database.reading("acme") as session:
+        found: Any = await (await session.connection()).exec_driver_sql(spelled, given)
+        plan = "\n".join(row[3] for row in found)
+    # The rows of the parameter are read one after the other; a tenant's rows by more than the tenant.
+    assert not re.search(r"SCAN (?!each)|\(tenant_id=\?\)", plan), plan

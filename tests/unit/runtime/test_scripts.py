@@ -1,0 +1,46 @@
+"""Scripts: statements written once for both databases."""
+
+import sqlite3
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from autodev_runtime.scripts import POSTGRESQL, SQLITE, Script, Statement, array, done_on_sqlite
+
+SQL = "SELECT value ->> 0 FROM EACH($2) WHERE MOMENT(value ->> 1) <= MOMENT($1) FOR UPDATE OF things"
+
+
+def test_each_database_has_its_own_words() -> None:
+    assert SQLITE.spelled(SQL) == "SELECT value ->> 0 FROM json_each(?2) AS each WHERE (value ->> 1) <= (?1) "
+    assert POSTGRESQL.spelled(SQL) == (
+        "SELECT value ->> 0 FROM jsonb_array_elements(CAST($2 AS jsonb)) AS each(value)"
+        " WHERE CAST(CAST(value ->> 1 AS text) AS timestamptz) <= CAST(CAST($1 AS text) AS timestamptz)"
+        " FOR UPDATE OF things"
+    )
+
+
+@pytest.mark.parametrize("dialect", [SQLITE, POSTGRESQL])
+def test_times_come_back_as_they_were_written(dialect: object) -> None:
+    assert dialect in (SQLITE, POSTGRESQL)
+    moment = datetime(2025, 11, 24, 1, 2, 3, 45, timezone(timedelta(hours=2)))
+    assert SQLITE.read(SQLITE.written(moment)) == POSTGRESQL.read(moment) == moment
+    # As SQLAlchemy writes them.
+    assert SQLITE.written(moment) == "2025-11-23 23:02:03.000045"
+    assert POSTGRESQL.written(moment) == "2025-11-23 23:02:03.000045+00"
+    assert SQLITE.read("2025-11-23 23:02:03.000045").tzinfo is UTC
+
+
+def test_a_script_is_sent_the_rows_of_each_of_its_statements() -> None:
+    def script() -> Script[list[str]]:
+        yield Statement("CREATE TABLE things (name TEXT)", ())
+        rows = array([("o'neil",), ('"é\\',)])
+        added = yield Statement(
+            "INSERT INTO things SELECT value ->> 0 FROM EACH($1) WHERE TRUE RETURNING name", (rows,)
+        )
+        found = yield Statement("SELECT name FROM things WHERE name <> $2 AND $1 = $1", ("", "gone"))
+        assert list(found) == list(added)
+        return [name for (name,) in found]
+
+    connection = sqlite3.connect(":memory:")
+    assert done_on_sqlite(connection, script()) == ["o'neil", '"é\\']
+    connection.close()
