@@ -180,7 +180,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Time to write a candidate", "s", percentiles("autodev_learning_proposal_seconds", "outcome")),
         Panel("Time to prove a candidate", "s", percentiles("autodev_learning_validation_seconds")),
     ),
-    "fitness": calls("fitness"),
+    "fitness": (
+        *calls("fitness"),
+        Panel(
+            "Scores computed again since weights changed",
+            "ops",
+            (Query("sum(rate(autodev_fitness_recalculated_total[$__rate_interval]))", "recalculated"),),
+        ),
+    ),
     "sandbox": (
         *calls("sandbox"),
         Panel(

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from prometheus_client.metrics import MetricWrapperBase
 
+import autodev_fitness.metrics
 import autodev_gateway.metrics
 import autodev_learning.metrics
 import autodev_runtime.certificates
@@ -24,6 +25,7 @@ MODULES: dict[str, tuple[ModuleType, ...]] = {
     ),
     "gateway": (autodev_gateway.metrics,),
     "learning": (autodev_learning.metrics,),
+    "fitness": (autodev_fitness.metrics,),
     "sandbox": (autodev_sandbox.metrics,),
 }
 STEPS = ("level", "status", "inputs", "queue_seconds", "take_seconds", "run_seconds")

@@ -1,18 +1,24 @@
 """Research experiments: streamed step by step, cancelled, bounded, and resumed after a crash from the last step."""
 
+import asyncio
+import json
+import math
+import sys
 import uuid
 from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 import pytest_asyncio
+from google.protobuf.json_format import MessageToDict
 
+from autodev.fitness.v1 import fitness_service_pb2 as fitness
 from autodev.learning.v1 import advisor_service_pb2 as advisor
 from autodev.learning.v1 import evolver_service_pb2 as evolver
 from autodev.learning.v1 import skill_service_pb2 as skills
-from tests.evolving import AUTONOMOUS, INTERN, QUICK, SLOW_IN_TWO_WAYS, Workspace
+from tests.evolving import AUTONOMOUS, INTERN, QUICK, SLOW_IN_TWO_WAYS, SUPERVISED, Workspace
 from tests.loop import events_of, kinds, status_of
-from tests.mesh import OTHER_TENANT, Mesh, eventually
+from tests.mesh import DEVELOPER, OTHER_TENANT, TENANT, Mesh, eventually, key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -207,3 +213,63 @@ async def test_a_workflow_of_the_callers_becomes_a_variant(workspace: Workspace)
     assert first.variant_id == again.variant_id
     empty = evolver.SpawnWorkflowVariantRequest(request_id="r2", agent_id=agent)
     assert await status_of(workspace.client.evolver.SpawnWorkflowVariant(empty)) == "INVALID_ARGUMENT"
+
+
+async def test_a_workflow_is_mutated_within_the_limit_and_its_score_is_explained(mesh: Mesh) -> None:
+    async with mesh.client() as client:
+        workspace = Workspace(mesh, client)
+        await workspace.configure()
+        agent = await workspace.agent(SUPERVISED)
+        spawn = client.evolver.SpawnWorkflowVariant
+        root = evolver.SpawnWorkflowVariantRequest(request_id=uuid.uuid4().hex, agent_id=agent)
+        root.workflow_definition.update({"steps": [{"tool": "find", "parameters": {"limit": 3}}, {"tool": "send"}]})
+        parent = (await spawn(root)).variant_id
+        mutation = evolver.WorkflowMutation(variant_id=parent, edit="swap")
+        request = evolver.SpawnWorkflowVariantRequest(
+            request_id=uuid.uuid4().hex, agent_id=agent, workflow_mutation=mutation
+        )
+        made = await spawn(request)
+        assert [step["tool"] for step in MessageToDict(made.workflow_definition)["steps"]] == ["send", "find"]
+        assert (made.parent_variant_id, made.edit) == (parent, "swap")
+        assert made.detail == "step 1 (find) and step 2 (send) swapped"
+        # Again: the first, also when nobody may mutate any more.
+        await workspace.configure(mutations_a_day=0)
+        assert await spawn(request) == made
+        request.request_id = uuid.uuid4().hex
+        assert await status_of(spawn(request)) == "RESOURCE_EXHAUSTED"
+        request.agent_id = await workspace.agent(INTERN)
+        assert await status_of(spawn(request)) == "PERMISSION_DENIED"
+        request.workflow_mutation.variant_id = "no-such"
+        assert await status_of(spawn(request)) == "NOT_FOUND"
+        await workspace.configure()
+
+        bounce = fitness.ExternalSignal(id="b1", email_bounce=True)
+        for variant in (parent, made.variant_id):
+            run = fitness.EvaluateInitialProxyRequest(variant_id=variant)
+            run.signals.execution_success = True
+            await client.fitness.EvaluateInitialProxy(run)
+        signals = fitness.EvaluateDelayedWebhookRequest(variant_id=parent, signals=[bounce])
+        await client.fitness.EvaluateDelayedWebhook(signals)
+        explained = json.loads(await _command_line(mesh, "explain", parent, "-o", "json"))
+        steps = [step["adjustment"] for step in explained["steps"]]
+        assert math.fsum([explained["proxy_score"], *steps]) == explained["fitness_score"]
+        assert "email_bounce (b1)" in await _command_line(mesh, "explain", parent)
+        assert (await _command_line(mesh, "top")).index(made.variant_id) > 0
+        lines = (await _command_line(mesh, "lineage", made.variant_id)).splitlines()
+        assert [made.variant_id in lines[-2], parent in lines[-1]] == [True, True]
+        assert made.detail in lines[-2]
+        assert "as good by the first run alone" in await _command_line(mesh, "compare", parent, made.variant_id)
+        printed = await _command_line(mesh, "mutate", made.variant_id, "--agent", agent, "--edit", "duplicate")
+        assert "duplicated" in printed
+
+
+async def _command_line(mesh: Mesh, *arguments: str) -> str:
+    """What `autodev fitness ...` prints."""
+    command = [sys.executable, "-m", "autodev_cli", "fitness", *arguments]
+    target = ["--address", mesh.address("gateway"), "--api-key", key(TENANT, DEVELOPER)]
+    process = await asyncio.create_subprocess_exec(
+        *command, *target, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, printed.decode()
+    return printed.decode()

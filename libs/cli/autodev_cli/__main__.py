@@ -19,6 +19,7 @@ COMMANDS = {
     "events": "Follow what happens.",
     "review": "See, approve and reject what waits for a person.",
     "skills": "List, show, run and roll back skills.",
+    "fitness": "See how variants of workflows score, and why; make others of them.",
     "keys": "Make, list, rotate and revoke API keys.",
     "audit": "See who decided what, and verify that nothing of it was changed.",
     "agents": "See agents and set how far they are trusted.",

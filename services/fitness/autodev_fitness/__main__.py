@@ -6,10 +6,13 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServic
 from autodev_fitness.fitness import Fitness, FitnessRules
 from autodev_fitness.functions import FitnessFunctions, installed_functions
 from autodev_fitness.listener import GROUP, Listener
+from autodev_fitness.recalculation import Recalculation
 from autodev_fitness.rows import OutboxRow
 from autodev_fitness.servicer import FitnessServicer
 from autodev_fitness.settings import FitnessSettings
 from autodev_fitness.store import FitnessStore
+from autodev_fitness.weights import Weights, WeightsInUse
+from autodev_fitness.weights_store import WeightsStore
 from autodev_runtime.clients import channels_ready, peer_channel
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
@@ -33,13 +36,19 @@ async def main() -> None:
     ):
         await upgrade(database, "autodev_fitness")
         outbox = Outbox(database, OutboxRow)
+        weights_store = WeightsStore(database)
+        weights = WeightsInUse(
+            Weights(settings.proxy_weights, settings.measured_weights, settings.signal_weights), weights_store, now
+        )
+        await weights.start()
         rules = FitnessRules(
             FitnessFunctions(settings.proxy_weights, settings.measured_weights, installed_functions()),
-            settings.signal_weights,
+            weights,
             settings.comparison,
             settings.most_signals,
         )
         fitness = Fitness(FitnessStore(database, outbox), rules, now)
+        recalculation = Recalculation(fitness, weights, weights_store, settings.recalculation_batch_rows)
         servicer = FitnessServicer(fitness)
         events = worker(gateway, NAME, GROUP, Listener(fitness).handlers)
         await serve(
@@ -58,7 +67,7 @@ async def main() -> None:
                 )
             ],
             ready=[database.ready, lambda: channels_ready([gateway])],
-            background=[lambda: outbox.relay(publisher(gateway, NAME)), events.run],
+            background=[lambda: outbox.relay(publisher(gateway, NAME)), events.run, recalculation.run],
         )
 
 

@@ -1,20 +1,26 @@
 """Workflow variants: making, scoring and comparing them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from autodev_fitness.comparison import ComparisonRules, Runs, compare
+from autodev_fitness.explanation import Explanation, explain
 from autodev_fitness.functions import FitnessFunction, FitnessFunctions
-from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalWeights, adjustment, total_score
+from autodev_fitness.score_comparison import ScoreComparison, Told, compare_scores
+from autodev_fitness.scoring import ExternalSignal, ProxySignals, adjustment, total_score
 from autodev_fitness.store import FitnessStore, Transaction
-from autodev_fitness.variants import Cause, Compared, Scored, Variant
-from autodev_runtime.errors import FailedPrecondition
+from autodev_fitness.variants import Cause, Compared, Origin, Scored, Variant
+from autodev_fitness.weights import UNRECORDED, WeightsInUse
+from autodev_runtime.errors import AutoDevError, FailedPrecondition
 from autodev_runtime.repeating import Conflict, repeatable
 from autodev_sdk.events import uuid7
 
 NO_CAUSE = Cause()
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class FitnessRules:
     """What the settings decide."""
 
     functions: FitnessFunctions
-    signal_weights: SignalWeights
+    weights: WeightsInUse
     comparison: ComparisonRules
     most_signals: int
 
@@ -44,13 +50,14 @@ class Fitness:
         agent_id: str,
         workflow_definition: Mapping[str, Any],
         fitness_function: str,
+        origin: Origin | None = None,
     ) -> Variant:
         """Make a pending variant, or give the one that the request made. Raises NotFound, FailedPrecondition."""
         async with self._store.writing(tenant) as transaction:
             if (earlier := await transaction.variant_of(request_id)) is not None:
                 return earlier
-            if parent_variant_id:
-                await transaction.variant(parent_variant_id)
+            for relative in filter(None, (parent_variant_id, origin.mate_variant_id if origin is not None else "")):
+                await transaction.variant(relative)
             variant = Variant(
                 id=uuid7(),
                 parent_variant_id=parent_variant_id,
@@ -58,6 +65,7 @@ class Fitness:
                 workflow_definition=workflow_definition,
                 fitness_function=self._rules.functions.named(fitness_function).name,
                 created_at=self._clock(),
+                origin=origin,
             )
             if not await transaction.add_variant(variant, request_id):
                 raise _in_progress()
@@ -68,10 +76,12 @@ class Fitness:
         async with self._store.reading(tenant) as transaction:
             return await transaction.variant(variant_id)
 
-    async def variants(self, tenant: str, agent_id: str, before: str, limit: int) -> list[Variant]:
-        """Variants, newest first, older than the one with the id `before`."""
+    async def variants(
+        self, tenant: str, agent_id: str, before: str, limit: int, request_id: str = ""
+    ) -> list[Variant]:
+        """Variants, newest first, older than the one with the id `before`; of one agent or request, or (empty) all."""
         async with self._store.reading(tenant) as transaction:
-            return await transaction.variants(agent_id, before, limit)
+            return await transaction.variants(agent_id, before, limit, request_id)
 
     async def top(self, tenant: str, limit: int) -> list[Variant]:
         """The fittest variants, best first; ties by age, oldest first."""
@@ -107,11 +117,11 @@ class Fitness:
         """Adjust a score by signals. Returns the variant and how many signals were new. Raises NotFound."""
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
-            weights = self._rules.signal_weights
+            weights, moment = self._rules.weights.weights.signals, self._clock()
             accepted = [
                 signal
                 for signal in signals
-                if await transaction.add_signal(variant_id, signal, adjustment(signal, weights))
+                if await transaction.add_signal(variant_id, signal, adjustment(signal, weights), moment)
             ]
             if not accepted:
                 return variant, 0
@@ -152,9 +162,54 @@ class Fitness:
             transaction.announce(compared)
             return compared
 
+    @repeatable
+    async def recalculate(self, tenant: str, variant_id: str) -> Variant:
+        """Score what is known of a variant with the weights in use. Again: the same. Raises NotFound."""
+        async with self._store.reading(tenant) as transaction:
+            known = await transaction.variant(variant_id)
+        proxy_score = self._proxy_again(known)
+        async with self._store.writing(tenant) as transaction:
+            variant = await transaction.variant_to_change(variant_id)
+            if variant.last_evaluated_at is None or variant.proxy_signals != known.proxy_signals:
+                # A call scored it meanwhile, with its replica's weights.
+                return variant
+            return await self._score(transaction, variant, replace(variant, proxy_score=proxy_score), NO_CAUSE)
+
+    async def explain(self, tenant: str, variant_id: str) -> Explanation:
+        """What a variant's score is made of. Raises NotFound."""
+        async with self._store.reading(tenant) as transaction:
+            variant = await transaction.variant(variant_id)
+            heard = await transaction.heard(variant_id)
+            return explain(variant, heard, await transaction.weights(variant.weights_version or UNRECORDED))
+
+    async def compare_scores(
+        self, tenant: str, variant_id: str, other_id: str
+    ) -> tuple[ScoreComparison, Variant, Variant]:
+        """Compare two variants by what both were told. Raises NotFound, and what the other's function raises."""
+        async with self._store.reading(tenant) as transaction:
+            variant, other = await transaction.variant(variant_id), await transaction.variant(other_id)
+        weights = self._rules.weights.weights.signals
+        told = [self._told(each, other.fitness_function) for each in (variant, other)]
+        return compare_scores(told[0], told[1], weights), variant, other
+
     def functions(self) -> list[FitnessFunction]:
         """The fitness functions, the built-in ones first."""
         return self._rules.functions.all()
+
+    def _proxy_again(self, variant: Variant) -> float:
+        if variant.proxy_signals is None:
+            return variant.proxy_score
+        try:
+            return self._rules.functions.score(variant.fitness_function, variant.proxy_signals)
+        except AutoDevError as error:
+            # A function that is gone or broken takes nothing away from what it gave.
+            log.warning("variant %s keeps its first run's score: %s", variant.id, error)
+            return variant.proxy_score
+
+    def _told(self, variant: Variant, function: str) -> Told:
+        shown = variant.proxy_signals
+        proxy = self._rules.functions.score(function, shown) if shown is not None else 0.0
+        return Told(variant.id, proxy, {each.id: each for each in variant.external_signals}, variant.fitness_score)
 
     async def _evaluate(
         self, transaction: Transaction, variant: Variant, signals: ProxySignals, cause: Cause
@@ -164,8 +219,10 @@ class Fitness:
         return await self._score(transaction, variant, run, cause)
 
     async def _score(self, transaction: Transaction, before: Variant, after: Variant, cause: Cause) -> Variant:
-        score = total_score(after.proxy_score, await transaction.adjustments(after.id))
-        scored = replace(after, fitness_score=score, last_evaluated_at=self._clock())
+        weights = self._rules.weights
+        added = (adjustment(signal, weights.weights.signals) for signal in after.external_signals)
+        score = total_score(after.proxy_score, added)
+        scored = replace(after, fitness_score=score, last_evaluated_at=self._clock(), weights_version=weights.version)
         await transaction.save_score(scored)
         previous = before.fitness_score if before.last_evaluated_at is not None else None
         if score != previous:

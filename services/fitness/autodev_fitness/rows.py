@@ -35,6 +35,8 @@ class VariantRow(TenantScoped, Base):
         Index("ix_workflow_variants_status", "tenant_id", "evaluation_status"),
         # First runs give few different scores, so ties are many: what orders them belongs to the index.
         Index("ix_workflow_variants_best", "tenant_id", desc("fitness_score"), "created_at", "id"),
+        # For the sweep over all tenants after weights changed.
+        Index("ix_workflow_variants_weights", "weights_version", "tenant_id", "id"),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     request_id: Mapped[str] = mapped_column(String(128))
@@ -48,10 +50,22 @@ class VariantRow(TenantScoped, Base):
     evaluation_status: Mapped[str] = mapped_column(String(16), default="pending")  # pending, evaluated
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     last_evaluated_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+    origin: Mapped[Json | None] = mapped_column(JSON(none_as_null=True), default=None)
+    weights_version: Mapped[int | None] = mapped_column(LargeInteger, default=None)  # None: pending
+
+
+class WeightsRow(Base):
+    """Weights that scores were computed with, numbered as they came into use. Settings of the service: no tenant's."""
+
+    __tablename__ = "weights"
+    version: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
+    digest: Mapped[str] = mapped_column(String(64))
+    weights: Mapped[Json] = mapped_column(JSON)
+    since: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
 class SignalRow(TenantScoped, Base):
-    """A signal that was accepted. Its adjustment is kept, so that changed weights rewrite no history."""
+    """A signal that was accepted. `adjustment` is what it added when it came; changed weights rewrite no history."""
 
     __tablename__ = "signals"
     __table_args__ = (UniqueConstraint("tenant_id", "variant_id", "signal_id"),)

@@ -75,16 +75,28 @@ def clamp(score: float) -> float:
     return min(1.0, max(0.0, score))
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyFact:
+    """One fact of a first run, whether it was so, and what it adds."""
+
+    name: str
+    holds: bool
+    adjustment: float
+
+
+def proxy_facts(signals: ProxySignals, weights: ProxyWeights = DEFAULT_PROXY_WEIGHTS) -> tuple[ProxyFact, ...]:
+    """What a first run showed, and what each of it is worth."""
+    facts = (
+        ("parses", not signals.syntax_error, weights.parses),
+        ("runs", signals.execution_success, weights.runs),
+        ("approved", signals.user_approved, weights.approved),
+    )
+    return tuple(ProxyFact(name, holds, weight if holds else 0.0) for name, holds, weight in facts)
+
+
 def proxy_score(signals: ProxySignals, weights: ProxyWeights = DEFAULT_PROXY_WEIGHTS) -> float:
     """Score a first run, in [0, 1]: no syntax error, execution success, approved by the user."""
-    score = 0.0
-    if not signals.syntax_error:
-        score += weights.parses
-    if signals.execution_success:
-        score += weights.runs
-    if signals.user_approved:
-        score += weights.approved
-    return clamp(score)
+    return clamp(total(fact.adjustment for fact in proxy_facts(signals, weights)))
 
 
 def adjustment(signal: ExternalSignal, weights: SignalWeights = DEFAULT_SIGNAL_WEIGHTS) -> float:
@@ -104,6 +116,11 @@ def adjustment(signal: ExternalSignal, weights: SignalWeights = DEFAULT_SIGNAL_W
             return weights.error_signal
 
 
+def total(adjustments: Iterable[float]) -> float:
+    """Their sum: exact, and rounded once."""
+    return math.fsum(adjustments)
+
+
 def total_score(proxy: float, adjustments: Iterable[float]) -> float:
     """The score of a variant, in [0, 1]."""
-    return clamp(math.fsum((proxy, *adjustments)))
+    return clamp(total((proxy, *adjustments)))

@@ -1,6 +1,7 @@
 """FitnessService: protobuf to domain and back."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
@@ -9,9 +10,10 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceServicer
 from autodev_fitness.comparison import Runs
+from autodev_fitness.explained import comparison_to_proto, explanation_to_proto, signal_to_proto
 from autodev_fitness.fitness import Fitness
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalKind
-from autodev_fitness.variants import Variant
+from autodev_fitness.variants import Origin, Variant
 from autodev_runtime.errors import FieldViolation, InvalidArgument
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
@@ -33,6 +35,7 @@ class FitnessServicer(FitnessServiceServicer):
             request.agent_id,
             MessageToDict(request.workflow_definition),
             request.fitness_function,
+            _origin_from_proto(request.origin) if request.HasField("origin") else None,
         )
         return pb.CreateVariantResponse(variant=_variant_to_proto(variant))
 
@@ -43,7 +46,9 @@ class FitnessServicer(FitnessServiceServicer):
     async def ListVariants(self, request: pb.ListVariantsRequest, context: Any) -> pb.ListVariantsResponse:
         size, key = page_size(request.page_size), key_from(request.page_token, str)
         before = str(key[0]) if key else ""
-        variants = await self._fitness.variants(current_tenant(), request.agent_id, before, size + 1)
+        variants = await self._fitness.variants(
+            current_tenant(), request.agent_id, before, size + 1, request.request_id
+        )
         page = fitting([_variant_to_proto(variant) for variant in variants[:size]])
         return pb.ListVariantsResponse(
             variants=page, next_page_token=token_after([page[-1].id]) if len(variants) > len(page) else ""
@@ -89,6 +94,19 @@ class FitnessServicer(FitnessServiceServicer):
             wins=compared.wins,
             explanation=compared.explanation,
         )
+
+    async def ExplainFitness(self, request: pb.ExplainFitnessRequest, context: Any) -> pb.ExplainFitnessResponse:
+        size, key = page_size(request.page_size), key_from(request.page_token, int)
+        # A variant's signals are only added to, so a place among them is a key.
+        start = max(0, int(key[0])) if key else 0
+        explained = await self._fitness.explain(current_tenant(), request.variant_id)
+        return explanation_to_proto(explained, start, size)
+
+    async def CompareScores(self, request: pb.CompareScoresRequest, context: Any) -> pb.CompareScoresResponse:
+        compared, variant, other = await self._fitness.compare_scores(
+            current_tenant(), request.variant_id, request.other_variant_id
+        )
+        return comparison_to_proto(compared, variant, other)
 
     async def ListFitnessFunctions(
         self, request: pb.ListFitnessFunctionsRequest, context: Any
@@ -148,6 +166,10 @@ def _check_runs(request: pb.CompareVariantsRequest) -> None:
         raise InvalidArgument(violations)
 
 
+def _origin_from_proto(message: pb.VariantOrigin) -> Origin:
+    return Origin(message.edit, message.detail, message.seed, message.mate_variant_id)
+
+
 def _runs_from_proto(message: pb.RunMeasurements) -> Runs:
     return Runs(tuple(message.run_seconds), message.correct, message.total, message.tokens)
 
@@ -159,10 +181,13 @@ def _variant_to_proto(variant: Variant) -> pb.WorkflowVariant:
         parent_variant_id=variant.parent_variant_id,
         agent_id=variant.agent_id,
         fitness_score=variant.fitness_score,
-        external_signals=[_signal_to_proto(signal) for signal in variant.external_signals],
+        external_signals=[signal_to_proto(signal) for signal in variant.external_signals],
         evaluation_status=pb.EVALUATION_STATUS_EVALUATED if evaluated else pb.EVALUATION_STATUS_PENDING,
         fitness_function=variant.fitness_function,
+        weights_version=variant.weights_version or 0,
     )
+    if variant.origin is not None:
+        message.origin.CopyFrom(pb.VariantOrigin(**asdict(variant.origin)))
     ParseDict(dict(variant.workflow_definition), message.workflow_definition)
     message.created_at.FromDatetime(variant.created_at)
     if variant.proxy_signals is not None:
@@ -180,12 +205,4 @@ def _proxy_to_proto(signals: ProxySignals) -> pb.ProxySignals:
     )
     if signals.measurements:
         ParseDict(dict(signals.measurements), message.measurements)
-    return message
-
-
-def _signal_to_proto(signal: ExternalSignal) -> pb.ExternalSignal:
-    message = pb.ExternalSignal(id=signal.id)
-    setattr(message, signal.kind, signal.value if signal.kind is SignalKind.CONVERSION_VALUE else True)
-    if signal.occurred_at is not None:
-        message.occurred_at.FromDatetime(signal.occurred_at)
     return message

@@ -1,5 +1,6 @@
 """The fitness service's settings: `AUTODEV_FITNESS_...`."""
 
+from dataclasses import asdict
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -9,6 +10,9 @@ from autodev_fitness.comparison import ComparisonRules
 from autodev_fitness.functions import MeasuredWeights
 from autodev_fitness.scoring import ProxyWeights, SignalWeights
 from autodev_runtime.database_settings import DatabaseSettings
+
+LARGEST_WEIGHT = 1e9
+"""Scores are in [0, 1]: a larger weight is a slip, and sums of such could overflow."""
 
 
 class FitnessSettings(DatabaseSettings):
@@ -27,6 +31,17 @@ class FitnessSettings(DatabaseSettings):
     """When a variant is faster or cheaper by more than the noise."""
     most_signals: int = Field(default=10_000, ge=1)
     """Signals that a variant may have: an answer holds all of them, and has a greatest size."""
+
+    recalculation_batch_rows: int = Field(default=2_000, ge=1)
+    """Variants and signals that are read at a time while scores are computed again, after weights changed."""
+
+    @model_validator(mode="after")
+    def _weights_are_small(self) -> Self:
+        for name in ("proxy_weights", "measured_weights", "signal_weights"):
+            for weight, value in asdict(getattr(self, name)).items():
+                if not abs(value) <= LARGEST_WEIGHT:
+                    raise ValueError(f"{name}.{weight} must be between -{LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}")
+        return self
 
     @model_validator(mode="after")
     def _value_counts(self) -> Self:

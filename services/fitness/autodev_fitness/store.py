@@ -2,15 +2,18 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from datetime import datetime
 
 from sqlalchemy import Select, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_fitness.events import event_of
-from autodev_fitness.rows import ComparisonRow, Json, SignalRow, VariantRow
+from autodev_fitness.explanation import Heard
+from autodev_fitness.rows import ComparisonRow, Json, SignalRow, VariantRow, WeightsRow
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalKind
-from autodev_fitness.variants import Compared, Notice, Variant
+from autodev_fitness.variants import Compared, Notice, Origin, Variant
+from autodev_fitness.weights import NumberedWeights, weights_from
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
@@ -63,11 +66,13 @@ class Transaction:
         found = await self._variants(select(VariantRow).where(VariantRow.request_id == request_id))
         return found[0] if found else None
 
-    async def variants(self, agent_id: str, before: str, limit: int) -> list[Variant]:
-        """Variants, newest first (ids sort by age), older than `before` unless it is empty."""
+    async def variants(self, agent_id: str, before: str, limit: int, request_id: str = "") -> list[Variant]:
+        """Variants, newest first (ids sort by age), older than `before`; each condition unless it is empty."""
         query = select(VariantRow).order_by(VariantRow.id.desc()).limit(limit)
         if agent_id:
             query = query.where(VariantRow.agent_id == agent_id)
+        if request_id:
+            query = query.where(VariantRow.request_id == request_id)
         if before:
             query = query.where(VariantRow.id < before)
         return await self._variants(query)
@@ -101,6 +106,7 @@ class Transaction:
             agent_id=variant.agent_id,
             workflow_definition=dict(variant.workflow_definition),
             fitness_function=variant.fitness_function,
+            origin=asdict(variant.origin) if variant.origin is not None else None,
             created_at=variant.created_at,
         )
 
@@ -108,8 +114,10 @@ class Transaction:
         """Write a variant's score and what its first run showed."""
         signals: Json = {}
         if variant.proxy_signals is not None:
-            signals["proxy"] = asdict(variant.proxy_signals) | {
-                "measurements": dict(variant.proxy_signals.measurements)
+            shown = variant.proxy_signals
+            # Not asdict, which copies deeply and so fails on a measurements' read-only view.
+            signals["proxy"] = {each.name: getattr(shown, each.name) for each in fields(shown)} | {
+                "measurements": dict(shown.measurements)
             }
         await self._session.execute(
             update(VariantRow)
@@ -120,10 +128,13 @@ class Transaction:
                 fitness_signals=signals,
                 evaluation_status="pending" if variant.last_evaluated_at is None else "evaluated",
                 last_evaluated_at=variant.last_evaluated_at,
+                weights_version=variant.weights_version,
             )
         )
 
-    async def add_signal(self, variant_id: str, signal: ExternalSignal, adjustment: float) -> bool:
+    async def add_signal(
+        self, variant_id: str, signal: ExternalSignal, adjustment: float, accepted_at: datetime
+    ) -> bool:
         """Add a signal. Returns False when the variant has one with its id."""
         return await insert_if_absent(
             self._session,
@@ -134,12 +145,18 @@ class Transaction:
             value=signal.value,
             adjustment=adjustment,
             occurred_at=signal.occurred_at,
+            accepted_at=accepted_at,
         )
 
-    async def adjustments(self, variant_id: str) -> list[float]:
-        """What the variant's signals add to its score."""
-        query = select(SignalRow.adjustment).where(SignalRow.variant_id == variant_id)
-        return list(await self._session.scalars(query))
+    async def heard(self, variant_id: str) -> list[Heard]:
+        """The variant's signals in the order they came."""
+        query = select(SignalRow).where(SignalRow.variant_id == variant_id).order_by(SignalRow.position)
+        return [Heard(_signal_from(row), row.accepted_at, row.adjustment) for row in await self._session.scalars(query)]
+
+    async def weights(self, version: int) -> NumberedWeights:
+        """The weights of a number; version 0 where there are none."""
+        row = await self._session.scalar(select(WeightsRow).where(WeightsRow.version == version))
+        return NumberedWeights(row.version, weights_from(row.weights), row.since) if row else NumberedWeights(0)
 
     async def comparison_of(self, request_id: str) -> Compared | None:
         """The comparison that a request made."""
@@ -187,10 +204,12 @@ class Transaction:
         signals: dict[str, list[ExternalSignal]] = {variant_id: [] for variant_id in variant_ids}
         query = select(SignalRow).where(SignalRow.variant_id.in_(variant_ids)).order_by(SignalRow.position)
         for row in await self._session.scalars(query):
-            signals[row.variant_id].append(
-                ExternalSignal(row.signal_id, SignalKind(row.kind), row.value, row.occurred_at)
-            )
+            signals[row.variant_id].append(_signal_from(row))
         return signals
+
+
+def _signal_from(row: SignalRow) -> ExternalSignal:
+    return ExternalSignal(row.signal_id, SignalKind(row.kind), row.value, row.occurred_at)
 
 
 def _variant_from(row: VariantRow, signals: Sequence[ExternalSignal]) -> Variant:
@@ -207,4 +226,6 @@ def _variant_from(row: VariantRow, signals: Sequence[ExternalSignal]) -> Variant
         proxy_score=row.proxy_score,
         external_signals=tuple(signals),
         last_evaluated_at=row.last_evaluated_at,
+        origin=Origin(**row.origin) if row.origin is not None else None,
+        weights_version=row.weights_version,
     )

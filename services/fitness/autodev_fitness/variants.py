@@ -9,6 +9,16 @@ from autodev_fitness.scoring import ExternalSignal, ProxySignals
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How a workflow was made of another: the edit, in words what it did, the seed, and where it took steps from."""
+
+    edit: str
+    detail: str
+    seed: int
+    mate_variant_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One way of doing a task. Pending, and without a score, until `last_evaluated_at` is set."""
 
@@ -23,6 +33,9 @@ class Variant:
     proxy_score: float = 0.0
     external_signals: tuple[ExternalSignal, ...] = ()
     last_evaluated_at: datetime | None = None
+    origin: Origin | None = None
+    weights_version: int | None = None
+    """Which weights the score was computed with; None while pending."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore
+from autodev_learning.workflows.spawning import Spawning
 from autodev_runtime.database import Database
 from autodev_runtime.mesh import publisher
 from autodev_runtime.mesh_tls import mesh_tls
@@ -140,7 +141,9 @@ async def main() -> None:
         memento_servicer = MementoServicer(memento, validation, promoter, candidates)
         skill_servicer = SkillServicer(Skills(skills), runner)
         review_servicer = ReviewServicer(reviews)
-        evolver_servicer = EvolverServicer(evolution, generation, runs, judge, research, fitness, recorded, mutations)
+        evolver_servicer = EvolverServicer(
+            evolution, generation, runs, judge, research, fitness, Spawning(fitness, capabilities), recorded, mutations
+        )
         advisor_servicer = AdvisorServicer(advised, Skills(skills))
         served = [
             Served(

@@ -13,12 +13,14 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServic
 from autodev.gateway.v1.event_pb2 import Event
 from autodev_fitness.comparison import ComparisonRules
 from autodev_fitness.fitness import Fitness, FitnessRules
-from autodev_fitness.functions import FitnessFunction, FitnessFunctions, MeasuredWeights
+from autodev_fitness.functions import FitnessFunction, FitnessFunctions
 from autodev_fitness.listener import Listener
+from autodev_fitness.recalculation import Recalculation
 from autodev_fitness.rows import OutboxRow
-from autodev_fitness.scoring import ProxyWeights, SignalWeights
 from autodev_fitness.servicer import FitnessServicer
 from autodev_fitness.store import FitnessStore
+from autodev_fitness.weights import Weights, WeightsInUse
+from autodev_fitness.weights_store import WeightsStore
 from autodev_runtime.database import Database
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub
 
 MOST_SIGNALS = 20
+BATCH_ROWS = 3
+DEFAULT_WEIGHTS = Weights()
 OWN_FUNCTION = FitnessFunction("acme.cost", "a function of the user's own", lambda signals: 0.9)
 BROKEN_FUNCTION = FitnessFunction("acme.broken", "raises", lambda signals: 1 / 0)
 
@@ -41,6 +45,7 @@ class Parts:
     database: Database
     fitness: Fitness
     listener: Listener
+    recalculation: Recalculation
 
     @property
     def served(self) -> Served:
@@ -59,14 +64,17 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def made(storage: Storage, clock: Clock) -> AsyncIterator[Parts]:
-    """The parts on the service's database."""
+async def made(storage: Storage, clock: Clock, weights: Weights = DEFAULT_WEIGHTS) -> AsyncIterator[Parts]:
+    """The parts on the service's database, started with these weights."""
     async with storage.open("fitness") as database:
         await upgrade(database, "autodev_fitness")
-        functions = FitnessFunctions(ProxyWeights(), MeasuredWeights(), [OWN_FUNCTION, BROKEN_FUNCTION])
-        rules = FitnessRules(functions, SignalWeights(), ComparisonRules(), MOST_SIGNALS)
+        store = WeightsStore(database)
+        in_use = WeightsInUse(weights, store, clock)
+        await in_use.start()
+        functions = FitnessFunctions(weights.proxy, weights.measured, [OWN_FUNCTION, BROKEN_FUNCTION])
+        rules = FitnessRules(functions, in_use, ComparisonRules(), MOST_SIGNALS)
         fitness = Fitness(FitnessStore(database, Outbox(database, OutboxRow)), rules, clock)
-        yield Parts(database, fitness, Listener(fitness))
+        yield Parts(database, fitness, Listener(fitness), Recalculation(fitness, in_use, store, BATCH_ROWS))
 
 
 def workflow(**fields: Any) -> Struct:

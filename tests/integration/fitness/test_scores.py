@@ -228,6 +228,14 @@ async def test_an_approved_review_approves_its_variant_once(fitness: "Stub", par
     assert (last.causation_id, last.correlation_id) == (event.id, "episode")
 
 
+async def test_a_variant_that_was_not_run_yet_can_be_approved(fitness: "Stub", parts: Parts) -> None:
+    variant = await create(fitness)
+    await parts.listener.on_review(review(variant.id))
+    approved = await get(fitness, variant.id)
+    assert approved.fitness_score == pytest.approx(0.7)
+    assert approved.proxy_signals == pb.ProxySignals(user_approved=True)
+
+
 async def test_other_reviews_change_nothing(fitness: "Stub", parts: Parts) -> None:
     variant = await create(fitness)
     for event in (

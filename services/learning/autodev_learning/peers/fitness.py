@@ -1,14 +1,18 @@
 """Has the fitness service score and compare versions of a skill, each a workflow variant there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev_runtime.clients import ask
+from autodev_runtime.structs import struct_from
 
 if TYPE_CHECKING:
     from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub
+
+
+MOST_TOP = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,26 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How a workflow was made of another: the edit, in words what it did, the seed, and where it took steps from."""
+
+    edit: str
+    detail: str
+    seed: int
+    mate_variant_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
-    """A version's score, in [0, 1], and whether it has been scored at all."""
+    """A version's or a workflow's score, in [0, 1], whether it has been scored at all, and what it is."""
 
     id: str
     fitness: float
     evaluated: bool
+    parent_id: str = ""
+    definition: Mapping[str, Any] = field(default_factory=dict)
+    fitness_function: str = ""
+    origin: Origin | None = None
 
 
 class FitnessClient:
@@ -57,16 +75,39 @@ class FitnessClient:
         self._stub = stub
 
     async def create(
-        self, request_id: str, agent_id: str, definition: Mapping[str, Any], parent_variant_id: str = ""
+        self,
+        request_id: str,
+        agent_id: str,
+        definition: Mapping[str, Any],
+        parent_variant_id: str = "",
+        fitness_function: str = "",
+        origin: Origin | None = None,
     ) -> Variant:
         """Make a variant. The same request id again gives the first."""
-        request = pb.CreateVariantRequest(request_id=request_id, agent_id=agent_id, parent_variant_id=parent_variant_id)
+        request = pb.CreateVariantRequest(
+            request_id=request_id,
+            agent_id=agent_id,
+            parent_variant_id=parent_variant_id,
+            fitness_function=fitness_function,
+            origin=pb.VariantOrigin(**asdict(origin)) if origin is not None else None,
+        )
         request.workflow_definition.update(dict(definition))
         return _variant((await ask(self._stub.CreateVariant, request)).variant)
 
     async def get(self, variant_id: str) -> Variant:
         """Get a variant."""
         return _variant((await ask(self._stub.GetVariant, pb.GetVariantRequest(variant_id=variant_id))).variant)
+
+    async def made_by(self, request_id: str) -> Variant | None:
+        """The variant that a request made."""
+        found = (await ask(self._stub.ListVariants, pb.ListVariantsRequest(request_id=request_id))).variants
+        return _variant(found[0]) if found else None
+
+    async def relatives(self, variant_id: str) -> list[Variant]:
+        """The variant's ancestors, itself first, and the tenant's fittest variants."""
+        line = await ask(self._stub.GetLineage, pb.GetLineageRequest(variant_id=variant_id))
+        best = await ask(self._stub.ListTopVariants, pb.ListTopVariantsRequest(limit=MOST_TOP))
+        return [_variant(each) for each in (*line.variants, *best.variants)]
 
     async def evaluate(self, variant_id: str, run: FirstRun) -> Variant:
         """Score a variant by its first run. Again: the score is replaced."""
@@ -105,4 +146,13 @@ def _measurements(runs: Runs) -> pb.RunMeasurements:
 
 
 def _variant(message: pb.WorkflowVariant) -> Variant:
-    return Variant(message.id, message.fitness_score, message.evaluation_status == pb.EVALUATION_STATUS_EVALUATED)
+    origin = message.origin
+    return Variant(
+        message.id,
+        message.fitness_score,
+        message.evaluation_status == pb.EVALUATION_STATUS_EVALUATED,
+        message.parent_variant_id,
+        struct_from(message.workflow_definition),
+        message.fitness_function,
+        Origin(origin.edit, origin.detail, origin.seed, origin.mate_variant_id) if message.HasField("origin") else None,
+    )

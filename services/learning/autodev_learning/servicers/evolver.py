@@ -1,6 +1,5 @@
 """EvolverService."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Mutation, Outcome, SandboxStatus
 from autodev_learning.evolution.opportunities import Evolution, Opportunity
 from autodev_learning.evolution.research import Research
-from autodev_learning.peers.fitness import FitnessClient
+from autodev_learning.peers.fitness import FitnessClient, Variant
 from autodev_learning.servicers.messages import example_result_to_proto, key_of, moment_to_proto, provenance_to_proto
+from autodev_learning.workflows.spawning import Spawning
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, page_size, token_after
@@ -52,6 +52,7 @@ class EvolverServicer(EvolverServiceServicer):
         judge: Judge,
         research: Research,
         fitness: FitnessClient,
+        spawning: Spawning,
         opportunities: "EvolutionStore",
         mutations: "MutationStore",
     ) -> None:
@@ -61,6 +62,7 @@ class EvolverServicer(EvolverServiceServicer):
         self._judge = judge
         self._research = research
         self._fitness = fitness
+        self._spawning = spawning
         self._opportunities = opportunities
         self._mutations = mutations
 
@@ -95,18 +97,32 @@ class EvolverServicer(EvolverServiceServicer):
     async def SpawnWorkflowVariant(
         self, request: pb.SpawnWorkflowVariantRequest, context: Any
     ) -> pb.SpawnWorkflowVariantResponse:
-        source = request.WhichOneof("source")
-        if source is None:
-            raise InvalidArgument.field("source", "one of mutation_id and workflow_definition is required")
-        if source == "mutation_id":
-            mutation = await self._mutations.get(request.mutation_id)
-            parent_id = request.parent_variant_id or await self._judge.parent_variant_id(mutation)
-            return pb.SpawnWorkflowVariantResponse(variant_id=await self._judge.spawn(mutation, parent_id))
-        # A request id may be as long as an identifier: with a prefix it is none.
-        key = "spawn-" + hashlib.sha256(request.request_id.encode()).hexdigest()[:40]
-        definition = struct_from(request.workflow_definition)
-        made = await self._fitness.create(key, request.agent_id, definition, request.parent_variant_id)
-        return pb.SpawnWorkflowVariantResponse(variant_id=made.id)
+        match request.WhichOneof("source"):
+            case "mutation_id":
+                mutation = await self._mutations.get(request.mutation_id)
+                parent_id = request.parent_variant_id or await self._judge.parent_variant_id(mutation)
+                made = await self._fitness.get(await self._judge.spawn(mutation, parent_id))
+            case "workflow_definition":
+                definition = struct_from(request.workflow_definition)
+                made = await self._spawning.workflow(
+                    request.request_id, request.agent_id, definition, request.parent_variant_id
+                )
+            case "workflow_mutation":
+                if request.parent_variant_id:
+                    raise InvalidArgument.field("parent_variant_id", "is workflow_mutation.variant_id here")
+                asked = request.workflow_mutation
+                made = await self._spawning.mutated(
+                    request.request_id,
+                    request.agent_id,
+                    asked.variant_id,
+                    asked.mate_variant_id,
+                    asked.edit,
+                    asked.seed,
+                )
+            case _:
+                sources = "mutation_id, workflow_definition and workflow_mutation"
+                raise InvalidArgument.field("source", f"one of {sources} is required")
+        return spawned_to_proto(made)
 
     async def RunResearchExperiment(
         self, request: pb.RunResearchExperimentRequest, context: Any
@@ -180,6 +196,18 @@ def mutation_to_proto(mutation: Mutation) -> pb.ToolMutation:
         examples=[example_result_to_proto(each) for each in mutation.examples],
         outcome_reason=mutation.outcome_reason,
     )
+
+
+def spawned_to_proto(made: Variant) -> pb.SpawnWorkflowVariantResponse:
+    """A variant as the one who has it made sees it."""
+    message = pb.SpawnWorkflowVariantResponse(
+        variant_id=made.id,
+        parent_variant_id=made.parent_id,
+        edit=made.origin.edit if made.origin is not None else "",
+        detail=made.origin.detail if made.origin is not None else "",
+    )
+    message.workflow_definition.update(dict(made.definition))
+    return message
 
 
 def budget_from(budget: pb.ExperimentBudget) -> ExperimentBudget:

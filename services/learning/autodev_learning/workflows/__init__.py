@@ -1,0 +1,1 @@
+"""Workflows as data: what a valid one is, and other ones made of it."""
