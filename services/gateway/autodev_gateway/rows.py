@@ -57,6 +57,7 @@ class DeliveryRow(TenantScoped, Base):
     group_name: Mapped[str] = mapped_column(String(128), primary_key=True)
     seq: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
     attempts: Mapped[int] = mapped_column(Integer)
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
     error: Mapped[str] = mapped_column(Text)
 
 

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from autodev_gateway.groups.ledger import MAX_ATTEMPTS, Entry, Lease, Ledger
+from autodev_gateway.groups.ledger import MAX_DELIVERIES, MAX_FAILURES, Entry, Lease, Ledger
 
 ONE, OTHER = 1, 2
 LEASE_S = 30.0
@@ -46,7 +46,7 @@ def test_a_worker_settles_only_what_it_holds() -> None:
 
 @pytest.mark.parametrize(("attempt", "wait_s"), [(1, 1), (2, 2), (3, 4), (4, 8)])
 def test_a_rejected_event_waits_twice_as_long_each_time(attempt: int, wait_s: float) -> None:
-    ledger = Ledger(1, [Entry(1, attempts=attempt - 1)])
+    ledger = Ledger(1, [Entry(1, attempts=attempt - 1, failures=attempt - 1)])
     ledger.reject(ONE, one_lease(ledger).delivery_id, "boom", None, 100)
     ledger.advance(100 + wait_s - 0.001)
     assert ledger.ready == 0
@@ -100,12 +100,33 @@ def test_what_a_lost_worker_held_is_ready_at_once() -> None:
 
 def test_the_fifth_failure_makes_a_dead_letter_with_its_error() -> None:
     ledger = ledger_of(1)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for attempt in range(1, MAX_FAILURES + 1):
         ledger.reject(ONE, one_lease(ledger, now_s=100.0 * attempt).delivery_id, f"error {attempt}", 0, 100.0 * attempt)
         ledger.advance(100.0 * attempt)
     changes = ledger.take_changes()
     assert changes is not None
-    assert [tuple(letter) for letter in changes.dead] == [(1, MAX_ATTEMPTS, f"error {MAX_ATTEMPTS}")]
+    assert [tuple(letter) for letter in changes.dead] == [(1, MAX_FAILURES, f"error {MAX_FAILURES}")]
+    assert ledger.unsettled == 0
+
+
+def test_workers_that_end_do_not_make_a_dead_letter_and_one_that_ends_them_all_is() -> None:
+    ledger = ledger_of(1)
+    for attempt in range(1, MAX_DELIVERIES):
+        assert one_lease(ledger).attempt == attempt
+        ledger.leave(ONE)
+        assert ledger.unsettled == 1
+    one_lease(ledger)
+    ledger.leave(ONE)
+    changes = ledger.take_changes()
+    assert changes is not None
+    assert [(letter.seq, letter.attempts) for letter in changes.dead] == [(1, MAX_DELIVERIES)]
+
+
+def test_a_ledger_that_is_loaded_counts_only_what_failed() -> None:
+    ledger = Ledger(1, [Entry(1, attempts=MAX_FAILURES + 1, failures=MAX_FAILURES - 1)])
+    ledger.leave(one_lease(ledger).worker)
+    assert ledger.unsettled == 1
+    ledger.reject(ONE, one_lease(ledger).delivery_id, "boom", 0, 0)
     assert ledger.unsettled == 0
 
 
@@ -139,6 +160,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.admitted: set[int] = set()
         self.done: set[int] = set()
         self.dead: set[int] = set()
+        self.failed: dict[int, int] = {}
         self.stored: dict[int, int] = {}
         self.leases: list[Lease] = []
 
@@ -165,7 +187,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), retry_s=st.none() | st.floats(0, 100))
     def reject(self, data: st.DataObject, retry_s: float | None) -> None:
         lease = data.draw(st.sampled_from(self.leases))
-        self.ledger.reject(lease.worker, lease.delivery_id, "boom", retry_s, self.now_s)
+        if self.ledger.reject(lease.worker, lease.delivery_id, "boom", retry_s, self.now_s):
+            self.failed[lease.seq] = self.failed.get(lease.seq, 0) + 1
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
@@ -181,7 +204,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(seconds=st.floats(0, 60))
     def pass_time(self, seconds: float) -> None:
         self.now_s += seconds
+        held = [lease for lease in self.leases if self.ledger.holds(lease.worker, lease.delivery_id)]
         self.ledger.advance(self.now_s)
+        for lease in held:
+            if not self.ledger.holds(lease.worker, lease.delivery_id):
+                self.failed[lease.seq] = self.failed.get(lease.seq, 0) + 1
 
     @rule(works=st.booleans())
     def save(self, works: bool) -> None:
@@ -195,7 +222,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for seq in changes.settled:
             self.stored.pop(seq, None)
         for letter in changes.dead:
-            assert letter.attempts == MAX_ATTEMPTS
+            assert self.failed.get(letter.seq, 0) == MAX_FAILURES or letter.attempts == MAX_DELIVERIES
             assert letter.seq not in self.done | self.dead
             self.dead.add(letter.seq)
 

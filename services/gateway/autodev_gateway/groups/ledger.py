@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-MAX_ATTEMPTS = 5
+MAX_FAILURES = 5
+MAX_DELIVERIES = 20
+"""Of which some a worker's end cut short: machines are restarted; but an event may also end every worker it meets."""
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 SPARE_EXPIRIES = 64
@@ -13,10 +15,14 @@ SPARE_EXPIRIES = 64
 
 @dataclass(slots=True)
 class Entry:
-    """An event that the group has taken from the log and not settled."""
+    """An event that the group has taken from the log and not settled.
+
+    `attempts` counts its deliveries, `failures` those that a worker rejected or did not settle in time.
+    """
 
     seq: int
     attempts: int = 0
+    failures: int = 0
     error: str = ""
 
 
@@ -115,7 +121,8 @@ class Ledger:
         if lease is None:
             return False
         if self._failed(lease.seq, error):
-            wait_s = min(FIRST_RETRY_S * 2 ** (lease.attempt - 1), LONGEST_RETRY_S) if retry_s is None else retry_s
+            failures = self._entries[lease.seq].failures
+            wait_s = min(FIRST_RETRY_S * 2 ** (failures - 1), LONGEST_RETRY_S) if retry_s is None else retry_s
             heapq.heappush(self._waiting, (now_s + wait_s, lease.seq))
         return True
 
@@ -134,7 +141,10 @@ class Ledger:
     def leave(self, worker: int) -> None:
         """A worker is gone: what it held is ready again."""
         for delivery_id in sorted(self._held.get(worker, ())):
-            self._lost(self._leases[delivery_id], "the worker was gone before it settled the delivery")
+            lease = self._leases[delivery_id]
+            self._release(worker, delivery_id)
+            if self._again(lease.seq, "the worker was gone before it settled the delivery"):
+                heapq.heappush(self._ready, lease.seq)
 
     def advance(self, now_s: float) -> None:
         """Let leases run out and waits end."""
@@ -143,7 +153,9 @@ class Ledger:
             lease = self._leases.get(delivery_id)
             # A lease that was extended has a later entry in the heap.
             if lease is not None and lease.until_s <= until_s:
-                self._lost(lease, f"the lease of {lease.lease_s:g} s passed before the delivery was settled")
+                self._release(lease.worker, delivery_id)
+                if self._failed(lease.seq, f"the lease of {lease.lease_s:g} s passed before the delivery was settled"):
+                    heapq.heappush(self._ready, lease.seq)
         while self._waiting and self._waiting[0][0] <= now_s:
             heapq.heappush(self._ready, heapq.heappop(self._waiting)[1])
 
@@ -207,16 +219,16 @@ class Ledger:
 
     def _failed(self, seq: int, error: str) -> bool:
         """Note a failed try. Returns whether there is another."""
+        self._entries[seq].failures += 1
+        return self._again(seq, error)
+
+    def _again(self, seq: int, error: str) -> bool:
+        """Note how a delivery ended. Returns whether there is another, else the event is a dead letter."""
         entry = self._entries[seq]
         entry.error = error
         self._changed.add(seq)
-        if entry.attempts < MAX_ATTEMPTS:
+        if entry.failures < MAX_FAILURES and entry.attempts < MAX_DELIVERIES:
             return True
         self._dead.append(DeadLetter(seq, entry.attempts, error))
         self._settle(seq)
         return False
-
-    def _lost(self, lease: Lease, error: str) -> None:
-        self._release(lease.worker, lease.delivery_id)
-        if self._failed(lease.seq, error):
-            heapq.heappush(self._ready, lease.seq)

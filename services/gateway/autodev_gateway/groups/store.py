@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Table, delete, func, insert, select, update
@@ -56,7 +56,7 @@ class GroupStore:
         self._database = database
         conflicting = conflicting_insert("sqlite" if database.is_sqlite else "postgresql")
         save = conflicting(_deliveries)
-        latest = {name: save.excluded[name] for name in ("attempts", "error")}
+        latest = {name: save.excluded[name] for name in ("attempts", "failures", "error")}
         self._save_entry = save.on_conflict_do_update(index_elements=["tenant_id", "group_name", "seq"], set_=latest)
 
     def claims(self, lost: Callable[[], None]) -> Claims:
@@ -70,9 +70,9 @@ class GroupStore:
             row = (await connection.execute(found)).one_or_none()
             if row is None:
                 return None
-            unsettled = select(_deliveries.c.seq, _deliveries.c.attempts, _deliveries.c.error)
+            unsettled = select(_deliveries.c.seq, _deliveries.c.attempts, _deliveries.c.failures, _deliveries.c.error)
             rows = await connection.execute(unsettled.where(*_of_group(_deliveries, key)))
-            entries = [Entry(seq, attempts, error) for seq, attempts, error in rows]
+            entries = [Entry(*row) for row in rows]
         return StoredGroup(row.position, _filter_from(row.filter), entries)
 
     async def count(self, tenant: str) -> int:
@@ -97,11 +97,7 @@ class GroupStore:
     @repeatable
     async def save(self, changes: Sequence[tuple[GroupKey, Changes]]) -> None:
         """Store what changed in several groups, in one transaction."""
-        entries = [
-            {**_key_columns(key), "seq": entry.seq, "attempts": entry.attempts, "error": entry.error}
-            for key, each in changes
-            for entry in each.entries
-        ]
+        entries = [{**_key_columns(key), **asdict(entry)} for key, each in changes for entry in each.entries]
         dead_us = time.time_ns() // 1000
         dead = [
             {**_key_columns(key), **letter._asdict(), "dead_us": dead_us}
@@ -138,7 +134,7 @@ class GroupStore:
             connection = await session.connection()
             found = list((await connection.execute(chosen.order_by(_dead.c.seq))).scalars())
             if found:
-                rows = [{**_key_columns(key), "seq": seq, "attempts": 0, "error": ""} for seq in found]
+                rows = [{**_key_columns(key), "seq": seq, "attempts": 0, "failures": 0, "error": ""} for seq in found]
                 await connection.execute(self._save_entry, rows)
                 await _delete(connection, _dead, key, found)
         return found
