@@ -12,12 +12,15 @@ import pytest
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
-from autodev_gateway.event_log.engine import WrongLog
+from autodev_gateway.event_log import ALL_EVENTS, EventLog, PageBounds
+from autodev_gateway.event_log.engine import Newest, WrongLog
+from autodev_gateway.event_log.engines import engine_for
 from autodev_gateway.event_log.jetstream.connection import UnfitServer
+from autodev_runtime.database import Database
 from autodev_sdk import AutoDevClient, EventWorker
 from autodev_sdk.events import working as sdk_working
 from tests.conftest import require
-from tests.integration.gateway.parts import failed, publish, ran, read, started, until, working
+from tests.integration.gateway.parts import ACME, failed, publish, ran, read, started, until, working
 from tests.integration.gateway.test_sigkill import Publishers
 from tests.mesh import eventually, free_ports
 from tests.nats import NatsServer, binary
@@ -222,6 +225,26 @@ async def test_a_stream_that_was_lost_is_not_taken_for_an_empty_log(storage: Sto
     with pytest.raises(WrongLog, match="another one, or was deleted"):
         async with started(storage):
             pass
+
+
+async def test_a_gateway_starts_while_others_publish(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with started(storage) as gateway, gateway.client() as acme, Database(storage.url("gateway")) as database:
+        await publish(acme, [failed(1)])
+        await gateway.parts.log.indexed()
+        async with engine_for(gateway.settings, database) as engine:
+            newest = engine.index.newest
+
+            async def newest_meanwhile() -> Newest | None:
+                for number in (2, 3):
+                    await publish(acme, [failed(number)])
+                await gateway.parts.log.indexed()
+                return await newest()
+
+            monkeypatch.setattr(engine.index, "newest", newest_meanwhile)
+            # Whatever is published while it looks: the stream has all that the database knew.
+            log = await EventLog.open(engine, gateway.settings.log_options)
+            await log.catch_up()
+            assert len((await log.read(ACME, 0, ALL_EVENTS, PageBounds(10))).records) == 3
 
 
 async def test_a_database_is_for_one_engine(storage: Storage) -> None:

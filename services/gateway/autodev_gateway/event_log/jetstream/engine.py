@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from autodev_gateway import wire
 from autodev_gateway.event_log.appending import Stamp, Stamped, Written
-from autodev_gateway.event_log.engine import Bounds, Reading, WrongLog
+from autodev_gateway.event_log.engine import Bounds, Newest, Reading, WrongLog
 from autodev_gateway.event_log.jetstream.connection import connected
 from autodev_gateway.event_log.jetstream.index import Index
 from autodev_gateway.event_log.jetstream.options import NatsOptions
@@ -75,19 +75,20 @@ class JetStreamEngine:
 
         Raises WrongLog where the database has events that the stream does not have.
         """
+        # Before it is asked how far the stream goes: another gateway may write both at the same time.
+        newest = await self.index.newest()
         rows = await self.index.bounds()
         self._index.position = self._head = rows.head
         last = await self._stream.last()
         self._followed = last
         self._followed = await self._first_after(rows.head) - 1
-        await self._require_same_log(rows)
+        await self._require_same_log(newest, rows)
         async for segment in self._between(self._followed + 1, last):
             self._absorb(segment)
             await self._index.write_most()
         return Bounds(self._head, rows.trimmed)
 
-    async def _require_same_log(self, rows: Bounds) -> None:
-        newest = await self.index.newest()
+    async def _require_same_log(self, newest: Newest | None, rows: Bounds) -> None:
         if newest is None or newest.seq <= rows.trimmed.get(newest.tenant, 0):
             return
         if newest.stored:
