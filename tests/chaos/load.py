@@ -1,7 +1,7 @@
 """The load of the tests that break things: agents that fail at tasks, reported until the log has acknowledged it.
 
-Each agent fails twice at each of TASKS, so every agent makes that many patterns, one more than its day's limit of
-candidates: `QUOTA` of them get a candidate, the others are told why not. A peer of the agent's has succeeded.
+Each agent fails twice or more at each of TASKS, so every agent makes that many patterns, one more than its day's limit
+of candidates: `QUOTA` of them get a candidate, the others are told why not. A peer of the agent's has succeeded.
 """
 
 import asyncio
@@ -68,14 +68,13 @@ TASKS = (
         (("mirrored('ab')", "'ba'"), ("mirrored('')", "''"), ("mirrored('xyz')", "'zyx'")),
     ),
 )
-EPISODES_PER_AGENT = 2 * len(TASKS)
 
 
-def events_of(agent: str) -> list[event_pb2.Event]:
-    """What an agent reports: two failures at each task."""
+def events_of(agent: str, failures: int = 2) -> list[event_pb2.Event]:
+    """What an agent reports: so many failures at each task. The second makes the pattern, the others belong to it."""
     return [
         _reported(task, agent, f"{agent}-{number}-{attempt}", failed=True)
-        for attempt in (1, 2)
+        for attempt in range(1, failures + 1)
         for number, task in enumerate(TASKS)
     ]
 
