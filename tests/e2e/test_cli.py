@@ -182,6 +182,12 @@ def test_a_wrong_key_is_one_line_that_says_what_to_do(mesh: OwnMesh) -> None:
     assert "[UNAUTHENTICATED" in mesh.one_line_error("skills", "list", "--api-key", "wrong")
 
 
+def test_a_key_is_not_sent_in_plain_text_to_another_machine(mesh: OwnMesh) -> None:
+    refused = mesh.one_line_error("skills", "list", "--address", "mesh.example:443")
+    assert "mesh.example:443 is not on this machine" in refused
+    assert "--ca-file" in refused
+
+
 def test_events_are_printed_and_filtered(mesh: OwnMesh, replayed: dict[str, Any]) -> None:
     promoted = mesh.run("events", "tail", "--type", "skill_promoted", "--since", "start", "-o", "json")
     kinds = [set(json.loads(line)) & {"skill_promoted", "task_failed"} for line in promoted.stdout.splitlines()]

@@ -49,6 +49,15 @@ CaFile = Annotated[
         "machine's authorities. Default: plain text, for loopback.",
     ),
 ]
+PlainText = Annotated[
+    bool,
+    typer.Option(
+        "--plain-text",
+        envvar="AUTODEV_PLAIN_TEXT",
+        help="Speak plain text to a gateway on another machine too, the key included: only where something else "
+        "protects the way.",
+    ),
+]
 OutputFormat = Annotated[Output, typer.Option("--output", "-o", help="text, or json for machines.")]
 AllowProcess = Annotated[
     bool,
@@ -94,6 +103,7 @@ class Connection:
     tenant: str
     output: Output
     ca_file: str | None = None
+    plain_text: bool = False
 
     @property
     def json(self) -> bool:
@@ -108,6 +118,7 @@ _SHARED = (
     ("tenant", Tenant, DEFAULT_TENANT),
     ("output", OutputFormat, Output.TEXT),
     ("ca_file", CaFile, None),
+    ("plain_text", PlainText, False),
 )
 
 

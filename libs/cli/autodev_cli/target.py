@@ -15,6 +15,7 @@ from autodev_cli.failures import line_of
 from autodev_cli.mesh import state as mesh_state
 from autodev_cli.options import Connection
 from autodev_sdk import AutoDevClient
+from autodev_sdk.channel import PlainTextRefused
 
 T = TypeVar("T")
 
@@ -29,10 +30,15 @@ class Target:
     address: str
     api_key: str
     root_certificates: bytes | None = None
+    plain_text_anywhere: bool = False
 
     def client(self) -> AutoDevClient:
-        """A connection; an asynchronous context manager."""
-        return AutoDevClient(self.address, self.api_key, self.root_certificates)
+        """A connection; an asynchronous context manager. Raises CommandError."""
+        options = {"plain_text_anywhere": self.plain_text_anywhere}
+        try:
+            return AutoDevClient(self.address, self.api_key, self.root_certificates, **options)
+        except PlainTextRefused as refused:
+            raise CommandError(f"{refused}: give --ca-file (or --plain-text, if the way is safe)") from refused
 
 
 def find(connection: Connection) -> Target:
@@ -49,7 +55,7 @@ def find(connection: Connection) -> Target:
             )
         address = state.gateway
     key = connection.api_key or _key_from_files(connection.data_dir, connection.tenant)
-    return Target(address, key, _root_certificates(connection.ca_file))
+    return Target(address, key, _root_certificates(connection.ca_file), connection.plain_text)
 
 
 def _root_certificates(ca_file: str | None) -> bytes | None:

@@ -19,8 +19,9 @@ from autodev_runtime.identity import identity_from_metadata
 from autodev_runtime.mesh_tls import Door
 from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
 from autodev_runtime.recording import Recorder
-from autodev_runtime.settings import ServiceSettings, is_loopback
+from autodev_runtime.settings import ServiceSettings
 from autodev_runtime.spans import export_spans
+from autodev_sdk.addresses import stays_here
 from autodev_sdk.channel import keepalive_options
 
 log = logging.getLogger(__name__)
@@ -110,8 +111,7 @@ def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grp
 def _require_safe(endpoint: Endpoint) -> None:
     """Whatever the settings let pass: nobody is believed whom any machine can reach and no certificate vouches for."""
     believes = endpoint.authenticate is identity_from_metadata
-    near = endpoint.address.startswith("unix:") or is_loopback(endpoint.address.rpartition(":")[0])
-    if believes and endpoint.door is None and not near:
+    if believes and endpoint.door is None and not stays_here(endpoint.address):
         raise ValueError(f"{endpoint.address} is reachable from other machines, and any caller would be believed")
 
 

@@ -1,6 +1,5 @@
 """The settings that every service has. Each service adds its own in its `settings.py`."""
 
-import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsS
 
 from autodev_runtime.secret_files import secrets_dir
 from autodev_runtime.telemetry import LogFormat
+from autodev_sdk.addresses import is_loopback
 
 MESH_FILES = ("mesh_ca_file", "mesh_cert_file", "mesh_key_file")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def host_port(host: str, port: int) -> str:

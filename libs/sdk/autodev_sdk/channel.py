@@ -5,6 +5,8 @@ from typing import Any
 
 import grpc
 
+from autodev_sdk.addresses import stays_here
+
 _SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -60,9 +62,21 @@ def keepalive_options(keepalive_s: float) -> list[tuple[str, Any]]:
     ]
 
 
-def open_channel(address: str, root_certificates: bytes | None = None) -> grpc.aio.Channel:
-    """A channel to a gateway: TLS where certificates are given, else plain (for loopback)."""
+class PlainTextRefused(ValueError):
+    """A credential would travel in plain text over a network."""
+
+
+def open_channel(
+    address: str, root_certificates: bytes | None = None, *, plain_text_anywhere: bool = False
+) -> grpc.aio.Channel:
+    """A channel to a gateway: TLS where certificates are given, else plain text.
+
+    Raises PlainTextRefused for plain text to another machine, unless `plain_text_anywhere` says that something else
+    (a service mesh, a tunnel) protects the way.
+    """
     if root_certificates is None:
+        if not plain_text_anywhere and not stays_here(address):
+            raise PlainTextRefused(f"{address} is not on this machine, and nothing would hide the key from who listens")
         return grpc.aio.insecure_channel(address, options=channel_options())
     credentials = grpc.ssl_channel_credentials(root_certificates or None)
     return grpc.aio.secure_channel(address, credentials, options=channel_options())

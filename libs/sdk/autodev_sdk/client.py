@@ -46,12 +46,23 @@ class AutoDevClient:
         address: the gateway's `host:port`.
         api_key: the credential; it decides the tenant.
         root_certificates: PEM of the authority that signed the gateway's certificate; empty: those that this machine
-            trusts; None: no TLS (loopback).
+            trusts; None: no TLS, for loopback.
+        plain_text_anywhere: without TLS to another machine too, where something else protects the way.
+
+    Raises PlainTextRefused.
     """
 
-    def __init__(self, address: str, api_key: str, root_certificates: bytes | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        api_key: str,
+        root_certificates: bytes | None = None,
+        *,
+        plain_text_anywhere: bool = False,
+    ) -> None:
         self.address = address
-        self._channel = _with_key(open_channel(address, root_certificates), api_key)
+        channel = open_channel(address, root_certificates, plain_text_anywhere=plain_text_anywhere)
+        self._channel = _with_key(channel, api_key)
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,7 +13,8 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
 from autodev_gateway.event_log.jetstream.options import NatsOptions
 from autodev_gateway.webhooks.settings import WebhookSettings
-from autodev_runtime.settings import CertificateFiles, host_port, is_loopback
+from autodev_runtime.settings import CertificateFiles, host_port
+from autodev_sdk.addresses import is_loopback
 
 StreamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 JETSTREAM_BATCH = 1000

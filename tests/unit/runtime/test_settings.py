@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from autodev_runtime.settings import CertificateFiles, ServiceSettings, is_loopback
+from autodev_runtime.settings import CertificateFiles, ServiceSettings
+from autodev_sdk.addresses import is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "[::1]", "localhost"])

@@ -1,0 +1,50 @@
+"""Where a credential may travel in plain text."""
+
+import pytest
+
+from autodev_sdk import AutoDevClient
+from autodev_sdk.addresses import stays_here
+from autodev_sdk.channel import PlainTextRefused
+
+HERE = (
+    "127.0.0.1:50051",
+    "localhost:50051",
+    "[::1]:50051",
+    "ipv4:127.0.0.1:1,127.0.0.2:2",
+    "ipv6:[::1]:1",
+    "dns:///localhost:50051",
+    "unix:/run/gateway",
+    "unix-abstract:gateway",
+)
+ELSEWHERE = (
+    "mesh.example:443",
+    "dns:///gateway:50051",
+    "dns://127.0.0.1/gateway:50051",
+    "10.0.0.1:50051",
+    "0.0.0.0:50051",
+    "ipv4:127.0.0.1:1,10.0.0.1:2",
+    "localhost.example:1",
+    "127.0.0.1.example:1",
+    "",
+)
+
+
+@pytest.mark.parametrize("target", HERE)
+async def test_plain_text_is_spoken_on_this_machine(target: str) -> None:
+    assert stays_here(target)
+    async with AutoDevClient(target, "key"):
+        pass
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+async def test_plain_text_to_another_machine_is_refused(target: str) -> None:
+    assert not stays_here(target)
+    with pytest.raises(PlainTextRefused, match="not on this machine"):
+        AutoDevClient(target, "key")
+
+
+async def test_certificates_or_a_word_of_the_callers_let_it_go_there() -> None:
+    async with AutoDevClient("mesh.example:443", "key", b""):
+        pass
+    async with AutoDevClient("mesh.example:443", "key", plain_text_anywhere=True):
+        pass
