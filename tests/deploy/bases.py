@@ -120,12 +120,14 @@ def postgres_root(root: Path, binaries: Path) -> None:
         "sys",
         "tmp",
         "etc",
-        "var/run",
+        "var/run/postgresql",
         "var/lib/postgresql/data",
         "usr/local/bin",
         "usr/lib",
     ):
         (root / folder).mkdir(parents=True)
+    # As the official image has it. The engine gives a tmpfs there the same mode, whenever the container starts.
+    (root / "var/run/postgresql").chmod(0o1777)
     for link in ("lib", "lib64", "usr/lib64", f"usr/lib/{sysconfig.get_config_var('MULTIARCH')}"):
         (root / link).symlink_to("/usr/lib")
     (root / "bin").symlink_to("usr/bin")
