@@ -24,6 +24,7 @@ class WorkspaceSettings:
     max_skill_candidates_per_day: int = 5
     auto_promote: bool = False
     proposers: tuple[str, ...] = ()
+    canary_percent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

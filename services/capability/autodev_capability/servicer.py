@@ -166,6 +166,7 @@ def _settings_to_proto(settings: WorkspaceSettings) -> pb.WorkspaceSettings:
         max_skill_candidates_per_day=settings.max_skill_candidates_per_day,
         auto_promote=settings.auto_promote,
         proposers=settings.proposers,
+        canary_percent=settings.canary_percent,
     )
 
 
@@ -179,6 +180,7 @@ def _settings_from_proto(message: pb.WorkspaceSettings) -> WorkspaceSettings:
         max_skill_candidates_per_day=message.max_skill_candidates_per_day,
         auto_promote=message.auto_promote,
         proposers=tuple(message.proposers),
+        canary_percent=message.canary_percent,
     )
 
 

@@ -32,7 +32,12 @@ def set_settings(
     memento_skills: Annotated[Switch, typer.Option(help="Write skills for failing agents.")] = None,
     alpha_evolver: Annotated[Switch, typer.Option(help="Improve skills.")] = None,
     background_evolution: Annotated[Switch, typer.Option(help="Improve autonomous agents' skills by itself.")] = None,
-    auto_promote: Annotated[Switch, typer.Option(help="Use an autonomous agent's wins without a person.")] = None,
+    auto_promote: Annotated[
+        Switch, typer.Option(help="Try autonomous agents' wins on some runs, without a person.")
+    ] = None,
+    canary_percent: Annotated[
+        int | None, typer.Option(help="Of runs, for a version on trial. 0: the service's.", max=100)
+    ] = None,
     max_mutations_per_day: Annotated[int | None, typer.Option(help="Of all agents.", min=0)] = None,
     max_skill_candidates_per_day: Annotated[int | None, typer.Option(help="For each agent.", min=0)] = None,
     proposers: Annotated[
@@ -46,6 +51,7 @@ def set_settings(
         "alpha_evolver": alpha_evolver,
         "background_evolution": background_evolution,
         "auto_promote": auto_promote,
+        "canary_percent": canary_percent,
         "max_mutations_per_day": max_mutations_per_day,
         "max_skill_candidates_per_day": max_skill_candidates_per_day,
     }

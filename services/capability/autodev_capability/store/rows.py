@@ -35,6 +35,7 @@ class WorkspaceSettingsRow(TenantScoped, Base):
     max_skill_candidates_per_day: Mapped[int]
     auto_promote: Mapped[bool]
     proposers: Mapped[list[str]] = mapped_column(JSON, default=list)
+    canary_percent: Mapped[int] = mapped_column(default=0)
     updated_by: Mapped[str] = mapped_column(String(256), default="")
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
 

@@ -139,6 +139,7 @@ def _settings_from(row: WorkspaceSettingsRow) -> WorkspaceSettings:
         max_skill_candidates_per_day=row.max_skill_candidates_per_day,
         auto_promote=row.auto_promote,
         proposers=tuple(row.proposers),
+        canary_percent=row.canary_percent,
     )
 
 

@@ -59,11 +59,15 @@ class Permission:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The settings of the tenant's workspace that learning obeys. No `proposers`: all of them."""
+    """The settings of the tenant's workspace that learning obeys. No `proposers`: all of them.
+
+    `canary_share`: of a skill's executions, that run a version on trial; 0 where the service's own setting holds.
+    """
 
     enabled: bool
     auto_promote: bool
     proposers: tuple[str, ...]
+    canary_share: float = 0.0
 
 
 class Capabilities:
@@ -132,4 +136,5 @@ class Capabilities:
     async def workspace(self) -> Workspace:
         """The workspace's settings."""
         settings = (await ask(self._stub.GetWorkspaceSettings, pb.GetWorkspaceSettingsRequest())).settings
-        return Workspace(settings.enabled, settings.auto_promote, tuple(settings.proposers))
+        share = settings.canary_percent / 100
+        return Workspace(settings.enabled, settings.auto_promote, tuple(settings.proposers), share)
