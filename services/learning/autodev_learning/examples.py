@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from autodev_sdk.literals import matches
 
-__all__ = ["Example", "called_names", "matches", "split_held_out"]
+__all__ = ["Example", "call_key", "called_names", "matches", "split_held_out"]
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,23 @@ class Example:
 
 
 def split_held_out(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Split into (visible, held out): every third example is held out, none where there are fewer than three."""
-    visible = tuple(example for index, example in enumerate(examples) if index % 3 != 2)
-    held_out = tuple(example for index, example in enumerate(examples) if index % 3 == 2)
+    """Split into (visible, held out): every third call is held out, none where there are fewer than three.
+
+    Examples of one call go the same way, so that nothing which a proposer saw is held out.
+    """
+    places: dict[str, int] = {}
+    is_held_out = [places.setdefault(call_key(example.call), len(places)) % 3 == 2 for example in examples]
+    visible = tuple(example for example, held_out in zip(examples, is_held_out, strict=True) if not held_out)
+    held_out = tuple(example for example, held_out in zip(examples, is_held_out, strict=True) if held_out)
     return visible, held_out
+
+
+def call_key(call: str) -> str:
+    """What calls that ask the same have in common, however they are written: spaces, quotes, brackets."""
+    try:
+        return ast.unparse(ast.parse(call.strip(), mode="eval"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return call.strip()
 
 
 def called_names(calls: Sequence[str]) -> tuple[str, ...]:

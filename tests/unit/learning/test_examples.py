@@ -20,12 +20,19 @@ literals = st.recursive(
 )
 
 
-@given(st.lists(st.integers()))
-def test_each_third_example_is_held_out_and_none_is_lost(numbers: list[int]) -> None:
+@given(st.lists(st.integers(), unique=True))
+def test_each_third_call_is_held_out_and_none_is_lost(numbers: list[int]) -> None:
     examples = [Example(f"f({number})", str(place)) for place, number in enumerate(numbers)]
     visible, held_out = split_held_out(examples)
     assert held_out == tuple(examples[2::3])
     assert sorted([*visible, *held_out], key=lambda example: int(example.expected)) == examples
+
+
+def test_a_call_that_stands_there_twice_goes_one_way() -> None:
+    examples = [Example(call, "1") for call in ("f(1)", "f(2)", "f( 1 )", "f(3)", "f(3)", "f(4)")]
+    visible, held_out = split_held_out(examples)
+    assert [each.call for each in visible] == ["f(1)", "f(2)", "f( 1 )", "f(4)"]
+    assert [each.call for each in held_out] == ["f(3)", "f(3)"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
