@@ -49,7 +49,9 @@ class Workspace:
         self.mesh = mesh
         self.client = client
 
-    async def configure(self, *, auto_promote: bool = False, mutations_a_day: int = 1000) -> None:
+    async def configure(
+        self, *, auto_promote: bool = False, mutations_a_day: int = 1000, canary_percent: int = 0
+    ) -> None:
         settings = capability.WorkspaceSettings(
             enabled=True,
             memento_skills=True,
@@ -58,6 +60,7 @@ class Workspace:
             max_mutations_per_day=mutations_a_day,
             max_skill_candidates_per_day=1000,
             auto_promote=auto_promote,
+            canary_percent=canary_percent,
         )
         await self.client.capability.UpdateWorkspaceSettings(
             capability.UpdateWorkspaceSettingsRequest(settings=settings)

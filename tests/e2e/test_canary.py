@@ -77,7 +77,9 @@ async def test_good_runs_on_trial_make_a_version_active_without_a_person(workspa
 @pytest.mark.parametrize(
     ("success", "output"), [(False, "ZeroDivisionError: no"), (True, "[9, 9, 9]")], ids=["failure", "wrong value"]
 )
-async def test_the_first_bad_run_on_trial_drops_the_version(workspace: Workspace, success: bool, output: str) -> None:
+async def test_a_bad_run_that_nothing_excuses_rolls_the_version_back(
+    workspace: Workspace, success: bool, output: str
+) -> None:
     agent = await workspace.agent(AUTONOMOUS)
     skill = await workspace.skill(agent)
     await _on_trial(workspace, skill, agent)
@@ -90,7 +92,92 @@ async def test_the_first_bad_run_on_trial_drops_the_version(workspace: Workspace
     dropped = await _outcome(workspace, skill, evolver.MUTATION_OUTCOME_DISCARDED)
     assert dropped.outcome_reason
     seen = await workspace.get_skill(skill.id)
-    assert (seen.active.version, seen.HasField("canary")) == ("1.0.0", False)
+    assert (seen.active.version, seen.HasField("canary"), seen.HasField("trial")) == ("1.0.0", False, False)
+
+    async def rolled_back() -> event_pb2.SkillRolledBack | None:
+        events = await events_of(workspace.client, agent)
+        return next((each.skill_rolled_back for each in events if each.HasField("skill_rolled_back")), None)
+
+    told = await eventually(rolled_back, "the rollback is announced")
+    assert (told.from_version, told.to_version, told.operator) == ("1.1.0", "1.0.0", "canary")
+    assert told.reason == dropped.outcome_reason
+
+
+async def _run(workspace: Workspace, skill: skills.Skill, agent: str, version: str, success: bool) -> None:
+    await workspace.publish(
+        event_pb2.SkillExecutionEvent(
+            execution_id=uuid.uuid4().hex, agent_id=agent, skill_id=skill.id, skill_version=version,
+            execution_seconds=0.02, success=success, output="[0]" if success else "KeyError: no",
+            call=f"{skill.name}([{uuid.uuid4().int % 10**6}])",
+        )
+    )  # fmt: skip
+
+
+async def test_a_trial_is_compared_with_the_active_version_and_shown(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    for _ in range(12):
+        await _run(workspace, skill, agent, "1.0.0", success=True)
+    trial = await _on_trial(workspace, skill, agent)
+    assert trial.trial.share == 1
+    for _ in range(2):
+        await _run(workspace, skill, agent, "1.1.0", success=False)
+
+    async def two_failed() -> skills.Skill | None:
+        seen = await workspace.get_skill(skill.id)
+        return seen if seen.trial.canary.failed == 2 else None
+
+    seen = await eventually(two_failed, "the trial shows its runs")
+    assert (seen.trial.canary.runs, seen.trial.good_runs_needed) == (2, GOOD_RUNS)
+    assert seen.trial.canary.median_seconds == pytest.approx(0.02)
+    assert seen.trial.standing
+    await _run(workspace, skill, agent, "1.1.0", success=False)
+    dropped = await _outcome(workspace, skill, evolver.MUTATION_OUTCOME_DISCARDED)
+    assert "3 of 3 runs on trial failed, 0 of 13 of the active version" in dropped.outcome_reason
+
+
+async def test_a_workspaces_own_share_and_a_suite_that_grows(workspace: Workspace) -> None:
+    await workspace.configure(auto_promote=True, canary_percent=40)
+    try:
+        agent = await workspace.agent(AUTONOMOUS)
+        skill = await workspace.skill(agent)
+        trial = await _on_trial(workspace, skill, agent)
+        assert trial.trial.share == pytest.approx(0.4)
+        call = f"{skill.name}([7, 7])"
+        await workspace.publish(
+            event_pb2.SkillExecutionEvent(
+                execution_id="known-good", agent_id=agent, skill_id=skill.id, skill_version="1.0.0", success=True,
+                output="[7]", call=call, expected="[7]", execution_seconds=0.01,
+            )
+        )  # fmt: skip
+
+        async def suite() -> list[skills.SkillExample] | None:
+            request = skills.ListSkillExamplesRequest(skill_id=skill.name)
+            found = list((await workspace.client.skills.ListSkillExamples(request)).examples)
+            return found if len(found) > 2 else None
+
+        grown = await eventually(suite, "the run is in the suite")
+        assert [each.source for each in grown] == [
+            skills.SKILL_EXAMPLE_SOURCE_TASK,
+            skills.SKILL_EXAMPLE_SOURCE_TASK,
+            skills.SKILL_EXAMPLE_SOURCE_RUN,
+        ]
+        assert (grown[2].call, grown[2].expected, grown[2].source_id) == (call, "[7]", "known-good")
+        (mutation,) = await workspace.mutations(skill.id)
+        # Of the inputs some have values too long to compare.
+        assert 24 == mutation.generated.inputs >= mutation.generated.compared == mutation.generated.agreed > 10
+        assert mutation.generated.reference == "version 1.0.0"
+        # What the active version was shown to give, the version on trial is held to at once.
+        await workspace.publish(
+            event_pb2.SkillExecutionEvent(
+                execution_id=uuid.uuid4().hex, agent_id=agent, skill_id=skill.id, skill_version="1.1.0", success=True,
+                output="[7, 7]", call=call, execution_seconds=0.01,
+            )
+        )  # fmt: skip
+        dropped = await _outcome(workspace, skill, evolver.MUTATION_OUTCOME_DISCARDED)
+        assert "expected is [7]" in dropped.outcome_reason
+    finally:
+        await workspace.configure(auto_promote=True)
 
 
 async def test_a_rollback_ends_a_trial(workspace: Workspace) -> None:

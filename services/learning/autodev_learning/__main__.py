@@ -10,12 +10,14 @@ from autodev.learning.v1.memento_service_pb2_grpc import add_MementoServiceServi
 from autodev.learning.v1.reflection_service_pb2_grpc import add_ReflectionServiceServicer_to_server
 from autodev.learning.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from autodev.learning.v1.skill_service_pb2_grpc import add_SkillServiceServicer_to_server
-from autodev_learning.evolution.canary import Canaries, MutationPromoter
+from autodev_learning.evolution.canary import Canaries, MutationPromoter, Trials
+from autodev_learning.evolution.canary_rule import TrialRule
 from autodev_learning.evolution.consumers import evolution_workers
 from autodev_learning.evolution.generation import Generation
 from autodev_learning.evolution.judging import Judge
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.opportunities import Evolution, TriggerLimits
+from autodev_learning.evolution.proving import MutationProver
 from autodev_learning.evolution.research import Research
 from autodev_learning.evolution.rewriting import RewriteLimits, Rewriter
 from autodev_learning.evolution.timing import RunBounds, Timer
@@ -28,6 +30,7 @@ from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.peers.channels import SERVICE, Peers
 from autodev_learning.peers.fitness import FitnessClient
 from autodev_learning.peers.sandbox import Sandbox
+from autodev_learning.proof.prover import ProofLimits, Prover
 from autodev_learning.proposers import Budget
 from autodev_learning.rows import OutboxRow
 from autodev_learning.servicers.advisor import AdvisorServicer
@@ -50,6 +53,8 @@ from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore
+from autodev_learning.store.suites import SuiteStore
+from autodev_learning.store.trials import TrialStore
 from autodev_learning.workflows.spawning import Spawning
 from autodev_runtime.database import Database
 from autodev_runtime.mesh import publisher
@@ -77,7 +82,7 @@ async def main() -> None:
 
         # Memento: failures to patterns, to candidates, to reviews, to skills.
         episodes, candidates = EpisodeStore(database, outbox), CandidateStore(database, outbox)
-        skills = SkillStore(database, outbox)
+        skills, suites = SkillStore(database, outbox), SuiteStore(database)
         reviews = Reviews(ReviewStore(database, outbox))
         runner = SkillRunner(skills, RunStore(database, outbox), sandbox, settings.canary_share)
         workshop = Workshop(
@@ -90,12 +95,14 @@ async def main() -> None:
         )
         material = MaterialLimits(settings.max_failing_programs, settings.max_cases)
         memento = Memento(episodes, candidates, capabilities, workshop, material, settings.patience_s)
-        validation = Validation(candidates, sandbox, settings.validation_seconds)
+        proof = ProofLimits(settings.generated_inputs, settings.generated_seconds, settings.validation_seconds)
+        validation = Validation(candidates, episodes, sandbox, settings.validation_seconds, proof)
         promoter = CandidatePromoter(skills)
         mutations = MutationStore(database, outbox)
+        prover = MutationProver(skills, suites, Prover(sandbox.execute, proof))
         promoters: dict[SubjectKind, Promoter] = {
             SubjectKind.CANDIDATE: promoter,
-            SubjectKind.MUTATION: MutationPromoter(mutations),
+            SubjectKind.MUTATION: MutationPromoter(mutations, prover),
         }
         workers = memento_workers(
             peers.gateway,
@@ -110,7 +117,11 @@ async def main() -> None:
         # Evolution: runs to opportunities, to mutations, to comparisons, to the next version.
         recorded, advised = EvolutionStore(database, outbox, settings.recorded_inputs), AdvisorStore(database)
         fitness, timer = FitnessClient(peers.fitness), Timer(sandbox.execute)
-        canaries = Canaries(mutations, skills, settings.canary_good_runs)
+        rule = TrialRule(
+            settings.canary_good_runs, settings.canary_most_runs, settings.canary_error, settings.canary_margin
+        )
+        trials = Trials(TrialStore(database), rule)
+        canaries = Canaries(mutations, skills, suites, trials, prover, capabilities)
         triggers = TriggerLimits(settings.slow_run_seconds, settings.dear_run_tokens)
         evolution = Evolution(recorded, capabilities, canaries, triggers)
         rewriting = RewriteLimits(
@@ -122,8 +133,8 @@ async def main() -> None:
             budget_s=settings.comparison_seconds,
             seconds_per_call=settings.mutation_call_seconds,
         )
-        runs = MutationRuns(mutations, recorded, skills, timer, bounds)
-        judge = Judge(mutations, skills, capabilities, fitness, runs)
+        runs = MutationRuns(mutations, recorded, skills, timer, bounds, prover)
+        judge = Judge(mutations, skills, capabilities, fitness, runs, settings.canary_share)
         research = Research(
             ExperimentStore(database, outbox), mutations, skills, advised, capabilities, generation, runs, judge
         )
@@ -139,7 +150,7 @@ async def main() -> None:
 
         reflection_servicer = ReflectionServicer(episodes)
         memento_servicer = MementoServicer(memento, validation, promoter, candidates)
-        skill_servicer = SkillServicer(Skills(skills), runner)
+        skill_servicer = SkillServicer(Skills(skills), runner, suites, trials)
         review_servicer = ReviewServicer(reviews)
         evolver_servicer = EvolverServicer(
             evolution, generation, runs, judge, research, fitness, Spawning(fitness, capabilities), recorded, mutations

@@ -33,8 +33,9 @@ class Risk:
 class Figures:
     """What is known of a skill, or of a tenant's skills.
 
-    `overfit_candidates` passed what the proposer saw and failed what was held out; `fruitless_in_a_row` is how many of
-    the latest mutations brought nothing, since the last that did; `proposal_tokens` is what writing took.
+    `overfit_candidates` and `overfit_mutations` passed what the proposer saw and failed what it did not;
+    `fruitless_in_a_row` is how many of the latest mutations brought nothing, since the last that did; `proposal_tokens`
+    is what writing took.
     """
 
     executions: int = 0
@@ -48,6 +49,7 @@ class Figures:
     fruitless_in_a_row: int = 0
     candidates: int = 0
     overfit_candidates: int = 0
+    overfit_mutations: int = 0
     proposal_tokens: int = 0
     open_opportunities: int = 0
 
@@ -89,13 +91,14 @@ def plateau_risk(figures: Figures) -> Risk | None:
 
 
 def overfit_risk(figures: Figures) -> Risk | None:
-    """Candidates pass what proposers see and fail what is held out."""
-    if not figures.overfit_candidates:
+    """Candidates and rewrites pass what proposers see and fail what they do not."""
+    overfit = figures.overfit_candidates + figures.overfit_mutations
+    if not overfit:
         return None
-    share = _share(figures.overfit_candidates, figures.candidates)
+    share = _share(overfit, figures.candidates + figures.mutations)
     detail = (
-        f"{figures.overfit_candidates} of {figures.candidates} candidates ({share:.0%}) passed the examples their "
-        "proposer saw and failed held-out ones"
+        f"{figures.overfit_candidates} of {figures.candidates} candidates and {figures.overfit_mutations} of "
+        f"{figures.mutations} rewrites ({share:.0%}) passed what their proposer saw and failed what it did not"
     )
     return Risk(RiskKind.OVERFIT, share, detail)
 

@@ -12,6 +12,11 @@ PROPOSAL_SECONDS = Histogram(
 VALIDATION_SECONDS = Histogram(
     "autodev_learning_validation_seconds", "Time to run a candidate on all its examples", buckets=_SECONDS
 )
+OVERFIT = Counter("autodev_learning_overfit_total", "Candidates and mutations marked as overfit", ["subject", "mark"])
+REGRESSIONS = Counter(
+    "autodev_learning_regressions_total", "Approved mutations refused because they fail their skill's suite by now"
+)
+TRIALS = Counter("autodev_learning_trials_total", "Trials of versions that ended, by how", ["result"])
 MUTATIONS = Counter("autodev_learning_mutations_total", "Mutations that reached a stage", ["stage"])
 MUTATION_RUNS = Counter("autodev_learning_mutation_runs_total", "Mutations run in turns with their parent", ["status"])
 EXPERIMENT_STEPS = Counter("autodev_learning_experiment_steps_total", "Steps of research experiments", ["result"])

@@ -94,6 +94,7 @@ class SkillCandidateRow(TenantScoped, Base):
     validation_status: Mapped[str] = mapped_column(String(16), default="pending")
     validation_result: Mapped[Json | None] = mapped_column(JSON, default=None)
     provenance: Mapped[Json] = mapped_column(JSON, default=dict)
+    overfit: Mapped[str] = mapped_column(String(16), default="")  # "", suspected, found
     fitness_score: Mapped[float] = mapped_column(default=0.0)
     review_id: Mapped[str | None] = mapped_column(String(36), default=None)
     skill_id: Mapped[str | None] = mapped_column(String(36), default=None)
@@ -119,6 +120,7 @@ class ReviewRow(TenantScoped, Base):
     diff: Mapped[str] = mapped_column(Text, default="")
     evidence: Mapped[list[str]] = mapped_column(JSON, default=list)
     fitness_delta: Mapped[float] = mapped_column(default=0.0)
+    overfit: Mapped[str] = mapped_column(String(16), default="")
     decision: Mapped[str] = mapped_column(String(16), default="")  # "", approved, rejected
     reviewer: Mapped[str] = mapped_column(String(128), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -137,6 +139,8 @@ class SkillRow(TenantScoped, Base):
     agent_id: Mapped[str] = mapped_column(String(128))
     active_version: Mapped[str] = mapped_column(String(32))
     canary_version: Mapped[str | None] = mapped_column(String(32), default=None)
+    # The share of the executions that the version on trial gets, as it was when the trial began.
+    canary_share: Mapped[float | None] = mapped_column(default=None)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
@@ -162,6 +166,25 @@ class SkillVersionRow(TenantScoped, Base):
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 
 
+class SkillExampleRow(TenantScoped, Base):
+    """A member of a skill's regression suite: one a call."""
+
+    __tablename__ = "skill_examples"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "skill_id", "call_sha256"),
+        Index("ix_skill_examples_age", "tenant_id", "skill_id", "id"),
+    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    skill_id: Mapped[str] = mapped_column(String(36))
+    call_sha256: Mapped[str] = mapped_column(String(64))  # of the call's key: however it is written
+    call: Mapped[str] = mapped_column(Text)
+    expected: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(16))  # task, run, succession
+    source_id: Mapped[str] = mapped_column(String(160))
+    held_out: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
 class SkillRollbackRow(TenantScoped, Base):
     """Who went back to which version, and why. It makes a repeated request harmless."""
 
@@ -184,6 +207,7 @@ class SkillExecutionRow(TenantScoped, Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "execution_id"),
         Index("ix_skill_executions_skill", "tenant_id", "skill_id"),
+        Index("ix_skill_executions_version", "tenant_id", "skill_id", "skill_version", "id"),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     execution_id: Mapped[str] = mapped_column(String(160))
@@ -243,6 +267,8 @@ class ToolMutationRow(TenantScoped, Base):
     examples: Mapped[list[Json]] = mapped_column(JSON, default=list)  # results on each known input
     # Seconds and correct inputs of the runs in turns, {"mutation", "parent"}: what is compared, also after a crash.
     measurements: Mapped[Json | None] = mapped_column(JSON, default=None)
+    generated: Mapped[Json | None] = mapped_column(JSON, default=None)  # how it did on inputs that nobody gave
+    overfit: Mapped[str] = mapped_column(String(16), default="")
     variant_id: Mapped[str | None] = mapped_column(String(36), default=None)
     time_ratio: Mapped[float] = mapped_column(default=0.0)
     time_ratio_low: Mapped[float] = mapped_column(default=0.0, server_default="0")

@@ -43,7 +43,7 @@ class LearningSettings(DatabaseSettings):
     validation_seconds: float = Field(default=20.0, gt=0, le=50)
     """Time of one candidate on all its examples."""
     canary_share: float = Field(default=0.2, ge=0, le=1)
-    """The share of a skill's executions that run its canary version, while it has one."""
+    """The share of a skill's executions that run its canary version, while it has one; a workspace may set its own."""
 
     slow_run_seconds: float = Field(default=5.0, ge=0)
     """A run of a skill that takes longer is an opportunity to make it faster."""
@@ -62,4 +62,15 @@ class LearningSettings(DatabaseSettings):
     comparison_seconds: float = Field(default=60.0, gt=0)
     """... while this lasts, and three in any case."""
     canary_good_runs: int = Field(default=20, ge=1)
-    """Good runs after which a version on trial becomes the one that agents run."""
+    """Good runs after which a version on trial becomes the one that agents run, if it fails as seldom."""
+    canary_most_runs: int = Field(default=100, ge=1, le=1000)
+    """Runs on trial after which a version that did not become active is rolled back."""
+    canary_error: float = Field(default=0.05, gt=0, lt=1)
+    """How often, at most, a version that fails as often as the active one is rolled back for failing more often."""
+    canary_margin: float = Field(default=0.05, ge=0, lt=1)
+    """How much above the active version's failure rate that of a version on trial may be for it to become active."""
+
+    generated_inputs: int = Field(default=24, ge=0, le=200)
+    """Inputs that nobody gave, made from the examples' types, that a candidate or mutation is tried on. 0: none."""
+    generated_seconds: float = Field(default=4.0, gt=0, le=40)
+    """Time of one program on all of them."""

@@ -9,20 +9,33 @@ import pytest
 from sqlalchemy import select
 
 from autodev.gateway.v1.event_pb2 import Event
+from autodev_learning.evolution.canary_rule import Arm, Look
+from autodev_learning.evolution.comparison import Purpose
+from autodev_learning.evolution.mutations import Order, mutation_from
+from autodev_learning.evolution.mutations import Outcome as MutationOutcome
+from autodev_learning.evolution.opportunities import SkillRun
+from autodev_learning.evolution.rewriting import Rewrite
 from autodev_learning.examples import Example
 from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.memento.memento import candidate_from
 from autodev_learning.memento.reflection import Episode, Outcome, PatternRule
 from autodev_learning.memento.validation import review_of_candidate
+from autodev_learning.proof.agreement import Difference, GeneratedCheck, Overfit
+from autodev_learning.proof.domains import Kind
+from autodev_learning.proof.suites import Source
 from autodev_learning.proposers import Proposal
-from autodev_learning.rows import Base, OutboxRow
+from autodev_learning.rows import Base, OutboxRow, SkillRollbackRow
 from autodev_learning.skills.provenance import Provenance
 from autodev_learning.skills.registry import NextVersion, Rollback, Stage
-from autodev_learning.skills.reviews import Decision, ReviewState, decided
+from autodev_learning.skills.reviews import Decision, ReviewState, SubjectKind, decided, review_of
 from autodev_learning.store.candidates import CandidateStore
 from autodev_learning.store.episodes import EpisodeStore
+from autodev_learning.store.evolution import EvolutionStore
+from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.skills import SkillStore, add_version
+from autodev_learning.store.suites import MOST_MEMBERS, Addition, SuiteStore, grow_suite
+from autodev_learning.store.trials import TrialStore
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
 from autodev_runtime.errors import FailedPrecondition, NotFound
@@ -277,3 +290,136 @@ async def test_a_rollback_steps_back_once_a_request(stores: Stores) -> None:
     with pytest.raises(NotFound):
         await stores.skills.roll_back(Rollback("fourth", "total", "7.0.0", "ada", ""))
     assert await next_version(stores, skill_id, "1.2.0", "m3") == "1.3.0"
+
+
+def run_of(
+    skill_id: str, execution_id: str, version: str, call: str = "", output: str = "", expected: str = ""
+) -> SkillRun:
+    return SkillRun(execution_id, "a1", skill_id, version, 0.5, 0, True, output, call, expected)
+
+
+async def test_a_suite_begins_with_the_task_and_grows_by_good_calls_of_the_active_version(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    evolution, suites = EvolutionStore(stores.database, stores.outbox, 24), SuiteStore(stores.database)
+    for name, version, output, expected in (
+        ("good", "1.0.0", "3", "3"),
+        ("again", "1.0.0", "4", "4"),
+        ("wrong", "1.0.0", "5", "6"),
+        ("unknown", "1.0.0", "7", ""),
+        ("other version", "1.1.0", "8", "8"),
+    ):
+        call = "total([1, 2])" if name in ("good", "again") else f"total([{output}])"
+        await evolution.keep_run(run_of(skill.id, name, version, call, output, expected), skill, {}, "", "")
+    members = await suites.members(skill.id)
+    assert [(each.call, each.expected, each.source, each.source_id) for each in members[1:]] == [
+        ("total([1, 2])", "3", Source.RUN, "good")
+    ]
+    assert (members[0].call, members[0].source) == ("total([1])", Source.TASK)
+    assert await suites.expected(skill.id, "total( [1,2] )") == "3"
+    assert await suites.expected(skill.id, "total([9])") == ""
+    assert [each.call for each in await suites.page(skill.id, 10, members[0].id)] == ["total([1, 2])"]
+    with acting_as(service_identity("learning", "other")):
+        assert await suites.members(skill.id) == []
+
+
+async def test_a_full_suite_takes_no_more_and_what_is_no_literal_never_enters(stores: Stores) -> None:
+    suites = SuiteStore(stores.database)
+    many = [Addition(Example(f"f({n})", "1"), Source.RUN, "r") for n in range(MOST_MEMBERS + 5)]
+    bad = [Addition(Example("g()", "<object>"), Source.RUN, "r"), Addition(Example("", "1"), Source.RUN, "r")]
+    for _ in range(2):
+        async with stores.database.session("acme") as session:
+            await grow_suite(session, "s1", [*bad, *many])
+    members = await suites.members("s1")
+    assert [each.call for each in members] == [f"f({n})" for n in range(MOST_MEMBERS)]
+
+
+async def test_a_trials_figures_are_counted_in_the_order_of_the_runs_and_each_run_once(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    evolution, trials = EvolutionStore(stores.database, stores.outbox, 24), TrialStore(stores.database)
+
+    async def ran(name: str, version: str, *, success: bool = True) -> None:
+        run = replace(run_of(skill.id, name, version), success=success)
+        # Delivered twice, by two replicas: the database counts one.
+        await asyncio.gather(*(evolution.keep_run(run, skill, {}, "", "") for _ in range(2)))
+
+    for number in range(3):
+        await ran(f"before-{number}", "1.0.0", success=number > 0)
+    await next_version(stores, skill.id, "1.0.0", "m1", Stage.CANARY)
+    for number in range(4):
+        await ran(f"live-{number}", "1.0.0")
+        await ran(f"trial-{number}", "1.1.0", success=number != 1)
+    figures = await trials.figures(skill.id, "1.1.0", "1.0.0", (2, 3, 9))
+    assert figures.now == Look(Arm(4, 1), Arm(7, 1))
+    assert figures.looks == (Look(Arm(2, 1), Arm(5, 1)), Look(Arm(3, 1), Arm(6, 1)))
+    assert figures.stable_live == Arm(4, 0)
+    assert figures.canary_seconds == figures.stable_seconds == 0.5
+
+
+async def mutation_on_trial(stores: Stores) -> tuple[MutationStore, str, str]:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    mutations = MutationStore(stores.database, stores.outbox)
+    order = Order("request:m", "m", skill.id, skill.name, "1.0.0", "a1")
+    mutation = mutation_from(order, Rewrite("def total(values): ...\n", Purpose.FASTER, Provenance()))
+    await mutations.add(mutation, None, "")
+    results = (
+        ExampleResult("total([5])", "5", "5", "", passed=True, held_out=False),
+        ExampleResult("total([6])", "", "", "gives something else every time", passed=True, held_out=False),
+    )
+    check = GeneratedCheck(3, 3, 2, 0, "version 1.0.0", "s", (Difference("total([])", Kind.EDGE, "0", "1"),))
+    await mutations.record_run(mutation, "", results, None, "", check, Overfit.SUSPECTED)
+    await mutations.put_on_trial(mutation.id, 0.3, "it wins")
+    return mutations, mutation.id, skill.id
+
+
+async def test_a_trial_that_ends_badly_is_announced_and_recorded_once(stores: Stores) -> None:
+    mutations, mutation_id, _ = await mutation_on_trial(stores)
+    on_trial = await stores.skills.get("total")
+    assert (on_trial.canary is not None, on_trial.canary_share) == (True, 0.3)
+    ended = await asyncio.gather(*(mutations.end_trial(mutation_id, "it fails more often") for _ in range(3)))
+    assert {(each.outcome, each.outcome_reason) for each in ended} == {
+        (MutationOutcome.DISCARDED, "it fails more often")
+    }
+    skill = await stores.skills.get("total")
+    assert (skill.active.version, skill.canary, skill.canary_share) == ("1.0.0", None, None)
+    assert (await stores.events()).count("skill_rolled_back") == 1
+    async with stores.database.session("acme") as session:
+        (rollback,) = await session.scalars(select(SkillRollbackRow))
+        assert (rollback.from_version, rollback.to_version, rollback.operator) == ("1.1.0", "1.0.0", "canary")
+    # Who decides late changes nothing.
+    assert (await mutations.promote(mutation_id, "", "good")).outcome is MutationOutcome.DISCARDED
+
+
+async def test_a_promoted_rewrites_calls_join_the_suite_and_its_marks_are_kept(stores: Stores) -> None:
+    mutations, mutation_id, skill_id = await mutation_on_trial(stores)
+    kept = await mutations.promote(mutation_id, "", "20 good runs on trial")
+    assert kept.overfit is Overfit.SUSPECTED
+    assert kept.generated is not None
+    assert kept.generated.differing[0].call == "total([])"
+    members = await SuiteStore(stores.database).members(skill_id)
+    assert [(each.call, each.source) for each in members] == [
+        ("total([1])", Source.TASK),
+        ("total([5])", Source.SUCCESSION),
+    ]
+    assert (await stores.skills.get("total")).active.version == "1.1.0"
+
+
+async def test_an_approved_rewrite_that_fails_the_suite_by_now_is_refused_once(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    mutations = MutationStore(stores.database, stores.outbox)
+    order = Order("request:m", "m", skill.id, skill.name, "1.0.0", "a1")
+    mutation = mutation_from(order, Rewrite("def total(values): ...\n", Purpose.FASTER, Provenance()))
+    await mutations.add(mutation, None, "")
+    await mutations.record_run(mutation, "", (), None, "")
+    review = review_of(SubjectKind.MUTATION, mutation.id, "a1", title="t", code="c", replaces="", evidence=())
+    await mutations.ask_for_review(mutation.id, review, "it wins", "")
+    for _ in range(2):
+        refused = await mutations.refuse(mutation, "regression on 1 of 2 examples of the skill: total([1]) ...", "")
+        assert refused.outcome is MutationOutcome.DISCARDED
+        assert "regression on 1 of 2" in refused.outcome_reason
+    assert (await stores.events()).count("mutation_executed") == 2
+    assert (await mutations.promote(mutation.id, "ada")).outcome is MutationOutcome.DISCARDED
+    assert (await stores.skills.get("total")).active.version == "1.0.0"

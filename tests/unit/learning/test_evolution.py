@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_learning.evolution.canary import Trial, fault_of_run, trial_after
+from autodev_learning.evolution.canary import wrong_value
 from autodev_learning.evolution.opportunities import SkillRun, Start, Trigger, TriggerLimits, start_for, triggers_of
 from autodev_learning.examples import Example
 from autodev_learning.peers.capabilities import Denial, Permission
@@ -69,7 +69,7 @@ EXAMPLES = (Example("f(1)", "2"), Example("f('x')", "['a']"))
     ("seen", "is_fault"),
     [
         (run(), False),
-        (run(success=False, output="ValueError: no"), True),
+        (run(success=False, call="f(1)", output="ValueError: no"), False),
         (run(call="f(1)", output="2"), False),
         (run(call="f(1)", output="3"), True),
         (run(call="f(1)", output="cut off in the mid"), False),
@@ -78,15 +78,5 @@ EXAMPLES = (Example("f(1)", "2"), Example("f('x')", "['a']"))
         (run(call="f('x')", output="['a']"), False),
     ],
 )
-def test_a_run_on_trial_is_at_fault_when_it_fails_or_gives_what_is_known_to_be_wrong(
-    seen: SkillRun, is_fault: bool
-) -> None:
-    assert bool(fault_of_run(seen, EXAMPLES)) is is_fault
-
-
-@pytest.mark.parametrize(
-    ("fault", "good_runs", "expected"),
-    [("", 1, Trial.GOES_ON), ("", 19, Trial.GOES_ON), ("", 20, Trial.PASSED), ("it failed", 25, Trial.FAILED)],
-)
-def test_a_trial_ends_with_enough_good_runs_or_the_first_bad_one(fault: str, good_runs: int, expected: Trial) -> None:
-    assert trial_after(fault, good_runs, 20) is expected
+def test_a_run_on_trial_is_wrong_when_it_gives_what_is_known_to_be_wrong(seen: SkillRun, is_fault: bool) -> None:
+    assert bool(wrong_value(seen, EXAMPLES)) is is_fault

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from autodev.gateway.v1 import event_pb2
+from autodev.learning.v1 import memento_service_pb2 as memento
 from autodev.learning.v1 import review_service_pb2 as pb
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_code, print_json, print_table
@@ -77,6 +78,8 @@ def print_review(review: pb.Review) -> None:
     """A review as a person reads it: what it is, what speaks for it, the code or the diff."""
     console().print(f"[bold]{subject(review)}[/] {one_line(review.title, 120)}", highlight=False)
     console().print(f"  review {review.id}  agent {review.agent_id}  {decision(review)}", style="dim")
+    if warning := overfit_warning(review.overfit):
+        console().print(f"  ! {warning}", style="bold yellow", markup=False)
     for line in review.evidence:
         console().print(f"  • {line}", markup=False)
     is_mutation = review.subject_kind == event_pb2.SUBJECT_KIND_MUTATION
@@ -90,6 +93,14 @@ def print_review(review: pb.Review) -> None:
 def subject(review: pb.Review) -> str:
     """What kind of thing a review is about, as a word."""
     return enum_word(event_pb2.SubjectKind.Name(review.subject_kind), "SUBJECT_KIND_")
+
+
+def overfit_warning(mark: memento.OverfitMark.ValueType) -> str:
+    """What a mark of overfitting means, in words; empty where there is none."""
+    return {
+        memento.OVERFIT_MARK_SUSPECTED: "overfit? It does otherwise than its reference on inputs that nobody gave.",
+        memento.OVERFIT_MARK_FOUND: "overfit: it passes what its proposer saw, and fails what it did not.",
+    }.get(mark, "")
 
 
 def decision(review: pb.Review) -> str:

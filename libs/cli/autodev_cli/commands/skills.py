@@ -7,7 +7,7 @@ import typer
 from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, moment, one_line, print_code, print_json, print_table
+from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_code, print_json, print_table
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient, uuid7
 
@@ -59,6 +59,9 @@ def show(connection: Connection, name: SkillName) -> None:
     console().print(f"[bold]{skill.name}[/] {skill.active.version}")
     console().print(skill.description, markup=False)
     print_code("\n".join(part for part in (skill.active.preamble, skill.active.code) if part))
+    if skill.HasField("trial"):
+        console().print(f"{skill.canary.version} is on trial:", markup=False)
+        print_trial(skill.trial)
     print_table(
         ("version", "from", "by", "approved by", "made"),
         [
@@ -67,6 +70,47 @@ def show(connection: Connection, name: SkillName) -> None:
         ],
         empty="",
     )
+
+
+@app.command()
+@connected
+def examples(connection: Connection, name: SkillName) -> None:
+    """List what each later version of a skill must give: its regression suite."""
+    request = pb.ListSkillExamplesRequest(skill_id=name, page_size=MOST)
+    answer = ask(connection, lambda mesh: mesh.skills.ListSkillExamples(request))
+    if connection.json:
+        print_json(as_dict(answer))
+        return
+    print_table(
+        ("call", "expected", "from", "held out", "since"),
+        [
+            (
+                one_line(each.call, 60),
+                one_line(each.expected, 40),
+                enum_word(pb.SkillExampleSource.Name(each.source), "SKILL_EXAMPLE_SOURCE_"),
+                "yes" if each.held_out else "",
+                moment(each.created_at),
+            )
+            for each in answer.examples
+        ],
+        empty="No examples.",
+    )
+
+
+def print_trial(trial: pb.CanaryTrial) -> None:
+    """How a version on trial does beside the active one."""
+    print_table(
+        ("on trial", "share", "runs", "failed", "median"),
+        [
+            (name, share, str(arm.runs), str(arm.failed), f"{1000 * arm.median_seconds:.1f} ms")
+            for name, share, arm in (
+                ("trial", f"{trial.share:.0%}", trial.canary),
+                ("active", f"{1 - trial.share:.0%}", trial.stable),
+            )
+        ],
+        empty="",
+    )
+    console().print(f"  {trial.standing}", style="dim", markup=False)
 
 
 @app.command()

@@ -1,84 +1,151 @@
-"""Versions on trial: promoted after enough good runs, dropped at the first bad one."""
+"""Versions on trial: compared live with the active one, promoted after enough good runs, rolled back where worse."""
 
 import logging
 from collections.abc import Sequence
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from autodev_learning import metrics
+from autodev_learning.evolution.canary_rule import Standing, TrialRule, Verdict, verdict
 from autodev_learning.evolution.opportunities import SkillRun
+from autodev_learning.evolution.proving import MutationProver
 from autodev_learning.examples import Example, matches
+from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.skills.registry import Skill
 from autodev_learning.skills.reviews import Decided, Decision
 
 if TYPE_CHECKING:
     from autodev_learning.store.mutations import MutationStore
     from autodev_learning.store.skills import SkillStore
+    from autodev_learning.store.suites import SuiteStore
+    from autodev_learning.store.trials import TrialFigures, TrialStore
 
 log = logging.getLogger(__name__)
 
-
-class Trial(StrEnum):
-    """What a run says of a version on trial."""
-
-    GOES_ON = "goes on"
-    PASSED = "passed"
-    FAILED = "failed"
+NOT_BY_ITSELF = "the workspace or the agent's level no longer lets a version be used without a person"
 
 
-def fault_of_run(run: SkillRun, examples: Sequence[Example]) -> str:
-    """What a run on trial did wrong, in a sentence; empty for a good one.
+def wrong_value(run: SkillRun, examples: Sequence[Example]) -> str:
+    """What a run gave that is known to be wrong, in a sentence; empty where nothing is.
 
     An output that is a literal is compared where the call is a known example; another says nothing.
     """
-    if not run.success:
-        return f"the run failed: {run.output[:300]}"
     known = [*examples, *((Example(run.call, run.expected),) if run.expected else ())]
-    is_literal = matches(run.output, run.output)
+    if not run.success or not matches(run.output, run.output):
+        return ""
     for example in known:
-        if example.call == run.call and is_literal and not matches(run.output, example.expected):
+        if example.call == run.call and not matches(run.output, example.expected):
             return f"{run.call[:200]} gave {run.output[:200]}; expected is {example.expected[:200]}"
     return ""
 
 
-def trial_after(fault: str, good_runs: int, enough: int) -> Trial:
-    """Where a trial stands after a run."""
-    if fault:
-        return Trial.FAILED
-    return Trial.PASSED if good_runs >= enough else Trial.GOES_ON
+async def may_promote_itself(capabilities: Capabilities, agent_id: str) -> bool:
+    """Whether the workspace opted in and the agent is autonomous, which background evolution stands for."""
+    if not (await capabilities.workspace()).auto_promote:
+        return False
+    return (await capabilities.check(agent_id, Capability.BACKGROUND_EVOLUTION)).allowed_another_day
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """A trial as it is shown."""
+
+    figures: "TrialFigures"
+    verdict: Verdict
+    rule: TrialRule
+
+
+class Trials:
+    """How versions on trial do."""
+
+    def __init__(self, trials: "TrialStore", rule: TrialRule) -> None:
+        self._trials = trials
+        self._rule = rule
+
+    async def view(self, skill: Skill) -> TrialView | None:
+        """The skill's trial, if it has one."""
+        if skill.canary is None:
+            return None
+        figures = await self._trials.figures(skill.id, skill.canary.version, skill.active.version, self._rule.looks)
+        return TrialView(figures, verdict(figures.now, figures.looks, self._rule), self._rule)
 
 
 class Canaries:
-    """Watches the runs of versions on trial."""
+    """Ends trials. All that it goes by is in the database, so a crash only delays the next look."""
 
-    def __init__(self, mutations: "MutationStore", skills: "SkillStore", good_runs: int) -> None:
+    def __init__(
+        self,
+        mutations: "MutationStore",
+        skills: "SkillStore",
+        suites: "SuiteStore",
+        trials: Trials,
+        prover: MutationProver,
+        capabilities: Capabilities,
+    ) -> None:
         self._mutations = mutations
         self._skills = skills
-        self._good_runs = good_runs
+        self._suites = suites
+        self._trials = trials
+        self._prover = prover
+        self._capabilities = capabilities
 
     async def observe(self, run: SkillRun, skill_id: str) -> None:
-        """Promote or drop the skill's version on trial, if it is what ran. The run is stored already."""
-        version = (await self._skills.get(skill_id)).canary
+        """Promote or roll back the skill's version on trial, if it is what ran. The run is stored already."""
+        skill = await self._skills.get(skill_id)
+        version = skill.canary
         if version is None or version.version != run.skill_version:
             return
-        fault = fault_of_run(run, version.examples)
-        good = await self._mutations.good_runs(skill_id, version.version)
-        match trial_after(fault, good, self._good_runs):
-            case Trial.FAILED:
-                log.info("version %s of %s failed its trial: %s", version.version, skill_id, fault)
-                await self._mutations.end_trial(version.source_id, fault)
-            case Trial.PASSED:
-                log.info("version %s of %s passed its trial", version.version, skill_id)
-                await self._mutations.promote(version.source_id, "", f"{good} good runs on trial")
+        suite = await self._suites.expected(skill_id, run.call) if run.call else ""
+        known = (*version.examples, *((Example(run.call, suite),) if suite else ()))
+        if wrong := wrong_value(run, known):
+            await self._roll_back(version.source_id, wrong, "wrong value")
+            return
+        view = await self._trials.view(skill)
+        if view is None:
+            return
+        match view.verdict.standing:
+            case Standing.WORSE | Standing.UNDECIDED as standing:
+                await self._roll_back(version.source_id, view.verdict.reason, standing)
+            case Standing.PASSED:
+                await self._promote(version.source_id, view.verdict.reason)
+            case Standing.GOES_ON:
+                pass
+
+    async def _promote(self, mutation_id: str, reason: str) -> None:
+        mutation = await self._mutations.get(mutation_id)
+        if not await may_promote_itself(self._capabilities, mutation.agent_id):
+            await self._roll_back(mutation_id, NOT_BY_ITSELF, "not allowed")
+            return
+        # During the trial the suite may have grown by what the active version gave.
+        if regression := await self._prover.regression(mutation):
+            await self._roll_back(mutation_id, regression, "regression")
+            return
+        log.info("mutation %s passed its trial: %s", mutation_id, reason)
+        metrics.TRIALS.labels(Standing.PASSED).inc()
+        await self._mutations.promote(mutation_id, "", reason)
+
+    async def _roll_back(self, mutation_id: str, reason: str, result: str) -> None:
+        log.info("mutation %s failed its trial: %s", mutation_id, reason)
+        metrics.TRIALS.labels(result).inc()
+        await self._mutations.end_trial(mutation_id, reason)
 
 
 class MutationPromoter:
     """Acts on people's decisions about mutations; see `promotion.Promoter`."""
 
-    def __init__(self, mutations: "MutationStore") -> None:
+    def __init__(self, mutations: "MutationStore", prover: MutationProver) -> None:
         self._mutations = mutations
+        self._prover = prover
 
     async def on_decision(self, decided: Decided) -> None:
-        """Make an approved mutation the skill's next version; put a rejected one away."""
-        if decided.decision is Decision.APPROVED:
-            await self._mutations.promote(decided.subject_id, decided.reviewer, "", decided.event_id)
-        else:
+        """Make an approved mutation the next version, unless it fails the suite by now; put a rejected one away."""
+        if decided.decision is not Decision.APPROVED:
             await self._mutations.discard(decided.subject_id, f"rejected by {decided.reviewer}")
+            return
+        mutation = await self._mutations.get(decided.subject_id)
+        if mutation.waits and (regression := await self._prover.regression(mutation)):
+            log.info("mutation %s is refused: %s", mutation.id, regression)
+            metrics.REGRESSIONS.inc()
+            await self._mutations.refuse(mutation, regression, decided.event_id)
+            return
+        await self._mutations.promote(decided.subject_id, decided.reviewer, "", decided.event_id)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
+from autodev_learning.evolution.canary import may_promote_itself
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus, review_for, tool_id
-from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.peers.fitness import Comparison, FirstRun, FitnessClient, Runs, Variant
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ class Judge:
         capabilities: Capabilities,
         fitness: FitnessClient,
         runs: MutationRuns,
+        canary_share: float,
     ) -> None:
         self._mutations = mutations
         self._skills = skills
         self._capabilities = capabilities
         self._fitness = fitness
         self._runs = runs
+        self._canary_share = canary_share
 
     async def after_run(self, mutation_id: str, caused_by: str) -> None:
         """Judge a mutation that was run; an experiment judges its own."""
@@ -64,6 +67,9 @@ class Judge:
         if not mutation.parent_mutation_id:
             return await self.judge(mutation.id, "")
         version = await self._skills.version(mutation.skill_id, mutation.parent_version)
+        proof = await self._runs.prove(mutation, version.code)
+        if proof.fault:
+            return await self._mutations.discard(mutation.id, proof.fault)
         result = await self._runs.in_turns(mutation, version.code)
         if result.behaviour.fault or result.measurements is None:
             return await self._mutations.discard(mutation.id, result.behaviour.fault)
@@ -116,18 +122,13 @@ class Judge:
             log.info("mutation %s does not win: %s", mutation.id, comparison.explanation)
             metrics.MUTATIONS.labels(Outcome.DISCARDED).inc()
             return await self._mutations.discard(mutation.id, comparison.explanation)
-        if await self._may_go_on_trial(mutation.agent_id):
+        if await may_promote_itself(self._capabilities, mutation.agent_id):
+            share = (await self._capabilities.workspace()).canary_share or self._canary_share
             log.info("mutation %s goes on trial: %s", mutation.id, comparison.explanation)
             metrics.MUTATIONS.labels(Outcome.CANARY).inc()
-            return await self._mutations.put_on_trial(mutation.id, comparison.explanation, caused_by)
+            return await self._mutations.put_on_trial(mutation.id, share, comparison.explanation)
         version = await self._skills.version(mutation.skill_id, mutation.parent_version)
         review = review_for(mutation, version.code, measured, comparison, judged.scores)
         log.info("mutation %s waits for a person: %s", mutation.id, comparison.explanation)
         metrics.MUTATIONS.labels(Outcome.IN_REVIEW).inc()
         return await self._mutations.ask_for_review(mutation.id, review, comparison.explanation, caused_by)
-
-    async def _may_go_on_trial(self, agent_id: str) -> bool:
-        """Whether the workspace opted in and the agent is autonomous, which background evolution stands for."""
-        if not (await self._capabilities.workspace()).auto_promote:
-            return False
-        return (await self._capabilities.check(agent_id, Capability.BACKGROUND_EVOLUTION)).allowed_another_day

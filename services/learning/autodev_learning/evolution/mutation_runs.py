@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from autodev_learning import metrics
 from autodev_learning.evolution.comparison import Behaviour, compare_behaviour
 from autodev_learning.evolution.mutations import Measurements, Mutation, SandboxStatus, measurements_from
+from autodev_learning.evolution.proving import MutationProof, MutationProver
 from autodev_learning.evolution.timing import RunBounds, Timer
 from autodev_learning.joining import Joined
+from autodev_learning.memento.candidates import ValidationResult
+from autodev_learning.proof.agreement import Overfit
 from autodev_runtime.errors import FailedPrecondition
 
 if TYPE_CHECKING:
@@ -38,12 +41,14 @@ class MutationRuns:
         skills: "SkillStore",
         timer: Timer,
         bounds: RunBounds,
+        prover: MutationProver,
     ) -> None:
         self._mutations = mutations
         self._evolution = evolution
         self._skills = skills
         self._timer = timer
         self._bounds = bounds
+        self._prover = prover
         self._measuring = asyncio.Lock()
         self._joined: Joined[Mutation] = Joined()
 
@@ -67,13 +72,31 @@ class MutationRuns:
 
     async def _execute(self, mutation: Mutation, caused_by: str) -> Mutation:
         parent_code = await self.parent_code(mutation)
+        proof = await self.prove(mutation, parent_code)
+        if proof.fault:
+            return await self._failed(mutation, proof, caused_by)
         result = await self.in_turns(mutation, parent_code)
-        status = SandboxStatus.FAILED if result.behaviour.fault else SandboxStatus.PASSED
-        metrics.MUTATION_RUNS.labels(status).inc()
-        log.info("mutation %s %s: %s", mutation.id, status, result.behaviour.fault or "as its parent, or better")
+        fault = result.behaviour.fault
+        status = SandboxStatus.FAILED if fault else SandboxStatus.PASSED
+        overfit = proof.overfit or ValidationResult(result.behaviour.results).overfit
+        _count(status, overfit)
+        log.info("mutation %s %s: %s", mutation.id, status, fault or "as its parent, or better")
         return await self._mutations.record_run(
-            mutation, result.behaviour.fault, result.behaviour.results, result.measurements, caused_by
+            mutation, fault, result.behaviour.results, result.measurements, caused_by, proof.generated, overfit
         )
+
+    async def _failed(self, mutation: Mutation, proof: MutationProof, caused_by: str) -> Mutation:
+        _count(SandboxStatus.FAILED, proof.overfit)
+        log.info("mutation %s failed its proof: %s", mutation.id, proof.fault)
+        return await self._mutations.record_run(
+            mutation, proof.fault, proof.results, None, caused_by, proof.generated, proof.overfit
+        )
+
+    async def prove(self, mutation: Mutation, parent_code: str) -> MutationProof:
+        """Run a mutation on its skill's suite and, beside any program, on inputs that nobody gave. Keeps nothing."""
+        version = await self._skills.version(mutation.skill_id, mutation.parent_version)
+        inputs = await self._evolution.known_inputs(mutation.skill_id, version)
+        return await self._prover.prove(mutation, parent_code, version, inputs)
 
     async def in_turns(self, mutation: Mutation, parent_code: str) -> TurnsResult:
         """Run a mutation in turns with any program that it is to be compared with. Keeps nothing."""
@@ -91,3 +114,9 @@ class MutationRuns:
         if mutation.parent_mutation_id:
             return (await self._mutations.get(mutation.parent_mutation_id)).code
         return (await self._skills.version(mutation.skill_id, mutation.parent_version)).code
+
+
+def _count(status: SandboxStatus, overfit: Overfit) -> None:
+    metrics.MUTATION_RUNS.labels(status).inc()
+    if overfit is not Overfit.NONE:
+        metrics.OVERFIT.labels("mutation", overfit).inc()

@@ -10,6 +10,7 @@ from autodev_learning.evolution.rewriting import PERFORMANCE, Rewrite
 from autodev_learning.evolution.timing import Rounds
 from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.peers.fitness import Comparison, Runs
+from autodev_learning.proof.agreement import GeneratedCheck, Overfit, evidence_of_check
 from autodev_learning.skills.provenance import Provenance
 from autodev_learning.skills.reviews import Review, SubjectKind, review_of
 from autodev_runtime.columns import now
@@ -74,6 +75,13 @@ class Mutation:
     outcome: Outcome = Outcome.OPEN
     outcome_reason: str = ""
     review_id: str | None = None
+    generated: GeneratedCheck | None = None
+    overfit: Overfit = Overfit.NONE
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person's approval makes it the next version."""
+        return self.outcome in (Outcome.IN_REVIEW, Outcome.CANARY)
 
     @property
     def parent_tool_id(self) -> str:
@@ -169,6 +177,7 @@ def review_for(
         replaces=parent_code,
         evidence=tuple(evidence_for(mutation, measured, comparison, scores)),
         fitness_delta=comparison.fitness_delta,
+        overfit=mutation.overfit,
     )
 
 
@@ -186,6 +195,7 @@ def evidence_for(
         f"fitness {score:.2f} against {parent_score:.2f} ({comparison.fitness_delta:+.2f})"
         + ("; the approval of the version it rewrites counts in its score" if comparison.fitness_delta < 0 else ""),
         comparison.explanation,
+        *(evidence_of_check(mutation.generated) if mutation.generated else ()),
         *(f"{mutation.provenance.proposer}: {step}" for step in mutation.provenance.steps),
     ]
 

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from autodev_learning.examples import Example
 from autodev_learning.memento.reflection import Segment, ToolCall
+from autodev_learning.proof.agreement import GeneratedCheck, Overfit
+from autodev_learning.proof.domains import Kind
 from autodev_learning.skills.provenance import Provenance
 
 
@@ -47,12 +49,13 @@ class ExampleResult:
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """How a candidate did in the sandbox, or (`failure_reason`) why it never got there."""
+    """How a candidate did in the sandbox, or (`failure_reason`) why it never got there, or why it fails after all."""
 
     examples: tuple[ExampleResult, ...] = ()
     sandbox_seconds: float = 0.0
     isolation: str = ""
     failure_reason: str = ""
+    generated: GeneratedCheck | None = None
 
     def count(self, *, held_out: bool) -> int:
         """How many examples were held out, or were not."""
@@ -64,7 +67,23 @@ class ValidationResult:
 
     @property
     def passes_all(self) -> bool:
-        return bool(self.examples) and all(each.passed for each in self.examples)
+        """Whether every example passes, and nothing shows that it is wrong all the same."""
+        return bool(self.examples) and all(each.passed for each in self.examples) and not self._certainly_wrong
+
+    @property
+    def overfit(self) -> Overfit:
+        """Whether it fits what its proposer saw, and little else. What fails that fits nothing."""
+        visible = self.count(held_out=False)
+        if not visible or self.count_passed(held_out=False) < visible:
+            return Overfit.NONE
+        if self.count_passed(held_out=True) < self.count(held_out=True) or self._certainly_wrong:
+            return Overfit.FOUND
+        differs = self.generated is not None and any(each.kind is not Kind.BEYOND for each in self.generated.differing)
+        return Overfit.SUSPECTED if differs else Overfit.NONE
+
+    @property
+    def _certainly_wrong(self) -> bool:
+        return self.generated is not None and self.generated.certainly_wrong is not None
 
     @property
     def share_passed(self) -> float:

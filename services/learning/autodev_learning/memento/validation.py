@@ -1,33 +1,48 @@
-"""Whether a candidate is right: a run on every example, the held-out ones included, in a sandbox of its own."""
+"""Whether a candidate is right: a run on every example, held-out ones included, and on inputs that nobody gave."""
 
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
 from autodev_learning.examples import split_held_out
 from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.peers.sandbox import Sandbox, SandboxRun
+from autodev_learning.proof.agreement import GeneratedCheck, Overfit, difference_text, evidence_of_check
+from autodev_learning.proof.prover import ProofLimits, Prover
 from autodev_learning.skills.reviews import Review, SubjectKind, review_of
 from autodev_learning.trial import Execution, SandboxTester, Verdict, check
 
 if TYPE_CHECKING:
     from autodev_learning.store.candidates import CandidateStore
+    from autodev_learning.store.episodes import EpisodeStore
 
 log = logging.getLogger(__name__)
 
 MOST_LITERAL_CHARACTERS = 4096
 MOST_TITLE_CHARACTERS = 120
+MOST_GOOD_PROGRAMS = 5
+MOST_CASES = 40
 
 
 class Validation:
     """Runs candidates. The code never sees what is expected of it: the comparison is made here."""
 
-    def __init__(self, candidates: "CandidateStore", sandbox: Sandbox, seconds: float) -> None:
+    def __init__(
+        self,
+        candidates: "CandidateStore",
+        episodes: "EpisodeStore",
+        sandbox: Sandbox,
+        seconds: float,
+        limits: ProofLimits,
+    ) -> None:
         self._candidates = candidates
+        self._episodes = episodes
         self._sandbox = sandbox
         self._seconds = seconds
+        self._limits = limits
 
     async def validate(self, candidate_id: str, caused_by: str = "") -> Candidate:
         """Run a pending candidate and write how it did; of another one, what is written.
@@ -43,6 +58,8 @@ class Validation:
         review = review_of_candidate(candidate, result) if result.passes_all else None
         written = await self._candidates.record_validation(candidate, result, review, caused_by)
         metrics.CANDIDATES.labels(written.status).inc()
+        if result.overfit is not Overfit.NONE:
+            metrics.OVERFIT.labels("candidate", result.overfit).inc()
         log.info("candidate %s is %s: %s", candidate_id, written.status, "; ".join(evidence_of(result)))
         return written
 
@@ -56,7 +73,38 @@ class Validation:
 
         tester = SandboxTester(execute, seconds_per_program=self._seconds, programs_per_execution=1)
         verdict = await check(tester, candidate.code, candidate.preamble, candidate.examples)
-        return result_from(candidate, verdict, runs)
+        result = result_from(candidate, verdict, runs)
+        if not result.passes_all:
+            return result
+        good = await self._good_programs(candidate, tester)
+        prover = Prover(execute, self._limits)
+        calls = [example.call for example in candidate.examples]
+        reference = f"{len(good)} program{'s' * (len(good) != 1)} that worked"
+        checked = await prover.generated(candidate.code, good, candidate.preamble, calls, candidate.id, reference)
+        result = replace(result, generated=checked, sandbox_seconds=sum(run.total_seconds for run in runs))
+        return replace(result, failure_reason=certain_fault(checked)) if checked else result
+
+    async def _good_programs(self, candidate: Candidate, tester: SandboxTester) -> list[str]:
+        """Other programs that worked at the same task and pass every example of the candidate's; the latest few."""
+        cases = await self._episodes.cases(candidate.skill_description, MOST_CASES)
+        others = dict.fromkeys(
+            each.code
+            for each in cases
+            if each.task_description == candidate.skill_description and each.code.strip() != candidate.code.strip()
+        )
+        good: list[str] = []
+        for code in list(others)[: 2 * MOST_GOOD_PROGRAMS]:
+            if len(good) == MOST_GOOD_PROGRAMS:
+                break
+            if (await check(tester, code, candidate.preamble, candidate.examples)).passes_all:
+                good.append(code)
+        return good
+
+
+def certain_fault(checked: GeneratedCheck) -> str:
+    """Why a candidate fails that passes every example; empty where nothing is certain."""
+    wrong = checked.certainly_wrong
+    return difference_text(wrong, f"{wrong.witnesses} programs that worked do") if wrong else ""
 
 
 def result_from(candidate: Candidate, verdict: Verdict, runs: list[SandboxRun]) -> ValidationResult:
@@ -87,6 +135,7 @@ def evidence_of(result: ValidationResult) -> tuple[str, ...]:
     return (
         f"{result.count_passed(held_out=False)} of {result.count(held_out=False)} examples that the proposer saw pass",
         f"{result.count_passed(held_out=True)} of {result.count(held_out=True)} held-out examples pass",
+        *(evidence_of_check(result.generated) if result.generated else ()),
         f"{result.sandbox_seconds:.2f} s in the sandbox, isolation {result.isolation}",
     )
 
@@ -107,4 +156,5 @@ def review_of_candidate(candidate: Candidate, result: ValidationResult) -> Revie
             f"written by {provenance.proposer} in {provenance.seconds:.1f} s, {provenance.programs_tried} tried",
             *provenance.steps,
         ),
+        overfit=result.overfit,
     )

@@ -46,6 +46,7 @@ def summary_to_proto(figures: Figures) -> pb.DataSummary:
         promoted_mutations=figures.promoted_mutations,
         candidates=figures.candidates,
         overfit_candidates=figures.overfit_candidates,
+        overfit_mutations=figures.overfit_mutations,
     )
 
 

@@ -20,7 +20,14 @@ from autodev_learning.evolution.mutations import Mutation, Outcome, SandboxStatu
 from autodev_learning.evolution.opportunities import Evolution, Opportunity
 from autodev_learning.evolution.research import Research
 from autodev_learning.peers.fitness import FitnessClient, Variant
-from autodev_learning.servicers.messages import example_result_to_proto, key_of, moment_to_proto, provenance_to_proto
+from autodev_learning.servicers.messages import (
+    OVERFIT,
+    example_result_to_proto,
+    generated_to_proto,
+    key_of,
+    moment_to_proto,
+    provenance_to_proto,
+)
 from autodev_learning.workflows.spawning import Spawning
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
@@ -195,6 +202,8 @@ def mutation_to_proto(mutation: Mutation) -> pb.ToolMutation:
         review_id=mutation.review_id or "",
         examples=[example_result_to_proto(each) for each in mutation.examples],
         outcome_reason=mutation.outcome_reason,
+        generated=generated_to_proto(mutation.generated),
+        overfit=OVERFIT[mutation.overfit],
     )
 
 

@@ -9,8 +9,10 @@ from autodev_learning.memento.candidates import AnalyzedFailure, Candidate, Cand
 from autodev_learning.memento.memento import Memento
 from autodev_learning.memento.validation import Validation
 from autodev_learning.servicers.messages import (
+    OVERFIT,
     example_result_to_proto,
     examples_to_proto,
+    generated_to_proto,
     key_of,
     moment_to_proto,
     provenance_to_proto,
@@ -91,6 +93,7 @@ def result_to_proto(result: ValidationResult) -> pb.ValidationResult:
         sandbox_seconds=result.sandbox_seconds,
         isolation=result.isolation,
         failure_reason=result.failure_reason,
+        generated=generated_to_proto(result.generated),
     )
 
 
@@ -113,4 +116,5 @@ def candidate_to_proto(candidate: Candidate) -> pb.SkillCandidate:
         pattern_id=candidate.pattern_id or "",
         review_id=candidate.review_id or "",
         skill_id=candidate.skill_id or "",
+        overfit=OVERFIT[candidate.result.overfit] if candidate.result else pb.OVERFIT_MARK_UNSPECIFIED,
     )

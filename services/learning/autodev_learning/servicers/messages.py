@@ -12,8 +12,17 @@ from autodev.learning.v1 import memento_service_pb2 as pb
 from autodev_learning.examples import Example
 from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.memento.reflection import ToolCall
+from autodev_learning.proof.agreement import GeneratedCheck, Overfit
+from autodev_learning.proof.domains import Kind
 from autodev_learning.skills.provenance import Provenance
 from autodev_runtime.paging import key_from
+
+OVERFIT = {
+    Overfit.NONE: pb.OVERFIT_MARK_UNSPECIFIED,
+    Overfit.SUSPECTED: pb.OVERFIT_MARK_SUSPECTED,
+    Overfit.FOUND: pb.OVERFIT_MARK_FOUND,
+}
+KINDS = {kind: pb.GeneratedKind.Value(f"GENERATED_KIND_{kind.name}") for kind in Kind}
 
 
 def moment_to_proto(moment: datetime | None) -> Timestamp | None:
@@ -64,4 +73,22 @@ def example_result_to_proto(result: ExampleResult) -> pb.ExampleResult:
         error=result.error,
         passed=result.passed,
         held_out=result.held_out,
+    )
+
+
+def generated_to_proto(check: GeneratedCheck | None) -> pb.GeneratedCheck | None:
+    """How code did on generated inputs, unset where none were made."""
+    if check is None:
+        return None
+    return pb.GeneratedCheck(
+        inputs=check.inputs,
+        compared=check.compared,
+        agreed=check.agreed,
+        failed=check.failed,
+        reference=check.reference,
+        seed=check.seed,
+        differing=[
+            pb.GeneratedInput(call=each.call, kind=KINDS[each.kind], expected=each.expected, actual=each.actual)
+            for each in check.differing
+        ],
     )

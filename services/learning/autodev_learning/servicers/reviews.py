@@ -5,7 +5,7 @@ from typing import Any
 from autodev.learning.v1 import review_service_pb2 as pb
 from autodev.learning.v1.review_service_pb2_grpc import ReviewServiceServicer
 from autodev_learning.memento.announcements import DECISIONS, SUBJECT_KINDS
-from autodev_learning.servicers.messages import key_of, moment_to_proto
+from autodev_learning.servicers.messages import OVERFIT, key_of, moment_to_proto
 from autodev_learning.skills.reviews import Decision, Review, Reviews, ReviewState
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, page_size, token_after
@@ -62,4 +62,5 @@ def review_to_proto(review: Review) -> pb.Review:
         reason=review.reason,
         requested_at=moment_to_proto(review.requested_at),
         decided_at=moment_to_proto(review.decided_at),
+        overfit=OVERFIT[review.overfit],
     )

@@ -1,12 +1,15 @@
 """SkillService."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Value
 
 from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev.learning.v1.skill_service_pb2_grpc import SkillServiceServicer
+from autodev_learning.evolution.canary import Trials, TrialView
+from autodev_learning.evolution.canary_rule import Arm
+from autodev_learning.proof.suites import Source, SuiteExample
 from autodev_learning.servicers.messages import examples_to_proto, key_of, moment_to_proto, provenance_to_proto
 from autodev_learning.skills.registry import Rollback, Skill, Skills, SkillVersion
 from autodev_learning.skills.runs import Run, RunRequest, SkillRunner
@@ -15,18 +18,38 @@ from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, page_size, token_after
 from autodev_runtime.structs import struct_from
 
+if TYPE_CHECKING:
+    from autodev_learning.store.suites import SuiteStore
+
 DEFAULT_TIMEOUT_S = 30.0
+SOURCES = {source: pb.SkillExampleSource.Value(f"SKILL_EXAMPLE_SOURCE_{source.name}") for source in Source}
 
 
 class SkillServicer(SkillServiceServicer):
     """The registry, and running what is in it."""
 
-    def __init__(self, skills: Skills, runner: SkillRunner) -> None:
+    def __init__(self, skills: Skills, runner: SkillRunner, suites: "SuiteStore", trials: Trials) -> None:
         self._skills = skills
         self._runner = runner
+        self._suites = suites
+        self._trials = trials
 
     async def GetSkill(self, request: pb.GetSkillRequest, context: Any) -> pb.GetSkillResponse:
-        return pb.GetSkillResponse(skill=skill_to_proto(await self._skills.get(request.skill_id)))
+        skill = await self._skills.get(request.skill_id)
+        message = skill_to_proto(skill)
+        if (view := await self._trials.view(skill)) is not None:
+            message.trial.CopyFrom(trial_to_proto(view, skill.canary_share))
+        return pb.GetSkillResponse(skill=message)
+
+    async def ListSkillExamples(
+        self, request: pb.ListSkillExamplesRequest, context: Any
+    ) -> pb.ListSkillExamplesResponse:
+        size = page_size(request.page_size)
+        skill = await self._skills.get(request.skill_id)
+        found = await self._suites.page(skill.id, size + 1, key_of(request.page_token))
+        page = fitting([suite_example_to_proto(each) for each in found[:size]])
+        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        return pb.ListSkillExamplesResponse(examples=page, next_page_token=token)
 
     async def ListSkills(self, request: pb.ListSkillsRequest, context: Any) -> pb.ListSkillsResponse:
         size = page_size(request.page_size)
@@ -95,6 +118,35 @@ def skill_to_proto(skill: Skill) -> pb.Skill:
         agent_id=skill.agent_id,
         created_at=moment_to_proto(skill.created_at),
         canary=version_to_proto(skill.canary) if skill.canary else None,
+    )
+
+
+def trial_to_proto(view: TrialView, share: float | None) -> pb.CanaryTrial:
+    figures = view.figures
+    return pb.CanaryTrial(
+        share=share or 0.0,
+        canary=arm_to_proto(figures.now.canary, figures.canary_seconds),
+        stable=arm_to_proto(figures.stable_live, figures.stable_seconds),
+        good_runs_needed=view.rule.good_runs,
+        p_value=view.verdict.p_value,
+        p_limit=view.rule.p_limit,
+        standing=view.verdict.reason,
+    )
+
+
+def arm_to_proto(arm: Arm, seconds: float) -> pb.TrialRuns:
+    return pb.TrialRuns(runs=arm.runs, failed=arm.failed, median_seconds=seconds)
+
+
+def suite_example_to_proto(example: SuiteExample) -> pb.SkillExample:
+    return pb.SkillExample(
+        id=example.id,
+        call=example.call,
+        expected=example.expected,
+        source=SOURCES[example.source],
+        source_id=example.source_id,
+        held_out=example.held_out,
+        created_at=moment_to_proto(example.created_at),
     )
 
 

@@ -38,7 +38,10 @@ class SkillVersion:
 
 @dataclass(frozen=True)
 class Skill:
-    """Something that the tenant's agents can do. `canary`: a version on trial, which a share of the runs gets."""
+    """Something that the tenant's agents can do.
+
+    `canary`: a version on trial, which `canary_share` of the runs gets (None: the service's setting).
+    """
 
     id: str
     name: str
@@ -47,6 +50,7 @@ class Skill:
     created_at: datetime
     active: SkillVersion
     canary: SkillVersion | None = None
+    canary_share: float | None = None
 
 
 class Stage(Enum):

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from autodev_learning.proof.agreement import Overfit
 from autodev_runtime.columns import now
 from autodev_runtime.errors import FailedPrecondition
 from autodev_sdk.events import uuid7
@@ -53,6 +54,7 @@ class Review:
     id: str
     requested_at: datetime
     fitness_delta: float = 0.0
+    overfit: Overfit = Overfit.NONE
     decision: Decision = Decision.WAITING
     reviewer: str = ""
     reason: str = ""
@@ -82,6 +84,7 @@ def review_of(
     replaces: str,
     evidence: tuple[str, ...],
     fitness_delta: float = 0.0,
+    overfit: Overfit = Overfit.NONE,
 ) -> Review:
     """A review that waits, with the diff from the code that is to be replaced."""
     return Review(
@@ -95,6 +98,7 @@ def review_of(
         id=uuid7(),
         requested_at=now(),
         fitness_delta=fitness_delta,
+        overfit=overfit,
     )
 
 

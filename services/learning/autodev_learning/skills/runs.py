@@ -84,7 +84,8 @@ class SkillRunner:
     async def _version(self, skill: Skill, request: RunRequest) -> SkillVersion:
         if request.version:
             return await self._skills.version(skill.id, request.version)
-        return version_to_run(skill, request.request_id, self._canary_share)
+        share = self._canary_share if skill.canary_share is None else skill.canary_share
+        return version_to_run(skill, request.request_id, share)
 
     async def _execute(self, version: SkillVersion, call: str, timeout_s: float) -> SandboxRun:
         inputs = {"preamble": version.preamble, "code": version.code, "call": call}

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.advisor import Figures
 from autodev_learning.evolution.mutations import Outcome, SandboxStatus
-from autodev_learning.memento.candidates import CandidateStatus, ValidationResult
+from autodev_learning.proof.agreement import Overfit
 from autodev_learning.rows import OpportunityRow, SkillCandidateRow, SkillExecutionRow, ToolMutationRow
 from autodev_learning.skills.provenance import Provenance
-from autodev_learning.store.candidates import PROVENANCE, RESULT
+from autodev_learning.store.candidates import PROVENANCE
 from autodev_runtime.database import Database
 from autodev_runtime.identity import current_tenant
 
@@ -34,13 +34,13 @@ class AdvisorStore:
         async with self._database.reading(current_tenant()) as session:
             runs = await _runs(session, skill_id)
             mutations = await _mutations(session, skill_id)
-            results, spent = await _candidates(session, skill_id)
+            overfit, spent = await _candidates(session, skill_id)
             waiting = select(func.count()).where(
                 OpportunityRow.started_by == "", *_of_skill(OpportunityRow.skill_id, skill_id)
             )
             opportunities = await session.scalar(waiting) or 0
-        latest = [outcome for outcome, _, _ in mutations]
-        provenances = [*spent, *(PROVENANCE.load(stored) for _, _, stored in mutations)]
+        latest = [outcome for outcome, *_ in mutations]
+        provenances = [*spent, *(PROVENANCE.load(stored) for *_, stored in mutations)]
         executions, failed, tokens, seconds = runs
         return Figures(
             executions=executions,
@@ -48,12 +48,13 @@ class AdvisorStore:
             median_execution_seconds=seconds,
             tokens=tokens,
             mutations=len(mutations),
-            passed_mutations=sum(status == SandboxStatus.PASSED for _, status, _ in mutations),
+            passed_mutations=sum(status == SandboxStatus.PASSED for _, status, *_ in mutations),
             promoted_mutations=latest.count(Outcome.PROMOTED),
             waiting_mutations=latest.count(Outcome.IN_REVIEW),
             fruitless_in_a_row=_fruitless(latest),
             candidates=len(spent),
-            overfit_candidates=sum(_overfits(result) for result in results),
+            overfit_candidates=overfit,
+            overfit_mutations=sum(mark == Overfit.FOUND for _, _, mark, _ in mutations),
             proposal_tokens=sum(each.tokens for each in provenances),
             open_opportunities=opportunities,
         )
@@ -78,38 +79,29 @@ async def _runs(session: AsyncSession, skill_id: str) -> tuple[int, int, int, fl
     return total, failed, int(tokens), median(seconds) if seconds else 0.0
 
 
-async def _mutations(session: AsyncSession, skill_id: str) -> list[tuple[str, str, dict[str, object]]]:
-    """Outcome, sandbox status and provenance of the latest mutations, newest first."""
+async def _mutations(session: AsyncSession, skill_id: str) -> list[tuple[str, str, str, dict[str, object]]]:
+    """Outcome, sandbox status, mark of overfitting and provenance of the latest mutations, newest first."""
     query = (
-        select(ToolMutationRow.outcome, ToolMutationRow.sandbox_status, ToolMutationRow.provenance)
+        select(
+            ToolMutationRow.outcome, ToolMutationRow.sandbox_status, ToolMutationRow.overfit, ToolMutationRow.provenance
+        )
         .where(*_of_skill(ToolMutationRow.skill_id, skill_id))
         .order_by(ToolMutationRow.id.desc())
         .limit(LATEST_MUTATIONS)
     )
-    return [(outcome, status, stored) for outcome, status, stored in await session.execute(query)]
+    return [(outcome, status, mark, stored) for outcome, status, mark, stored in await session.execute(query)]
 
 
-async def _candidates(session: AsyncSession, skill_id: str) -> tuple[list[ValidationResult], list[Provenance]]:
-    """Results of the latest candidates that were run, and where all of the latest came from."""
+async def _candidates(session: AsyncSession, skill_id: str) -> tuple[int, list[Provenance]]:
+    """How many of the latest candidates overfit, and where all of the latest came from."""
     query = (
-        select(SkillCandidateRow)
+        select(SkillCandidateRow.overfit, SkillCandidateRow.provenance)
         .where(*_of_skill(SkillCandidateRow.skill_id, skill_id))
         .order_by(SkillCandidateRow.id.desc())
         .limit(LATEST_CANDIDATES)
     )
-    rows = list(await session.scalars(query))
-    results = [
-        RESULT.load(row.validation_result)
-        for row in rows
-        if row.validation_result is not None and row.validation_status == CandidateStatus.FAILED
-    ]
-    return results, [PROVENANCE.load(row.provenance) for row in rows]
-
-
-def _overfits(result: ValidationResult) -> bool:
-    visible, held_out = result.count(held_out=False), result.count(held_out=True)
-    fits_visible = visible > 0 and result.count_passed(held_out=False) == visible
-    return fits_visible and result.count_passed(held_out=True) < held_out
+    rows = list(await session.execute(query))
+    return sum(mark == Overfit.FOUND for mark, _ in rows), [PROVENANCE.load(stored) for _, stored in rows]
 
 
 def _fruitless(outcomes: list[str]) -> int:

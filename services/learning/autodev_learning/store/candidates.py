@@ -86,6 +86,7 @@ class CandidateStore:
             row.validation_status = CandidateStatus.VALIDATED if review else CandidateStatus.FAILED
             row.validation_result = RESULT.dump(result)
             row.fitness_score = result.share_passed
+            row.overfit = result.overfit
             row.validated_at = now()
             self._outbox.add(session, candidate_validated(candidate, result, caused_by))
             if review is not None:

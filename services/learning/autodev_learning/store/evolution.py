@@ -8,9 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from autodev_learning.evolution.announcements import optimization_triggered
 from autodev_learning.evolution.comparison import KnownInput
 from autodev_learning.evolution.opportunities import BACKGROUND, Opportunity, SkillRun, Start, Trigger
+from autodev_learning.examples import Example, matches, split_held_out
+from autodev_learning.proof.suites import Source
 from autodev_learning.rows import OpportunityRow, SkillExecutionRow
 from autodev_learning.skills.registry import Skill, SkillVersion
 from autodev_learning.store.skills import load_skill
+from autodev_learning.store.suites import Addition, grow_suite
 from autodev_runtime.columns import insert_if_absent, now
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
@@ -46,6 +49,7 @@ class EvolutionStore:
             await _add_run(session, run, skill.id, version)
             if version != skill.active.version:
                 return
+            await grow_suite(session, skill.id, _good_call(run))
             for trigger, start in starts.items():
                 await self._add_opportunity(session, run, skill, trigger, start, limit, caused_by)
 
@@ -88,11 +92,13 @@ class EvolutionStore:
     async def known_inputs(self, skill_id: str, version: SkillVersion) -> tuple[KnownInput, ...]:
         """What the skill is known to get: the version's examples, then the latest distinct calls of its runs.
 
-        Every third example was held out from the proposer that wrote the skill, and stays so.
+        What was held out from the proposer that wrote the skill stays so.
         """
+        _, held_out = split_held_out(version.examples)
+        hidden = {id(example) for example in held_out}
         known = {
-            example.call: KnownInput(example.call, example.expected, held_out=index % 3 == 2)
-            for index, example in enumerate(version.examples)
+            example.call: KnownInput(example.call, example.expected, held_out=id(example) in hidden)
+            for example in version.examples
         }
         latest = func.max(SkillExecutionRow.id)
         query = (
@@ -163,6 +169,13 @@ async def _add_run(session: AsyncSession, run: SkillRun, skill_id: str, version:
             .where(SkillExecutionRow.execution_id == run.execution_id, SkillExecutionRow.call == run.call)
             .values(expected=run.expected)
         )
+
+
+def _good_call(run: SkillRun) -> list[Addition]:
+    """The run as a member of its skill's suite, where it gave what its runtime knew to be right."""
+    if not (run.success and run.call and run.expected and matches(run.output, run.expected)):
+        return []
+    return [Addition(Example(run.call, run.expected), Source.RUN, run.execution_id)]
 
 
 def opportunity_from_row(row: OpportunityRow) -> Opportunity:

@@ -1,25 +1,24 @@
 """Mutations: each step is one transaction, with its events."""
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.evolution.announcements import mutation_executed, mutation_generated
 from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus
-from autodev_learning.memento.announcements import review_requested, skill_promoted
+from autodev_learning.examples import Example
+from autodev_learning.memento.announcements import review_requested, skill_promoted, skill_rolled_back
 from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.peers.fitness import Comparison
-from autodev_learning.rows import (
-    OpportunityRow,
-    SkillExecutionRow,
-    SkillVersionRow,
-    ToolMutationRow,
-)
+from autodev_learning.proof.agreement import GeneratedCheck, Overfit
+from autodev_learning.proof.suites import Source
+from autodev_learning.rows import OpportunityRow, SkillRollbackRow, SkillRow, SkillVersionRow, ToolMutationRow
 from autodev_learning.skills.registry import NextVersion, Stage
 from autodev_learning.skills.reviews import Review
 from autodev_learning.store.candidates import PROVENANCE
 from autodev_learning.store.reviews import add_review
 from autodev_learning.store.shapes import Json
 from autodev_learning.store.skills import add_version, end_trial
+from autodev_learning.store.suites import Addition, grow_suite
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
@@ -30,6 +29,9 @@ from autodev_runtime.repeating import repeatable
 RESULTS: Json[tuple[ExampleResult, ...]] = Json(tuple[ExampleResult, ...])
 REPLACED = "another version took its place"
 MEASUREMENTS: Json[Measurements] = Json(Measurements)
+GENERATED: Json[GeneratedCheck] = Json(GeneratedCheck)
+CANARY_OPERATOR = "canary"
+"""Who rolls a version on trial back that no person rolled back."""
 
 
 class MutationStore:
@@ -73,16 +75,6 @@ class MutationStore:
         async with self._database.reading(current_tenant()) as session:
             return [mutation_from_row(row) for row in await session.scalars(query.order_by(ToolMutationRow.id))]
 
-    async def good_runs(self, skill_id: str, version: str) -> int:
-        """How many runs of a version ended well."""
-        query = select(func.count()).where(
-            SkillExecutionRow.skill_id == skill_id,
-            SkillExecutionRow.skill_version == version,
-            SkillExecutionRow.success.is_(True),
-        )
-        async with self._database.reading(current_tenant()) as session:
-            return await session.scalar(query) or 0
-
     @repeatable
     async def add(self, mutation: Mutation, opportunity_id: str | None, caused_by: str) -> Mutation:
         """Write a mutation, link its opportunity, and announce it; the first of its order wins, and is given back."""
@@ -107,6 +99,8 @@ class MutationStore:
         results: tuple[ExampleResult, ...],
         measurements: Measurements | None,
         caused_by: str,
+        generated: GeneratedCheck | None = None,
+        overfit: Overfit = Overfit.NONE,
     ) -> Mutation:
         """Write how a pending mutation did, and announce it, once. One with a fault is discarded."""
         async with self._database.session(current_tenant()) as session:
@@ -117,6 +111,8 @@ class MutationStore:
             row.execution_error = fault
             row.examples = RESULTS.dump(results)
             row.measurements = MEASUREMENTS.dump(measurements) if measurements else None
+            row.generated = GENERATED.dump(generated) if generated else None
+            row.overfit = overfit
             if fault:
                 row.outcome, row.outcome_reason = Outcome.DISCARDED, fault
             self._outbox.add(session, mutation_executed(mutation, fault, caused_by))
@@ -159,14 +155,18 @@ class MutationStore:
             return mutation_from_row(row)
 
     @repeatable
-    async def put_on_trial(self, mutation_id: str, reason: str, caused_by: str) -> Mutation:
-        """Make a mutation the skill's next version, on trial, once. It takes the place of another one on trial."""
+    async def put_on_trial(self, mutation_id: str, share: float, reason: str) -> Mutation:
+        """Make a mutation the skill's next version, on trial, once. It takes the place of another one on trial.
+
+        `share`: of the executions, that run it while the trial lasts.
+        """
         async with self._database.session(current_tenant()) as session:
             row = await _row(session, mutation_id)
             if row.outcome != Outcome.OPEN:
                 return mutation_from_row(row)
             await end_trial(session, row.skill_id, REPLACED)
             await add_version(session, _next_version(row, ""), Stage.CANARY)
+            await session.execute(update(SkillRow).where(SkillRow.id == row.skill_id).values(canary_share=share))
             row.outcome, row.outcome_reason = Outcome.CANARY, reason
             return mutation_from_row(row)
 
@@ -184,6 +184,7 @@ class MutationStore:
                 # What a person approved is not replaced by an older rewrite that happens to do well.
                 await end_trial(session, row.skill_id, REPLACED)
             version = await add_version(session, _next_version(row, approved_by), Stage.ACTIVE)
+            await grow_suite(session, row.skill_id, _succession(row))
             row.outcome = Outcome.PROMOTED
             row.outcome_reason = reason or f"approved by {approved_by}"
             self._outbox.add(
@@ -194,12 +195,44 @@ class MutationStore:
 
     @repeatable
     async def end_trial(self, mutation_id: str, reason: str) -> Mutation:
-        """Take a mutation off trial, for good. Raises NotFound."""
+        """Take a mutation off trial, for good, and announce that its version was rolled back, once. Raises NotFound."""
         async with self._database.session(current_tenant()) as session:
             row = await _row(session, mutation_id)
             if row.outcome == Outcome.CANARY:
+                await self._announce_end(session, row, reason)
                 await end_trial(session, row.skill_id, reason)
                 await session.refresh(row)
+            return mutation_from_row(row)
+
+    async def _announce_end(self, session: AsyncSession, row: ToolMutationRow, reason: str) -> None:
+        skill = (await session.scalars(select(SkillRow).where(SkillRow.id == row.skill_id))).one()
+        version = await session.scalar(select(SkillVersionRow.version).where(SkillVersionRow.source_id == row.id))
+        session.add(
+            SkillRollbackRow(
+                request_id=f"trial:{row.id}",
+                skill_id=skill.id,
+                from_version=version or "",
+                to_version=skill.active_version,
+                operator=CANARY_OPERATOR,
+                reason=reason,
+            )
+        )
+        self._outbox.add(
+            session,
+            skill_rolled_back(
+                skill.id, skill.name, row.agent_id, version or "", skill.active_version, CANARY_OPERATOR, reason
+            ),
+        )
+
+    @repeatable
+    async def refuse(self, mutation: Mutation, fault: str, caused_by: str) -> Mutation:
+        """Put a mutation away that a person approved and that fails its skill's suite by now; announce that, once."""
+        async with self._database.session(current_tenant()) as session:
+            row = await _row(session, mutation.id)
+            if row.outcome == Outcome.IN_REVIEW:
+                row.sandbox_status, row.execution_error = SandboxStatus.FAILED, fault
+                row.outcome, row.outcome_reason = Outcome.DISCARDED, f"approved, and refused: {fault}"
+                self._outbox.add(session, mutation_executed(mutation, fault, caused_by))
             return mutation_from_row(row)
 
     @repeatable
@@ -235,6 +268,15 @@ def _next_version(row: ToolMutationRow, approved_by: str) -> NextVersion:
         approved_by=approved_by,
         variant_id=row.variant_id,
     )
+
+
+def _succession(row: ToolMutationRow) -> list[Addition]:
+    """Calls of runs on which a version and its successor gave the same: later ones are to give it too."""
+    return [
+        Addition(Example(each.call, each.expected), Source.SUCCESSION, row.id, held_out=each.held_out)
+        for each in RESULTS.load(row.examples)
+        if each.passed and each.expected
+    ]
 
 
 def _values(mutation: Mutation) -> dict[str, object]:
@@ -281,4 +323,6 @@ def mutation_from_row(row: ToolMutationRow) -> Mutation:
         outcome=Outcome(row.outcome),
         outcome_reason=row.outcome_reason,
         review_id=row.review_id,
+        generated=GENERATED.load(row.generated) if row.generated is not None else None,
+        overfit=Overfit(row.overfit),
     )

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.memento.announcements import review_decided
 from autodev_learning.memento.candidates import CandidateStatus
+from autodev_learning.proof.agreement import Overfit
 from autodev_learning.rows import ReviewRow, SkillCandidateRow, ToolMutationRow
 from autodev_learning.skills.reviews import Decision, Review, ReviewState, SubjectKind
 from autodev_runtime.database import Database
@@ -76,6 +77,7 @@ def add_review(session: AsyncSession, review: Review) -> None:
             diff=review.diff,
             evidence=list(review.evidence),
             fitness_delta=review.fitness_delta,
+            overfit=review.overfit,
             requested_at=review.requested_at,
         )
     )
@@ -107,6 +109,7 @@ def _review(row: ReviewRow) -> Review:
         diff=row.diff,
         evidence=tuple(row.evidence),
         fitness_delta=row.fitness_delta,
+        overfit=Overfit(row.overfit),
         decision=Decision(row.decision),
         reviewer=row.reviewer,
         reason=row.reason,

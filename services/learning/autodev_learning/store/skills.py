@@ -24,6 +24,7 @@ from autodev_learning.skills.registry import (
 )
 from autodev_learning.store.candidates import PROVENANCE, candidate_from_row, candidate_row
 from autodev_learning.store.episodes import EXAMPLES
+from autodev_learning.store.suites import grow_suite, task_additions
 from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
@@ -90,6 +91,7 @@ class SkillStore:
                     metadata={"status": candidate.status.upper()},
                 )
             skill = await _skill_with(session, candidate) or await _first_version(session, candidate)
+            await grow_suite(session, skill.id, task_additions(candidate.examples, candidate.id))
             row.validation_status, row.skill_id, row.promoted_at = CandidateStatus.PROMOTED, skill.id, now()
             self._outbox.add(
                 session,
@@ -168,11 +170,13 @@ async def add_version(session: AsyncSession, addition: NextVersion, stage: Stage
             variant_id=addition.variant_id,
         )
         session.add(row)
+        # A skill from before there were suites gets one with its next version.
+        await grow_suite(session, skill.id, task_additions(EXAMPLES.load(parent.examples), parent.source_id))
     row.approved_by = addition.approved_by
     if stage is Stage.ACTIVE:
         skill.active_version = row.version
         if skill.canary_version == row.version:
-            skill.canary_version = None
+            skill.canary_version = skill.canary_share = None
     elif row.version != skill.active_version:
         skill.canary_version = row.version
     await session.flush()
@@ -186,7 +190,9 @@ async def end_trial(session: AsyncSession, skill_id: str, reason: str) -> None:
         .where(ToolMutationRow.skill_id == skill_id, ToolMutationRow.outcome == Outcome.CANARY)
         .values(outcome=Outcome.DISCARDED, outcome_reason=reason)
     )
-    await session.execute(update(SkillRow).where(SkillRow.id == skill_id).values(canary_version=None))
+    await session.execute(
+        update(SkillRow).where(SkillRow.id == skill_id).values(canary_version=None, canary_share=None)
+    )
 
 
 async def load_skill(session: AsyncSession, id_or_name: str) -> Skill:
@@ -227,6 +233,7 @@ async def _skill(session: AsyncSession, row: SkillRow) -> Skill:
         created_at=row.created_at,
         active=version_from_row(active),
         canary=version_from_row(canary) if canary is not None else None,
+        canary_share=row.canary_share,
     )
 
 
