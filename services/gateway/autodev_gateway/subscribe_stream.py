@@ -1,6 +1,7 @@
 """One call of EventService.Subscribe."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +37,7 @@ class SubscribeStream:
             self._log.listening(tenant, subscription.wake),
             self._streams.opened(subscription.stop) as stream,
             metrics.SUBSCRIBERS.track_inprogress(),
+            contextlib.closing(subscription),
         ):
             # Who waits for the call's metadata knows that events appended from now on will come.
             await context.send_initial_metadata(())

@@ -46,9 +46,13 @@ def _timestamp_head(seconds: int) -> bytes:
     return FIRST_NUMBER + varint(seconds)
 
 
-def subscribe_response(sized_events: Iterable[bytes], head_cursor: str) -> bytes:
-    """A SubscribeResponse."""
-    events = FIRST_FIELD.join((b"", *sized_events))
+def joined(sized_events: Iterable[bytes]) -> bytes:
+    """Events as a SubscribeResponse has them."""
+    return FIRST_FIELD.join((b"", *sized_events))
+
+
+def subscribe_response(events: bytes, head_cursor: str) -> bytes:
+    """A SubscribeResponse of joined events."""
     return events + SECOND_FIELD + sized(head_cursor.encode())
 
 

@@ -27,7 +27,9 @@ def test_a_recorded_event_is_the_event_with_its_cursor_and_time(output: str, pla
 @given(st.lists(TEXT, max_size=8), PLACES)
 def test_joined_events_are_a_response_of_subscribe(outputs: list[str], place: int) -> None:
     events = [made(output) for output in outputs]
-    joined = wire.subscribe_response((wire.sized(each.SerializeToString()) for each in events), cursor_of(place))
+    joined = wire.subscribe_response(
+        wire.joined(wire.sized(each.SerializeToString()) for each in events), cursor_of(place)
+    )
     expected = event_service_pb2.SubscribeResponse(events=events, head_cursor=cursor_of(place))
     assert event_service_pb2.SubscribeResponse.FromString(joined) == expected
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from autodev_gateway.event_log.appending import Stamp, Written
-from autodev_gateway.event_log.model import Appended, Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.model import Appended, Filter, Joined, Page, PageBounds, Record
 
 if TYPE_CHECKING:
     from autodev_gateway.event_log.store import EventStore
@@ -20,6 +20,13 @@ class Reading(NamedTuple):
     """A page, and up to where the log was deleted when it was read, by tenant, as far as this process may not know."""
 
     page: Page
+    trimmed: dict[str, int]
+
+
+class JoinedReading(NamedTuple):
+    """The same of messages: at least one, the last of which may be empty."""
+
+    messages: Sequence[Joined]
     trimmed: dict[str, int]
 
 
@@ -82,6 +89,9 @@ class Engine(Protocol):
 
     async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Reading:
         """The next events of the tenant in (after, through]. A page without any was looked through to its end."""
+
+    async def joined(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> JoinedReading:
+        """The same as messages within bounds, so many that the next read is worth its while."""
 
     async def by_seq(self, tenant: str, seqs: Sequence[int], wanted: Filter) -> list[Record]:
         """The tenant's events at these places, in order; those that are gone or not wanted are left out."""

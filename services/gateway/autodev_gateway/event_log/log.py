@@ -9,7 +9,7 @@ from typing import Self
 
 from autodev_gateway.event_log.appender import AppendBounds, Appender
 from autodev_gateway.event_log.engine import Engine
-from autodev_gateway.event_log.model import Appended, Draft, Filter, Page, PageBounds, Record, Trims
+from autodev_gateway.event_log.model import Appended, Draft, Filter, Joined, Page, PageBounds, Record, Trims
 from autodev_gateway.event_log.retention import Retention, Sweeper
 from autodev_gateway.event_log.tail import Tail
 from autodev_runtime.errors import Unavailable
@@ -143,6 +143,20 @@ class EventLog:
         if page.records or after >= floor:
             return page
         return await self.read_kept(tenant, page.through, wanted, bounds)
+
+    async def joined(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Sequence[Joined]:
+        """The tenant's next events after a place that is not `in_memory`, as messages. The last may be empty.
+
+        Raises OutOfRange (CURSOR_EXPIRED), as `read` does.
+        """
+        self._trims.check(tenant, after)
+        start, floor = max(after, self.start(tenant)), self._tail.floor
+        if start >= floor:
+            return [Joined(b"", start, 0)]
+        messages, trimmed = await self._engine.joined(tenant, start, floor, wanted, bounds)
+        self._trims.advance(trimmed)
+        self._trims.check(tenant, after)
+        return messages
 
     def in_memory(self, after: int) -> bool:
         """Whether everything after the place is read without the database."""

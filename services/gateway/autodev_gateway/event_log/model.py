@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from autodev_gateway import wire
 from autodev_runtime.errors import InvalidArgument, OutOfRange
 from autodev_runtime.identity import ALL_TENANTS
 
@@ -106,6 +107,29 @@ class Page(NamedTuple):
                 first = self.records[:index]
                 return Page(first, first[-1].seq), Page(self.records[index:], self.through)
         return self, Page((), self.through)
+
+
+class Joined(NamedTuple):
+    """Some events in a row, as a subscriber's message has them, of a part of the log up to `through`."""
+
+    body: bytes
+    through: int
+    events: int
+
+
+READ_AHEAD = PageBounds(1024, 2 * 1024 * 1024)
+"""How much a subscriber's reads take from the database at once, in messages of their own bounds."""
+
+
+def joined_of(page: Page, bounds: PageBounds) -> list[Joined]:
+    """A page as messages within bounds. The last reaches as far as the page does."""
+    messages = []
+    while True:
+        first, page = page.split(bounds)
+        body = wire.joined(record.sized for record in first.records)
+        messages.append(Joined(body, first.through, len(first.records)))
+        if not page.records:
+            return messages
 
 
 class Trims:

@@ -11,12 +11,35 @@ from typing import Any
 
 from autodev_gateway import wire
 from autodev_gateway.event_log.appending import Stamped, Written
-from autodev_gateway.event_log.model import Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.model import READ_AHEAD, Filter, Joined, Page, PageBounds, Record
 from autodev_runtime.identity import ALL_TENANTS
 
 ROWS = (256, 32, 4, 1)
 """How many rows a statement may have. Few kinds, so that each is compiled once and kept."""
 KNOWN_IDS = 500
+
+COLUMNS = "seq, size_bytes, event"
+"""What a page is read of."""
+
+_BYTES = bytes(range(256))
+"""Every byte, of which SQLite takes those of an event's length: it has no function that makes one of a number."""
+
+
+def _byte(number: str) -> str:
+    return f"substr(?1, 1 + ({number}), 1)"
+
+
+# The event as a field of its message: tag, length (see wire.varint), bytes.
+_VARINT = (
+    f"CASE WHEN size_bytes < 128 THEN {_byte('size_bytes')}"
+    f" WHEN size_bytes < 16384 THEN {_byte('size_bytes & 127 | 128')} || {_byte('size_bytes >> 7')}"
+    f" WHEN size_bytes < 2097152 THEN {_byte('size_bytes & 127 | 128')} || {_byte('size_bytes >> 7 & 127 | 128')}"
+    f" || {_byte('size_bytes >> 14')} END"
+)
+_JOIN = (
+    f"SELECT CAST(group_concat(x'{wire.FIRST_FIELD.hex()}' || ({_VARINT}) || event, '') AS BLOB),"
+    " sum(1 + size_bytes + CASE WHEN size_bytes < 128 THEN 1 WHEN size_bytes < 16384 THEN 2 ELSE 3 END)"
+)
 
 _EVENT_COLUMNS = "seq, event_id, type, agent_id, skill_id, size_bytes, event, tenant_id"
 _EPISODE_COLUMNS = "tenant_id, id, agent_id, outcome, recorded_seq, task"
@@ -62,6 +85,40 @@ def read(
     return Page(records, records[-1].seq if records else through)
 
 
+def join(
+    connection: sqlite3.Connection, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds
+) -> list[Joined]:
+    """The same as messages, which SQLite itself puts together: Python has work for each message, not for each event."""
+    messages: list[Joined] = []
+    events = size_bytes = 0
+    while events < READ_AHEAD.events and size_bytes < READ_AHEAD.size_bytes:
+        message = _message(connection, tenant, after, through, wanted, bounds)
+        messages.append(message)
+        after = message.through
+        if after >= through or not message.events:
+            break
+        events += message.events
+        size_bytes += len(message.body)
+    return messages
+
+
+def _message(
+    connection: sqlite3.Connection, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds
+) -> Joined:
+    query, parameters = page_query(tenant, after, through, wanted, bounds)
+    sizes = query.replace(COLUMNS, "seq, size_bytes", 1)
+    count, last, size_bytes = connection.execute(
+        f"SELECT count(*), max(seq), sum(size_bytes) FROM ({sizes})", parameters
+    ).fetchone()
+    if count and size_bytes <= bounds.size_bytes:
+        framed, length = connection.execute(f"{_JOIN} FROM ({query})", (_BYTES, *parameters)).fetchone()
+        # A library that ends texts at a NUL would say otherwise.
+        if len(framed) == length:
+            return Joined(framed, last, count)
+    page = read(connection, tenant, after, through, wanted, bounds)
+    return Joined(wire.joined(record.sized for record in page.records), page.through, len(page.records))
+
+
 def page_query(tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> tuple[str, list[Any]]:
     """The query of a page, and its parameters."""
     # Said, and not left to the planner: the one is the table's own order, the other the tenant's.
@@ -77,7 +134,7 @@ def page_query(tenant: str, after: int, through: int, wanted: Filter, bounds: Pa
         if values:
             conditions.append(f"{column} IN ({', '.join('?' * len(values))})")
             parameters += values
-    query = f"SELECT seq, size_bytes, event FROM {table} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
+    query = f"SELECT {COLUMNS} FROM {table} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
     return query, [*parameters, bounds.events]
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from autodev_gateway import wire
 from autodev_gateway.event_log import single
 from autodev_gateway.event_log.appending import Stamp, Written, appended_after
-from autodev_gateway.event_log.engine import Bounds, Newest, Reading
-from autodev_gateway.event_log.model import Appended, Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.engine import Bounds, JoinedReading, Newest, Reading
+from autodev_gateway.event_log.model import READ_AHEAD, Appended, Filter, Page, PageBounds, Record, joined_of
 from autodev_gateway.event_log.shared import CHANNEL, Shared
 from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, TrimRow
 from autodev_runtime.columns import conflicting_insert
@@ -103,6 +103,14 @@ class EventStore:
             query = _where(select(_events.c.seq, _events.c.event), tenant, wanted)
             query = query.where(_events.c.seq > after, _events.c.seq <= last).order_by(_events.c.seq)
             return Reading(Page(_records((await connection.execute(query)).all()), last), trimmed)
+
+    async def joined(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> JoinedReading:
+        """The same as messages within bounds."""
+        if self._shared is None:
+            join = partial(single.join, tenant=tenant, after=after, through=through, wanted=wanted, bounds=bounds)
+            return JoinedReading(await self._database.read_on_sqlite(join), {})
+        page, trimmed = await self.read(tenant, after, through, wanted, READ_AHEAD)
+        return JoinedReading(joined_of(page, bounds), trimmed)
 
     async def trimmed(self, tenant: str) -> dict[str, int]:
         """What other gateways have deleted by now."""

@@ -1,17 +1,17 @@
 """Following the log: one subscriber's place in it, and its messages."""
 
 import asyncio
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from autodev_gateway import wire
 from autodev_gateway.event_log.log import EventLog
-from autodev_gateway.event_log.model import Filter, Page, PageBounds, cursor_of
+from autodev_gateway.event_log.model import Filter, Joined, Page, PageBounds, cursor_of
 from autodev_runtime.identity import ALL_TENANTS
 
 SHARED_MESSAGES = 32
-READ_AHEAD = PageBounds(1024, 2 * 1024 * 1024)
 
 
 class Batch(NamedTuple):
@@ -60,8 +60,10 @@ class Subscription:
         self._bounds = bounds
         self._appended = asyncio.Event()
         self._stopped = False
-        self._ahead = Page((), position)
-        """What was read from the database and is not sent yet: a query for many events costs little more."""
+        self._ahead: deque[Joined] = deque()
+        """What was read from the database and is not sent yet."""
+        self._reading: asyncio.Task[Sequence[Joined]] | None = None
+        """What reads on after it."""
 
     def wake(self) -> None:
         """Something was appended."""
@@ -85,13 +87,32 @@ class Subscription:
             if batch.events or self._stopped or not await self._woken(deadline):
                 return batch
 
+    def close(self) -> None:
+        """Read no further."""
+        if self._reading is not None:
+            self._reading.cancel()
+            # What it may have failed by is no longer of interest.
+            self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())
+
     async def _read(self) -> Batch:
-        if not self._ahead.records:
-            if self._broadcast.log.in_memory(self.position):
-                return await self._broadcast.next(self._tenant, self.position, self._wanted, self._bounds)
-            self._ahead = await self._broadcast.log.read(self._tenant, self.position, self._wanted, READ_AHEAD)
-        now, self._ahead = self._ahead.split(self._bounds)
-        return batch_of(now)
+        while not self._ahead:
+            if self._reading is None:
+                if self._broadcast.log.in_memory(self.position):
+                    return await self._broadcast.next(self._tenant, self.position, self._wanted, self._bounds)
+                self._read_on(self.position)
+            reading, self._reading = self._reading, None
+            assert reading is not None
+            read = await reading
+            self.position = max(self.position, read[-1].through)
+            self._ahead.extend(each for each in read if each.events)
+            # While these are sent, the next are read.
+            if not self._broadcast.log.in_memory(self.position):
+                self._read_on(self.position)
+        return message_of(self._ahead.popleft())
+
+    def _read_on(self, after: int) -> None:
+        reading = self._broadcast.log.joined(self._tenant, after, self._wanted, self._bounds)
+        self._reading = asyncio.ensure_future(reading)
 
     async def _woken(self, deadline: float) -> bool:
         try:
@@ -104,5 +125,10 @@ class Subscription:
 
 def batch_of(page: Page) -> Batch:
     """A page as a message."""
-    message = wire.subscribe_response((record.sized for record in page.records), cursor_of(page.through))
-    return Batch(message, page.through, len(page.records))
+    events = wire.joined(record.sized for record in page.records)
+    return message_of(Joined(events, page.through, len(page.records)))
+
+
+def message_of(joined: Joined) -> Batch:
+    """Joined events as a message."""
+    return Batch(wire.subscribe_response(joined.body, cursor_of(joined.through)), joined.through, joined.events)

@@ -14,13 +14,22 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from autodev_gateway import wire
 from autodev_gateway.event_log.appending import Stamp, Stamped, Written
-from autodev_gateway.event_log.engine import Bounds, Newest, Reading, WrongLog
+from autodev_gateway.event_log.engine import Bounds, JoinedReading, Newest, Reading, WrongLog
 from autodev_gateway.event_log.jetstream.connection import connected
 from autodev_gateway.event_log.jetstream.index import Index
 from autodev_gateway.event_log.jetstream.options import NatsOptions
 from autodev_gateway.event_log.jetstream.segment import Segment, packed, segments_of
 from autodev_gateway.event_log.jetstream.stream import Message, Moved, Stream
-from autodev_gateway.event_log.model import ALL_EVENTS, Appended, Filter, Page, PageBounds, Record
+from autodev_gateway.event_log.model import (
+    ALL_EVENTS,
+    READ_AHEAD,
+    Appended,
+    Filter,
+    Page,
+    PageBounds,
+    Record,
+    joined_of,
+)
 from autodev_gateway.event_log.store import EventStore
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
@@ -207,6 +216,11 @@ class JetStreamEngine:
             page = Page(await self.by_seq(tenant, [record.seq for record in rows.records], wanted), rows.through)
         # Afterwards: what was deleted meanwhile is no gap, but told.
         return Reading(page, await self.index.trimmed(tenant))
+
+    async def joined(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> JoinedReading:
+        """See Engine."""
+        page, trimmed = await self.read(tenant, after, through, wanted, READ_AHEAD)
+        return JoinedReading(joined_of(page, bounds), trimmed)
 
     async def _page(self, tenant: str, after: int, through: int, bounds: PageBounds) -> Page:
         records: list[Record] = []
