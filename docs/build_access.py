@@ -47,8 +47,9 @@ def methods() -> Iterator[MethodDescriptor]:
 
 
 def services() -> list[ServiceDescriptor]:
-    """Every gRPC service of the contracts, by name."""
-    found = [service for module in _modules() for service in module.DESCRIPTOR.services_by_name.values()]
+    """Every gRPC service that the mesh serves, by name. Extensions are served by users: the mesh calls them."""
+    every = [service for module in _modules() for service in module.DESCRIPTOR.services_by_name.values()]
+    found = [service for service in every if not service.full_name.startswith("autodev.extension.")]
     return sorted(found, key=lambda service: str(service.full_name))
 
 

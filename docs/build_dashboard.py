@@ -97,6 +97,15 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (Query(rate("autodev_transactions_repeated_total", "job"), "{{job}}"),),
             "Two met, and the database undid one of them.",
         ),
+        Panel(
+            "Extensions: questions by outcome",
+            "ops",
+            (
+                Query(rate("autodev_extension_calls_total", "extension, outcome"), "{{extension}}: {{outcome}}"),
+                Query("min by (extension) (autodev_extension_available)", "{{extension}} is asked (1) or rests (0)"),
+            ),
+        ),
+        Panel("Extensions: time of a question", "s", percentiles("autodev_extension_seconds", "extension")),
     ),
     "gateway": (
         *calls("gateway"),

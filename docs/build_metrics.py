@@ -10,6 +10,7 @@ import autodev_fitness.metrics
 import autodev_gateway.metrics
 import autodev_learning.metrics
 import autodev_runtime.certificates
+import autodev_runtime.extensions.metrics
 import autodev_runtime.outbox
 import autodev_runtime.repeating
 import autodev_runtime.telemetry
@@ -22,6 +23,7 @@ MODULES: dict[str, tuple[ModuleType, ...]] = {
         autodev_runtime.outbox,
         autodev_runtime.repeating,
         autodev_runtime.certificates,
+        autodev_runtime.extensions.metrics,
     ),
     "gateway": (autodev_gateway.metrics,),
     "learning": (autodev_learning.metrics,),

@@ -74,7 +74,7 @@ def default_of(field: FieldInfo) -> str:
         return ", ".join(f"`{each.name.upper()}={getattr(default, each.name)}`" for each in fields(default))
     if isinstance(default, list | frozenset):
         return ", ".join(f"`{_plain(each)}`" for each in sorted(default))
-    return "unset" if default in (None, "") else f"`{_plain(default)}`"
+    return "unset" if default in (None, "", {}) else f"`{_plain(default)}`"
 
 
 def _plain(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+from autodev_runtime.extensions.settings import ExtensionSettings
 from autodev_runtime.secret_files import secrets_dir
 from autodev_runtime.telemetry import LogFormat
 from autodev_sdk.addresses import is_loopback
@@ -29,7 +30,7 @@ class CertificateFiles:
     authority: Path | None = None
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(ExtensionSettings):
     """Read from the environment (`AUTODEV_<NAME>_...`) and from files of secrets; see docs/settings.md."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, populate_by_name=True)

@@ -1,5 +1,7 @@
 """JSON-shaped protobuf values as Python has them, and back."""
 
+from collections.abc import Mapping
+
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 
 from autodev_runtime.json_value import JsonValue
@@ -25,6 +27,12 @@ def value_from(value: Value) -> JsonValue:
 def struct_from(struct: Struct) -> dict[str, JsonValue]:
     """The values by name."""
     return {name: value_from(value) for name, value in struct.fields.items()}
+
+
+def fill_struct(target: Struct, values: Mapping[str, JsonValue]) -> None:
+    """Make an empty Struct hold these, by name."""
+    for name, value in values.items():
+        fill_value(target.fields[name], value)
 
 
 def fill_value(target: Value, value: JsonValue) -> None:

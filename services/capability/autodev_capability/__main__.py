@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from autodev.capability.v1.capability_service_pb2_grpc import add_CapabilityServiceServicer_to_server
 from autodev_capability.checks import Checks
+from autodev_capability.custom import CustomGates, installed_gates, remote_gates
 from autodev_capability.listener import GROUP, Listener
 from autodev_capability.reservations import Reservations
 from autodev_capability.servicer import CapabilityServicer
@@ -17,6 +18,7 @@ from autodev_capability.workspaces import Workspaces
 from autodev_runtime.clients import channels_ready, peer_channel
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
+from autodev_runtime.extensions.remote import extensions_of
 from autodev_runtime.mesh import publisher, worker
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
@@ -34,14 +36,18 @@ async def main() -> None:
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
         mesh_tls(NAME, settings) as tls,
         peer_channel(tls, "gateway", settings.gateway_address, settings.max_message_bytes) as gateway,
+        extensions_of(settings) as extensions,
     ):
         await upgrade(database, "autodev_capability")
         outbox = Outbox(database, OutboxRow)
         snapshots = Snapshots(timedelta(seconds=settings.snapshot_s), now)
-        store = CapabilityStore(database, outbox, changed=snapshots.drop)
+        custom = CustomGates(
+            [*installed_gates(), *remote_gates(extensions, settings.extension_levels)], settings.extension_timeout_s
+        )
+        store = CapabilityStore(database, outbox, snapshots.drop, custom.gates())
         standing = Standing(store, settings.graduation, now)
         servicer = CapabilityServicer(
-            Checks(store, snapshots, now), Reservations(store, now), standing, Workspaces(store)
+            Checks(store, snapshots, now, custom), Reservations(store, now), standing, Workspaces(store)
         )
         events = worker(gateway, NAME, GROUP, Listener(standing).handlers)
         await serve(

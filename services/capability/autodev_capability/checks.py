@@ -1,31 +1,66 @@
 """Whether an agent may use a capability now, and why not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
+from autodev_capability.custom import CustomGates
 from autodev_capability.gates import Decision, Denial, decide, limit_of, next_day, unknown
+from autodev_capability.maturity import Maturity
 from autodev_capability.quota import counter_for
 from autodev_capability.snapshots import Answer, Snapshots
 from autodev_capability.store import CapabilityStore
-from autodev_runtime.errors import Unavailable
+from autodev_runtime.errors import PermissionDenied, Unavailable
+
+NO_CUSTOM_GATES = CustomGates()
 
 
 class Checks:
     """Answers from memory where that is fresh; see `snapshots.py`."""
 
-    def __init__(self, store: CapabilityStore, snapshots: Snapshots, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: CapabilityStore,
+        snapshots: Snapshots,
+        clock: Callable[[], datetime],
+        custom: CustomGates = NO_CUSTOM_GATES,
+    ) -> None:
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
+        self._custom = custom
 
     async def check(self, tenant: str, agent_id: str, capability: str) -> Decision:
         """Whether a reservation would be granted now. What cannot be read is a no."""
         try:
-            return await self._snapshots.get(
+            decision = await self._snapshots.get(
                 tenant, (agent_id, capability), lambda: self._read(tenant, agent_id, capability)
             )
         except Unavailable:
             return Decision(Denial.LIMIT, "the limit cannot be read at the moment, so nothing is allowed")
+        return await self._custom_checked(tenant, agent_id, capability, decision) if decision.allowed else decision
+
+    async def require_gate(self, tenant: str, agent_id: str, capability: str) -> None:
+        """Raise PermissionDenied (GATE_REFUSED) where the check of a gate of the user's own says no."""
+        if not self._custom.has(capability):
+            return
+        async with self._store.reading(tenant) as transaction:
+            gate = await transaction.standings.gate(capability)
+            agent = await transaction.standings.agent(agent_id)
+        # Asked whatever a check before said: that may be as old as a snapshot, and the reservation is decided now.
+        required = gate.required if gate is not None else None
+        asked = Decision(None, "", required, agent.level_for(capability))
+        decision = await self._custom_checked(tenant, agent_id, capability, asked)
+        if decision.denial is not None:
+            raise PermissionDenied(decision.message, reason=decision.denial.value)
+
+    async def _custom_checked(self, tenant: str, agent_id: str, capability: str, decision: Decision) -> Decision:
+        """The decision, or the refusal by a check of the user's own: not kept, what it goes by may change any time."""
+        if not self._custom.has(capability):
+            return decision
+        required, current = decision.required or Maturity.AUTONOMOUS, decision.current or Maturity.STUDENT
+        why = await self._custom.refusal(tenant, agent_id, capability, required, current)
+        return replace(decision, denial=Denial.CHECK, message=why) if why else decision
 
     async def _read(self, tenant: str, agent_id: str, capability: str) -> Answer:
         now = self._clock()

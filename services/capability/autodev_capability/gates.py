@@ -118,6 +118,7 @@ class Denial(Enum):
     DISABLED = "CAPABILITY_DISABLED"
     MATURITY = "MATURITY_TOO_LOW"
     LIMIT = "QUOTA_EXCEEDED"
+    CHECK = "GATE_REFUSED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _DENIALS = {
     Denial.MATURITY: pb.DENIAL_REASON_MATURITY,
     Denial.LIMIT: pb.DENIAL_REASON_LIMIT,
     Denial.UNKNOWN: pb.DENIAL_REASON_UNKNOWN_CAPABILITY,
+    Denial.CHECK: pb.DENIAL_REASON_CHECK,
 }
 _STATES = {
     ReservationState.RESERVED: pb.RESERVATION_STATE_RESERVED,
@@ -44,6 +45,7 @@ class CapabilityServicer(CapabilityServiceServicer):
         return _check_response(await self.checks.check(current_tenant(), request.agent_id, request.capability))
 
     async def ReserveUsage(self, request: pb.ReserveUsageRequest, context: Any) -> pb.ReserveUsageResponse:
+        await self.checks.require_gate(current_tenant(), request.agent_id, request.capability)
         hold_for = request.hold_for.ToTimedelta() if request.HasField("hold_for") else DEFAULT_HOLD
         reservation = await self.reservations.reserve(
             current_tenant(), request.request_id, request.agent_id, request.capability, hold_for

@@ -1,12 +1,24 @@
 """The capability service's settings: `AUTODEV_CAPABILITY_...`."""
 
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from autodev_capability.maturity import GraduationRules
+from autodev_capability.maturity import GraduationRules, Maturity
 from autodev_runtime.database_settings import DatabaseSettings
+from autodev_runtime.extensions.addresses import parse_pairs
+
+
+def levels_named(pairs: Any) -> Any:
+    """`name=level` pairs, the levels by their names in any case; other words are left for pydantic to refuse."""
+    parsed = parse_pairs(pairs)
+    if not isinstance(parsed, dict):
+        return parsed
+    return {name: Maturity.__members__.get(str(level).upper(), level) for name, level in parsed.items()}
+
+
+Levels = Annotated[dict[str, Maturity], NoDecode, BeforeValidator(levels_named)]
 
 
 class CapabilitySettings(DatabaseSettings):
@@ -25,6 +37,17 @@ class CapabilitySettings(DatabaseSettings):
     """Refuted successes that cost a level."""
     snapshot_s: float = Field(default=1.0, ge=0, le=1)
     """How long CheckCapability may answer from memory what another replica changed. Reservations never do."""
+
+    extension_levels: Levels = Field(default={})
+    """The maturity that each capability of `extensions` needs: `acme.deploy=supervised`."""
+
+    @model_validator(mode="after")
+    def _extensions_have_levels(self) -> Self:
+        if missing := sorted(set(self.extensions) - set(self.extension_levels)):
+            raise ValueError(f"extension_levels must say which maturity these need: {', '.join(missing)}")
+        if unknown := sorted(set(self.extension_levels) - set(self.extensions)):
+            raise ValueError(f"extension_levels names what extensions does not: {', '.join(unknown)}")
+        return self
 
     @model_validator(mode="after")
     def _levels_rise(self) -> Self:

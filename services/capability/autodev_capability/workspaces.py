@@ -31,6 +31,10 @@ class Workspaces:
             raise FailedPrecondition(
                 f"{gate.capability} is built in and cannot be changed; its settings can", reason="BUILT_IN_GATE"
             )
+        if self._store.is_installed(gate.capability):
+            raise FailedPrecondition(
+                f"{gate.capability} is an extension's, which holds in every workspace", reason="INSTALLED_GATE"
+            )
         async with self._store.writing(tenant) as transaction:
             await transaction.standings.save_gate(gate)
         return gate

@@ -4,7 +4,7 @@ import asyncio
 
 from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServicer_to_server
 from autodev_fitness.fitness import Fitness, FitnessRules
-from autodev_fitness.functions import FitnessFunctions, installed_functions
+from autodev_fitness.functions import FitnessFunctions, installed_functions, remote_functions
 from autodev_fitness.listener import GROUP, Listener
 from autodev_fitness.recalculation import Recalculation
 from autodev_fitness.rows import OutboxRow
@@ -16,6 +16,7 @@ from autodev_fitness.weights_store import WeightsStore
 from autodev_runtime.clients import channels_ready, peer_channel
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
+from autodev_runtime.extensions.remote import extensions_of
 from autodev_runtime.mesh import publisher, worker
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
@@ -33,6 +34,7 @@ async def main() -> None:
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
         mesh_tls(NAME, settings) as tls,
         peer_channel(tls, "gateway", settings.gateway_address, settings.max_message_bytes) as gateway,
+        extensions_of(settings) as extensions,
     ):
         await upgrade(database, "autodev_fitness")
         outbox = Outbox(database, OutboxRow)
@@ -41,8 +43,10 @@ async def main() -> None:
             Weights(settings.proxy_weights, settings.measured_weights, settings.signal_weights), weights_store, now
         )
         await weights.start()
+        own, broken = installed_functions(taken=extensions)
+        own += remote_functions(extensions)
         rules = FitnessRules(
-            FitnessFunctions(settings.proxy_weights, settings.measured_weights, installed_functions()),
+            FitnessFunctions(settings.proxy_weights, settings.measured_weights, own, broken),
             weights,
             settings.comparison,
             settings.most_signals,

@@ -8,7 +8,7 @@ from typing import Any
 
 from autodev_fitness.comparison import ComparisonRules, Runs, compare
 from autodev_fitness.explanation import Explanation, explain
-from autodev_fitness.functions import FitnessFunction, FitnessFunctions
+from autodev_fitness.functions import FitnessFunctions
 from autodev_fitness.score_comparison import ScoreComparison, Told, compare_scores
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, adjustment, total_score
 from autodev_fitness.store import FitnessStore, Transaction
@@ -17,6 +17,7 @@ from autodev_fitness.weights import UNRECORDED, WeightsInUse
 from autodev_runtime.errors import AutoDevError, FailedPrecondition
 from autodev_runtime.repeating import Conflict, repeatable
 from autodev_sdk.events import uuid7
+from autodev_sdk.extensions import FitnessFunction
 
 NO_CAUSE = Cause()
 
@@ -95,20 +96,36 @@ class Fitness:
 
     @repeatable
     async def evaluate_initial_proxy(self, tenant: str, variant_id: str, signals: ProxySignals) -> Variant:
-        """Score a first run; again: replace that score and keep the signals. Raises NotFound."""
+        """Score a first run; again: replace that score and keep the signals.
+
+        Raises NotFound; FailedPrecondition, Unavailable: the variant's function gave no score, and nothing changed.
+        """
+        # Before the transaction: a function of the user's own may take its time.
+        name = (await self.variant(tenant, variant_id)).fitness_function
+        score = await self._rules.functions.score(name, tenant, signals)
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
-            return await self._evaluate(transaction, variant, signals, NO_CAUSE)
+            run = replace(variant, proxy_signals=signals, proxy_score=score)
+            return await self._score(transaction, variant, run, NO_CAUSE)
 
     @repeatable
     async def approve(self, tenant: str, variant_id: str, cause: Cause) -> Variant:
-        """Score a variant again as one that a person approved; again: change nothing. Raises NotFound."""
+        """Score a variant again as one that a person approved; again: change nothing.
+
+        Raises NotFound; FailedPrecondition, Unavailable: the variant's function gave no score, and nothing changed.
+        """
+        seen = await self.variant(tenant, variant_id)
+        known = seen.proxy_signals or ProxySignals()
+        if known.user_approved:
+            return seen
+        approved = replace(known, user_approved=True)
+        score = await self._rules.functions.score(seen.fitness_function, tenant, approved)
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
-            known = variant.proxy_signals or ProxySignals()
-            if known.user_approved:
-                return variant
-            return await self._evaluate(transaction, variant, replace(known, user_approved=True), cause)
+            if variant.proxy_signals != seen.proxy_signals:
+                raise Conflict("the variant was scored anew meanwhile", reason="VARIANT_CHANGED")
+            run = replace(variant, proxy_signals=approved, proxy_score=score)
+            return await self._score(transaction, variant, run, cause)
 
     @repeatable
     async def evaluate_delayed(
@@ -167,7 +184,7 @@ class Fitness:
         """Score what is known of a variant with the weights in use. Again: the same. Raises NotFound."""
         async with self._store.reading(tenant) as transaction:
             known = await transaction.variant(variant_id)
-        proxy_score = self._proxy_again(known)
+        proxy_score = await self._proxy_again(tenant, known)
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
             if variant.last_evaluated_at is None or variant.proxy_signals != known.proxy_signals:
@@ -189,34 +206,27 @@ class Fitness:
         async with self._store.reading(tenant) as transaction:
             variant, other = await transaction.variant(variant_id), await transaction.variant(other_id)
         weights = self._rules.weights.weights.signals
-        told = [self._told(each, other.fitness_function) for each in (variant, other)]
+        told = [await self._told(tenant, each, other.fitness_function) for each in (variant, other)]
         return compare_scores(told[0], told[1], weights), variant, other
 
     def functions(self) -> list[FitnessFunction]:
         """The fitness functions, the built-in ones first."""
         return self._rules.functions.all()
 
-    def _proxy_again(self, variant: Variant) -> float:
+    async def _proxy_again(self, tenant: str, variant: Variant) -> float:
         if variant.proxy_signals is None:
             return variant.proxy_score
         try:
-            return self._rules.functions.score(variant.fitness_function, variant.proxy_signals)
+            return await self._rules.functions.score(variant.fitness_function, tenant, variant.proxy_signals)
         except AutoDevError as error:
             # A function that is gone or broken takes nothing away from what it gave.
             log.warning("variant %s keeps its first run's score: %s", variant.id, error)
             return variant.proxy_score
 
-    def _told(self, variant: Variant, function: str) -> Told:
+    async def _told(self, tenant: str, variant: Variant, function: str) -> Told:
         shown = variant.proxy_signals
-        proxy = self._rules.functions.score(function, shown) if shown is not None else 0.0
+        proxy = await self._rules.functions.score(function, tenant, shown) if shown is not None else 0.0
         return Told(variant.id, proxy, {each.id: each for each in variant.external_signals}, variant.fitness_score)
-
-    async def _evaluate(
-        self, transaction: Transaction, variant: Variant, signals: ProxySignals, cause: Cause
-    ) -> Variant:
-        score = self._rules.functions.score(variant.fitness_function, signals)
-        run = replace(variant, proxy_signals=signals, proxy_score=score)
-        return await self._score(transaction, variant, run, cause)
 
     async def _score(self, transaction: Transaction, before: Variant, after: Variant, cause: Cause) -> Variant:
         weights = self._rules.weights

@@ -1,33 +1,29 @@
 """Fitness functions: ways to score a first run, found by name.
 
-One of the user's own is a `FitnessFunction` behind an entry point of the group `autodev.fitness_functions`:
+One of the user's own is a `FitnessFunction` behind an entry point of the group `autodev.fitness_functions`, or a gRPC
+service that the settings name (docs/extensions.md):
 
     [project.entry-points."autodev.fitness_functions"]
     "acme.cost" = "acme_fitness:COST"
 """
 
+import inspect
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
+from autodev.extension.v1 import fitness_function_service_pb2 as pb
+from autodev.extension.v1.fitness_function_service_pb2_grpc import FitnessFunctionServiceStub
 from autodev_fitness.scoring import ProxySignals, ProxyWeights, clamp, proxy_score
-from autodev_runtime.errors import AutoDevError, FailedPrecondition, InvalidArgument
+from autodev_runtime.errors import AutoDevError, FailedPrecondition, InvalidArgument, Unavailable
+from autodev_runtime.extensions.remote import Extension
+from autodev_runtime.structs import fill_struct
+from autodev_sdk.extensions import Broken, FitnessFunction, Group, RunSignals, installed
 
 DEFAULT = "proxy"
-GROUP = "autodev.fitness_functions"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FitnessFunction:
-    """A named way to score a first run. The score is clamped to [0, 1]; `score` raises AutoDevError for bad signals."""
-
-    name: str
-    description: str
-    score: Callable[[ProxySignals], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ class MeasuredWeights:
     approved: float = 0.2
 
 
-def measured_score(signals: ProxySignals, weights: MeasuredWeights) -> float:
+def measured_score(signals: ProxySignals | RunSignals, weights: MeasuredWeights) -> float:
     """Blend how many inputs were right with how fast they were, both from the run's measurements.
 
     `correct` of `total` inputs gave the expected value; without a total, the run's success stands for all.
@@ -59,7 +55,7 @@ def measured_score(signals: ProxySignals, weights: MeasuredWeights) -> float:
     return clamp(blended + weights.approved * signals.user_approved)
 
 
-def _measurement(signals: ProxySignals, name: str, default: float) -> float:
+def _measurement(signals: ProxySignals | RunSignals, name: str, default: float) -> float:
     value = signals.measurements.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise InvalidArgument.field(f"signals.measurements.{name}", "is not a number of 0 or more")
@@ -67,14 +63,26 @@ def _measurement(signals: ProxySignals, name: str, default: float) -> float:
 
 
 class FitnessFunctions:
-    """The functions by name. The built-in ones come first; none may take another's name."""
+    """The functions by name. The built-in ones come first; none may take another's name.
 
-    def __init__(self, proxy: ProxyWeights, measured: MeasuredWeights, others: Iterable[FitnessFunction] = ()) -> None:
+    Args:
+        proxy, measured: what the built-in functions weigh.
+        others: the user's own.
+        broken: those of the user's own that could not be loaded: who asks for one learns why.
+    """
+
+    def __init__(
+        self,
+        proxy: ProxyWeights,
+        measured: MeasuredWeights,
+        others: Iterable[FitnessFunction] = (),
+        broken: Iterable[Broken] = (),
+    ) -> None:
         built_in = (
             FitnessFunction(
                 DEFAULT,
                 "no syntax error, execution success, approved by the user",
-                lambda signals: proxy_score(signals, proxy),
+                lambda signals: proxy_score(proxy_signals(signals), proxy),
             ),
             FitnessFunction(
                 "measured",
@@ -88,6 +96,7 @@ class FitnessFunctions:
             if function.name in self._functions:
                 raise ValueError(f"two fitness functions are named {function.name!r}")
             self._functions[function.name] = function
+        self._broken = {each.name: each.reason for each in broken}
 
     def all(self) -> list[FitnessFunction]:
         """The built-in functions, then the others by name."""
@@ -98,16 +107,22 @@ class FitnessFunctions:
         try:
             return self._functions[name or DEFAULT]
         except KeyError:
+            if name in self._broken:
+                raise _failed(name, f"could not be loaded: {self._broken[name]}") from None
             raise FailedPrecondition(
                 f"no fitness function is named {name!r}",
                 reason="UNKNOWN_FITNESS_FUNCTION",
                 metadata={"known": ",".join(self._functions)},
             ) from None
 
-    def score(self, name: str, signals: ProxySignals) -> float:
-        """The score by a function, in [0, 1]. Raises FailedPrecondition where it fails or gives no number."""
+    async def score(self, name: str, tenant: str, signals: ProxySignals) -> float:
+        """The score by a function, in [0, 1].
+
+        Raises FailedPrecondition where it fails or gives no number, Unavailable where it is away.
+        """
         try:
-            score = float(self.named(name).score(signals))
+            answer = self.named(name).score(run_signals(tenant, signals))
+            score = float(await answer if inspect.isawaitable(answer) else answer)
         except AutoDevError:
             raise
         except Exception as error:
@@ -123,12 +138,57 @@ def _failed(name: str, how: str) -> FailedPrecondition:
     return FailedPrecondition(f"the fitness function {name!r} {how}", reason="FITNESS_FUNCTION_FAILED")
 
 
-def installed_functions() -> list[FitnessFunction]:
-    """The functions that installed distributions offer. Raises TypeError for an entry point that is none."""
-    found = []
-    for entry in entry_points(group=GROUP):
-        function = entry.load()
-        if not isinstance(function, FitnessFunction):
-            raise TypeError(f"the entry point {entry.name!r} of {GROUP} is no FitnessFunction")
-        found.append(function)
-    return found
+def run_signals(tenant: str, signals: ProxySignals) -> RunSignals:
+    """The signals as a function of the user's gets them."""
+    return RunSignals(
+        tenant, signals.syntax_error, signals.execution_success, signals.user_approved, signals.measurements
+    )
+
+
+def proxy_signals(signals: RunSignals) -> ProxySignals:
+    """The same as the built-in functions have them."""
+    return ProxySignals(signals.syntax_error, signals.execution_success, signals.user_approved, signals.measurements)
+
+
+def installed_functions(taken: Iterable[str] = ()) -> tuple[list[FitnessFunction], list[Broken]]:
+    """The functions that installed distributions offer, and those that cannot be used: named otherwise than their
+    entry points, or as a function that is `taken`."""
+    found = installed(Group.FITNESS_FUNCTIONS, FitnessFunction)
+    names = {DEFAULT, "measured", *taken}
+    working, broken = [], list(found.broken)
+    for name, function in found.working.items():
+        fault = f"calls itself {function.name!r}" if function.name != name else "the name is taken"
+        if function.name != name or name in names:
+            log.error("the fitness function %r cannot be used: %s", name, fault)
+            broken.append(Broken(name, fault))
+        else:
+            working.append(function)
+    return working, broken
+
+
+def remote_functions(extensions: Mapping[str, Extension]) -> list[FitnessFunction]:
+    """The functions that are gRPC services."""
+    return [_remote_function(extension) for extension in extensions.values()]
+
+
+def _remote_function(extension: Extension) -> FitnessFunction:
+    stub = FitnessFunctionServiceStub(extension.channel)
+
+    async def score(signals: RunSignals) -> float:
+        request = pb.ScoreRunRequest(
+            tenant_id=signals.tenant_id,
+            function=extension.name,
+            syntax_error=signals.syntax_error,
+            execution_success=signals.execution_success,
+            user_approved=signals.user_approved,
+        )
+        fill_struct(request.measurements, signals.measurements)
+        try:
+            answer: pb.ScoreRunResponse = await extension.ask(stub.ScoreRun, request)
+        except FailedPrecondition as error:
+            raise _failed(extension.name, f"did not score the run: {error.message}") from None
+        except AutoDevError as error:
+            raise Unavailable(error.message, reason="FITNESS_FUNCTION_AWAY") from None
+        return answer.score
+
+    return FitnessFunction(extension.name, "a gRPC service of the user's own", score)

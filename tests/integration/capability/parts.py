@@ -10,7 +10,8 @@ from sqlalchemy import select
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.capability.v1.capability_service_pb2_grpc import add_CapabilityServiceServicer_to_server
 from autodev.gateway.v1.event_pb2 import Event
-from autodev_capability.checks import Checks
+from autodev_capability.checks import NO_CUSTOM_GATES, Checks
+from autodev_capability.custom import CustomGates
 from autodev_capability.listener import Listener
 from autodev_capability.maturity import GraduationRules
 from autodev_capability.reservations import Reservations
@@ -57,17 +58,17 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def replica(storage: Storage, clock: Clock) -> AsyncIterator[Parts]:
+async def replica(storage: Storage, clock: Clock, custom: CustomGates = NO_CUSTOM_GATES) -> AsyncIterator[Parts]:
     """A replica on the service's database."""
     async with storage.open("capability") as database:
         await upgrade(database, "autodev_capability")
         snapshots = Snapshots(timedelta(seconds=1), clock)
-        store = CapabilityStore(database, Outbox(database, OutboxRow), changed=snapshots.drop)
+        store = CapabilityStore(database, Outbox(database, OutboxRow), snapshots.drop, custom.gates())
         standing = Standing(store, GraduationRules(), clock)
         yield Parts(
             database,
             clock,
-            Checks(store, snapshots, clock),
+            Checks(store, snapshots, clock, custom),
             Reservations(store, clock),
             standing,
             Workspaces(store),

@@ -13,7 +13,7 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServic
 from autodev.gateway.v1.event_pb2 import Event
 from autodev_fitness.comparison import ComparisonRules
 from autodev_fitness.fitness import Fitness, FitnessRules
-from autodev_fitness.functions import FitnessFunction, FitnessFunctions
+from autodev_fitness.functions import FitnessFunctions
 from autodev_fitness.listener import Listener
 from autodev_fitness.recalculation import Recalculation
 from autodev_fitness.rows import OutboxRow
@@ -25,6 +25,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Served
+from autodev_sdk.extensions import FitnessFunction
 from tests.clock import Clock
 from tests.storage import Storage
 

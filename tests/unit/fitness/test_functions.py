@@ -1,16 +1,16 @@
 """Fitness functions by name."""
 
 import math
+import sys
 from importlib.metadata import EntryPoint, EntryPoints
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_fitness import functions
 from autodev_fitness.functions import (
-    FitnessFunction,
     FitnessFunctions,
     MeasuredWeights,
     installed_functions,
@@ -18,6 +18,9 @@ from autodev_fitness.functions import (
 )
 from autodev_fitness.scoring import ProxySignals, ProxyWeights
 from autodev_runtime.errors import FailedPrecondition, InvalidArgument
+from autodev_sdk.extensions import FitnessFunction, Group
+
+finding = sys.modules["autodev_sdk.extensions.installed"]
 
 WEIGHTS = MeasuredWeights()
 
@@ -38,10 +41,10 @@ def test_the_built_in_functions_come_first() -> None:
     assert [each.name for each in of(constant("b", 1), constant("a", 1)).all()] == ["proxy", "measured", "a", "b"]
 
 
-def test_the_default_is_the_proxy_score() -> None:
+async def test_the_default_is_the_proxy_score() -> None:
     signals = ProxySignals(execution_success=True)
     assert of().named("").name == "proxy"
-    assert of().score("proxy", signals) == pytest.approx(0.5)
+    assert await of().score("proxy", "acme", signals) == pytest.approx(0.5)
 
 
 def test_an_unknown_function_is_named() -> None:
@@ -57,20 +60,20 @@ def test_two_functions_cannot_have_one_name() -> None:
 
 
 @pytest.mark.parametrize(("given_score", "score"), [(0.3, 0.3), (-5, 0), (7, 1), (True, 1)])
-def test_a_custom_score_is_clamped(given_score: Any, score: float) -> None:
-    assert of(constant("own", given_score)).score("own", ProxySignals()) == score
+async def test_a_custom_score_is_clamped(given_score: Any, score: float) -> None:
+    assert await of(constant("own", given_score)).score("own", "acme", ProxySignals()) == score
 
 
 @pytest.mark.parametrize("given_score", [math.nan, math.inf, "high", None])
-def test_a_custom_function_that_gives_no_number_is_at_fault(given_score: Any) -> None:
+async def test_a_custom_function_that_gives_no_number_is_at_fault(given_score: Any) -> None:
     with pytest.raises(FailedPrecondition) as caught:
-        of(constant("own", given_score)).score("own", ProxySignals())
+        await of(constant("own", given_score)).score("own", "acme", ProxySignals())
     assert caught.value.reason == "FITNESS_FUNCTION_FAILED"
 
 
-def test_a_custom_function_that_raises_is_at_fault() -> None:
+async def test_a_custom_function_that_raises_is_at_fault() -> None:
     with pytest.raises(FailedPrecondition, match="raised ZeroDivisionError"):
-        of(FitnessFunction("own", "", lambda signals: 1 / 0)).score("own", ProxySignals())
+        await of(FitnessFunction("own", "", lambda signals: 1 / 0)).score("own", "acme", ProxySignals())
 
 
 def test_measured_blends_correctness_and_speed() -> None:
@@ -124,15 +127,39 @@ def test_measured_prefers_what_is_righter_and_what_is_faster(
 OWN = constant("acme.cost", 0.5)
 
 
+def offer(monkeypatch: pytest.MonkeyPatch, *entries: tuple[str, str]) -> None:
+    """Let installed distributions offer these: (name, value) of entry points."""
+    found = EntryPoints(EntryPoint(name, value, Group.FITNESS_FUNCTIONS) for name, value in entries)
+    monkeypatch.setattr(finding, "entry_points", lambda group: found.select(group=group))
+    monkeypatch.setitem(sys.modules, "acme_fitness", SimpleNamespace(OWN=OWN))
+
+
 def test_installed_distributions_offer_functions_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("acme.cost", f"{__name__}:OWN", functions.GROUP)
-    monkeypatch.setattr(EntryPoint, "load", lambda self: OWN)
-    monkeypatch.setattr(functions, "entry_points", lambda group: EntryPoints([entry]).select(group=group))
-    assert installed_functions() == [OWN]
+    offer(monkeypatch, ("acme.cost", "acme_fitness:OWN"))
+    assert installed_functions() == ([OWN], [])
 
 
-def test_an_entry_point_that_is_no_function_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("acme.cost", "math:pi", functions.GROUP)
-    monkeypatch.setattr(functions, "entry_points", lambda group: EntryPoints([entry]).select(group=group))
-    with pytest.raises(TypeError, match=r"acme\.cost"):
-        installed_functions()
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("acme.broken", "math:pi", "no FitnessFunction"),
+        ("acme.broken", "acme_nowhere:OWN", "ModuleNotFoundError"),
+        ("acme.broken", "acme_fitness:OWN", "calls itself 'acme.cost'"),
+    ],
+)
+async def test_one_that_is_broken_says_why_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    offer(monkeypatch, ("acme.cost", "acme_fitness:OWN"), (name, value))
+    working, broken = installed_functions()
+    offered = FitnessFunctions(ProxyWeights(), WEIGHTS, working, broken)
+    assert await offered.score("acme.cost", "acme", ProxySignals()) == 0.5
+    with pytest.raises(FailedPrecondition, match=told) as caught:
+        offered.named("acme.broken")
+    assert caught.value.reason == "FITNESS_FUNCTION_FAILED"
+
+
+def test_an_installed_function_takes_no_name_that_the_settings_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, ("acme.cost", "acme_fitness:OWN"))
+    working, broken = installed_functions(taken=["acme.cost"])
+    assert (working, broken[0].reason) == ([], "the name is taken")

@@ -3,10 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_capability.events import event_of
+from autodev_capability.gates import Gate
 from autodev_capability.granting import Wish
 from autodev_capability.notices import Notice
 from autodev_capability.store.books import Outcome, Reserving
@@ -16,12 +18,14 @@ from autodev_runtime.database import Database
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.repeating import repeatable
 
+NO_GATES: Mapping[str, Gate] = MappingProxyType({})
+
 
 class Transaction:
     """What can be asked and changed, all or none of it."""
 
-    def __init__(self, session: AsyncSession, outbox: Outbox) -> None:
-        self.standings = Standings(session)
+    def __init__(self, session: AsyncSession, outbox: Outbox, installed: Mapping[str, Gate]) -> None:
+        self.standings = Standings(session, installed)
         self.quotas = Quotas(session)
         self._session = session
         self._outbox = outbox
@@ -34,8 +38,16 @@ class Transaction:
 class CapabilityStore:
     """Opens transactions, each for one tenant."""
 
-    def __init__(self, database: Database, outbox: Outbox, changed: Callable[[str], None]) -> None:
-        """`changed` is told the tenant after every transaction that may have written."""
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        changed: Callable[[str], None],
+        installed: Mapping[str, Gate] = NO_GATES,
+    ) -> None:
+        """`changed` is told the tenant after every transaction that may have written. `installed`: the gates that
+        extensions add to every workspace, by capability."""
+        self._installed = installed
         self._database = database
         self._outbox = outbox
         self._changed = changed
@@ -52,7 +64,7 @@ class CapabilityStore:
         Raises Unavailable.
         """
         dialect = self._database.dialect
-        scripts = [Reserving(tenant, asked, now, dialect).script for tenant, asked in wishes.items()]
+        scripts = [Reserving(tenant, asked, now, dialect, self._installed).script for tenant, asked in wishes.items()]
         try:
             if self._database.is_sqlite:
                 found = await self._database.scripts_on_sqlite(scripts)
@@ -68,18 +80,22 @@ class CapabilityStore:
             self._outbox.added()
         return {tenant: outcomes for tenant, (outcomes, _) in zip(wishes, found, strict=True)}
 
+    def is_installed(self, capability: str) -> bool:
+        """Whether an extension has a gate for the capability."""
+        return capability in self._installed
+
     @contextlib.asynccontextmanager
     async def reading(self, tenant: str) -> AsyncIterator[Transaction]:
         """A transaction that only reads."""
         async with self._database.reading(tenant) as session:
-            yield Transaction(session, self._outbox)
+            yield Transaction(session, self._outbox, self._installed)
 
     @contextlib.asynccontextmanager
     async def writing(self, tenant: str) -> AsyncIterator[Transaction]:
         """A transaction that may write: committed at the block's end, undone by an exception."""
         try:
             async with self._database.session(tenant) as session:
-                yield Transaction(session, self._outbox)
+                yield Transaction(session, self._outbox, self._installed)
         finally:
             # Also when it failed: a commit whose answer was lost may have been made.
             self._changed(tenant)

@@ -7,7 +7,7 @@ else grants uses of them waits until this is committed.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -91,6 +91,8 @@ class Reserving:
     wishes: Sequence[Wish]
     now: datetime
     dialect: Dialect
+    installed: Mapping[str, Gate] = field(default_factory=dict)
+    """The gates that extensions add to every workspace, by capability."""
 
     def script(self) -> Script[tuple[list[Outcome], Collection[QuotaMet]]]:
         """The outcome of each wish, and what was announced. Raises Conflict."""
@@ -121,19 +123,22 @@ class Reserving:
         if not wishes:
             return {}
         settings = _settings_from((yield Statement(SETTINGS, (self.tenant,))))
-        own = {wish.capability for wish in wishes if built_in_gate(wish.capability) is None}
+        own = {wish.capability for wish in wishes if self._fixed(wish.capability) is None}
         gates = _gates_from((yield Statement(GATES, (self.tenant, _names(own))))) if own else {}
         agents = _agents_from((yield Statement(AGENTS, (self.tenant, _names({wish.agent_id for wish in wishes})))))
         return {
             wish: admission(
                 wish,
-                built_in_gate(wish.capability) or gates.get(wish.capability),
+                self._fixed(wish.capability) or gates.get(wish.capability),
                 settings,
                 agents.get(wish.agent_id, Agent(wish.agent_id)),
                 self.now,
             )
             for wish in wishes
         }
+
+    def _fixed(self, capability: str) -> Gate | None:
+        return built_in_gate(capability) or self.installed.get(capability)
 
     def _counts(self, counters: Collection[CounterKey]) -> Script[dict[CounterKey, Count]]:
         """What stands, once lapsed reservations gave their uses back. Nobody else changes it until this ends."""

@@ -1,6 +1,6 @@
 """Queries of settings, gates and agents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 
@@ -23,8 +23,9 @@ from autodev_runtime.columns import insert_if_absent, now
 class Standings:
     """What a workspace allows and how its agents stand, within one transaction."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, installed: Mapping[str, Gate]) -> None:
         self._session = session
+        self._installed = installed
 
     async def settings(self) -> WorkspaceSettings:
         """The workspace's settings; the defaults until someone changed them."""
@@ -32,16 +33,19 @@ class Standings:
         return _settings_from(row) if row is not None else WorkspaceSettings()
 
     async def gate(self, capability: str) -> Gate | None:
-        """The built-in gate of this name, or the workspace's own."""
-        if (built_in := built_in_gate(capability)) is not None:
-            return built_in
+        """The built-in gate of this name, an extension's, or the workspace's own."""
+        if (fixed := built_in_gate(capability) or self._installed.get(capability)) is not None:
+            return fixed
         row = await self._session.scalar(select(GateRow).where(GateRow.capability == capability))
         return _gate_from(row) if row is not None else None
 
     async def custom_gates(self, after: str = "", limit: int | None = None) -> list[Gate]:
-        """The workspace's own gates, by name."""
+        """The gates that are not built in, by name: extensions' and the workspace's own."""
         query = select(GateRow).where(GateRow.capability > after).order_by(GateRow.capability).limit(limit)
-        return [_gate_from(row) for row in await self._session.scalars(query)]
+        own = {row.capability: _gate_from(row) for row in await self._session.scalars(query)}
+        installed = {name: gate for name, gate in self._installed.items() if name > after}
+        gates = own | installed
+        return [gates[name] for name in sorted(gates)][:limit]
 
     async def agent(self, agent_id: str) -> Agent:
         """The agent; one that was never heard of is a STUDENT without successes."""
