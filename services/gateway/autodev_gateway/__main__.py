@@ -29,6 +29,7 @@ from autodev_gateway.event_servicer import EventBounds, EventParts, EventService
 from autodev_gateway.forwarding import Backend, Forwarder
 from autodev_gateway.groups.groups import Groups
 from autodev_gateway.groups.store import GroupStore
+from autodev_gateway.handlers import RemoteHandlers
 from autodev_gateway.identity.bearer import Bearers
 from autodev_gateway.identity.configured import ConfiguredKeys, development_keys, keys_from_file
 from autodev_gateway.identity.issued import FollowOptions, IssuedKeys
@@ -39,6 +40,7 @@ from autodev_gateway.settings import GatewaySettings, Mode
 from autodev_gateway.streams import OpenStreams
 from autodev_gateway.webhooks.parts import Webhooks
 from autodev_runtime.database import Database
+from autodev_runtime.extensions.remote import extensions_of
 from autodev_runtime.mesh_tls import mesh_tls, renewed, server_credentials
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.server import Endpoint, Ready, Served, serve
@@ -75,6 +77,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         mesh_tls(NAME, settings) as tls,
         public_tls(settings) as credentials,
         backends(settings, tls) as behind,
+        extensions_of(settings) as extensions,
         contextlib.AsyncExitStack() as stack,
     ):
         await upgrade(database, "autodev_gateway")
@@ -117,6 +120,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         internal = Endpoint(settings.internal_address, own, door=tls.door())
         background: list[Callable[[], Awaitable[None]]]
         background = [log.run, groups.run, partial(sweeping, log), issued.follow, issued.note_uses, recorder.run]
+        background += [RemoteHandlers(groups, each, settings.handler_patience_s).run for each in extensions.values()]
         webhooks = webhooks_on(settings, database, behind)
         if webhooks is not None:
             background.append(webhooks.run)

@@ -117,6 +117,8 @@ class GatewaySettings(WebhookSettings):
     learning_address: str = "127.0.0.1:50053"
     fitness_address: str = "127.0.0.1:50054"
     sandbox_address: str = "127.0.0.1:50055"
+    handler_patience_s: float = Field(default=300.0, ge=0)
+    """How long an event waits for a handler of `extensions` that is away; then that counts as one of its five tries."""
     max_event_bytes: int = Field(default=1024 * 1024, ge=1024)
     """The greatest event that is accepted."""
     subscriber_stall_s: float = Field(default=10.0, gt=0)

@@ -32,6 +32,7 @@ from autodev_learning.peers.fitness import FitnessClient
 from autodev_learning.peers.sandbox import Sandbox
 from autodev_learning.proof.prover import ProofLimits, Prover
 from autodev_learning.proposers import Budget
+from autodev_learning.proposers.remote import engine_makers
 from autodev_learning.rows import OutboxRow
 from autodev_learning.servicers.advisor import AdvisorServicer
 from autodev_learning.servicers.evolver import EvolverServicer
@@ -57,6 +58,7 @@ from autodev_learning.store.suites import SuiteStore
 from autodev_learning.store.trials import TrialStore
 from autodev_learning.workflows.spawning import Spawning
 from autodev_runtime.database import Database
+from autodev_runtime.extensions.remote import extensions_of
 from autodev_runtime.mesh import publisher
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
@@ -74,6 +76,7 @@ async def main() -> None:
         Database(settings.database_url_for(SERVICE), settings.database_options(SERVICE)) as database,
         mesh_tls(SERVICE, settings) as tls,
         Peers(settings, tls) as peers,
+        extensions_of(settings) as extensions,
     ):
         await upgrade(database, "autodev_learning")
         outbox = Outbox(database, OutboxRow)
@@ -92,6 +95,7 @@ async def main() -> None:
                 Budget(settings.proposal_seconds, settings.proposal_programs),
                 settings.trial_seconds,
             ),
+            engine_makers(extensions, settings.proposal_seconds),
         )
         material = MaterialLimits(settings.max_failing_programs, settings.max_cases)
         memento = Memento(episodes, candidates, capabilities, workshop, material, settings.patience_s)

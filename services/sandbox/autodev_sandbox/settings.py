@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from autodev_runtime.extensions.addresses import parse_pairs
 from autodev_runtime.settings import ServiceSettings
 from autodev_sandbox import packages, rootfs
 from autodev_sandbox.ceiling import Ceiling
@@ -23,6 +24,15 @@ def levels_named(names: Any) -> Any:
 
 
 Level = Annotated[IsolationLevel, BeforeValidator(level_named)]
+
+
+def extension_levels_named(pairs: Any) -> Any:
+    """`name=level` pairs, the levels by their names."""
+    parsed = parse_pairs(pairs)
+    return {name: level_named(level) for name, level in parsed.items()} if isinstance(parsed, dict) else parsed
+
+
+ExtensionLevels = Annotated[dict[str, IsolationLevel], NoDecode, BeforeValidator(extension_levels_named)]
 Packages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(packages.parse)]
 Levels = Annotated[frozenset[IsolationLevel], NoDecode, BeforeValidator(levels_named)]
 
@@ -39,6 +49,10 @@ class SandboxSettings(ServiceSettings):
     """Whether code may run with resource limits alone, where no better level works."""
     minimum: Level | None = None
     """The least isolation of any execution. Unset: NAMESPACE, or PROCESS if that is allowed."""
+    extension_levels: ExtensionLevels = Field(default={})
+    """How strongly the sandboxes of `extensions`, and those of installed distributions, keep code apart:
+    `acme.microvm=container_gvisor`. Each takes the built-in one's place at its level. An installed one that is not
+    named is not used."""
     cache_dir: Path = Field(default_factory=rootfs.default_cache)
     """Where the sandbox's root directory is kept. Other users must be able to enter it."""
     packages: Packages = ()
@@ -79,6 +93,17 @@ class SandboxSettings(ServiceSettings):
     """The most inputs of a batch."""
     max_batch_s: float = Field(default=600.0, gt=0)
     """How long a batch may take, waiting included; then it ends with DEADLINE_EXCEEDED, after the results so far."""
+
+    @model_validator(mode="after")
+    def _extensions_have_levels(self) -> Self:
+        if missing := sorted(set(self.extensions) - set(self.extension_levels)):
+            raise ValueError(f"extension_levels must declare how strong these sandboxes are: {', '.join(missing)}")
+        levels = list(self.extension_levels.values())
+        if twice := sorted({level.name for level in levels if levels.count(level) > 1}):
+            raise ValueError(f"two extensions cannot serve one level: {', '.join(twice)}")
+        if IsolationLevel.PROCESS in levels and not self.allow_process:
+            raise ValueError("an extension of the level PROCESS needs allow_process")
+        return self
 
     @property
     def effective_minimum(self) -> IsolationLevel:

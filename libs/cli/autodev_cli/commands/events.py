@@ -17,6 +17,7 @@ from autodev_cli.spans import span_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
 from autodev_sdk.events import follow
+from autodev_sdk.extensions import NoHandlers, run_handlers
 
 app = new_app("Follow what happens.")
 
@@ -69,6 +70,23 @@ def tail(
                     return
 
     ask(connection, print_events)
+
+
+@app.command()
+@connected
+def handle(
+    connection: Connection,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only these handlers, by entry point.")] = None,
+) -> None:
+    """Run the event handlers that are installed here, until Ctrl-C (docs/extensions.md)."""
+
+    async def run(mesh: AutoDevClient) -> None:
+        try:
+            await run_handlers(mesh.events, only or ())
+        except NoHandlers as error:
+            raise CommandError(str(error)) from None
+
+    ask(connection, run)
 
 
 async def _events(mesh: AutoDevClient, request: pb.SubscribeRequest) -> AsyncIterator[event_pb2.Event | None]:

@@ -26,7 +26,7 @@ from autodev_sdk.extensions.engines import (
 )
 from autodev_sdk.extensions.fitness import FitnessFunction, RunSignals
 from autodev_sdk.extensions.gates import CapabilityGate, GateAnswer, GateQuestion, Maturity
-from autodev_sdk.extensions.handlers import run_handlers
+from autodev_sdk.extensions.handlers import NoHandlers, run_handlers
 from autodev_sdk.extensions.installed import Broken, Group, Installed, installed
 from autodev_sdk.extensions.sandboxes import RawExecution, RawResult, RawStatus, SandboxProtocol
 
@@ -45,6 +45,7 @@ __all__ = [
     "Installed",
     "LearningProblem",
     "Maturity",
+    "NoHandlers",
     "RawExecution",
     "RawResult",
     "RawStatus",

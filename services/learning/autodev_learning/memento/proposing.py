@@ -5,7 +5,7 @@ import asyncio
 import builtins
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,14 +14,16 @@ from functools import partial
 from autodev_learning import metrics
 from autodev_learning.apart import apart, from_afar
 from autodev_learning.examples import called_names
-from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal, propose_first
-from autodev_learning.proposers.builtin import BUILTIN, builtin_proposers
-from autodev_learning.trial import Execute, SandboxTester
+from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal, Proposer, propose_first
+from autodev_learning.proposers.builtin import BUILTIN
+from autodev_learning.trial import Execute, SandboxTester, Tester
 from autodev_runtime.errors import AutoDevError, ResourceExhausted
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = timedelta(seconds=5)
+
+Maker = Callable[[Tester], Proposer]
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,15 @@ class ProposalLimits:
 
 
 class Workshop:
-    """Makes proposals, a bounded number at a time."""
+    """Makes proposals, a bounded number at a time.
 
-    def __init__(self, execute: Execute, limits: ProposalLimits) -> None:
+    `makers` are proposers besides the built-in ones, by name; they are asked before those, where a workspace states no
+    order of its own.
+    """
+
+    def __init__(self, execute: Execute, limits: ProposalLimits, makers: Mapping[str, Maker] | None = None) -> None:
         self._execute = execute
+        self._makers: dict[str, Maker] = {**(makers or {}), **BUILTIN}
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.at_a_time)
 
@@ -60,8 +67,8 @@ class Workshop:
         Raises what the sandbox raises; a proposer that breaks is answered by NoProposal.
         """
         started = time.perf_counter()
-        names = [name for name in switched_on or BUILTIN if name in BUILTIN]
-        unknown = [name for name in switched_on if name not in BUILTIN]
+        names = [name for name in switched_on or self._makers if name in self._makers]
+        unknown = [name for name in switched_on if name not in self._makers]
         execute = from_afar(self._execute)
         try:
             answer = await apart(partial(self._ask, names, problem, execute))
@@ -79,7 +86,8 @@ class Workshop:
 
     async def _ask(self, names: Sequence[str], problem: Problem, execute: Execute) -> Proposal | NoProposal:
         tester = SandboxTester(execute, self._limits.trial_seconds)
-        answer = await propose_first(builtin_proposers(names, tester), problem, self._limits.budget)
+        proposers = [self._makers[name](tester) for name in names]
+        answer = await propose_first(proposers, problem, self._limits.budget)
         if isinstance(answer, Proposal) and (fault := fault_of(answer.code)):
             return NoProposal(answer.proposer, fault, answer.examples_passed, answer.tried, answer.seconds)
         return answer

@@ -1,0 +1,1 @@
+"""A sample of each extension point: see pyproject.toml for how they are found."""

@@ -1,0 +1,141 @@
+"""A sandbox by bubblewrap: namespaces of its own, no network, none of the machine's files but Python's.
+
+An operator declares how strong that is: AUTODEV_SANDBOX_EXTENSION_LEVELS=example.bwrap=namespace
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from autodev_sdk.extensions import RawExecution, RawResult, RawStatus
+
+RUNNER = resources.files("example_extensions").joinpath("runner.py").read_text(encoding="utf-8")
+MOST_ANSWER_BYTES = 8 * 1024 * 1024
+
+
+class BubblewrapSandbox:
+    """One bubblewrap for each execution, which ends with it."""
+
+    async def execute_raw_python(self, execution: RawExecution) -> RawResult:
+        """Run code once. Cancelled, or late, it ends the code."""
+        answer, answer_in = os.pipe()
+        started_s = time.monotonic()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command(answer_in),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=(answer_in,),
+            )
+        except BaseException:
+            os.close(answer)
+            raise
+        finally:
+            os.close(answer_in)
+        try:
+            async with asyncio.timeout(execution.timeout_s):
+                printed = await run(process, execution, answer)
+        except TimeoutError:
+            return RawResult(RawStatus.TIMEOUT, duration_s=time.monotonic() - started_s)
+        except OverflowError:
+            return RawResult(RawStatus.OUTPUT_LIMIT, duration_s=time.monotonic() - started_s)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        return result_of(*printed, process.returncode or 0, time.monotonic() - started_s)
+
+
+def command(answer: int) -> list[str]:
+    """Bubblewrap around the runner: what there is of the machine is Python, and what Python needs."""
+    home = sys.base_prefix
+    shown = ["--ro-bind", "/usr", "/usr", "--ro-bind", home, home]
+    for name in ("lib", "lib64", "bin"):
+        shown += ["--symlink", f"usr/{name}", f"/{name}"] if Path(f"/{name}").is_symlink() else []
+    return [
+        *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
+        *shown,
+        *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp"),
+        *(f"{home}/bin/python3", "-I", "-S", "-c", RUNNER, str(answer)),
+    ]
+
+
+async def run(process: asyncio.subprocess.Process, execution: RawExecution, answer: int) -> tuple[bytes, bytes, bytes]:
+    """What it printed, and what it answered. Raises OverflowError where that is more than it may be."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    reader = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(answer, "rb")
+    )
+    process.stdin.write(request_of(execution))
+    process.stdin.write_eof()
+    try:
+        return await asyncio.gather(
+            upto(process.stdout, execution.output_bytes),
+            upto(process.stderr, execution.output_bytes),
+            upto(reader, MOST_ANSWER_BYTES),
+        )
+    finally:
+        pipe.close()
+
+
+async def upto(stream: asyncio.StreamReader, most: int) -> bytes:
+    """All of a stream. Raises OverflowError past so many bytes."""
+    data = bytearray()
+    while chunk := await stream.read(65536):
+        data += chunk
+        if len(data) > most:
+            raise OverflowError
+    return bytes(data)
+
+
+def request_of(execution: RawExecution) -> bytes:
+    """The execution as the runner reads it."""
+    return json.dumps(
+        {
+            "code": execution.code,
+            "entry_point": execution.entry_point,
+            "inputs": dict(execution.inputs),
+            "memory_bytes": execution.memory_bytes,
+            "input_files": {path: base64.b64encode(data).decode() for path, data in execution.input_files.items()},
+            "output_files": execution.output_files,
+        }
+    ).encode()
+
+
+def result_of(stdout: bytes, stderr: bytes, answer: bytes, exit_code: int, duration_s: float) -> RawResult:
+    """What came of it. The answer was written beside the code, which may have written anything there."""
+    said = answer_of(answer)
+    if exit_code < 0 or said is None:
+        status = RawStatus.KILLED if exit_code < 0 else RawStatus.ERROR
+        return RawResult(status, stdout=stdout, stderr=stderr, exit_code=max(1, exit_code), duration_s=duration_s)
+    error = said.get("error")
+    return RawResult(
+        RawStatus.ERROR if error else RawStatus.OK,
+        value=said.get("value"),
+        error=(str(error[0]), str(error[1]), str(error[2])) if error else None,
+        stdout=stdout,
+        stderr=stderr,
+        exit_code=1 if error else exit_code,
+        duration_s=duration_s,
+        files={str(path): base64.b64decode(data) for path, data in said.get("files", {}).items()},
+    )
+
+
+def answer_of(text: bytes) -> dict[str, Any] | None:
+    """The runner's answer; None where it gave none."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None

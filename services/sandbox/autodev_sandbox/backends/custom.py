@@ -1,0 +1,240 @@
+"""A sandbox of the user's own as a backend: executions go there whole, and its answers are judged as a supervisor's."""
+
+import asyncio
+import json
+import logging
+import marshal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
+from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
+from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
+from autodev_sandbox.running import prove
+from autodev_sandbox.wire import CALL_HEAD, FRAME_HEAD, LENGTH, Confinement, Ending, Kind
+from autodev_sdk.extensions import RawExecution, RawResult, RawStatus, SandboxProtocol
+
+log = logging.getLogger(__name__)
+
+KILLED_BY = 9
+NS = 1_000_000_000
+
+
+class CustomBackend:
+    """Serves a level with the user's own sandbox. The level is what the operator declares: nobody else is asked."""
+
+    def __init__(self, name: str, level: IsolationLevel, sandbox: SandboxProtocol) -> None:
+        self.name = name
+        self.level = level
+        self._sandbox = sandbox
+        self._fault = "not tried yet"
+        self._in_use: set[CustomSandbox] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def probe(self) -> str:
+        self._fault = ""
+        try:
+            await prove(self)
+        except BackendUnavailable as error:
+            self.broke(str(error))
+            raise
+        return f"the extension {self.name!r}, which the operator declares to be {self.level.name}"
+
+    async def take(self, limits: Limits) -> Sandbox:
+        if self._fault:
+            raise BackendUnavailable(f"the extension {self.name!r}: {self._fault}")
+        sandbox = CustomSandbox(self, self._sandbox, limits)
+        self._in_use.add(sandbox)
+        return sandbox
+
+    def broke(self, fault: str) -> None:
+        """Give no more sandboxes until a trial run succeeds."""
+        self._fault = fault
+
+    def retire(self, sandbox: Sandbox) -> None:
+        assert isinstance(sandbox, CustomSandbox)
+        self._in_use.discard(sandbox)
+        task = asyncio.create_task(sandbox.end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def facilities(self) -> list[Facility]:
+        return [Facility(f"extension {self.name}", not self._fault, self._fault or "a trial run came back right")]
+
+    def pool_status(self) -> PoolStatus:
+        return PoolStatus(in_use=len(self._in_use), ending=len(self._ending))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._ending, *(sandbox.end() for sandbox in self._in_use))
+
+
+class CustomSandbox:
+    """One use of it. Speaks to its host as a supervisor does, so that one judge reads what every level answers."""
+
+    confinement = Confinement()
+
+    def __init__(self, backend: CustomBackend, sandbox: SandboxProtocol, limits: Limits) -> None:
+        self.level = backend.level
+        self._backend = backend
+        self._sandbox = sandbox
+        self._limits = limits
+        self._pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._nothing_ran = ""
+        self._work = asyncio.create_task(self._answer())
+
+    async def send(self, data: bytes) -> None:
+        # Each is one piece, made by the host's own `wire`.
+        self._pieces.put_nowait(marshal.loads(data[LENGTH.size :]))
+
+    async def receive(self) -> bytes:
+        return await self._frames.get()
+
+    def oom_kills(self) -> int:
+        return 0
+
+    def peak_memory_bytes(self) -> int:
+        return 0
+
+    async def why_lost(self) -> Status:
+        if self._nothing_ran:
+            raise BackendUnavailable(self._nothing_ran)
+        return Status.KILLED
+
+    async def end(self) -> None:
+        self._work.cancel()
+        await asyncio.gather(self._work, return_exceptions=True)
+
+    async def _answer(self) -> None:
+        try:
+            request = await self._pieces.get()
+            await (self._calls(request) if "calls" in request else self._execution(request))
+        except (Unavailable, ResourceExhausted) as error:
+            self._nothing_ran = error.message
+        except Exception as error:  # A user's sandbox may raise anything; whatever ran there is over.
+            told = error.message if isinstance(error, AutoDevError) else f"{type(error).__name__}: {error}"
+            log.error("the extension %r is taken out of use: %s", self._backend.name, told)
+            self._backend.broke(told)
+        finally:
+            self._frames.put_nowait(b"")
+
+    async def _execution(self, request: dict[str, Any]) -> None:
+        asked = self._asked(request, request["inputs"])
+        result = bounded(
+            await self._sandbox.execute_raw_python(
+                replace(asked, input_files=request["input_files"], output_files=tuple(request["output_files"]))
+            ),
+            self._limits,
+        )
+        for path in request["output_files"]:
+            if path in result.files:
+                self._say(Kind.FILE, path.encode() + b"\0" + result.files[path])
+        if request["streams"]:
+            self._say(Kind.STDOUT, result.stdout)
+            self._say(Kind.STDERR, result.stderr)
+            result = replace(result, stdout=b"", stderr=b"")
+        self._say(Kind.REPORT, report_of(result, bool(asked.entry_point), Ending.EXITED))
+
+    async def _calls(self, request: dict[str, Any]) -> None:
+        for index in range(request["calls"]):
+            asked = self._asked(request, await self._pieces.get())
+            # Each call is an isolation of its own, so there is nothing that a first one could warm up.
+            results = [
+                bounded(await self._sandbox.execute_raw_python(asked), self._limits) for _ in range(request["repeat"])
+            ]
+            last = results[-1]
+            varied = any((each.status, each.value) != (last.status, last.value) for each in results)
+            times = b"".join(int(each.duration_s * NS).to_bytes(8) for each in results)
+            ending = Ending.ANSWERED if last.status in (RawStatus.OK, RawStatus.ERROR) else Ending.EXITED
+            self._say(Kind.CALL, CALL_HEAD.pack(index, len(results), varied) + times + report_of(last, True, ending))
+            if ending is not Ending.ANSWERED:
+                return
+
+    def _asked(self, request: dict[str, Any], inputs: dict[str, Any]) -> RawExecution:
+        return RawExecution(
+            code=request["code"],
+            entry_point=request["entry_point"],
+            inputs=inputs,
+            timeout_s=self._limits.timeout_s,
+            memory_bytes=self._limits.memory_bytes,
+            cpus=self._limits.cpus,
+            output_bytes=self._limits.output_bytes,
+            processes=self._limits.processes,
+        )
+
+    def _say(self, kind: Kind, body: bytes) -> None:
+        self._frames.put_nowait(FRAME_HEAD.pack(kind.value, len(body)) + body)
+
+
+def bounded(result: RawResult, limits: Limits) -> RawResult:
+    """The result, or what is left of it where it is more than the execution may give. Raises TypeError."""
+    if not isinstance(result, RawResult):
+        raise TypeError(f"gave a {type(result).__name__} and no RawResult")
+    printed = len(result.stdout) + len(result.stderr)
+    files = sum(map(len, result.files.values()))
+    if printed <= limits.output_bytes and files <= limits.file_bytes:
+        return result
+    stdout = result.stdout[: limits.output_bytes]
+    return replace(
+        result,
+        status=RawStatus.OUTPUT_LIMIT,
+        value=None,
+        stdout=stdout,
+        stderr=result.stderr[: limits.output_bytes - len(stdout)],
+        files={},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a status is in a supervisor's words."""
+
+    ending: Ending | None = None
+    signal: int = 0
+    oom_kills: int = 0
+
+
+_TOLD = {
+    RawStatus.OK: _Told(),
+    RawStatus.ERROR: _Told(),
+    RawStatus.TIMEOUT: _Told(Ending.TIMEOUT),
+    RawStatus.OUTPUT_LIMIT: _Told(Ending.OUTPUT_LIMIT),
+    RawStatus.OOM: _Told(signal=KILLED_BY, oom_kills=1),
+    RawStatus.KILLED: _Told(signal=KILLED_BY),
+}
+
+
+def report_of(result: RawResult, expects_value: bool, ending: Ending) -> bytes:
+    """The result as a supervisor's report. Raises ValueError, TypeError for a value that is not JSON-shaped."""
+    told = _TOLD[result.status]
+    message, exit_code = b"", result.exit_code
+    if result.status is RawStatus.ERROR and result.error is not None:
+        kind, words, frames = result.error
+        message = _json({"error": {"type": kind, "message": words, "traceback": frames}})
+    elif result.status is RawStatus.ERROR:
+        exit_code = exit_code or 1
+    elif result.status is RawStatus.OK:
+        exit_code = 0
+        message = _json({"value": result.value}) if expects_value else b""
+    parts = (result.stdout, result.stderr, message)
+    return b" ".join(_figures(result, told, told.ending or ending, exit_code, parts)) + b"\n" + b"".join(parts)
+
+
+def _figures(
+    result: RawResult, told: _Told, ending: Ending, exit_code: int, parts: tuple[bytes, ...]
+) -> Iterator[bytes]:
+    numbers = (
+        ending.value,
+        min(max(0, exit_code), 255),
+        told.signal,
+        int(max(0.0, result.duration_s) * 1e6),
+        max(0, result.peak_memory_bytes),
+        told.oom_kills,
+        *map(len, parts),
+    )
+    return (b"%d" % number for number in numbers)
+
+
+def _json(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, allow_nan=False).encode()
