@@ -7,7 +7,7 @@ def thrift(signals: RunSignals) -> float:
     """0 for what failed; else half for working, and half for costing nothing, less the more it costs."""
     if signals.syntax_error or not signals.execution_success:
         return 0.0
-    cost = signals.measurements["cost_usd"]
+    cost = float(signals.measurements["cost_usd"])
     return 0.5 + 0.5 / (1 + cost)
 
 

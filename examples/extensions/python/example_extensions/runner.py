@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import traceback
+from typing import Any
 
 request = json.load(sys.stdin)
 answer = os.fdopen(int(sys.argv[1]), "w")
@@ -15,18 +16,19 @@ for path, data in request["input_files"].items():
         file.write(base64.b64decode(data))
 resource.setrlimit(resource.RLIMIT_AS, (request["memory_bytes"],) * 2)
 entry = request["entry_point"]
+said: dict[str, Any] = {}
 try:
-    scope = {"__name__": "task" if entry else "__main__"}
+    scope: dict[str, Any] = {"__name__": "task" if entry else "__main__"}
     exec(compile(request["code"], "task.py", "exec"), scope)
-    said = {"value": scope[entry](**request["inputs"]) if entry else None}
+    said["value"] = scope[entry](**request["inputs"]) if entry else None
     json.dumps(said, allow_nan=False)
 except BaseException as error:
     said = {"error": [type(error).__name__, str(error), traceback.format_exc()]}
-said["files"] = {}
+files = said["files"] = {}
 for path in request["output_files"]:
     if os.path.isfile(path):
         with open(path, "rb") as file:
-            said["files"][path] = base64.b64encode(file.read()).decode()
+            files[path] = base64.b64encode(file.read()).decode()
 sys.stdout.flush()
 json.dump(said, answer)
 answer.flush()

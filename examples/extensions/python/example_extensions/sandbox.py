@@ -45,12 +45,10 @@ class BubblewrapSandbox:
                 printed = await run(process, execution, answer)
         except TimeoutError:
             return RawResult(RawStatus.TIMEOUT, duration_s=time.monotonic() - started_s)
-        except OverflowError:
-            return RawResult(RawStatus.OUTPUT_LIMIT, duration_s=time.monotonic() - started_s)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await end(process)
+        if len(printed[0]) + len(printed[1]) > execution.output_bytes:
+            return RawResult(RawStatus.OUTPUT_LIMIT, duration_s=time.monotonic() - started_s)
         return result_of(*printed, process.returncode or 0, time.monotonic() - started_s)
 
 
@@ -69,7 +67,7 @@ def command(answer: int) -> list[str]:
 
 
 async def run(process: asyncio.subprocess.Process, execution: RawExecution, answer: int) -> tuple[bytes, bytes, bytes]:
-    """What it printed, and what it answered. Raises OverflowError where that is more than it may be."""
+    """What it printed, and what it answered; one that says more than it may is ended there."""
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -81,22 +79,37 @@ async def run(process: asyncio.subprocess.Process, execution: RawExecution, answ
     process.stdin.write_eof()
     try:
         return await asyncio.gather(
-            upto(process.stdout, execution.output_bytes),
-            upto(process.stderr, execution.output_bytes),
-            upto(reader, MOST_ANSWER_BYTES),
+            upto(process.stdout, execution.output_bytes, process),
+            upto(process.stderr, execution.output_bytes, process),
+            upto(reader, MOST_ANSWER_BYTES, process),
         )
     finally:
         pipe.close()
 
 
-async def upto(stream: asyncio.StreamReader, most: int) -> bytes:
-    """All of a stream. Raises OverflowError past so many bytes."""
+async def upto(stream: asyncio.StreamReader, most: int, process: asyncio.subprocess.Process) -> bytes:
+    """All of a stream, or one byte more than it may have: the process is ended then."""
     data = bytearray()
     while chunk := await stream.read(65536):
-        data += chunk
+        data += chunk[: most + 1 - len(data)]
         if len(data) > most:
-            raise OverflowError
+            kill(process)
     return bytes(data)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End it, and read what is left: a pipe that nobody reads would keep it from ever being over."""
+    kill(process)
+    for stream in (process.stdout, process.stderr):
+        while stream is not None and await stream.read(65536):
+            pass
+    await process.wait()
+
+
+def kill(process: asyncio.subprocess.Process) -> None:
+    """End it now; one that is gone is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 def request_of(execution: RawExecution) -> bytes:
