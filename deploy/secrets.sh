@@ -25,3 +25,4 @@ secret nats-auth.conf "user: gateway, password: \"$(cut -d: -f2 nats_credentials
 secret developer.key "ad_$(random)"
 sha256=$(openssl dgst -sha256 -r < developer.key | cut -d' ' -f1)
 secret keys.json "[{\"tenant\":\"default\",\"subject\":\"developer\",\"roles\":[\"runtime\",\"reviewer\",\"operator\"],\"sha256\":\"$sha256\"}]"
+secret webhooks.json "{\"crm\": {\"tenant\": \"default\", \"secrets\": [\"whsec_$(openssl rand -base64 24)\"]}}"

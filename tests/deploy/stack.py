@@ -131,6 +131,12 @@ class Stack:
             labels.append(f"com.docker.compose.service={service}")
         return self.client.containers.list(filters={"label": labels})
 
+    def printed_in(self, service: str, program: str) -> str:
+        """What a Python program prints in a container of the service."""
+        status, printed = self.containers(service)[0].exec_run(["python3", "-c", program])
+        assert status == 0, printed
+        return str(printed.decode())
+
     def crash(self, container: Any) -> None:
         """Kill its first process, and wait until the engine has started it again."""
         # Not by the engine, which would take it for somebody's wish and let the container be.

@@ -6,6 +6,21 @@ from tests.deploy.conftest import REPLICAS
 from tests.deploy.stack import OTHERS, SERVICES, Stack
 
 PLAIN_USER = 10001
+SENDS_WEBHOOKS = """
+import json, time, urllib.error, urllib.request
+from autodev_gateway.webhooks.signature import secret_from, signature_of
+
+secret = secret_from(json.load(open("/run/secrets/webhooks"))["crm"]["secrets"][0])
+body, now = b'{"type": "error_signal", "data": {"variant_id": "v-1"}}', str(int(time.time()))
+signature = signature_of(secret, "msg_1", now, body)
+for signed in (signature, "v1,AAAA"):
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": now, "webhook-signature": signed}
+    request = urllib.request.Request("http://127.0.0.1:8080/webhooks/crm", body, headers)
+    try:
+        print(urllib.request.urlopen(request, timeout=30).status)
+    except urllib.error.HTTPError as refused:
+        print(refused.code)
+"""
 
 
 def test_an_image_holds_its_own_service_and_no_tool_to_build_or_install_with(built: Stack) -> None:
@@ -37,6 +52,10 @@ def test_the_loop_closes_on_replicas_and_a_crash_of_each_service_loses_nothing(s
     stack.healthy(sum(REPLICAS.values()) + len(OTHERS))
     assert kept(stack) == before
     assert set(stack.command_line("status")["services"].values()) == {"SERVING"}
+
+
+def test_a_webhook_is_taken_by_its_signature_alone(stack: Stack) -> None:
+    assert stack.printed_in("gateway", SENDS_WEBHOOKS).split() == ["202", "401"]
 
 
 def kept(stack: Stack) -> Any:

@@ -33,6 +33,8 @@ EVERYTHING = (
     "eventLog.natsUrl=nats://nats:4222",
     "eventLog.natsMonitorUrls=http://nats:8222",
     "eventLog.natsCredentialsSecret=nats",
+    "gateway.webhooks.secret=webhooks",
+    "gateway.webhooks.senders[0].namespaceSelector.matchLabels.name=ingress",
     "networkPolicy.scrapers[0].namespaceSelector.matchLabels.name=monitoring",
 )
 
@@ -207,6 +209,21 @@ def test_the_gateway_takes_what_the_chart_gives_it(monkeypatch: pytest.MonkeyPat
     assert settings.database_url.endswith("secret@db/autodev")
     assert settings.mesh_files is not None
     assert settings.public_files is not None
+    assert (settings.webhook_host, settings.webhook_port) == ("0.0.0.0", 8080)
+
+
+def test_webhooks_come_in_where_a_secret_names_their_sources_and_from_who_is_named(default: list[Manifest]) -> None:
+    assert "8080" not in json.dumps(default)
+    manifests = rendered(*EVERYTHING)
+    public = next(each for each in manifests if each["kind"] == "Service" and each["metadata"]["name"] == PREFIX[:-1])
+    assert {"name": "webhooks", "port": 8080, "targetPort": "webhooks", "appProtocol": "https"} in public["spec"][
+        "ports"
+    ]
+    ingress = of_kind(manifests, "NetworkPolicy")["gateway"]["spec"]["ingress"]
+    (sources,) = [rule["from"] for rule in ingress if rule["ports"] == [{"protocol": "TCP", "port": 8080}]]
+    assert sources == [{"namespaceSelector": {"matchLabels": {"name": "ingress"}}}]
+    pod = of_kind(manifests, "Deployment")["gateway"]["spec"]["template"]["spec"]
+    assert {"name": "webhooks", "secret": {"secretName": "webhooks", "defaultMode": 0o440}} in pod["volumes"]
 
 
 def test_certificates_are_for_the_names_that_services_check() -> None:
