@@ -19,6 +19,7 @@ from autodev_gateway.event_log.jetstream.connection import UnfitServer
 from autodev_runtime.database import Database
 from autodev_sdk import AutoDevClient, EventWorker
 from autodev_sdk.events import working as sdk_working
+from tests.certificates import certificates_in
 from tests.conftest import require
 from tests.integration.gateway.parts import ACME, failed, publish, ran, read, started, until, working
 from tests.integration.gateway.test_sigkill import Publishers
@@ -278,6 +279,53 @@ async def test_a_server_that_is_unfit_is_refused(
         with pytest.raises(UnfitServer, match=told):
             async with started(own):
                 pass
+
+
+async def test_nats_is_spoken_to_by_tls_and_only_with_who_the_authority_vouches_for(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted, stranger = (certificates_in(tmp_path / name, "127.0.0.1") for name in ("trusted", "stranger"))
+    files = trusted.files("public")
+    secured = f'tls {{ cert_file: "{files.certificate}", key_file: "{files.key}" }}'
+    with server(more=secured) as nats:
+        own = Storage(storage.directory, stream=nats.stream())
+        async with started(own, nats_ca_file=files.authority) as gateway, gateway.client() as acme:
+            await publish(acme, [failed(1)])
+            assert len(await all_of(acme, 1)) == 1
+        monkeypatch.setattr("autodev_gateway.event_log.jetstream.connection.CONNECT_S", 2.0)
+        for authority in (stranger.files("public").authority, None):
+            with pytest.raises(UnfitServer, match="could be reached"):
+                async with started(own, nats_ca_file=authority):
+                    pass
+
+
+async def test_a_server_without_tls_is_given_no_credentials_where_tls_is_asked_for(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What somebody says who sits between: it is NATS, and does without TLS.
+        writer.write(b'INFO {"server_id": "x", "version": "2.12.0", "max_payload": 8388608, "auth_required": true}\r\n')
+        heard.append(await reader.read(1000))
+        writer.close()
+
+    authority = certificates_in(tmp_path / "certs").files("public").authority
+    credentials = tmp_path / "credentials"
+    credentials.write_text("gateway:not-for-you\n")
+    monkeypatch.setattr("autodev_gateway.event_log.jetstream.connection.CONNECT_S", 2.0)
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        own = {"event_log": "jetstream", "nats_credentials_file": credentials}
+        for told in (
+            {"nats_ca_file": authority, "nats_url": f"nats://127.0.0.1:{port}"},
+            {"nats_url": f"tls://127.0.0.1:{port}"},
+        ):
+            with pytest.raises(UnfitServer, match="could be reached"):
+                async with started(Storage(storage.directory), **own, **told):
+                    pass
+    assert heard
+    assert b"".join(heard) == b""
 
 
 async def test_a_stream_that_forgets_is_refused(storage: Storage) -> None:

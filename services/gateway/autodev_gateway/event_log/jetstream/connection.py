@@ -44,10 +44,19 @@ class _NotYet(Exception):
     """A server does not answer, and may in a moment."""
 
 
+class _TlsClient(Client):
+    """Gives away nothing before TLS. The library asks the server, in plain text, whether it speaks TLS."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and not info.get("tls_required"):
+            raise nats.errors.Error("the server does not ask for TLS, and is given nothing without")
+        await super()._process_info(info, initial_connection)
+
+
 @contextlib.asynccontextmanager
 async def connected(options: NatsOptions) -> AsyncIterator[Stream]:
     """The log's stream, made where it is not there yet. Raises UnfitServer."""
-    connection = Client()
+    connection = _TlsClient() if _needs_tls(options) else Client()
     try:
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -73,6 +82,10 @@ async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
                 raise UnfitServer(str(error)) from error
             log.warning("NATS is not ready: %s", error)
             await asyncio.sleep(WAIT_S)
+
+
+def _needs_tls(options: NatsOptions) -> bool:
+    return options.ca_file is not None or any(url.startswith("tls:") for url in options.urls)
 
 
 def _settings(options: NatsOptions) -> dict[str, Any]:

@@ -16,6 +16,9 @@ class NatsOptions:
     credentials_file: Path | None = field(default=None, repr=False)
     """One line: `user:password`, or a token. Read again for each connection."""
     ca_file: Path | None = None
-    """PEM of who must have signed the servers' certificates; None: no TLS, unless a URL says `tls:`."""
+    """PEM of who must have signed the servers' certificates; None: no TLS, unless a URL says `tls:`.
+
+    A server that does not speak TLS then is refused.
+    """
     monitor_urls: Sequence[str] = ()
     """Where the servers' monitoring answers, to see that they sync every write."""
