@@ -51,7 +51,7 @@ class LearningSettings(DatabaseSettings):
     """A run that uses more language-model tokens is an opportunity too."""
     recorded_inputs: int = Field(default=24, ge=0, le=200)
     """Calls of a skill's runs that mutations are compared on, besides the skill's examples: so many, the latest."""
-    mutation_candidates: int = Field(default=16, ge=1)
+    mutation_candidates: int = Field(default=48, ge=1)
     """Speed-ups that are tried and timed for one mutation."""
     mutation_seconds: float = Field(default=60.0, gt=0)
     """Wall time of trying them."""

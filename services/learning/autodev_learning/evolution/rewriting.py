@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from autodev_learning.evolution.climbing import Climber
 from autodev_learning.evolution.comparison import KnownInput, Purpose, compare_behaviour, meets
 from autodev_learning.evolution.opportunities import Trigger
 from autodev_learning.evolution.timing import Rounds, TimedOutcome, Timer
@@ -15,9 +16,10 @@ from autodev_learning.proposers import FailedProgram, NoProposal, Problem
 from autodev_learning.skills.provenance import Provenance
 
 PERFORMANCE = "performance"
-LEAST_GAIN = 0.03
-"""A rewrite that is not faster than this share of its parent's time is not worth the runs in turns."""
-SLACK_S = 0.25
+MOST_EDITS = 64
+"""So many speed-ups of one program are looked at, those first that usually gain most."""
+SLACK_S = 1.0
+"""What a candidate may take above its parent: less would be a busy machine's doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Rewrite:
 class RewriteLimits:
     """What writing one rewrite may use."""
 
-    candidates: int = 16
+    candidates: int = 48
     budget_s: float = 60.0
     seconds_per_call: float = 20.0
 
@@ -98,30 +100,24 @@ class Rewriter:
     async def _faster(
         self, program: Program, outcomes: tuple[TimedOutcome, ...], avoid: frozenset[str], started: float
     ) -> Rewrite:
-        # libcst takes a while to import, and longer to edit: neither is for the event loop.
-        from autodev_learning.proposers.performance import performance_mutations
+        from autodev_learning.proposers.performance import Mutation, performance_mutations
 
-        most = self.limits.candidates + len(avoid)
-        candidates = await asyncio.to_thread(lambda: list(islice(performance_mutations(program.code), most)))
-        least = sum(outcome.seconds for outcome in outcomes) * (1 - LEAST_GAIN)
-        best, tried = None, 0
-        for candidate in candidates:
-            if candidate.code in avoid or tried == self.limits.candidates:
-                continue
-            if tried and self.clock() - started > self.limits.budget_s:
-                break
-            tried += 1
-            seconds = await self._seconds_if_same(program, outcomes, candidate.code)
-            if seconds is not None and seconds < least:
-                best, least = candidate, seconds
-        provenance = Provenance(
-            proposer=PERFORMANCE,
-            steps=tuple(best.description.split("; ")) if best else (),
-            seconds=self.clock() - started,
-            programs_tried=tried,
+        async def mutations(code: str) -> list[Mutation]:
+            # Analysing a program takes a while, which is not for the event loop.
+            return await asyncio.to_thread(lambda: list(islice(performance_mutations(code), MOST_EDITS)))
+
+        climber = Climber(
+            mutations,
+            lambda code: self._seconds_if_same(program, outcomes, code),
+            lambda tried: tried < self.limits.candidates and self.clock() - started < self.limits.budget_s,
+            avoid,
         )
-        if best is None:
-            reason = f"{tried} edits tried: none gives the same in less time" if tried else "no edit applies"
+        best = await climber.climb(program.code, sum(outcome.seconds for outcome in outcomes))
+        provenance = Provenance(
+            proposer=PERFORMANCE, steps=best.steps, seconds=self.clock() - started, programs_tried=best.tried
+        )
+        if not best.steps:
+            reason = f"{best.tried} edits tried: none gives the same in less time" if best.tried else "no edit applies"
             return Rewrite("", Purpose.FASTER, provenance, reason)
         return Rewrite(best.code, Purpose.FASTER, provenance)
 

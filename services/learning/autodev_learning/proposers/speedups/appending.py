@@ -1,34 +1,61 @@
-"""Append to a list: `items = items + [x]` copies all the items each time."""
+"""Lists that grow by copies."""
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
-
-from autodev_learning.proposers.tree import Edit, Program, body_of, source
-
-NAME = "append instead of copying"
-GAIN = 30.0
-
-
-def edits(program: Program) -> Iterator[Edit]:
-    for site, assign in program.find(cst.Assign):
-        name = source(assign.targets[0].target)
-        value = assign.value
-        if not isinstance(value, cst.BinaryOperation) or not isinstance(value.operator, cst.Add):
-            continue
-        if source(value.left) != name or not isinstance(value.right, cst.List) or not name.isidentifier():
-            continue
-        if (
-            site.function is not None
-            and name not in site.function.params
-            and _starts_as_list(program, site.where, name)
-        ):
-            grown = cst.AugAssign(assign.targets[0].target, cst.AddAssign(), value.right)
-            yield Edit(f"{site.where}: add to `{name}` in place", site, grown)
+from autodev_learning.proposers.analysis.code import Code, names_of
+from autodev_learning.proposers.analysis.effects import is_plain
+from autodev_learning.proposers.analysis.loops import loops_around
+from autodev_learning.proposers.analysis.ownership import is_own, makes_list
+from autodev_learning.proposers.speedups import Edit, Speedup
+from autodev_learning.proposers.speedups.membership import is_name
 
 
-def _starts_as_list(program: Program, function: str, name: str) -> bool:
-    """Whether the function makes the list itself: one that came from elsewhere may be somebody else's too."""
-    definition = program.functions.get(function)
-    lines = [source(line) for line in body_of(definition.body)] if definition else []
-    return f"{name} = []" in lines or f"{name} = list()" in lines
+class Appending(Speedup):
+    """Add to a list in place: `items = items + [x]` copies all the items each time.
+
+         def f(xs):
+             kept = []
+             for x in xs:
+        -        kept = kept + [x]
+        +        kept += [x]
+             return kept
+
+    >>> f([1, 2, 3]), f([]), f("ab")
+    """
+
+    name = "add to a list in place"
+    gain = 30.0
+
+    def edits(self, code: Code) -> Iterator[Edit]:
+        for node in code.all(ast.Assign):
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=left, op=ast.Add(), right=right)) if (
+                    is_name(left, name) and makes_list(right)
+                ):
+                    function = code.function_around(node)
+                    if function is None or not is_plain(function) or not loops_around(code, node):
+                        continue
+                    # A loop over the list goes on over the copy that it began with.
+                    if any(isinstance(each, ast.For) and name in names_of(each.iter) for each in code.ancestors(node)):
+                        continue
+                    if _is_list_but_for_sums(code, function, name):
+                        yield Edit(
+                            f"{function.name}: add to `{name}` in place",
+                            [code.replace(node, f"{name} += {code.source(right)}")],
+                        )
+
+
+def _is_list_but_for_sums(code: Code, function: ast.FunctionDef, name: str) -> bool:
+    """Whether it is the function's own list, sums of itself and other lists aside."""
+    started = [
+        each.value
+        for each in ast.walk(function)
+        if isinstance(each, ast.Assign) and any(is_name(target, name) for target in each.targets)
+    ]
+    lists = [
+        value
+        for value in started
+        if makes_list(value) or (isinstance(value, ast.BinOp) and is_name(value.left, name) and makes_list(value.right))
+    ]
+    return len(lists) == len(started) and any(makes_list(value) for value in started) and is_own(code, function, name)

@@ -1,42 +1,76 @@
-"""Look for a divisor up to the square root: above it there is none that has not a partner below."""
+"""Divisors up to the square root."""
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
-
-from autodev_learning.proposers.tree import Edit, Program, body_of, expression, source
-
-NAME = "look for divisors up to the square root"
-GAIN = 80.0
+from autodev_learning.proposers.analysis.code import Code
+from autodev_learning.proposers.analysis.loops import is_used_after
+from autodev_learning.proposers.speedups import Edit, Speedup
+from autodev_learning.proposers.speedups.membership import is_name
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site, loop in program.find(cst.For):
-        number = _number(loop)
-        if number is not None and not loop.orelse:
-            shorter = loop.with_changes(iter=expression(f"range(2, min({number}, int({number} ** 0.5) + 2))"))
-            yield Edit(f"{site.where}: try divisors of `{number}` up to its square root", site, shorter)
+class Divisors(Speedup):
+    """Look for a divisor up to the square root: above it there is none that has not a partner below.
+
+        +import math
+        +
+        +
+         def f(n):
+        -    for d in range(2, n):
+        +    for d in range(2, min(n, math.isqrt(max(n, 0)) + 1)):
+                 if n % d == 0:
+                     return False
+             return n > 1
+
+    >>> [f(n) for n in range(-3, 60)], f(True), f(7.0), f("a"), f(None)
+    """
+
+    name = "look for divisors up to the square root"
+    gain = 80.0
+
+    def edits(self, code: Code) -> Iterator[Edit]:
+        for loop in code.all(ast.For):
+            number = _number(code, loop)
+            if number is None:
+                continue
+            assert isinstance(loop.iter, ast.Call)
+            stop = loop.iter.args[1]
+            function = code.function_around(loop)
+            yield Edit(
+                f"{function.name if function else 'module'}: try divisors of `{number}` up to its square root",
+                [code.replace(stop, f"min({number}, math.isqrt(max({number}, 0)) + 1)")],
+                ["math"],
+            )
 
 
-def _number(loop: cst.For) -> str | None:
-    """The number, where the loop only asks whether anything from 2 to below it divides it."""
-    body = body_of(loop.body)
-    divisor = source(loop.target)
-    if len(body) != 1 or not isinstance(body[0], cst.If) or body[0].orelse or not isinstance(loop.iter, cst.Call):
-        return None
-    arguments = [source(argument.value) for argument in loop.iter.args]
-    if (
-        source(loop.iter.func) != "range"
-        or len(arguments) != 2
-        or arguments[0] != "2"
-        or not arguments[1].isidentifier()
-    ):
-        return None
-    asks = source(body[0].test) in (f"{arguments[1]} % {divisor} == 0", f"not {arguments[1]} % {divisor}")
-    return arguments[1] if asks and _answers_alike(body[0].body, divisor) else None
+def _number(code: Code, loop: ast.For) -> str | None:
+    """The number, where the loop only asks whether anything from 2 to below it divides it, and answers once."""
+    match loop:
+        case ast.For(
+            target=ast.Name(id=divisor),
+            iter=ast.Call(func=ast.Name(id="range"), args=[ast.Constant(value=2), ast.Name(id=number)], keywords=[]),
+            body=[ast.If(test=test, body=body, orelse=[])],
+            orelse=[],
+        ) if all(map(code.is_builtin, ("range", "min", "max"))):
+            function = code.function_around(loop)
+            if function is None or divisor == number or is_used_after(code, function, loop, {divisor}):
+                return None
+            if not _asks(test, number, divisor) or not isinstance(body[-1], ast.Return | ast.Break):
+                return None
+            alike = not any(is_name(node, divisor) for statement in body for node in ast.walk(statement))
+            return number if alike else None
+    return None
 
 
-def _answers_alike(block: cst.BaseSuite, divisor: str) -> bool:
-    """Whether any divisor has the same consequence: one answer, or a flag and a `break`."""
-    last = source(block).splitlines()[-1].strip()
-    return divisor not in source(block).split() and (last.startswith("return") or last == "break")
+def _asks(test: ast.expr, number: str, divisor: str) -> bool:
+    match test:
+        case ast.Compare(left=remainder, ops=[ast.Eq()], comparators=[ast.Constant(value=0)]):
+            pass
+        case ast.UnaryOp(op=ast.Not(), operand=remainder):
+            pass
+        case _:
+            return False
+    match remainder:
+        case ast.BinOp(left=ast.Name(id=left), op=ast.Mod(), right=ast.Name(id=right)):
+            return (left, right) == (number, divisor)
+    return False

@@ -1,69 +1,87 @@
-"""Compute before the loop what comes out the same in each of its turns."""
+"""What comes out the same in each turn."""
 
+import ast
 from collections.abc import Iterator
-from functools import partial
 
-import libcst as cst
+from autodev_learning.proposers.analysis.code import Code
+from autodev_learning.proposers.analysis.loops import is_pure_expression, settled_loop, variables_of
+from autodev_learning.proposers.analysis.ownership import is_only_read, reads_without_handing_out
+from autodev_learning.proposers.speedups import Edit, Speedup
 
-from autodev_learning.proposers.effects import (
-    PURE_BUILTINS,
-    Loop,
-    fresh_name,
-    harmless_functions,
-    is_pure,
-    names_changed,
-    names_read,
-)
-from autodev_learning.proposers.tree import (
-    Edit,
-    Program,
-    Replacement,
-    descendants,
-    expression,
-    mapped,
-    source,
-    statement,
-)
-
-NAME = "compute once, before the loop"
-GAIN = 20.0
-
-# They take no time, or give something that is used up.
+# They take no time.
 _CHEAP = frozenset(
-    {"len", "range", "enumerate", "zip", "map", "filter", "reversed", "isinstance", "bool", "int", "str"}
-)
+    {"len", "range", "enumerate", "zip", "map", "filter", "reversed", "isinstance", "issubclass", "bool", "int",
+     "float", "abs", "ord", "chr", "type", "divmod", "round", "pow", "slice", "hash"}
+)  # fmt: skip
+# What they give may be given out and kept: nobody can change it, or it is what the argument holds.
+_GIVES_ITEMS = frozenset({"sum", "min", "max", "any", "all", "str", "repr", "tuple", "frozenset"})
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site in program.sites:
-        loop = site.node
-        if not isinstance(loop, Loop) or site.index is None:
-            continue
-        for text in _constant_calls(program, loop):
-            name = fresh_name(program, f"{text.partition('(')[0].rpartition('.')[2]}_once")
-            changed = mapped(loop, partial(_taking, text=text, name=name))
-            yield Edit(f"{site.where}: compute `{text}` once", site, (statement(f"{name} = {text}"), changed))
+class Hoisting(Speedup):
+    """Compute once what comes out the same in each turn of a loop, when it is needed first.
+
+         def f(xs, ys):
+             over = []
+        +    max_once = Once()
+             for x in xs:
+        -        if x > max(ys):
+        +        if x > max_once(lambda: max(ys), ys):
+                     over.append(x)
+             return over
+
+    >>> f([1, 5, 3], [2, 3]), f([], []), f([1, 9], range(4)), f([4, 2], iter([3]))
+    """
+
+    name = "compute once what stays the same"
+    gain = 20.0
+
+    def edits(self, code: Code) -> Iterator[Edit]:
+        done: set[str] = set()
+        for call in code.all(ast.Call):
+            variables = variables_of(code, call)
+            if not _is_worth_it(code, call) or not variables or not is_pure_expression(code, call):
+                continue
+            loop = settled_loop(code, call, variables)
+            text = code.source(call)
+            if loop is None or f"{id(loop.node)}:{text}" in done:
+                continue
+            done.add(f"{id(loop.node)}:{text}")
+            same = [each for each in ast.walk(loop.node) if isinstance(each, ast.Call) and code.source(each) == text]
+            if not all(_may_be_shared(code, each) for each in same):
+                continue
+            called = text.partition("(")[0].rpartition(".")[2]
+            once = code.fresh(f"{called}_once")
+            asked = f"{once}({', '.join([f'lambda: {text}', *sorted(variables)])})"
+            yield Edit(
+                f"{loop.function.name}: compute `{text}` once",
+                [
+                    code.before(loop.statement, f"{once} = Once()"),
+                    *(code.replace(each, asked) for each in same),
+                ],
+                ["once"],
+            )
 
 
-def _taking(node: cst.CSTNode, text: str, name: str) -> Replacement | None:
-    return expression(name) if isinstance(node, cst.Call) and source(node) == text else None
+def _is_worth_it(code: Code, call: ast.Call) -> bool:
+    match call.func:
+        case ast.Name(id=name):
+            return name in code.functions or (code.is_builtin(name) and name not in _CHEAP)
+        case ast.Attribute(attr="join" | "split" | "splitlines" | "lower" | "upper" | "replace" | "strip"):
+            return True
+    return False
 
 
-def _constant_calls(program: Program, loop: cst.For | cst.While) -> list[str]:
-    """The calls in what the loop repeats, outermost first, that depend on nothing the loop changes."""
-    changed = names_changed(loop, harmless_functions(program))
-    found: dict[str, None] = {}
-    repeated = [loop.body] if isinstance(loop, cst.For) else [loop.test, loop.body]
-    for part in repeated:
-        for node in descendants(part):
-            if isinstance(node, cst.Call) and _is_worth_it(program, node) and not (names_read(node) & changed):
-                found.setdefault(source(node))
-    return list(found)
-
-
-def _is_worth_it(program: Program, call: cst.Call) -> bool:
-    name = source(call.func)
-    definition = program.functions.get(name)
-    if definition is not None:
-        return is_pure(definition, program)
-    return name == "re.compile" or (name in PURE_BUILTINS and name not in _CHEAP)
+def _may_be_shared(code: Code, call: ast.Call) -> bool:
+    """Whether it cannot matter that two turns get the very same object."""
+    if isinstance(call.func, ast.Attribute) and not call.func.attr.startswith("split"):
+        return True
+    if isinstance(call.func, ast.Name) and call.func.id in _GIVES_ITEMS:
+        return True
+    if reads_without_handing_out(code, call):
+        return True
+    binding = code.parent(call)
+    function = code.function_around(call)
+    match binding:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if value is call and function is not None:
+            return is_only_read(code, function, name)
+    return False

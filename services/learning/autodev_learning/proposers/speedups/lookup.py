@@ -1,74 +1,155 @@
-"""Find partners in a table: a loop within a loop that only looks for equal keys goes through all pairs."""
+"""Partners by key."""
 
+import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-import libcst as cst
-
-from autodev_learning.proposers.effects import (
-    fresh_name,
-    harmless_functions,
-    names_changed,
-    names_read,
-    outermost_loops,
+from autodev_learning.proposers.analysis.code import COMPREHENSIONS, Change, Code, names_of
+from autodev_learning.proposers.analysis.loops import (
+    Loop,
+    is_pure_expression,
+    is_used_after,
+    settled_loop,
+    variables_of,
 )
-from autodev_learning.proposers.tree import Edit, Program, body_of, descendants, expression, source, statement, swapped
-
-NAME = "look partners up in a table"
-GAIN = 60.0
+from autodev_learning.proposers.speedups import Edit, Speedup
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site, outer in outermost_loops(program):
-        for inner in descendants(outer.body):
-            if not isinstance(inner, cst.For) or not isinstance(inner.iter, cst.Name) or inner.orelse:
-                continue
-            keys = _keys(inner)
-            if keys is None or names_read(inner.iter) & names_changed(outer, harmless_functions(program)):
-                continue
-            partner_key, own_key = keys
-            table = fresh_name(program, f"{inner.iter.value}_by_key")
-            target = source(inner.target)
-            filling = f"{table}.setdefault({partner_key}, []).append({_whole(target)})"
-            made = (
-                statement(f"{table} = {{}}"),
-                statement(f"for {target} in {source(inner.iter)}:\n    {filling}\n"),
+@dataclass(frozen=True)
+class Search:
+    """A loop over `iterated`, which looks for those that have a key: `partner` of each, which must equal `own`.
+
+    It begins at the place `start` of `items`, where that is not the first.
+    """
+
+    loop: Loop
+    iterated: ast.expr
+    target: ast.expr
+    partner: ast.expr
+    own: ast.expr
+    items: str
+    start: str
+
+
+class Lookup(Speedup):
+    """Find partners in a table: a loop within a loop that only looks for equal keys goes through all pairs.
+
+         def f(xs, ys):
+             rows = []
+        +    ys_partners = Partners(ys, lambda y: y[0])
+             for x in xs:
+        -        for y in ys:
+        +        for y in ys_partners.having(lambda: x[0]):
+                     if y[0] == x[0]:
+                         rows.append((x, y))
+             return rows
+
+    >>> f([(1, 2), (2, 3), (1, 4)], [(2, "a"), (1, "b"), (True, "c")]), f([], [None]), f([()], [])
+    >>> f([([1],), (float("nan"),)], [([1], 5), ((1,), 6), (float("nan"), 7)]), f(["ab"], iter(["ac"]))
+    """
+
+    name = "look partners up in a table"
+    gain = 60.0
+
+    def edits(self, code: Code) -> Iterator[Edit]:
+        for search in _searches(code):
+            name = search.items if search.items.isidentifier() else "items"
+            table = code.fresh(f"{name}_partners")
+            yield Edit(
+                f"{search.loop.function.name}: look up `{code.source(search.target)}` of `{search.items}` "
+                f"by `{code.source(search.partner)}`",
+                _changes(code, search, table),
+                ["partners"],
             )
-            found = inner.with_changes(iter=expression(f"{table}.get({own_key}, ())"))
-            changed = swapped(outer, inner, found)
-            description = f"{site.where}: look up `{target}` of `{source(inner.iter)}` by `{partner_key}`"
-            yield Edit(description, site, (*made, changed))
 
 
-def _keys(loop: cst.For) -> tuple[str, str] | None:
-    """(key of the inner item, key looked for) where all the loop does is under one `if` that compares them."""
-    body = body_of(loop.body)
-    if len(body) != 1 or not isinstance(body[0], cst.If) or body[0].orelse:
-        return None
-    own = names_read(loop.target)
-    if own & names_changed(loop.body):
-        return None
-    for left, right in _equalities(body[0].test):
-        for partner, other in ((left, right), (right, left)):
-            reads = names_read(partner)
-            is_of_partner = bool(reads) and reads <= own and not _has_calls(partner)
-            if is_of_partner and not names_read(other) & (own | names_changed(loop.body)):
-                return source(partner), source(other)
-    return None
+def _changes(code: Code, search: Search, table: str) -> list[Change]:
+    target, partner = code.source(search.target), code.source(search.partner)
+    key = f"lambda {target}: {partner}"
+    if not isinstance(search.target, ast.Name):
+        whole = code.fresh("item")
+        key = f"lambda {whole}: next({partner} for {target} in ({whole},))"
+    start = f", {search.start}" if search.start else ""
+    return [
+        code.before(search.loop.statement, f"{table} = Partners({search.items}, {key})"),
+        code.replace(search.iterated, f"{table}.having(lambda: {code.source(search.own)}{start})"),
+    ]
 
 
-def _equalities(test: cst.BaseExpression) -> Iterator[tuple[cst.BaseExpression, cst.BaseExpression]]:
-    """The equalities of a conjunction's first part: later parts may rely on it."""
-    while isinstance(test, cst.BooleanOperation) and isinstance(test.operator, cst.And):
-        test = test.left
-    if not isinstance(test, cst.Comparison) or len(test.comparisons) != 1:
+def _searches(code: Code) -> Iterator[Search]:
+    for loop in code.all(ast.For):
+        if len(loop.body) == 1 and isinstance(loop.body[0], ast.If) and not loop.body[0].orelse:
+            function = code.function_around(loop)
+            if function and not is_used_after(code, function, loop, names_of(loop.target)):
+                yield from _search(code, loop.iter, loop.target, loop.body[0].test, loop)
+    for node in code.all(ast.expr):
+        if isinstance(node, COMPREHENSIONS):
+            for clause in node.generators:
+                if clause.ifs:
+                    yield from _search(code, clause.iter, clause.target, clause.ifs[0], clause)
+
+
+def _search(code: Code, iterated: ast.expr, target: ast.expr, test: ast.expr, inner: ast.AST) -> Iterator[Search]:
+    items, start = _items(code, iterated)
+    own_names = names_of(target)
+    if items is None or any(isinstance(each, ast.Starred | ast.Attribute | ast.Subscript) for each in ast.walk(target)):
         return
-    if isinstance(test.comparisons[0].operator, cst.Equal):
-        yield test.left, test.comparisons[0].comparator
+    for partner, own in _equalities(test):
+        if not names_of(partner) & own_names or names_of(own) & own_names:
+            continue
+        if not is_pure_expression(code, partner) or not is_pure_expression(code, own):
+            continue
+        whole = _whole(code, items, start)
+        names = variables_of(code, whole) | (variables_of(code, partner) - own_names)
+        loop = settled_loop(code, iterated, names, besides=())
+        # The key looked for may change from turn to turn of the outer loop, and not within the inner one.
+        if loop is None or loop.node is inner or not _is_still(code, inner, own, own_names):
+            continue
+        yield Search(loop, iterated, target, partner, own, ast.unparse(whole), code.source(start) if start else "")
+        return
 
 
-def _has_calls(node: cst.CSTNode) -> bool:
-    return any(isinstance(inner, cst.Call) for inner in descendants(node))
+def _is_still(code: Code, inner: ast.AST, own: ast.expr, target_names: set[str]) -> bool:
+    bound = {node.id for node in ast.walk(inner) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= target_names
+    return not variables_of(code, own) & bound
 
 
-def _whole(target: str) -> str:
-    return f"({target})" if "," in target and not target.startswith("(") else target
+def _items(code: Code, iterated: ast.expr) -> tuple[ast.expr | None, ast.expr | None]:
+    """What is gone through, and from which place on: `xs`, `xs[i:]`, `range(len(xs))`, `range(i, len(xs))`."""
+    match iterated:
+        case ast.Name():
+            return iterated, None
+        case ast.Subscript(value=ast.Name(), slice=ast.Slice(lower=ast.expr() as lower, upper=None, step=None)):
+            return (iterated.value, lower) if _is_place(lower) else (None, None)
+        case ast.Call(func=ast.Name(id="range"), args=[ast.expr() as stop], keywords=[]) if code.is_builtin("range"):
+            return (iterated, None) if is_pure_expression(code, stop) else (None, None)
+        case ast.Call(func=ast.Name(id="range"), args=[lower, stop], keywords=[]) if code.is_builtin("range"):
+            plain = _is_place(lower) and is_pure_expression(code, stop)
+            return (iterated, lower) if plain else (None, None)
+    return None, None
+
+
+def _whole(code: Code, items: ast.expr, start: ast.expr | None) -> ast.expr:
+    """What holds the items before the place, too."""
+    if isinstance(items, ast.Call) and start is not None:
+        return ast.Call(items.func, [items.args[1]], [])
+    return items
+
+
+def _is_place(node: ast.expr) -> bool:
+    match node:
+        case ast.Name() | ast.Constant(value=int()):
+            return True
+        case ast.BinOp(left=ast.Name(), op=ast.Add(), right=ast.Constant(value=int())):
+            return True
+    return False
+
+
+def _equalities(test: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Both sides of the equality that a test asks first: later parts may rely on it."""
+    while isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        test = test.values[0]
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        yield test.left, test.comparators[0]
+        yield test.comparators[0], test.left

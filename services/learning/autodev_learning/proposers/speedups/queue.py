@@ -1,71 +1,117 @@
-"""Take from the front of a deque: `items.pop(0)` moves all the other items."""
+"""The front of a list."""
 
+import ast
 from collections.abc import Iterator
-from functools import partial
 
-import libcst as cst
+from autodev_learning.proposers.analysis.code import Change, Code, Function
+from autodev_learning.proposers.analysis.effects import is_plain
+from autodev_learning.proposers.analysis.loops import loops_around
+from autodev_learning.proposers.analysis.ownership import is_own_list
+from autodev_learning.proposers.speedups import Edit, Speedup
+from autodev_learning.proposers.speedups.membership import is_name
 
-from autodev_learning.proposers.effects import with_import
-from autodev_learning.proposers.tree import Edit, Program, Replacement, Site, descendants, expression, mapped, source
-
-NAME = "take from the front of a deque"
-GAIN = 25.0
-
-_ALLOWED = ("append", "extend", "pop", "clear", "remove", "count", "index")
+_KEPT = frozenset({"append", "extend", "clear", "remove", "count", "index", "reverse"})
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for name, definition in program.functions.items():
-        for queue in _queues(definition):
-            changed = mapped(definition, partial(_as_deque, name=queue))
-            body = [changed if node is definition else node for node in program.module.body]
-            module = with_import(program.module.with_changes(body=body), "collections")
-            yield Edit(f"{name}: make `{queue}` a deque", Site(program.module, (), None, None), module)
+class Queue(Speedup):
+    """Take from, and put in, the front of a deque: in a list all the other items move.
+
+        +from collections import deque
+        +
+        +
+         def f(xs):
+        -    waiting = list(xs)
+        +    waiting = deque(list(xs))
+             order = []
+             while waiting:
+        -        order.append(waiting.pop(0))
+        +        order.append(waiting.popleft())
+             return order
+
+    >>> f([1, 2, 3]), f(""), f(iter([1])), f(None)
+    """
+
+    name = "work at the front of a deque"
+    gain = 25.0
+
+    def edits(self, code: Code) -> Iterator[Edit]:
+        for function in code.all(ast.FunctionDef):
+            if not is_plain(function):
+                continue
+            for name in _fronts(code, function):
+                changes = _changes(code, function, name)
+                if changes is not None and is_own_list(code, function, name):
+                    yield Edit(
+                        f"{function.name}: make `{name}` a deque",
+                        changes,
+                        ["deque"],
+                    )
 
 
-def _queues(definition: cst.FunctionDef) -> list[str]:
-    """The names bound to lists made here, popped at the front, and neither returned, sliced nor added to others."""
-    popped = dict.fromkeys(
-        source(node.func.value)
-        for node in descendants(definition)
-        if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and _pops_front(node)
+def _fronts(code: Code, function: Function) -> list[str]:
+    """The lists of which the first is taken, or before which something is put, in a loop."""
+    return list(
+        dict.fromkeys(
+            node.func.value.id
+            for node in code.all(ast.Call)
+            if code.function_around(node) is function
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and _at_front(node)
+            and loops_around(code, node)
+        )
     )
-    return [name for name in popped if name.isidentifier() and _is_used_as_queue(definition, name)]
 
 
-def _pops_front(call: cst.Call) -> bool:
-    method = source(call.func).rpartition(".")[2]
-    return method == "pop" and len(call.args) == 1 and source(call.args[0].value) == "0"
+def _at_front(call: ast.Call) -> bool:
+    first = call.args[0] if call.args else None
+    is_front = isinstance(first, ast.Constant) and type(first.value) is int and first.value == 0
+    assert isinstance(call.func, ast.Attribute)
+    return is_front and not call.keywords and (call.func.attr, len(call.args)) in (("pop", 1), ("insert", 2))
 
 
-def _is_used_as_queue(definition: cst.FunctionDef, name: str) -> bool:
-    bindings = [node for node in descendants(definition) if isinstance(node, cst.Assign) and _binds(node, name)]
-    if not bindings or not all(_makes_list(node.value) for node in bindings):
-        return False
-    for node in descendants(definition):
-        if isinstance(node, cst.Return | cst.Subscript | cst.BinaryOperation) and _is_about(node, name):
-            return False
-        if isinstance(node, cst.Attribute) and source(node.value) == name and node.attr.value not in _ALLOWED:
-            return False
-    return True
+def _changes(code: Code, function: Function, name: str) -> list[Change] | None:
+    """What makes a list a deque; None where it is used as only a list can be."""
+    changes: list[Change] = []
+    for node in ast.walk(function):
+        if not is_name(node, name):
+            continue
+        parent = code.parent(node)
+        match parent:
+            case ast.Assign(value=value):
+                changes.append(code.replace(value, f"deque({code.source(value)})"))
+            case ast.Attribute():
+                call = code.parent(parent)
+                change = _of_method(code, call, parent, name) if isinstance(call, ast.Call) else None
+                if change is None:
+                    return None
+                changes += change
+            case ast.Return():
+                changes.append(code.replace(node, f"list({name})"))
+            case ast.Call(func=ast.Name(id="len" | "sum" | "min" | "max" | "sorted" | "list" | "set" | "tuple")):
+                continue
+            case ast.Call(func=ast.Attribute(attr="join")):
+                continue
+            case ast.While() | ast.If() | ast.IfExp() | ast.UnaryOp(op=ast.Not()):
+                continue
+            case ast.BoolOp():
+                continue
+            case ast.Compare(ops=[ast.In() | ast.NotIn()]):
+                continue
+            case ast.Subscript(slice=ast.Constant(value=0 | -1), ctx=ast.Load()):
+                continue
+            case ast.Subscript(slice=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1)), ctx=ast.Load()):
+                continue
+            case _:
+                return None
+    return changes
 
 
-def _is_about(node: cst.Return | cst.Subscript | cst.BinaryOperation, name: str) -> bool:
-    parts = [node.left, node.right] if isinstance(node, cst.BinaryOperation) else [node.value]
-    return any(part is not None and source(part) == name for part in parts)
-
-
-def _binds(node: cst.Assign, name: str) -> bool:
-    return source(node.targets[0].target) == name
-
-
-def _makes_list(value: cst.BaseExpression) -> bool:
-    return isinstance(value, cst.List | cst.ListComp) or (isinstance(value, cst.Call) and source(value.func) == "list")
-
-
-def _as_deque(node: cst.CSTNode, name: str) -> Replacement | None:
-    if isinstance(node, cst.Assign) and _binds(node, name):
-        return node.with_changes(value=expression(f"collections.deque({source(node.value)})"))
-    if isinstance(node, cst.Call) and source(node.func) == f"{name}.pop" and _pops_front(node):
-        return expression(f"{name}.popleft()")
-    return None
+def _of_method(code: Code, call: ast.Call, method: ast.Attribute, name: str) -> list[Change] | None:
+    if _at_front(call) and method.attr == "pop":
+        return [code.replace(call, f"{name}.popleft()")]
+    if _at_front(call):
+        return [code.replace(call, f"{name}.appendleft({code.source(call.args[1])})")]
+    if method.attr == "pop" and not call.args and not call.keywords:
+        return []
+    return [] if method.attr in _KEPT else None

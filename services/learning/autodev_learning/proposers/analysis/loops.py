@@ -1,0 +1,151 @@
+"""What is done again and again, and what stays the same meanwhile."""
+
+import ast
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from autodev_learning.proposers.analysis.code import COMPREHENSIONS, Code, Function, free_names, names_bound_by
+from autodev_learning.proposers.analysis.effects import call_is_pure, changes, is_plain
+from autodev_learning.proposers.analysis.ownership import is_own
+
+_AT_ONCE = frozenset({"sorted", "min", "max", "sum", "any", "all", "list", "set", "tuple", "dict"})
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop, a comprehension, or a call that asks a key function: `statement` is what it is, or stands in."""
+
+    node: ast.AST
+    statement: ast.stmt
+    function: Function
+
+
+def loops_around(code: Code, node: ast.AST) -> list[Loop]:
+    """What repeats the node within its function, the outermost first."""
+    function = code.function_around(node)
+    if function is None or not is_plain(function):
+        return []
+    found: list[Loop] = []
+    inner: ast.AST = node
+    repeated = False
+    for around in code.ancestors(node):
+        if around is function:
+            return found[::-1]
+        if isinstance(around, ast.comprehension):
+            repeated = inner in around.ifs
+        elif _repeats(code, around, inner) or (isinstance(inner, ast.comprehension) and repeated):
+            found.append(Loop(around, code.statement_around(around), function))
+        if isinstance(around, ast.Lambda | ast.GeneratorExp) and not _is_run_here(code, around):
+            # It may be run when the loop is over.
+            return []
+        inner = around
+    return []
+
+
+def _repeats(code: Code, around: ast.AST, inner: ast.AST) -> bool:
+    match around:
+        case ast.For():
+            return inner in around.body or inner in around.orelse
+        case ast.While():
+            return inner is around.test or inner in around.body
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            return inner is not around.generators[0]
+        case ast.Call(func=ast.Name(id="sorted" | "min" | "max" as name)):
+            return isinstance(inner, ast.keyword) and inner.arg == "key" and code.is_builtin(name)
+    return False
+
+
+def _is_run_here(code: Code, lazy: ast.Lambda | ast.GeneratorExp) -> bool:
+    """Whether a built-in runs it and is done with it."""
+    parent = code.parent(lazy)
+    call = code.parent(parent) if isinstance(parent, ast.keyword) and parent.arg == "key" else parent
+    match call:
+        case ast.Call(func=ast.Name(id=name)):
+            return name in _AT_ONCE or name in _once_names(code)
+        case ast.Call(func=ast.Attribute(attr="join" | "extend" | "update")):
+            return True
+    return False
+
+
+def _once_names(code: Code) -> set[str]:
+    return {
+        target.id
+        for node in code.all(ast.Assign)
+        if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id == "Once"
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def is_settled(code: Code, loop: Loop, names: Collection[str], besides: Collection[ast.AST] = ()) -> bool:
+    """Whether the loop binds none of the variables and changes nothing that they hold.
+
+    `besides` are nodes that may bind them all the same.
+    """
+    bound = {
+        name
+        for node in ast.walk(loop.node)
+        if not any(node is each for each in besides)
+        for name in names_bound_by(node)
+    }
+    if bound & set(names):
+        return False
+    for changed in changes(code, loop.node):
+        if changed is None or changed in names or not is_own(code, loop.function, changed):
+            return False
+    return True
+
+
+def settled_loop(code: Code, node: ast.AST, names: Collection[str], besides: Collection[ast.AST] = ()) -> Loop | None:
+    """The outermost loop that repeats the node and leaves the variables as they are."""
+    for loop in loops_around(code, node):
+        starts_line = isinstance(loop.node, ast.stmt) or not isinstance(loop.statement, ast.While)
+        if starts_line and is_settled(code, loop, names, besides):
+            return loop
+    return None
+
+
+def is_pure_expression(code: Code, node: ast.expr) -> bool:
+    """Whether an expression only computes."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
+            return False
+        if isinstance(each, ast.Call) and not call_is_pure(code, each):
+            return False
+    return True
+
+
+def variables_of(code: Code, node: ast.AST) -> set[str]:
+    """The variables that an expression reads: not functions, modules or built-ins."""
+    return {
+        name
+        for name in free_names(node)
+        if name not in code.functions and name not in code.modules and not code.is_builtin(name)
+    }
+
+
+def comprehension_around(code: Code, node: ast.comprehension) -> ast.AST:
+    around = code.parent(node)
+    assert isinstance(around, COMPREHENSIONS)
+    return around
+
+
+def is_used_after(code: Code, function: Function, loop: ast.For, names: Collection[str]) -> bool:
+    """Whether a variable of a loop's is read outside of the loop."""
+    inside = {id(node) for node in ast.walk(loop)}
+    return any(
+        isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load) and id(node) not in inside
+        for node in ast.walk(function)
+    )
+
+
+def blocks(code: Code) -> Iterator[tuple[Function, list[ast.stmt]]]:
+    """Every sequence of statements in a function whose variables are its own."""
+    for function in code.all(ast.FunctionDef):
+        if not is_plain(function):
+            continue
+        for node in ast.walk(function):
+            for field in ("body", "orelse", "finalbody"):
+                body = getattr(node, field, None)
+                if isinstance(body, list) and body and isinstance(body[0], ast.stmt):
+                    yield function, body

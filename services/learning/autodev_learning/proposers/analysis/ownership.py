@@ -1,0 +1,175 @@
+"""Which containers are a function's own: made by it, and known by one name only until it returns."""
+
+import ast
+
+from autodev_learning.proposers.analysis.code import Code, Function, names_bound_by
+from autodev_learning.proposers.analysis.effects import CHANGING_METHODS, READING_METHODS
+
+MAKERS = frozenset({"list", "dict", "set", "sorted", "deque", "defaultdict", "Counter", "FastMembers", "LeastFirst"})
+# What gives a new value and keeps no hold of what it was given.
+READERS = frozenset(
+    [
+        "abs",
+        "all",
+        "any",
+        "bool",
+        "dict",
+        "frozenset",
+        "len",
+        "list",
+        "max",
+        "min",
+        "print",
+        "repr",
+        "set",
+        "sorted",
+        "str",
+        "sum",
+        "tuple",
+        "FastMembers",
+    ]
+)
+LAZY = frozenset({"enumerate", "reversed", "zip", "map", "filter"})
+
+
+def is_own(code: Code, function: Function, name: str) -> bool:
+    """Whether the variable holds only containers that the function made, which nothing else holds while it runs."""
+    if name in {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}:
+        return False
+    seen = False
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id == name:
+            if isinstance(node.ctx, ast.Load):
+                if not only_reads(code, node):
+                    return False
+            elif not _binds_new(code, node):
+                return False
+            else:
+                seen = True
+        elif name in names_bound_by(node):
+            return False
+    return seen
+
+
+def _binds_new(code: Code, node: ast.Name) -> bool:
+    parent = code.parent(node)
+    match parent:
+        case ast.AugAssign():
+            return True
+        case ast.Assign(targets=[ast.Name()], value=value):
+            return makes_new(value)
+        case ast.AnnAssign(value=ast.expr() as value):
+            return makes_new(value)
+    return False
+
+
+def makes_new(value: ast.expr) -> bool:
+    """Whether the expression makes a container that nothing else holds."""
+    match value:
+        case ast.List() | ast.Dict() | ast.Set() | ast.ListComp() | ast.DictComp() | ast.SetComp():
+            return True
+        case ast.Call(func=ast.Name(id=maker)) | ast.Call(func=ast.Attribute(attr=maker)):
+            return maker in MAKERS
+        case ast.BinOp(op=ast.Add() | ast.Mult()):
+            return makes_new(value.left) or makes_new(value.right)
+    return False
+
+
+def makes_list(value: ast.expr) -> bool:
+    match value:
+        case ast.List() | ast.ListComp():
+            return True
+        case ast.Call(func=ast.Name(id="list" | "sorted")):
+            return True
+    return False
+
+
+def only_reads(code: Code, node: ast.expr) -> bool:
+    """Whether what stands around an expression takes nothing but values out of it, or changes it by its methods."""
+    parent = code.parent(node)
+    match parent:
+        case ast.Attribute(attr=method):
+            call = code.parent(parent)
+            known = method in CHANGING_METHODS or method in READING_METHODS
+            return isinstance(call, ast.Call) and call.func is parent and known
+        case ast.Subscript(value=value):
+            return value is node
+        case ast.Compare() | ast.BinOp() | ast.UnaryOp() | ast.FormattedValue() | ast.AugAssign():
+            return True
+        case ast.Call(func=ast.Name(id=reader)) if node in parent.args:
+            if reader in LAZY:
+                return _is_iterated(code, parent)
+            return reader in READERS
+        case ast.Call(func=ast.Attribute(attr="join" | "extend" | "update" | "union" | "issubset")):
+            return node in parent.args
+        case ast.For() | ast.comprehension():
+            return parent.iter is node
+        case ast.If() | ast.While() | ast.IfExp() | ast.Assert():
+            return parent.test is node
+        case ast.BoolOp():
+            return only_tests(code, parent)
+        case ast.Return():
+            return True
+        case ast.Tuple() | ast.List() | ast.Dict():
+            return isinstance(code.parent(parent), ast.Return)
+        case ast.Starred():
+            return isinstance(code.parent(parent), ast.List | ast.Tuple | ast.Set)
+    return False
+
+
+def _is_iterated(code: Code, call: ast.Call) -> bool:
+    around = code.parent(call)
+    if isinstance(around, ast.For | ast.comprehension):
+        return around.iter is call
+    return isinstance(around, ast.Call) and isinstance(around.func, ast.Name) and around.func.id in READERS | LAZY
+
+
+def only_tests(code: Code, node: ast.expr) -> bool:
+    """Whether only the truth of the expression counts."""
+    parent = code.parent(node)
+    match parent:
+        case ast.If() | ast.While() | ast.IfExp() | ast.Assert():
+            return parent.test is node
+        case ast.comprehension():
+            return node in parent.ifs
+        case ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.BoolOp():
+            return only_tests(code, parent)
+    return False
+
+
+def is_own_list(code: Code, function: Function, name: str) -> bool:
+    """Whether the variable is the function's own, and always a list."""
+    return is_own(code, function, name) and all(
+        makes_list(node.value)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and any(name in names_bound_by(target) for target in node.targets)
+    )
+
+
+def is_only_read(code: Code, function: Function, name: str) -> bool:
+    """Whether the function binds the variable once, and never changes, hands out or keeps elsewhere what it holds."""
+    bindings = 0
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Name) or node.id != name:
+            continue
+        if not isinstance(node.ctx, ast.Load):
+            bindings += 1
+        elif not reads_without_handing_out(code, node):
+            return False
+    return bindings == 1
+
+
+def reads_without_handing_out(code: Code, node: ast.expr) -> bool:
+    """Whether what stands around an expression neither changes its value nor gives it to anybody."""
+    parent = code.parent(node)
+    if isinstance(parent, ast.Attribute):
+        return parent.attr in READING_METHODS and only_reads(code, node)
+    if isinstance(parent, ast.Return | ast.Tuple | ast.List | ast.Dict):
+        return False
+    if isinstance(parent, ast.AugAssign):
+        return parent.value is node
+    if isinstance(parent, ast.Subscript) and not isinstance(parent.ctx, ast.Load):
+        return False
+    return only_reads(code, node)

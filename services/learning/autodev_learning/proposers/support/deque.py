@@ -1,0 +1,3 @@
+"""A list with two ends."""
+
+from collections import deque  # noqa: F401

@@ -1,0 +1,3 @@
+"""Square roots."""
+
+import math  # noqa: F401
