@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 
+from autodev.capability.v1 import capability_service_pb2 as capability
 from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import memento_service_pb2 as memento
 from autodev.learning.v1 import reflection_service_pb2 as reflection
@@ -263,3 +264,31 @@ async def test_deciding_needs_the_role_of_a_reviewer(mesh: Mesh, agent: str) -> 
             nobody.skills.RollbackSkill(rollback),
         ):
             assert await status_of(call) == "PERMISSION_DENIED"
+
+
+async def test_where_the_workspace_wants_it_agents_that_are_allowed_share_a_pattern(mesh: Mesh, agent: str) -> None:
+    task = f"Rotate the {agent.replace('-', ' ')} matrix"
+    trusted, demoted = f"{agent}-trusted", f"{agent}-demoted"
+    async with mesh.client(OTHER_TENANT) as client:
+        await let_learn(client, agent, trusted, demoted)
+        settings = (await client.capability.GetWorkspaceSettings(capability.GetWorkspaceSettingsRequest())).settings
+        settings.cluster_failures = True
+        await client.capability.UpdateWorkspaceSettings(capability.UpdateWorkspaceSettingsRequest(settings=settings))
+
+        await publish(client, attempt(demoted, WRONG, task, trace=""))
+        # Events of an agent are taken in order: that these made a pattern shows that the first is kept.
+        other = f"Parse {agent}"
+        await publish(client, *(attempt(demoted, WRONG, other, trace="") for _ in range(2)))
+        await eventually(lambda: patterns_of(client, demoted), "the demoted agent's failures are kept")
+        level = capability.SetMaturityRequest(agent_id=demoted, maturity=capability.MATURITY_LEVEL_STUDENT)
+        await client.capability.SetMaturity(level)
+
+        await publish(client, attempt(agent, WRONG, task, trace=""))
+        await publish(client, attempt(trusted, WRONG, task, trace=""))
+
+        async def shared() -> list[reflection.FailurePattern]:
+            return [*await patterns_of(client, agent), *await patterns_of(client, trusted)]
+
+        (pattern,) = await eventually(shared, "a pattern of both")
+        assert sorted(pattern.agent_ids) == sorted([agent, trusted])
+        assert pattern.failure_count == 2

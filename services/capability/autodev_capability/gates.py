@@ -25,6 +25,7 @@ class WorkspaceSettings:
     auto_promote: bool = False
     proposers: tuple[str, ...] = ()
     canary_percent: int = 0
+    cluster_failures: bool = False
 
 
 @dataclass(frozen=True, slots=True)

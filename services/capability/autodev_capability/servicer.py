@@ -169,6 +169,7 @@ def _settings_to_proto(settings: WorkspaceSettings) -> pb.WorkspaceSettings:
         auto_promote=settings.auto_promote,
         proposers=settings.proposers,
         canary_percent=settings.canary_percent,
+        cluster_failures=settings.cluster_failures,
     )
 
 
@@ -183,6 +184,7 @@ def _settings_from_proto(message: pb.WorkspaceSettings) -> WorkspaceSettings:
         auto_promote=message.auto_promote,
         proposers=tuple(message.proposers),
         canary_percent=message.canary_percent,
+        cluster_failures=message.cluster_failures,
     )
 
 

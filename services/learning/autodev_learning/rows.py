@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
@@ -22,6 +22,9 @@ class OutboxRow(outbox.OutboxRow, Base):
     """Events written and not yet published."""
 
 
+_PLACED: Json = {name: text("pattern_id IS NOT NULL") for name in ("sqlite_where", "postgresql_where")}
+
+
 class EpisodeRow(TenantScoped, Base):
     """An attempt that was reported: a failure to learn from, or a success that is a case for the case bank."""
 
@@ -29,8 +32,13 @@ class EpisodeRow(TenantScoped, Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "episode_id"),
         Index("ix_episodes_agent", "tenant_id", "agent_id", "outcome"),
-        Index("ix_episodes_pattern", "tenant_id", "pattern_id"),
+        Index("ix_episodes_pattern", "tenant_id", "pattern_id", "occurred_at", "id"),
         Index("ix_episodes_task", "tenant_id", "task_key", "outcome"),
+        # What detection asks for: failures of one error or of similar tasks, and the latest that are in patterns.
+        Index("ix_episodes_signature", "tenant_id", "signature_key", "agent_id", "id"),
+        Index("ix_episodes_failure_task", "tenant_id", "failure_task", "id"),
+        Index("ix_episodes_placed", "tenant_id", "agent_id", "id", **_PLACED),
+        Index("ix_episodes_placed_of_all", "tenant_id", "id", **_PLACED),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     episode_id: Mapped[str] = mapped_column(String(128))
@@ -48,10 +56,45 @@ class EpisodeRow(TenantScoped, Base):
     segments: Mapped[list[Json]] = mapped_column(JSON, default=list)  # {"kind", "text"}
     pattern_id: Mapped[str | None] = mapped_column(String(36), default=None)
     occurred_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    # Of failures: the signature's SHA-256 (None where there is no error), and the task's words.
+    signature_key: Mapped[str | None] = mapped_column(String(64), default=None)
+    failure_task: Mapped[int | None] = mapped_column(LargeInteger, default=None)
+
+
+class TaskWordRow(TenantScoped, Base):
+    """A word that a failed task was told by, numbered as it was first seen. A long word is its SHA-256."""
+
+    __tablename__ = "task_words"
+    __table_args__ = (UniqueConstraint("tenant_id", "word"),)
+    number: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=True)
+    word: Mapped[str] = mapped_column(String(64))
+
+
+class FailureTaskRow(TenantScoped, Base):
+    """A task that an agent failed at, as the words that tell it: one row for all failures with these words."""
+
+    __tablename__ = "failure_tasks"
+    __table_args__ = (UniqueConstraint("tenant_id", "agent_id", "words_key"),)
+    id: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=True)
+    agent_id: Mapped[str] = mapped_column(String(128))
+    words_key: Mapped[str] = mapped_column(String(64))
+    words: Mapped[list[str]] = mapped_column(JSON)
+
+
+class FailureWordRow(TenantScoped, Base):
+    """The inverted index of failed tasks: see word_index.py for which words of a task it holds."""
+
+    __tablename__ = "failure_words"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    word: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
+    agent_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    size: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    task: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
 
 
 class FailurePatternRow(TenantScoped, Base):
-    """Similar failures of one agent, often enough. `first_episode_id` makes it unique: one pattern a cluster."""
+    """Similar failures, often enough. `first_episode_id` makes it unique: one pattern a cluster."""
 
     __tablename__ = "failure_patterns"
     __table_args__ = (

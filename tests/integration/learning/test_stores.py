@@ -134,8 +134,8 @@ async def test_the_migrations_make_the_tables_of_the_code(stores: Stores) -> Non
 
 async def test_an_event_that_comes_again_makes_no_second_pattern(stores: Stores) -> None:
     for _ in range(3):
-        await stores.episodes.add_failure(episode("one"), RULE)
-        await stores.episodes.add_failure(episode("two", hours=1), RULE)
+        await stores.episodes.add_failure(episode("one"), RULE, None)
+        await stores.episodes.add_failure(episode("two", hours=1), RULE, None)
     (pattern,) = await stores.episodes.list_patterns("", 10, None)
     assert pattern.episode_ids == ("one", "two")
     assert await stores.events() == ["failure_pattern_detected"]
@@ -143,23 +143,23 @@ async def test_an_event_that_comes_again_makes_no_second_pattern(stores: Stores)
 
 async def test_failures_at_once_make_one_pattern_with_all_of_them(stores: Stores) -> None:
     failures = [episode(f"e{number}", hours=number) for number in range(20)]
-    await asyncio.gather(*(stores.episodes.add_failure(each, RULE) for each in failures))
+    await asyncio.gather(*(stores.episodes.add_failure(each, RULE, None) for each in failures))
     (pattern,) = await stores.episodes.list_patterns("", 10, None)
     assert len(pattern.episode_ids) == 20
     assert await stores.events() == ["failure_pattern_detected"]
 
 
 async def test_agents_have_patterns_of_their_own(stores: Stores) -> None:
-    await stores.episodes.add_failure(episode("one", agent="a1"), RULE)
-    await stores.episodes.add_failure(episode("two", agent="a2"), RULE)
+    await stores.episodes.add_failure(episode("one", agent="a1"), RULE, None)
+    await stores.episodes.add_failure(episode("two", agent="a2"), RULE, None)
     assert await stores.episodes.list_patterns("", 10, None) == []
 
 
 async def test_tenants_have_episodes_of_their_own(stores: Stores) -> None:
-    await stores.episodes.add_failure(episode("one"), RULE)
+    await stores.episodes.add_failure(episode("one"), RULE, None)
     with acting_as(service_identity("learning", "globex")):
         assert await stores.episodes.find_failure("one") is None
-        assert await stores.episodes.add_failure(episode("one"), RULE) is None
+        assert await stores.episodes.add_failure(episode("one"), RULE, None) is None
         assert await stores.episodes.failing_programs(episode("one").task_key, 10) != []
     assert len(await stores.episodes.failing_programs(episode("one").task_key, 10)) == 1
 
@@ -174,12 +174,12 @@ async def test_cases_are_of_the_same_task_first_then_of_similar_ones(stores: Sto
 async def test_a_success_is_no_failure(stores: Stores) -> None:
     await stores.episodes.add_success(episode("good", outcome=Outcome.SUCCESS))
     assert await stores.episodes.find_failure("good") is None
-    assert await stores.episodes.add_failure(episode("bad"), RULE) is None
+    assert await stores.episodes.add_failure(episode("bad"), RULE, None) is None
 
 
 async def test_pages_of_patterns_hold_each_once(stores: Stores) -> None:
     for number in range(5):
-        await stores.episodes.add_failure(episode(f"e{number}", agent=f"a{number}"), PatternRule(threshold=1))
+        await stores.episodes.add_failure(episode(f"e{number}", agent=f"a{number}"), PatternRule(threshold=1), None)
     seen: list[str] = []
     page = await stores.episodes.list_patterns("", 2, None)
     while page:

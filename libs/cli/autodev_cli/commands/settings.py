@@ -38,6 +38,7 @@ def set_settings(
     canary_percent: Annotated[
         int | None, typer.Option(help="Of runs, for a version on trial. 0: the service's.", max=100)
     ] = None,
+    cluster_failures: Annotated[Switch, typer.Option(help="Find patterns across agents, too.")] = None,
     max_mutations_per_day: Annotated[int | None, typer.Option(help="Of all agents.", min=0)] = None,
     max_skill_candidates_per_day: Annotated[int | None, typer.Option(help="For each agent.", min=0)] = None,
     proposers: Annotated[
@@ -52,6 +53,7 @@ def set_settings(
         "background_evolution": background_evolution,
         "auto_promote": auto_promote,
         "canary_percent": canary_percent,
+        "cluster_failures": cluster_failures,
         "max_mutations_per_day": max_mutations_per_day,
         "max_skill_candidates_per_day": max_skill_candidates_per_day,
     }

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
@@ -36,6 +36,7 @@ class WorkspaceSettingsRow(TenantScoped, Base):
     auto_promote: Mapped[bool]
     proposers: Mapped[list[str]] = mapped_column(JSON, default=list)
     canary_percent: Mapped[int] = mapped_column(default=0)
+    cluster_failures: Mapped[bool] = mapped_column(default=False, server_default=false())
     updated_by: Mapped[str] = mapped_column(String(256), default="")
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
 

@@ -144,6 +144,7 @@ def _settings_from(row: WorkspaceSettingsRow) -> WorkspaceSettings:
         auto_promote=row.auto_promote,
         proposers=tuple(row.proposers),
         canary_percent=row.canary_percent,
+        cluster_failures=row.cluster_failures,
     )
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COMPARED_CHARACTERS = 4_000
+MOST_PEERS = 64
+"""Agents that are asked about for one failure."""
 
 
 class Outcome(StrEnum):
@@ -72,7 +74,10 @@ class Episode:
 
 @dataclass(frozen=True)
 class FailurePattern:
-    """Similar failures. `episode_ids`: oldest first, those that came after the pattern was found included."""
+    """Similar failures. `episode_ids`: oldest first, those that came after the pattern was found included.
+
+    Of very many, they are the first of the `failures` in all. `agent_ids` are whose they are.
+    """
 
     id: str
     agent_id: str
@@ -82,6 +87,8 @@ class FailurePattern:
     detected_at: datetime
     candidate_id: str | None = None
     skipped_reason: str = ""
+    failures: int = 0
+    agent_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,11 +101,15 @@ class PatternRule:
 
 @dataclass(frozen=True)
 class Failure:
-    """What tells whether a failure is similar to another, and the pattern it belongs to, if any."""
+    """What tells whether a failure is similar to another, and the pattern it belongs to, if any.
+
+    `signature` is the key of its error's signature, empty where there is no error; `words` are those of its task.
+    """
 
     episode_id: str
-    task_description: str
-    error_signature: str
+    agent_id: str
+    words: frozenset[str]
+    signature: str
     occurred_at: datetime
     pattern_id: str | None = None
 
@@ -116,9 +127,31 @@ def task_key(task_description: str) -> str:
     return hashlib.sha256(task_description.encode()).hexdigest()
 
 
-def place(failure: Failure, others: Iterable[Failure], rule: PatternRule) -> Placement:
-    """Place a failure among the agent's others, given the most telling first."""
-    similar = _similar(failure, others)
+def signature_key(error_signature: str) -> str:
+    """What an index finds an error by; empty where there is none."""
+    return hashlib.sha256(error_signature.encode()).hexdigest() if error_signature else ""
+
+
+def failure_of(episode: Episode) -> Failure:
+    """What of a failed episode tells whether it is similar to others."""
+    return Failure(
+        episode.episode_id,
+        episode.agent_id,
+        task_words(episode.task_description[:COMPARED_CHARACTERS]),
+        signature_key(episode.error_signature),
+        episode.occurred_at,
+        episode.pattern_id,
+    )
+
+
+def alike(one: Failure, other: Failure) -> bool:
+    """Tell whether two failures are of a kind: one error signature, or half of the longer task's words."""
+    same_error = bool(one.signature) and one.signature == other.signature
+    return same_error or word_overlap(one.words, other.words) >= SIMILAR_OVERLAP
+
+
+def place(failure: Failure, similar: Sequence[Failure], rule: PatternRule) -> Placement:
+    """Place a failure among those that are similar to it, given the latest first."""
     known = next((each.pattern_id for each in similar if each.pattern_id), None)
     if known is not None:
         return Placement(pattern_id=known)
@@ -128,22 +161,29 @@ def place(failure: Failure, others: Iterable[Failure], rule: PatternRule) -> Pla
     return Placement(members=tuple(sorted([*near, failure], key=lambda each: (each.occurred_at, each.episode_id))))
 
 
-def _similar(failure: Failure, others: Iterable[Failure]) -> Sequence[Failure]:
-    words = task_words(failure.task_description[:COMPARED_CHARACTERS])
-    # Most of an agent's failures are at few tasks: each is read once.
-    alike = {failure.task_description: True}
+@dataclass(frozen=True)
+class Peers:
+    """Whose failures count beside an agent's own: of agents that may have skills written for them, not of the denied.
 
-    def similar_task(description: str) -> bool:
-        if description not in alike:
-            alike[description] = word_overlap(words, task_words(description[:COMPARED_CHARACTERS])) >= SIMILAR_OVERLAP
-        return alike[description]
+    Of an agent that is in neither it has to be asked first.
+    """
 
-    return [
-        each
-        for each in others
-        if (failure.error_signature and each.error_signature == failure.error_signature)
-        or similar_task(each.task_description)
-    ]
+    allowed: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+
+    def with_answer(self, agent_id: str, *, allowed: bool) -> "Peers":
+        """The same, knowing of one agent more."""
+        if allowed:
+            return replace(self, allowed=self.allowed | {agent_id})
+        return replace(self, denied=self.denied | {agent_id})
+
+
+class PeersUnknown(Exception):
+    """It depends on agents of which nobody asked yet whether their failures count."""
+
+    def __init__(self, agent_ids: frozenset[str]) -> None:
+        super().__init__(f"{len(agent_ids)} agents have to be asked about")
+        self.agent_ids = agent_ids
 
 
 class Reflection:
@@ -163,10 +203,29 @@ class Reflection:
         if not permission.allowed_another_day:
             log.debug("episode %s is not kept: %s", episode.episode_id, permission.message)
             return
-        pattern = await self._episodes.add_failure(episode, self._rule)
+        pattern = await self._add(episode)
         if pattern is not None:
             metrics.PATTERNS.inc()
             log.info("pattern %s of agent %s: %d failures", pattern.id, pattern.agent_id, len(pattern.episode_ids))
+
+    async def _add(self, episode: Episode) -> FailurePattern | None:
+        """Keep a failure among its agent's, or, where the workspace wants that, among those of all agents allowed."""
+        if not (await self._capabilities.workspace()).cluster_failures:
+            return await self._episodes.add_failure(episode, self._rule, None)
+        peers = Peers(allowed=frozenset([episode.agent_id]))
+        while True:
+            try:
+                return await self._episodes.add_failure(episode, self._rule, peers)
+            except PeersUnknown as unknown:
+                asked = len(peers.allowed) + len(peers.denied)
+                if asked + len(unknown.agent_ids) > MOST_PEERS:
+                    log.warning(
+                        "episode %s is compared with its agent's own: too many others fail alike", episode.episode_id
+                    )
+                    return await self._episodes.add_failure(episode, self._rule, None)
+                for agent_id in sorted(unknown.agent_ids):
+                    answer = await self._capabilities.check(agent_id, Capability.MEMENTO_SKILLS)
+                    peers = peers.with_answer(agent_id, allowed=answer.allowed_another_day)
 
     async def keep_success(self, episode: Episode) -> None:
         """Keep a success as a case, whoever's it is, where the workspace lets skills be written at all."""

@@ -68,6 +68,7 @@ class Workspace:
     auto_promote: bool
     proposers: tuple[str, ...]
     canary_share: float = 0.0
+    cluster_failures: bool = False
 
 
 class Capabilities:
@@ -137,4 +138,6 @@ class Capabilities:
         """The workspace's settings."""
         settings = (await ask(self._stub.GetWorkspaceSettings, pb.GetWorkspaceSettingsRequest())).settings
         share = settings.canary_percent / 100
-        return Workspace(settings.enabled, settings.auto_promote, tuple(settings.proposers), share)
+        return Workspace(
+            settings.enabled, settings.auto_promote, tuple(settings.proposers), share, settings.cluster_failures
+        )

@@ -44,4 +44,6 @@ def pattern_to_proto(pattern: FailurePattern) -> pb.FailurePattern:
         detected_at=moment_to_proto(pattern.detected_at),
         candidate_id=pattern.candidate_id or "",
         skipped_reason=pattern.skipped_reason,
+        failure_count=pattern.failures,
+        agent_ids=pattern.agent_ids,
     )

@@ -13,13 +13,18 @@ from autodev_learning.memento.reflection import (
     FailurePattern,
     Outcome,
     PatternRule,
+    Peers,
+    PeersUnknown,
     Segment,
     ToolCall,
+    failure_of,
     place,
+    signature_key,
     task_key,
 )
 from autodev_learning.rows import EpisodeRow, FailurePatternRow
 from autodev_learning.similarity import similar_tasks
+from autodev_learning.store.failures import find_similar
 from autodev_learning.store.shapes import Json
 from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import insert_if_absent, now
@@ -30,7 +35,6 @@ from autodev_runtime.outbox import Outbox
 from autodev_runtime.repeating import repeatable
 from autodev_sdk.events import uuid7
 
-COMPARED_FAILURES = 500
 COMPARED_TASKS = 500
 PATTERN_FAILURES = 500
 
@@ -49,22 +53,25 @@ class EpisodeStore:
         self._outbox = outbox
 
     @repeatable
-    async def add_failure(self, episode: Episode, rule: PatternRule) -> FailurePattern | None:
-        """Keep a failure and place it. Returns the pattern that it makes, which is announced; None where it makes none.
+    async def add_failure(self, episode: Episode, rule: PatternRule, peers: Peers | None) -> FailurePattern | None:
+        """Keep a failure and place it among its agent's, or among those of all peers.
 
-        An episode that is kept already changes nothing.
+        Returns the pattern that it makes, which is announced; None where it makes none. An episode that is kept already
+        changes nothing. Raises PeersUnknown, and keeps nothing, where it depends on agents that are no known peers.
         """
         async with self._database.session(current_tenant()) as session:
+            if peers is not None:
+                await take_turn(session, "failures")
             await take_turn(session, "failures", episode.agent_id)
-            if not await _insert(session, episode):
+            if await _is_kept(session, episode.episode_id):
                 return None
-            failure = Failure(
-                episode.episode_id, episode.task_description, episode.error_signature, episode.occurred_at
-            )
-            placement = place(failure, await _others(session, episode), rule)
-            if placement.pattern_id is not None:
-                await _join(session, placement.pattern_id, [episode.episode_id])
-            if not placement.members:
+            failure = failure_of(episode)
+            found = await find_similar(session, failure, rule.window, peers)
+            placement = place(failure, found.similar, rule)
+            decided = placement.pattern_id is not None or bool(placement.members)
+            if peers is not None and decided and (unknown := {each.agent_id for each in found.similar} - peers.allowed):
+                raise PeersUnknown(frozenset(unknown))
+            if not await _insert(session, episode, found.task, placement.pattern_id) or not placement.members:
                 return None
             pattern = await _add_pattern(session, episode.agent_id, placement.members)
             self._outbox.add(session, pattern_detected(pattern, episode.event_id))
@@ -141,7 +148,13 @@ class EpisodeStore:
             )
 
 
-async def _insert(session: AsyncSession, episode: Episode) -> bool:
+async def _is_kept(session: AsyncSession, episode_id: str) -> bool:
+    return await session.scalar(select(EpisodeRow.id).where(EpisodeRow.episode_id == episode_id)) is not None
+
+
+async def _insert(
+    session: AsyncSession, episode: Episode, failure_task: int | None = None, pattern_id: str | None = None
+) -> bool:
     return await insert_if_absent(
         session,
         EpisodeRow,
@@ -160,35 +173,10 @@ async def _insert(session: AsyncSession, episode: Episode) -> bool:
         tool_calls=TOOL_CALLS.dump(episode.tool_calls),
         segments=SEGMENTS.dump(episode.segments),
         occurred_at=episode.occurred_at,
+        pattern_id=pattern_id,
+        failure_task=failure_task,
+        signature_key=(signature_key(episode.error_signature) or None) if failure_task is not None else None,
     )
-
-
-async def _others(session: AsyncSession, episode: Episode) -> list[Failure]:
-    """The agent's other failures, latest first, and behind them what its patterns are known by."""
-    columns = (
-        EpisodeRow.episode_id,
-        EpisodeRow.task_description,
-        EpisodeRow.error_signature,
-        EpisodeRow.occurred_at,
-        EpisodeRow.pattern_id,
-    )
-    failures = await session.execute(
-        select(*columns)
-        .where(EpisodeRow.agent_id == episode.agent_id, _FAILED, EpisodeRow.episode_id != episode.episode_id)
-        .order_by(EpisodeRow.id.desc())
-        .limit(COMPARED_FAILURES)
-    )
-    patterns = await session.scalars(
-        select(FailurePatternRow)
-        .where(FailurePatternRow.agent_id == episode.agent_id)
-        .order_by(FailurePatternRow.id.desc())
-        .limit(COMPARED_FAILURES)
-    )
-    known = [
-        Failure(row.first_episode_id, row.task_description, row.error_signature, row.detected_at, row.id)
-        for row in patterns
-    ]
-    return [Failure(*row) for row in failures] + known
 
 
 async def _join(session: AsyncSession, pattern_id: str, episode_ids: Sequence[str]) -> None:
@@ -198,7 +186,8 @@ async def _join(session: AsyncSession, pattern_id: str, episode_ids: Sequence[st
 
 
 async def _add_pattern(session: AsyncSession, agent_id: str, members: Sequence[Failure]) -> FailurePattern:
-    first = members[0]
+    columns = EpisodeRow.episode_id, EpisodeRow.error_signature, EpisodeRow.task_description
+    first = (await session.execute(select(*columns).where(EpisodeRow.episode_id == members[0].episode_id))).one()
     pattern = FailurePattern(
         id=uuid7(),
         agent_id=agent_id,
@@ -206,6 +195,8 @@ async def _add_pattern(session: AsyncSession, agent_id: str, members: Sequence[F
         task_description=first.task_description,
         episode_ids=tuple(each.episode_id for each in members),
         detected_at=now(),
+        failures=len(members),
+        agent_ids=tuple(sorted({each.agent_id for each in members})),
     )
     session.add(
         FailurePatternRow(
@@ -244,27 +235,36 @@ async def _cases(session: AsyncSession, keys: Sequence[str], limit: int) -> list
 
 
 async def _patterns(session: AsyncSession, rows: Sequence[FailurePatternRow]) -> list[FailurePattern]:
-    members = await session.execute(
-        select(EpisodeRow.pattern_id, EpisodeRow.episode_id)
+    counted = await session.execute(
+        select(EpisodeRow.pattern_id, func.count(EpisodeRow.id).label("failures"))
         .where(EpisodeRow.pattern_id.in_([row.id for row in rows]))
-        .order_by(EpisodeRow.occurred_at, EpisodeRow.id)
+        .group_by(EpisodeRow.pattern_id)
     )
-    episodes: dict[str | None, list[str]] = {}
-    for pattern_id, episode_id in members:
-        episodes.setdefault(pattern_id, []).append(episode_id)
-    return [
-        FailurePattern(
-            id=row.id,
-            agent_id=row.agent_id,
-            error_signature=row.error_signature,
-            task_description=row.task_description,
-            episode_ids=tuple(episodes.get(row.id, ())),
-            detected_at=row.detected_at,
-            candidate_id=row.candidate_id,
-            skipped_reason=row.skipped_reason,
+    counts = {row.pattern_id: row.failures for row in counted}
+    return [await _pattern(session, row, counts.get(row.id, 0)) for row in rows]
+
+
+async def _pattern(session: AsyncSession, row: FailurePatternRow, failures: int) -> FailurePattern:
+    members = (
+        await session.execute(
+            select(EpisodeRow.episode_id, EpisodeRow.agent_id)
+            .where(EpisodeRow.pattern_id == row.id)
+            .order_by(EpisodeRow.occurred_at, EpisodeRow.id)
+            .limit(PATTERN_FAILURES)
         )
-        for row in rows
-    ]
+    ).all()
+    return FailurePattern(
+        id=row.id,
+        agent_id=row.agent_id,
+        error_signature=row.error_signature,
+        task_description=row.task_description,
+        episode_ids=tuple(each.episode_id for each in members),
+        detected_at=row.detected_at,
+        candidate_id=row.candidate_id,
+        skipped_reason=row.skipped_reason,
+        failures=failures,
+        agent_ids=tuple(sorted({each.agent_id for each in members})),
+    )
 
 
 def _episode(row: EpisodeRow) -> Episode:

@@ -1,0 +1,209 @@
+"""Patterns among stored failures: what the indexes find is what comparing each with all others would."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autodev_learning.memento.reflection import (
+    Episode,
+    Failure,
+    Outcome,
+    PatternRule,
+    Peers,
+    PeersUnknown,
+    Placement,
+    alike,
+    failure_of,
+    place,
+)
+from autodev_learning.rows import OutboxRow
+from autodev_learning.store import failures
+from autodev_learning.store.episodes import EpisodeStore
+from autodev_runtime.database import Database
+from autodev_runtime.identity import acting_as, service_identity
+from autodev_runtime.migrations import upgrade
+from autodev_runtime.outbox import Outbox
+from tests.storage import Storage
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+AGENTS = ("ada", "bob", "eve")
+ALL = Peers(allowed=frozenset(AGENTS))
+TENANTS = (f"tenant-{number}" for number in count())
+
+
+@pytest.fixture
+async def database(storage: Storage) -> AsyncIterator[Database]:
+    async with storage.open("learning") as opened:
+        await upgrade(opened, "autodev_learning")
+        yield opened
+
+
+@pytest.fixture
+def store(database: Database) -> EpisodeStore:
+    return EpisodeStore(database, Outbox(database, OutboxRow))
+
+
+def failed(
+    name: str, task: str = "sum the values", agent: str = "ada", signature: str = "", days: float = 0
+) -> Episode:
+    return Episode(
+        episode_id=name,
+        event_id=f"event-{name}",
+        agent_id=agent,
+        outcome=Outcome.FAILURE,
+        task_description=task,
+        error_trace=signature,
+        error_signature=signature,
+        code="",
+        preamble="",
+        examples=(),
+        tool_calls=(),
+        segments=(),
+        occurred_at=START + timedelta(days=days),
+    )
+
+
+@dataclass
+class PlainRule:
+    """Every failure in memory, compared with every other."""
+
+    rule: PatternRule
+    peers: Peers | None
+    kept: list[Failure]
+    patterns: int = 0
+
+    def add(self, episode: Episode) -> None:
+        new = failure_of(episode)
+        others = [each for each in reversed(self.kept) if self.counts(each, new) and alike(new, each)]
+        placement = place(new, others, self.rule)
+        self.kept.append(new)
+        if placement.pattern_id:
+            self.put([new.episode_id], placement.pattern_id)
+        elif placement.members:
+            self.patterns += 1
+            self.put([each.episode_id for each in placement.members], f"{self.patterns}")
+
+    def counts(self, other: Failure, new: Failure) -> bool:
+        if self.peers is None:
+            return other.agent_id == new.agent_id
+        return other.agent_id not in self.peers.denied
+
+    def put(self, episode_ids: list[str], pattern_id: str) -> None:
+        self.kept = [
+            replace(each, pattern_id=pattern_id) if each.episode_id in episode_ids else each for each in self.kept
+        ]
+
+    def clusters(self) -> set[frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for each in self.kept:
+            if each.pattern_id:
+                found.setdefault(each.pattern_id, set()).add(each.episode_id)
+        return {frozenset(each) for each in found.values()}
+
+
+# Few words, so that many tasks are similar, many nearly so, and some have one word or none.
+TASKS = st.lists(st.sampled_from(["alpha", "beta", "gamma", "delta", "eta", "iota", "kappa"]), max_size=6).map(" ".join)
+FAILED = st.builds(
+    failed,
+    name=st.just(""),
+    task=TASKS,
+    agent=st.sampled_from(AGENTS),
+    signature=st.sampled_from(["", "", "", "KeyError|x|f", "ValueError|y|g"]),
+    days=st.sampled_from([0, 1, 3, 6, 12]),
+)
+
+
+@pytest.mark.parametrize("peers", [None, ALL, Peers(frozenset(["ada", "bob"]), frozenset(["eve"]))])
+@pytest.mark.parametrize("latest", [0, failures.LATEST_PLACED])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(episodes=st.lists(FAILED, min_size=2, max_size=10), threshold=st.integers(2, 3))
+async def test_the_indexes_find_what_the_plain_rule_over_all_pairs_finds(
+    store: EpisodeStore,
+    monkeypatch: pytest.MonkeyPatch,
+    peers: Peers | None,
+    latest: int,
+    episodes: list[Episode],
+    threshold: int,
+) -> None:
+    # How many are compared before the index is asked is no difference either.
+    monkeypatch.setattr(failures, "LATEST_PLACED", latest)
+    rule = PatternRule(threshold, timedelta(days=5))
+    plain = PlainRule(rule, peers, [])
+    with acting_as(service_identity("learning", next(TENANTS))):
+        for number, each in enumerate(episodes):
+            if peers is not None and each.agent_id in peers.denied:
+                continue
+            named = replace(each, episode_id=f"e{number}")
+            await store.add_failure(named, rule, peers)
+            plain.add(named)
+            found = await store.list_patterns("", 100, None)
+            assert {frozenset(pattern.episode_ids) for pattern in found} == plain.clusters()
+
+
+async def test_a_pattern_across_agents_is_of_the_one_who_made_it_one(store: EpisodeStore) -> None:
+    with acting_as(service_identity("learning", "acme")):
+        assert await store.add_failure(failed("one", agent="ada"), PatternRule(), ALL) is None
+        pattern = await store.add_failure(failed("two", agent="bob", days=1), PatternRule(), ALL)
+        assert pattern is not None
+        assert (pattern.agent_id, pattern.episode_ids, pattern.agent_ids) == ("bob", ("one", "two"), ("ada", "bob"))
+        await store.add_failure(failed("three", agent="eve", days=2), PatternRule(), ALL)
+        found = await store.get_pattern(pattern.id)
+        assert (found.failures, found.agent_ids) == (3, AGENTS)
+
+
+async def test_across_agents_it_is_asked_first_whether_the_others_may(store: EpisodeStore) -> None:
+    with acting_as(service_identity("learning", "acme")):
+        own = Peers(allowed=frozenset(["bob"]))
+        await store.add_failure(failed("one", agent="ada"), PatternRule(), None)
+        for _ in range(2):
+            with pytest.raises(PeersUnknown) as unknown:
+                await store.add_failure(failed("two", agent="bob"), PatternRule(), own)
+            assert unknown.value.agent_ids == {"ada"}
+        assert await store.find_failure("two") is None
+        denied = own.with_answer("ada", allowed=False)
+        assert await store.add_failure(failed("two", agent="bob"), PatternRule(), denied) is None
+        made = await store.add_failure(failed("three", agent="bob"), PatternRule(), denied)
+        assert made is not None
+        assert made.episode_ids == ("three", "two")
+
+
+async def test_no_pattern_is_across_tenants(store: EpisodeStore) -> None:
+    for tenant in ("acme", "globex"):
+        with acting_as(service_identity("learning", tenant)):
+            same = failed("one", signature="KeyError|x|f")
+            assert await store.add_failure(same, PatternRule(), ALL) is None
+            assert await store.list_patterns("", 10, None) == []
+
+
+async def test_a_long_pattern_names_its_first_failures_and_counts_all(
+    store: EpisodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodev_learning.store.episodes.PATTERN_FAILURES", 3)
+    with acting_as(service_identity("learning", "acme")):
+        for number in range(5):
+            await store.add_failure(failed(f"e{number}", days=number / 10), PatternRule(), None)
+        (pattern,) = await store.list_patterns("", 10, None)
+        assert (pattern.episode_ids, pattern.failures) == (("e0", "e1", "e2"), 5)
+
+
+async def test_a_task_of_very_many_words_and_one_of_none_are_kept(store: EpisodeStore) -> None:
+    long = " ".join(f"word{number}" for number in range(600)) + " " + "x" * 200
+    with acting_as(service_identity("learning", "acme")):
+        for number, task in enumerate([long, "...", long + " more", "!"]):
+            await store.add_failure(failed(f"e{number}", task), PatternRule(), None)
+        (pattern,) = await store.list_patterns("", 10, None)
+        assert pattern.episode_ids == ("e0", "e2")
+
+
+def test_the_plain_rule_takes_the_latest_that_is_known() -> None:
+    plain = PlainRule(PatternRule(), None, [])
+    for number, task in enumerate(["a1 b1", "a1 b1", "c1 d1", "c1 d1"]):
+        plain.add(failed(f"e{number}", task))
+    plain.add(failed("e4", "a1 b1 c1 d1"))
+    assert plain.clusters() == {frozenset(["e0", "e1"]), frozenset(["e2", "e3", "e4"])}
+    assert place(plain.kept[0], [], PatternRule()) == Placement()
