@@ -104,9 +104,12 @@ class Filling:
             template, text = (None, tasks.rare()) if tasks.chance(0.2) else tasks.frequent()
             if template is not None and tasks.chance(0.3):
                 template, text = tasks.varied()
-            self._add(number, text, tasks.signature(), template)
+            signature = tasks.signature()
+            # What fails alike is in one pattern: what is in none has neither the error nor the task of another.
+            pattern = signature[:36] or (f"task {template}" if template is not None else None)
+            self._add(number, text, signature, pattern)
 
-    def _add(self, number: int, text: str, signature: str, template: int | None) -> None:
+    def _add(self, number: int, text: str, signature: str, pattern: str | None) -> None:
         self.rows["episodes"].append(
             {
                 "id": str(uuid.UUID(int=number << 80 | 7 << 76 | 2 << 62)),
@@ -124,7 +127,7 @@ class Filling:
                 "examples": "[]",
                 "tool_calls": "[]",
                 "segments": "[]",
-                "pattern_id": f"pattern-{template}" if template is not None else None,
+                "pattern_id": pattern,
                 "occurred_at": START + timedelta(seconds=number),
                 "signature_key": signature_key(signature) or None,
                 "failure_task": self._task(task_words(text)),
