@@ -43,26 +43,26 @@ class Climber:
     async def climb(self, code: str, seconds: float) -> Climb:
         """Climb from a program that takes so many seconds."""
         best = Climb(code, seconds)
-        worthless: set[str] = set()
+        wrong: set[str] = set()
         while True:
-            step = await self._step(best, worthless)
+            step = await self._step(best, wrong)
             if step.code == best.code:
                 return step
             best = step
 
-    async def _step(self, best: Climb, worthless: set[str]) -> Climb:
+    async def _step(self, best: Climb, wrong: set[str]) -> Climb:
         """The best of a program's speed-ups; the program itself where none is worth it."""
         found, least, tried = best, best.seconds * (1 - LEAST_GAIN), best.tried
         for mutation in await self.mutations(best.code):
-            if mutation.code in self.avoid or mutation.description in worthless:
+            if mutation.code in self.avoid or mutation.description in wrong:
                 continue
             if not self.more(tried):
                 break
             tried += 1
             seconds = await self.seconds(mutation.code)
-            if seconds is None or seconds > best.seconds * (1 - LEAST_GAIN):
-                # What changes nothing now will hardly do so after another step.
-                worthless.add(mutation.description)
+            if seconds is None:
+                # It will not do the same after another step either.
+                wrong.add(mutation.description)
             elif seconds < least:
                 found, least = Climb(mutation.code, seconds, (*best.steps, mutation.description)), seconds
         return Climb(found.code, found.seconds, found.steps, tried)
