@@ -6,9 +6,12 @@ What is expected stays outside: the harness sends back what each call gave, and 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from autodev_learning.examples import Example, matches
+
+if TYPE_CHECKING:
+    from autodev_learning.screening import Screener
 
 ENTRY_POINT = "try_programs"
 HARNESS = resources.files("autodev_learning").joinpath("trial_harness.py").read_text(encoding="utf-8")
@@ -47,6 +50,10 @@ class Tester(Protocol):
         """Give each program's outcomes, in the order of the calls."""
         ...
 
+    def screener(self) -> "Screener":
+        """Runs many more programs, whose outcomes are not to be believed before `run` gave them."""
+        ...
+
 
 @dataclass(frozen=True)
 class SandboxTester:
@@ -61,6 +68,11 @@ class SandboxTester:
         for chunk in self._chunks(programs):
             outcomes += await self._run_chunk(chunk, preamble, calls)
         return outcomes
+
+    def screener(self) -> "Screener":
+        from autodev_learning.screening import Screener
+
+        return Screener(self.execute)
 
     def _chunks(self, programs: Sequence[str]) -> Iterator[Sequence[str]]:
         """As many programs at a time as one execution takes, by number and by size."""

@@ -133,8 +133,8 @@ async def test_search_without_a_way_says_how_near_it_came(tester: SandboxTester)
 async def test_search_ends_when_its_time_is_up(tester: SandboxTester) -> None:
     answer = await Search(tester).propose(dedupe_problem(DEDUPE_NEVER_ENDS), Budget(seconds=0, programs=10_000))
     assert isinstance(answer, NoProposal)
-    assert answer.tried == 1
-    assert answer.reason.startswith("the budget is spent")
+    assert answer.tried == 0
+    assert answer.reason.startswith("no repair of `dedupe` was found, the budget is spent")
 
 
 async def test_search_of_what_is_no_python_says_so(tester: SandboxTester) -> None:
@@ -175,10 +175,14 @@ async def test_proposers_are_asked_in_order_and_the_first_proposal_is_taken(test
 
 async def test_without_a_proposal_each_reason_is_told(tester: SandboxTester) -> None:
     proposers = builtin_proposers(["case_bank", "crossover", "search"], tester)
-    answer = await propose_first(proposers, dedupe_problem(DEDUPE_NEVER_ENDS), Budget(seconds=60, programs=10))
+    answer = await propose_first(proposers, dedupe_problem(DEDUPE_NEVER_ENDS), Budget(seconds=60, programs=1))
     assert isinstance(answer, NoProposal)
     assert answer.proposer == "case_bank, crossover, search"
-    for reason in ("case_bank: no case", "crossover: crossing needs", "search: the budget is spent"):
+    for reason in (
+        "case_bank: no case",
+        "crossover: crossing needs",
+        "search: no repair of `dedupe` was found, the budget is spent",
+    ):
         assert reason in answer.reason
 
 

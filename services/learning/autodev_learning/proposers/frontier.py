@@ -1,124 +1,183 @@
-"""The programs worth editing next, best first."""
+"""The programs worth editing next, best first, and their edits, likeliest first."""
 
+import builtins
 import heapq
+import keyword
+import math
 import random
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import libcst as cst
-
-from autodev_learning.proposers import Problem
+from autodev_learning.proposers.candidates import Bench, Candidate, Outline
 from autodev_learning.proposers.edits import operators
-from autodev_learning.proposers.functions import examples_about
-from autodev_learning.proposers.tree import CannotEdit, Edit, Program
-from autodev_learning.proposers.trials import Draft, Trial
+from autodev_learning.proposers.pieces import Edit, Piece
+from autodev_learning.screening import Line, Pieces
+from autodev_learning.trial import CallOutcome
 
-EDITS_A_TURN = 8
-DEPTH_COST = 0.04
-EDIT_COST = 0.003
-TIMEOUT_COST = 0.02
-MAX_DEPTH = 5
+EDITS_A_TURN = 96
+PARENTS_A_ROUND = 5
+DEPTH_COST = 0.05
+EDIT_COST = 0.00015
+MAX_DEPTH = 4
+LEAST_SUSPICION = 0.15
+REPEATED_BITS = 1.0
+"""What an edit costs that mended another function of the program already."""
+_WORDS = frozenset(
+    {*keyword.kwlist, *dir(builtins), "replace", "by", "start", "with", "end", "insert", "delete", "move"}
+)
+BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @dataclass(order=True)
 class _Entry:
     key: float
     order: int
-    trial: Trial = field(compare=False)
-    depth: int = field(compare=False)
-    drafts: Iterator[Draft] = field(compare=False)
-    made: int = field(default=0, compare=False)
+    candidate: Candidate = field(compare=False)
+    edits: Iterator[Candidate] | None = field(compare=False, default=None)
 
 
 class Frontier:
-    """A queue of programs by promise: how well they do, less what was already spent on them.
+    """A queue of programs by promise: how well they do on the goal, less what was already spent on them.
 
-    The edits of a program come in an order drawn by the problem's seed, likelier operators more often first.
+    The edits of a program come in an order drawn by the problem's seed: likelier operators more often first, and lines
+    first that failing examples run and passing ones do not.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+    def __init__(
+        self,
+        bench: Bench,
+        goal: Sequence[int],
+        entries: Sequence[str],
+        cleared: Collection[str],
+        mistakes: Collection[str] = (),
+    ) -> None:
+        self._bench = bench
+        self._goal = goal
+        self._entries = entries
+        self._cleared = cleared
+        self._mistakes = mistakes
         self._heap: list[_Entry] = []
         self._added = 0
-        self._behaviours: set[tuple[object, ...]] = set()
+        self._behaviours: set[tuple[CallOutcome, ...]] = set()
 
-    def add(self, trial: Trial, depth: int) -> None:
-        """Queue a program, unless it is an edited one that behaves as another does: its edits would do the same."""
-        if depth > 0 and (trial.outcomes in self._behaviours or depth > MAX_DEPTH):
+    def add(self, candidate: Candidate, probed: tuple[CallOutcome, ...] = ()) -> None:
+        """Queue a program, unless it behaves as another does, on what was `probed` too: its edits would do the same."""
+        behaviour = (*candidate.outcomes, *probed)
+        if behaviour in self._behaviours or candidate.depth > MAX_DEPTH:
             return
-        self._behaviours.add(trial.outcomes)
+        self._behaviours.add(behaviour)
         self._added += 1
-        drafts = _drafts(trial, self._problem)
-        heapq.heappush(self._heap, _Entry(DEPTH_COST * depth - trial.score, self._added, trial, depth, drafts))
+        key = DEPTH_COST * candidate.depth + 0.002 * candidate.cost - candidate.score(self._goal)
+        heapq.heappush(self._heap, _Entry(key, self._added, candidate))
 
-    def batch(self, size: int) -> list[tuple[Draft, Trial, int]]:
-        """The next drafts, each with the program it was made from and its depth; empty when all is tried."""
-        made: list[tuple[Draft, Trial, int]] = []
+    def best(self, count: int) -> list[Candidate]:
+        """The most promising that were queued and are not yet done with."""
+        return [entry.candidate for entry in heapq.nsmallest(count, self._heap)]
+
+    async def batch(self, size: int) -> list[Candidate]:
+        """The next programs to try; empty when all is tried."""
+        made: list[Candidate] = []
         while self._heap and len(made) < size:
-            entry = heapq.heappop(self._heap)
-            drafts = [draft for draft, _ in zip(entry.drafts, range(EDITS_A_TURN), strict=False)]
-            made += [(draft, entry.trial, entry.depth + 1) for draft in drafts]
-            if len(drafts) == EDITS_A_TURN:
-                entry.made += len(drafts)
-                entry.key += EDIT_COST * len(drafts)
-                heapq.heappush(self._heap, entry)
+            entries = [heapq.heappop(self._heap) for _ in range(min(PARENTS_A_ROUND, len(self._heap)))]
+            await self._prepare([entry for entry in entries if entry.edits is None])
+            for entry in entries:
+                assert entry.edits is not None
+                turn = [candidate for candidate, _ in zip(entry.edits, range(EDITS_A_TURN), strict=False)]
+                made += turn
+                if len(turn) == EDITS_A_TURN:
+                    entry.key += EDIT_COST * len(turn)
+                    heapq.heappush(self._heap, entry)
         return made
 
-    def charge(self, trial: Trial) -> None:
-        """Put a program back for an edit of it that did not end: trying those takes long."""
-        for entry in self._heap:
-            if entry.trial is trial:
-                entry.key += TIMEOUT_COST
-        heapq.heapify(self._heap)
+    async def _prepare(self, entries: Sequence[_Entry]) -> None:
+        """Trace programs, so that their edits can be put in order."""
+        problem = self._bench.problem
+        if not entries:
+            return
+        calls = [problem.visible[place].call for place in self._goal]
+        programs = [entry.candidate.pieces for entry in entries]
+        traces = await self._bench.screener.trace(programs, problem.preamble, calls)
+        for entry, trace in zip(entries, traces, strict=True):
+            failed = [entry.candidate.near[place] != 1.0 for place in self._goal]
+            entry.edits = self._edited(entry.candidate, suspicions(trace.lines, failed))
+
+    def _edited(self, candidate: Candidate, suspicion: Mapping[Line, float]) -> Iterator[Candidate]:
+        code = candidate.code
+        draw = random.Random(zlib.crc32(code.encode()) ^ self._bench.problem.seed)
+        outline = Outline.of(candidate.pieces)
+        keyed: list[tuple[float, float, int, Piece, Edit]] = []
+        for place in sorted(outline.reached(self._entries)):
+            if outline.names[place] in self._cleared:
+                continue
+            try:
+                piece = Piece(candidate.pieces[place], outline.around)
+            except BROKEN:
+                continue
+            keyed += [
+                (*key, place, piece, edit) for key, edit in ordered(piece, place, suspicion, draw, self._mistakes)
+            ]
+        keyed.sort(key=lambda entry: entry[0])
+        for _, cost, place, piece, edit in keyed:
+            pieces = with_piece(candidate.pieces, place, piece.apply(edit))
+            if self._bench.fresh(pieces):
+                yield Candidate(pieces, (*candidate.edits, edit.description), candidate.cost + cost)
 
 
-def _drafts(trial: Trial, problem: Problem) -> Iterator[Draft]:
-    try:
-        program = Program(trial.code)
-    except cst.ParserSyntaxError:
-        return
-    draw = random.Random(zlib.crc32(trial.code.encode()) ^ problem.seed)
-    for edit in ordered(program.focused_on(suspects(program, trial, problem)), draw):
-        try:
-            code = program.apply(edit)
-        except CannotEdit:
-            continue
-        if code != trial.code:
-            yield Draft(code, (*trial.edits, edit.description))
+def with_piece(pieces: Pieces, place: int, text: str) -> Pieces:
+    return (*pieces[:place], text, *pieces[place + 1 :])
 
 
-def ordered(program: Program, draw: random.Random) -> list[Edit]:
-    """All edits in a random order in which an operator's share of the first ones goes by its prior."""
-    keyed: list[tuple[float, Edit]] = []
+def suspicions(lines: Sequence[frozenset[Line]], failed: Sequence[bool]) -> dict[Line, float]:
+    """How suspicious each line is that ran (Ochiai): 1 where all failing examples run it, and no passing one."""
+    failures = sum(failed)
+    by_line: dict[Line, list[int]] = {}
+    for ran, is_failure in zip(lines, failed, strict=True):
+        for line in ran:
+            by_line.setdefault(line, [0, 0])[is_failure] += 1
+    return {
+        line: fails / math.sqrt(failures * (fails + passes)) if failures else 0.5
+        for line, (passes, fails) in by_line.items()
+    }
+
+
+def ordered(
+    piece: Piece,
+    place: int,
+    suspicion: Mapping[Line, float],
+    draw: random.Random,
+    mistakes: Collection[str] = (),
+) -> list[tuple[tuple[float, float], Edit]]:
+    """All edits, with when to try each and what it costs: an operator's share of the first goes by its prior."""
+    keyed: list[tuple[tuple[float, float], Edit]] = []
+    priors = sum(operator.prior for operator in operators())
     for operator in operators():
-        edits = list(operator.edits(program))
-        draw.shuffle(edits)
-        keyed += [((place + draw.random()) / operator.PRIOR, edit) for place, edit in enumerate(edits)]
-    keyed.sort(key=lambda pair: pair[0])
-    return [edit for _, edit in keyed]
+        # Of edits at equally suspicious places the first ones are the likeliest: operators say them in that order.
+        weighed: list[tuple[float, Edit]] = []
+        for edit in operator.edits(piece):
+            suspected = max((_suspicion(piece, place, start, suspicion) for start, _, _ in edit.splices), default=0.0)
+            weighed.append(((1.2 - suspected) * (0.5 + draw.random()) * (1 + 0.2 * edit.bits), edit))
+        weighed.sort(key=lambda pair: pair[0])
+        for rank, (_, edit) in enumerate(weighed):
+            when = (rank + draw.random()) / operator.prior
+            cost = math.log2(priors * len(weighed) / operator.prior) + edit.bits
+            if mistakes and shape(edit.description) in mistakes:
+                when, cost = 0.0, min(cost, REPEATED_BITS)
+            keyed.append(((when, cost), edit))
+    return keyed
 
 
-def suspects(program: Program, trial: Trial, problem: Problem) -> frozenset[str]:
-    """The functions that a failing example reaches, less those whose own examples all pass."""
-    calls = {site.function.name: site.function.calls for site in program.sites if site.function}
-    suspected: set[str] = set()
-    cleared: set[str] = set()
-    for entry in problem.entry_points:
-        about = examples_about(entry, problem.visible)
-        if about and all(trial.passed[index] for index in about):
-            cleared.add(entry)
-        else:
-            suspected |= _reached(entry, calls)
-    return frozenset(suspected - cleared)
+def _suspicion(piece: Piece, place: int, offset: int, suspicion: Mapping[Line, float]) -> float:
+    """Of the line that an offset is in, or, where something is put between lines, of those around it."""
+    line = piece.line_of(offset)
+    here = suspicion.get((place, line), 0.0)
+    if here == 0.0:
+        here = max(suspicion.get((place, line - 1), 0.0), suspicion.get((place, line + 1), 0.0)) * 0.5
+    return max(here, LEAST_SUSPICION)
 
 
-def _reached(entry: str, calls: dict[str, frozenset[str]]) -> set[str]:
-    reached: set[str] = set()
-    waiting = [entry]
-    while waiting:
-        name = waiting.pop()
-        if name in calls and name not in reached:
-            reached.add(name)
-            waiting += calls[name]
-    return reached
+def shape(description: str) -> str:
+    """What an edit does, whatever the names: two edits that mend the same mistake in two functions have one shape."""
+    _, _, what = description.partition(": ")
+    return re.sub(r"[A-Za-z_]\w*", lambda word: word[0] if word[0] in _WORDS else "_", what)

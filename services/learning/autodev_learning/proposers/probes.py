@@ -16,7 +16,7 @@ from autodev_learning.trial import CallOutcome
 MAX_PROBES = 32
 
 
-def probes(examples: Sequence[Example]) -> tuple[str, ...]:
+def probes(examples: Sequence[Example], limit: int = MAX_PROBES) -> tuple[str, ...]:
     """Calls like the examples', on emptied and shortened containers, other numbers, and one another's arguments."""
     calls = [tree.body for tree in map(_parse, (example.call for example in examples)) if tree]
     known = {ast.unparse(call) for call in calls}
@@ -27,7 +27,7 @@ def probes(examples: Sequence[Example]) -> tuple[str, ...]:
             others = [*_edges(argument), *_others(index, call, name, calls)]
             variants += [_with_argument(call, index, other) for other in others]
     fresh = {name: [call for call in dict.fromkeys(variants) if call not in known] for name, variants in kinds.items()}
-    return tuple(_spread(fresh, MAX_PROBES))
+    return tuple(_spread(fresh, limit))
 
 
 def _parse(call: str) -> ast.Expression | None:
@@ -116,11 +116,11 @@ class Poll:
 
     @classmethod
     def of(cls, voters: Sequence[Voter], probes: int, examples: Sequence[Example]) -> "Poll":
-        kinds = {_kind_of_text(example.expected) for example in examples}
+        kinds = {kind_of(example.expected) for example in examples}
         votes: list[defaultdict[str, float]] = [defaultdict(float) for _ in range(probes)]
         for voter in voters:
             for place, outcome in enumerate(voter.outcomes):
-                if outcome.value is not None and _kind_of_text(outcome.value) in kinds:
+                if outcome.value is not None and kind_of(outcome.value) in kinds:
                     votes[place][outcome.value] += voter.weights[place]
         return cls(tuple(votes), tuple(sum(voter.weights[place] for voter in voters) for place in range(probes)))
 
@@ -142,7 +142,7 @@ class Poll:
 
 
 @lru_cache(maxsize=4096)
-def _kind_of_text(literal: str) -> str:
+def kind_of(literal: str) -> str:
     tree = _parse(literal)
     body = tree.body if tree else None
     if isinstance(body, ast.UnaryOp):

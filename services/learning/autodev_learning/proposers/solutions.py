@@ -1,95 +1,170 @@
 """The programs that pass every visible example, and which of them to believe."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autodev_learning.examples import called_names
-from autodev_learning.proposers import Problem
-from autodev_learning.proposers.functions import examples_about
-from autodev_learning.proposers.probes import Poll, Voter, probes
-from autodev_learning.proposers.trials import Trial, Trials
+from autodev_learning.proposers.candidates import Bench, Candidate
+from autodev_learning.proposers.probes import Poll, Voter, kind_of, probes
 from autodev_learning.trial import CallOutcome
 
-ENOUGH_BEHAVIOURS = 8
-MORE_PROGRAMS = 256
-SOLUTION_WEIGHT = 0.25
+MORE_PROGRAMS = 800
+PATIENCE_WITH_REWRITING = 4000
+"""So many programs are tried for a smaller change where a function written anew passes."""
+ERROR_BITS = 12.0
+KIND_BITS = 12.0
+CHANGE_BITS = 14.0
+CONSTANT_BITS = 8.0
+WITNESS_BITS = 6.0
+MOST_WITNESSES = 6
+ATTEMPT_BITS = 20.0
+LEAST_ATTEMPTS = 3
+"""So many attempts at a task have something to say about what is right where no example does."""
+LEAST_PROBES = 2
+LIKELY = 0.6
+LIKELY_OF_ONE_ANSWER = 0.8
+
+Behaviour = tuple[CallOutcome, ...]
 
 
 @dataclass
 class Solutions:
-    """Collects solutions until there are enough to choose from.
+    """Collects a function's solutions until there are enough to choose from."""
 
-    A failure that passes all visible examples fails one that is not visible: it is no solution, and neither is a
-    program that no probe tells apart from it.
-    """
-
-    problem: Problem
-    trials: Trials
-    probes: tuple[str, ...]
-    attempts: list[tuple[Trial, tuple[CallOutcome, ...]]]
-    known_wrong: set[tuple[CallOutcome, ...]]
-    found: dict[tuple[CallOutcome, ...], list[Trial]] = field(default_factory=dict)
+    bench: Bench
+    goal: Sequence[int]
+    calls: tuple[str, ...]
+    kinds: frozenset[str]
+    before: Behaviour
+    known_wrong: frozenset[Behaviour]
+    kept: list[Candidate]
+    poll: Poll | None = None
+    found: dict[Behaviour, list[Candidate]] = field(default_factory=dict)
     tried_at_first: int | None = None
+    witnesses: list[Behaviour] = field(default_factory=list)
+    started_at: int = 0
 
     @classmethod
-    async def start(cls, problem: Problem, trials: Trials, attempts: Sequence[Trial]) -> "Solutions":
-        """Begin with the attempts as they were; those among the problem's failures are known to be wrong."""
-        calls = probes(problem.visible)
-        outcomes = await trials.probe(attempts, calls)
-        failures = {failure.code for failure in problem.failures}
-        probed = list(zip(attempts, outcomes, strict=True))
-        wrong = {given for trial, given in probed if trial.code in failures and trial.passes_all}
-        solutions = cls(problem, trials, calls, probed, wrong)
-        await solutions.add([trial for trial in attempts if trial.code not in failures])
-        return solutions
+    async def start(cls, bench: Bench, entry: str, goal: Sequence[int], pool: Sequence[Candidate]) -> "Solutions":
+        examples = [bench.problem.visible[place] for place in goal]
+        calls = tuple(call for call in probes(examples, 40) if entry in called_names([call]))
+        outcomes = await bench.probe(pool, calls)
+        everything = range(len(bench.problem.visible))
+        wrong = {
+            given for each, given in zip(pool, outcomes, strict=True) if each.depth == 0 and each.passes(everything)
+        }
+        passing = [(each, given) for each, given in zip(pool, outcomes, strict=True) if each.passes(goal)]
+        kept = [each for each, given in passing if not wrong and not _is_constant(given)]
+        found = {given: [each] for each, given in passing if given not in wrong}
+        best = max(range(len(pool)), key=lambda at: pool[at].score(goal))
+        poll = None
+        if len(pool) >= LEAST_ATTEMPTS:
+            trusts = [each.score(goal) ** 2 for each in pool]
+            voters = [Voter(given, (trust,) * len(calls)) for given, trust in zip(outcomes, trusts, strict=True)]
+            poll = Poll.of(voters, len(calls), examples)
+        kinds = frozenset(kind_of(example.expected) for example in examples)
+        return cls(
+            bench, goal, calls, kinds, outcomes[best], frozenset(wrong), kept, poll, found, started_at=bench.tried
+        )
 
-    async def add(self, tried: Sequence[Trial]) -> None:
-        """Keep those that pass every example and that nothing shows to be wrong."""
-        passing = [trial for trial in tried if trial.passes_all]
-        for trial, outcomes in zip(passing, await self.trials.probe(passing, self.probes), strict=True):
-            if outcomes not in self.known_wrong:
-                self.found.setdefault(outcomes, []).append(trial)
-                if self.tried_at_first is None:
-                    self.tried_at_first = self.trials.tried
+    async def add(self, passing: Sequence[Candidate]) -> list[tuple[Candidate, Behaviour]]:
+        """Take what passes every example of the goal; give those that fail on a probe, with what they gave."""
+        unfinished = []
+        for candidate, behaviour in zip(passing, await self.bench.probe(passing, self.calls), strict=True):
+            if behaviour in self.known_wrong or not self.answers(behaviour):
+                unfinished.append((candidate, behaviour))
+            if behaviour not in self.known_wrong:
+                self.found.setdefault(behaviour, []).append(candidate)
+                if candidate.is_rewritten:
+                    self.witnesses.append(behaviour)
+                elif self.tried_at_first is None:
+                    self.tried_at_first = self.bench.tried
+        return unfinished
+
+    def answers(self, behaviour: Behaviour) -> bool:
+        """Whether the probes are answered, not all alike, by values of the examples' kinds, as a witness does."""
+        if _is_constant(behaviour):
+            return False
+        well_formed = all(outcome.value is not None and kind_of(outcome.value) in self.kinds for outcome in behaviour)
+        return well_formed and self._disagreement(behaviour) == 0.0
+
+    def _disagreement(self, behaviour: Behaviour) -> float:
+        """The share of probes on which the nearest of the simplest rewritings gives something else; 0 without any."""
+        return min(
+            (
+                sum(one != other for one, other in zip(witness, behaviour, strict=True)) / max(1, len(behaviour))
+                for witness in self.witnesses[:MOST_WITNESSES]
+            ),
+            default=0.0,
+        )
 
     @property
     def enough(self) -> bool:
-        """Whether to stop: one that answers every probe is found, and enough others to choose from were sought."""
-        if self.tried_at_first is None:
+        first = self.tried_at_first
+        if first is None and self.witnesses:
+            return self.bench.tried >= self.started_at + PATIENCE_WITH_REWRITING
+        if first is None or self.bench.tried < 1.3 * first + MORE_PROGRAMS:
             return False
-        sought = self.trials.tried >= 2 * self.tried_at_first + MORE_PROGRAMS
-        if not sought and len(self.found) < ENOUGH_BEHAVIOURS:
-            return False
-        poll = self._poll()
-        return any(poll.answers(outcomes) for outcomes in self.found)
+        patient = self.bench.tried < 2 * first + 4 * MORE_PROGRAMS
+        return not patient or any(self.answers(behaviour) for behaviour in self.found)
 
-    def best(self) -> Trial | None:
-        """The solution that the attempts and the other solutions agree with most; the least edited of its behaviour."""
-        poll = self._poll()
-        ranked = [
-            (-poll.agreement(outcomes), *_effort(trial), trial)
-            for outcomes, trials in self.found.items()
-            for trial in [min(trials, key=_effort)]
-        ]
-        return min(ranked, key=lambda entry: entry[:3])[3] if ranked else None
+    @property
+    def trusted(self) -> bool:
+        """Whether a program at hand passes, and nothing speaks against it: there is nothing to mend."""
+        return bool(self.kept)
 
-    def _poll(self) -> Poll:
-        abouts = [self._about(probe) for probe in self.probes]
-        voters = [Voter(outcomes, tuple(_trust(trial, about) for about in abouts)) for trial, outcomes in self.attempts]
-        # Solutions that edits made are many variations of few programs: together they must not outvote the attempts.
-        voters += [Voter(outcomes, (SOLUTION_WEIGHT,) * len(self.probes)) for outcomes in self.found]
-        return Poll.of(voters, len(self.probes), self.problem.visible)
+    def shares(self) -> list[tuple[float, Behaviour]]:
+        """How likely each behaviour is, the likeliest first; together 1."""
+        bits = {behaviour: self._bits(behaviour) for behaviour in self.found}
+        least = min(bits.values(), default=0.0)
+        weights = {behaviour: 2 ** (least - each) for behaviour, each in bits.items()}
+        total = sum(weights.values())
+        return sorted(((weight / total, behaviour) for behaviour, weight in weights.items()), key=lambda pair: -pair[0])
 
-    def _about(self, probe: str) -> list[int]:
-        """The places of the visible examples that are about the functions that a probe calls."""
-        return [place for name in called_names([probe]) for place in examples_about(name, self.problem.visible)]
+    def best(self) -> list[Candidate]:
+        """One program of each behaviour, the least edited, the likeliest behaviour first."""
+        return [min(self.found[behaviour], key=lambda each: each.cost) for _, behaviour in self.shares()[:4]]
+
+    def _bits(self, behaviour: Behaviour) -> float:
+        """The description length of a behaviour: of the edits that lead to it, and of what speaks against it."""
+        candidates = self.found[behaviour]
+        least = min(each.cost for each in candidates)
+        bits = least - math.log2(sum(2 ** (least - each.cost) for each in candidates))
+        return bits + sum(self.doubts(behaviour).values())
+
+    def doubts(self, behaviour: Behaviour) -> dict[str, float]:
+        """What speaks against a behaviour, in bits."""
+        size = max(1, len(behaviour))
+        errors = sum(outcome.value is None for outcome in behaviour)
+        strange = sum(outcome.value is not None and kind_of(outcome.value) not in self.kinds for outcome in behaviour)
+        changed = sum(
+            old.value is not None and kind_of(old.value) in self.kinds and old != new
+            for old, new in zip(self.before, behaviour, strict=True)
+        )
+        disagreement = self._disagreement(behaviour)
+        return {
+            "errors": ERROR_BITS * (errors > 0) + ERROR_BITS * errors / size,
+            "kinds": KIND_BITS * (strange > 0) + KIND_BITS * strange / size,
+            "changed": CHANGE_BITS * changed / size,
+            "witnesses": WITNESS_BITS * (disagreement > 0) + 2 * WITNESS_BITS * disagreement,
+            "constant": CONSTANT_BITS * _is_constant(behaviour),
+            "attempts": ATTEMPT_BITS * (1 - self.poll.agreement(behaviour)) if self.poll else 0.0,
+        }
+
+    @property
+    def doubt(self) -> str:
+        """Why the likeliest behaviour is not to be believed; empty where it is."""
+        shares = self.shares()
+        if not shares:
+            return ""
+        answers = {self.bench.problem.visible[place].expected for place in self.goal}
+        likely = LIKELY if len(answers) > 1 else LIKELY_OF_ONE_ANSWER
+        if shares[0][0] >= likely:
+            return ""
+        return f"{len(shares)} repairs that behave differently pass, and the likeliest is so by {shares[0][0]:.0%} only"
 
 
-def _trust(trial: Trial, about: Sequence[int]) -> float:
-    """How much an attempt's vote weighs: the square of the share it passes of the examples about the same function."""
-    share = sum(trial.passed[place] for place in about) / max(1, len(about))
-    return share * share
-
-
-def _effort(trial: Trial) -> tuple[int, int]:
-    return len(trial.edits), len(trial.code)
+def _is_constant(behaviour: Behaviour) -> bool:
+    """Whether the same is given on every probe, and there are enough to tell."""
+    return len(behaviour) > LEAST_PROBES and len({outcome.value for outcome in behaviour}) == 1

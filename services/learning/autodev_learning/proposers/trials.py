@@ -129,14 +129,14 @@ def is_python(code: str) -> bool:
 
 
 def _trial(draft: Draft, outcomes: tuple[CallOutcome, ...], examples: Sequence[Example]) -> Trial:
-    nearness = [_nearness(outcome.value, example.expected) for outcome, example in zip(outcomes, examples, strict=True)]
-    passed = tuple(near == 1.0 for near in nearness)
-    score = sum(1.0 if ok else NEARNESS_WEIGHT * near for ok, near in zip(passed, nearness, strict=True))
+    near = [nearness(outcome.value, example.expected) for outcome, example in zip(outcomes, examples, strict=True)]
+    passed = tuple(each == 1.0 for each in near)
+    score = sum(1.0 if ok else NEARNESS_WEIGHT * each for ok, each in zip(passed, near, strict=True))
     return Trial(draft.code, draft.edits, outcomes, passed, score / max(1, len(examples)))
 
 
 @lru_cache(maxsize=65536)
-def _nearness(actual: str | None, expected: str) -> float:
+def nearness(actual: str | None, expected: str) -> float:
     """How near a value is to what was expected: 1 only for a match, 0 for an error."""
     if actual is None:
         return 0.0

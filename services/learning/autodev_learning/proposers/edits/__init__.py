@@ -1,32 +1,40 @@
-"""Repair operators, one module each, with the same three members:
+"""Repair operators, one class a module: what the search tries on a program.
 
-- `NAME`: what the operator does, in a few words;
-- `PRIOR`: how often it mends a program, relative to the others: the search tries it as often;
-- `edits(program)`: the edits it can make, in source order.
-
-A module put into this folder is found; nothing else has to change.
+An operator has a `name` (what it does, in a few words), a `prior` (how often it mends a program, relative to the
+others: its edits are tried as early) and `edits(piece)`. Its docstring shows one edit, as a diff, which is its test. A
+module put into this folder is found; nothing else has to change.
 """
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cache
-from typing import Protocol, cast
+from typing import ClassVar
 
-from autodev_learning.proposers.tree import Edit, Program
+from autodev_learning.proposers.pieces import Edit, Piece
 
 
-class Operator(Protocol):
-    """A module of this folder."""
+class Operator(ABC):
+    """One way to edit a program."""
 
-    NAME: str
-    PRIOR: float
+    name: ClassVar[str]
+    prior: ClassVar[float] = 1.0
 
-    def edits(self, program: Program) -> Iterator[Edit]: ...
+    @abstractmethod
+    def edits(self, piece: Piece) -> Iterator[Edit]:
+        """The edits that can be made of a piece, in source order; not each of them makes Python."""
 
 
 @cache
 def operators() -> tuple[Operator, ...]:
     """Every operator of this folder, by module name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(cast(Operator, importlib.import_module(f"{__name__}.{name}")) for name in names)
+    found: list[Operator] = []
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        members = vars(importlib.import_module(f"{__name__}.{module.name}"))
+        found += [
+            member()
+            for member in members.values()
+            if isinstance(member, type) and issubclass(member, Operator) and member is not Operator
+        ]
+    return tuple(found)

@@ -1,49 +1,52 @@
-"""Count one further or one less, add instead of taking away, divide as integers."""
+"""Another arithmetic operation."""
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
+from autodev_learning.proposers.edits import Operator
+from autodev_learning.proposers.pieces import Edit, Piece
 
-from autodev_learning.proposers.tree import Edit, Program, replace_expression, source
-
-NAME = "change an arithmetic operation"
-PRIOR = 2.0
-
-_BINARY: dict[type[cst.BaseBinaryOp], tuple[type[cst.BaseBinaryOp], ...]] = {
-    cst.Add: (cst.Subtract,),
-    cst.Subtract: (cst.Add,),
-    cst.Multiply: (cst.Divide, cst.FloorDivide, cst.Power),
-    cst.Divide: (cst.FloorDivide, cst.Multiply),
-    cst.FloorDivide: (cst.Divide, cst.Modulo),
-    cst.Modulo: (cst.FloorDivide,),
+_SIGNS: dict[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
 }
-_AUGMENTED: dict[type[cst.BaseAugOp], type[cst.BaseAugOp]] = {
-    cst.AddAssign: cst.SubtractAssign,
-    cst.SubtractAssign: cst.AddAssign,
-    cst.MultiplyAssign: cst.AddAssign,
-    cst.DivideAssign: cst.FloorDivideAssign,
-}
-_COUNTED = ("index", "slice", "lower", "upper", "value", "right", "left")
+_FAMILIES = (("+", "-", "*"), ("*", "/", "//", "%", "**"), ("&", "|", "^"), ("<<", ">>"), ("-", "|", "&"))
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site, binary in program.find(cst.BinaryOperation):
-        for other in _BINARY.get(type(binary.operator), ()):
-            changed = binary.with_changes(operator=other())
-            yield Edit(f"{site.where}: replace `{source(binary)}` by `{source(changed)}`", site, changed)
-        yield replace_expression(site, source(binary.left))
-        yield replace_expression(site, source(binary.right))
-    for site, step in program.find(cst.AugAssign):
-        if type(step.operator) in _AUGMENTED:
-            changed_step = step.with_changes(operator=_AUGMENTED[type(step.operator)]())
-            yield Edit(f"{site.where}: replace `{source(step)}` by `{source(changed_step)}`", site, changed_step)
-    for site, node in program.expressions():
-        if _is_counted(program, site.field, node):
-            yield replace_expression(site, f"{source(node)} + 1")
-            yield replace_expression(site, f"{source(node)} - 1")
+class Arithmetic(Operator):
+    """Calculate otherwise: add instead of taking away, divide as integers, `&` for `^`.
 
+     def f(n):
+    -    n ^= n - 1
+    +    n &= n - 1
+    """
 
-def _is_counted(program: Program, field: str, node: cst.BaseExpression) -> bool:
-    if isinstance(node, cst.Call):
-        return source(node.func) == "len"
-    return isinstance(node, cst.Name) and field in _COUNTED and node.value not in ("True", "False", "None")
+    name = "change an arithmetic operation"
+    prior = 3.0
+
+    def edits(self, piece: Piece) -> Iterator[Edit]:
+        for place in piece.places:
+            node = place.node
+            if not isinstance(node, ast.BinOp | ast.AugAssign):
+                continue
+            left, right = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
+            start, end = piece.span(left)[1], piece.span(right)[0]
+            old = _SIGNS.get(type(node.op), "")
+            at = piece.text[start:end].find(old) if old else -1
+            if at < 0:
+                continue
+            for other in dict.fromkeys(sign for family in _FAMILIES if old in family for sign in family):
+                if other != old:
+                    where = place.scope.name if place.scope else ""
+                    description = f"{where}: `{other}` for `{old}` in `{piece.first_line(node)}`"
+                    yield Edit(description, ((start + at, start + at + len(old), other),))

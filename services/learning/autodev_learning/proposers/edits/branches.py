@@ -1,30 +1,48 @@
-"""Let a branch's two sides change places, make two `if`s one decision, or one decision two `if`s."""
+"""Branches arranged otherwise."""
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
-
-from autodev_learning.proposers.tree import Edit, Program, source
-
-NAME = "rearrange branches"
-PRIOR = 2.0
+from autodev_learning.proposers.edits import Operator
+from autodev_learning.proposers.pieces import Edit, Piece
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site, node in program.find(cst.If):
-        heading = source(node).splitlines()[0]
-        if isinstance(node.orelse, cst.Else):
-            swapped = node.with_changes(body=node.orelse.body, orelse=node.orelse.with_changes(body=node.body))
-            yield Edit(f"{site.where}: swap the sides of `{heading}`", site, swapped)
-        if isinstance(node.orelse, cst.If) and site.index is not None:
-            apart = (node.with_changes(orelse=None), node.orelse)
-            yield Edit(f"{site.where}: decide `el{source(node.orelse).splitlines()[0]}` for itself", site, apart)
-    for site, block in program.find(cst.IndentedBlock):
-        for index in range(1, len(block.body)):
-            first, second = block.body[index - 1], block.body[index]
-            body = [*block.body[: index - 1], second, first, *block.body[index + 1 :]]
-            line = source(second).splitlines()[0]
-            yield Edit(f"{site.where}: do `{line}` one step earlier", site, block.with_changes(body=body))
-            if isinstance(first, cst.If) and isinstance(second, cst.If) and first.orelse is None:
-                joined = [*block.body[: index - 1], first.with_changes(orelse=second), *block.body[index + 1 :]]
-                yield Edit(f"{site.where}: make `{line}` an `elif`", site, block.with_changes(body=joined))
+class Branches(Operator):
+    """Let a branch's two sides change places, or make two `if`s one decision.
+
+     def f(x):
+         if x:
+    -        return 1
+    +        return 2
+         else:
+    -        return 2
+    +        return 1
+    """
+
+    name = "rearrange branches"
+    prior = 2.0
+
+    def edits(self, piece: Piece) -> Iterator[Edit]:
+        for place, node in piece.of(ast.If):
+            where = place.scope.name if place.scope else ""
+            first = node.orelse[0] if node.orelse else None
+            if first is not None and not (isinstance(first, ast.If) and piece.source(first).startswith("elif")):
+                one = piece.rows(node.body[0])[0], piece.rows(node.body[-1])[1]
+                two = piece.rows(first)[0], piece.rows(node.orelse[-1])[1]
+                indents = piece.indent(node.body[0]), piece.indent(first)
+                texts = piece.block(node.orelse, indents[0]), piece.block(node.body, indents[1])
+                description = f"{where}: swap the sides of `{piece.first_line(node)}`"
+                yield Edit(description, ((*one, texts[0]), (*two, texts[1])))
+        for place in piece.statements:
+            index = place.siblings.index(place.node)
+            before = place.siblings[index - 1] if index else None
+            behind = place.node
+            if not isinstance(before, ast.If) or before.orelse:
+                continue
+            assert isinstance(behind, ast.stmt)
+            if isinstance(behind, ast.If):
+                start = piece.span(behind)[0]
+                yield Edit(f"make `{piece.first_line(behind)}` an `elif`", ((start, start, "el"),))
+            indent = piece.indent(behind)
+            text = f"{indent}else:\n{piece.block([behind], indent + piece.unit)}"
+            yield piece.rewrite(place, text, f"`{piece.first_line(behind)}` only otherwise")

@@ -1,37 +1,54 @@
-"""Start or step from another constant: an integer one off, True for False, [] for ()."""
+"""Another constant."""
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
+from autodev_learning.proposers.edits import Operator
+from autodev_learning.proposers.pieces import Edit, Piece, Place
 
-from autodev_learning.proposers.tree import Edit, Program, replace_expression, source
-
-NAME = "change a constant"
-PRIOR = 3.0
-
-_EMPTY = ("[]", "()", "{}", "set()", "''", "0", "1", "None")
+_EMPTY = ("[]", "()", "{}", "set()", "''", "0", "1", "None", "True", "False")
+_SPELT = {"true": "True", "false": "False", "none": "None", "null": "None"}
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site, integer in program.find(cst.Integer):
-        value = int(integer.value, 0) if integer.value.isdigit() else None
-        if value is not None:
-            for other in dict.fromkeys((value + 1, value - 1, 0, 1)):
-                if other != value:
-                    yield replace_expression(site, str(other))
-    for site, name in program.find(cst.Name):
-        if name.value in ("True", "False"):
-            yield replace_expression(site, "False" if name.value == "True" else "True")
-        elif name.value in ("true", "false", "none"):
-            yield replace_expression(site, name.value.capitalize())
-    for site, node in program.expressions():
-        text = source(node)
-        if (
-            site.field == "value"
-            and text in _EMPTY
-            and site.parent
-            and isinstance(site.parent.node, cst.Assign | cst.Return)
-        ):
-            for other_text in _EMPTY:
-                if other_text != text:
-                    yield replace_expression(site, other_text)
+class Constant(Operator):
+    """Start, step or answer with another constant: an integer one off, True for False, [] for ().
+
+     def f(xs):
+    -    n = 0
+    +    n = 1
+         return n
+    """
+
+    name = "change a constant"
+    prior = 4.0
+
+    def edits(self, piece: Piece) -> Iterator[Edit]:
+        for place in piece.expressions:
+            text = piece.source(place.node)
+            for other in dict.fromkeys(_others(place, text)):
+                if other != text:
+                    yield piece.replace(place, other)
+
+
+def _others(place: Place, text: str) -> Iterator[str]:
+    node, parent = place.node, place.parent.node if place.parent else None
+    if isinstance(node, ast.Name):
+        if node.id in _SPELT:
+            yield _SPELT[node.id]
+        return
+    if isinstance(node, ast.Constant):
+        value = node.value
+        if isinstance(value, bool):
+            yield str(not value)
+        elif isinstance(value, int):
+            yield from map(str, (value + 1, value - 1, 0, 1, 2, -value))
+        elif isinstance(value, float):
+            yield from (str(int(value)) if value.is_integer() else str(value / 2), "0", "1", "float('inf')")
+        elif isinstance(value, str):
+            yield from ("''", "' '")
+    if isinstance(parent, ast.Assign | ast.Return) and text.replace(" ", "") in (*_EMPTY, "list()", "dict()"):
+        yield from _EMPTY
+    if isinstance(node, ast.List | ast.Tuple) and not node.elts:
+        yield from ("[[]]", "[()]", "['']", "[0]")
+    if text.replace(" ", "") in ("float('inf')", 'float("inf")'):
+        yield from ("0", "-float('inf')", "-1", "None")

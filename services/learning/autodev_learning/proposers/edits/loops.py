@@ -1,54 +1,72 @@
-"""Loop over something else: from another start, to another stop, over a copy, over indices, backwards."""
+"""Another loop."""
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
-
-from autodev_learning.proposers.tree import Edit, Program, Site, expression, replace_expression, source
-
-NAME = "loop over something else"
-PRIOR = 3.0
+from autodev_learning.proposers.edits import Operator
+from autodev_learning.proposers.pieces import Edit, Piece, Place, Scope
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site, loop in program.find(cst.For):
-        iterable = next(inner for inner in program.sites if inner.parent is site and inner.field == "iter")
-        for other in _iterables(loop, site):
-            yield replace_expression(iterable, other)
-        if isinstance(loop.target, cst.Name) and not isinstance(loop.iter, cst.Call):
-            changed = loop.with_changes(
-                target=expression(f"i, {loop.target.value}"), iter=expression(f"enumerate({source(loop.iter)})")
+class Loops(Operator):
+    """Loop over something else: from another start, to another stop, over a copy, over indices, backwards.
+
+     def f(n):
+    -    for i in range(n):
+    +    for i in range(n + 1):
+             print(i)
+    """
+
+    name = "loop over something else"
+    prior = 3.0
+
+    def edits(self, piece: Piece) -> Iterator[Edit]:
+        for place in piece.expressions:
+            if place.field == "iter" and place.scope and place.parent:
+                for other in dict.fromkeys(_iterables(piece, place, place.scope)):
+                    if other != piece.source(place.node):
+                        yield piece.replace(place, other)
+                target = getattr(place.parent.node, "target", None)
+                if isinstance(target, ast.Name):
+                    yield from self._counted(piece, place, target)
+            elif place.field == "test" and place.parent and isinstance(place.parent.node, ast.While) and place.scope:
+                text = piece.source(place.node)
+                for name in place.scope.names:
+                    yield piece.replace(place, name)
+                    yield piece.replace(place, f"{name} > 0")
+                    for group in place.scope.names:
+                        if name != group:
+                            yield piece.replace(place, f"{name} < len({group}) and ({text})")
+                            yield piece.replace(place, f"{name} < len({group})")
+
+    def _counted(self, piece: Piece, place: Place, target: ast.Name) -> Iterator[Edit]:
+        text = piece.source(place.node)
+        target_place = next(other for other in piece.places if other.node is target)
+        for targets, iterable in ((f"i, {target.id}", f"enumerate({text})"),):
+            yield piece.together(
+                f"count the turns of `for {target.id}`",
+                place,
+                piece.replace(target_place, targets),
+                piece.replace(place, iterable),
             )
-            yield Edit(f"{site.where}: count the turns of `for {loop.target.value}`", site, changed)
-    for site, loop_while in program.find(cst.While):
-        text = source(loop_while.test)
-        test = next(inner for inner in program.sites if inner.parent is site and inner.field == "test")
-        for name in site.function.names if site.function else ():
-            for group in site.function.params if site.function else ():
-                if name != group:
-                    yield replace_expression(test, f"{name} < len({group}) and ({text})")
-                    yield replace_expression(test, f"{name} < len({group})")
 
 
-def _iterables(loop: cst.For, site: Site) -> Iterator[str]:
-    text = source(loop.iter)
-    if isinstance(loop.iter, cst.Call) and source(loop.iter.func) == "range":
-        arguments = [source(argument.value) for argument in loop.iter.args]
-        stop = arguments[0] if len(arguments) == 1 else arguments[1]
-        start = "0" if len(arguments) == 1 else arguments[0]
-        yield from (f"range({start}, {stop} + 1)", f"range({start}, {stop} - 1)")
-        yield from (f"range(1, {stop})", f"range(0, {stop})", f"range({start} + 1, {stop})")
+def _iterables(piece: Piece, place: Place, scope: Scope) -> Iterator[str]:
+    node, text = place.node, piece.source(place.node)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and node.args:
+        arguments = [piece.source(argument) for argument in node.args]
+        start, stop = ("0", arguments[0]) if len(arguments) == 1 else arguments[:2]
+        for first in dict.fromkeys((start, "0", "1", f"{start} + 1", f"{start} - 1")):
+            for last in (stop, f"{stop} + 1", f"{stop} - 1"):
+                yield f"range({last})" if first == "0" else f"range({first}, {last})"
         yield f"reversed(range({start}, {stop}))"
+        yield f"range({stop}, {start}, -1)"
+        yield f"range({stop} - 1, {start} - 1, -1)"
         yield f"range(len({stop}))"
+        yield stop
         return
-    yield from (
-        f"list({text})",
-        f"range(len({text}))",
-        f"reversed({text})",
-        f"sorted({text})",
-        f"{text}[1:]",
-        f"{text}[:-1]",
-    )
-    for param in site.function.params if site.function else ():
-        if param != text:
-            yield f"range(len({param}))"
+    forms = ("list({})", "range(len({}))", "reversed({})", "sorted({})", "{}[1:]", "{}[:-1]", "{}[::-1]", "range({})")
+    for form in (*forms, "{}.items()", "{}.values()", "set({})", "enumerate({})"):
+        yield form.format(text)
+    for name in scope.names:
+        if name != text:
+            yield from (name, f"range(len({name}))", f"{text}[{name}:]", f"{text}[:{name}]", f"{text}[{name} + 1:]")

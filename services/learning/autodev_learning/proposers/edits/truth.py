@@ -1,35 +1,53 @@
-"""Decide by a name's value: compare a counter, ask for membership."""
+"""Another test."""
 
+import ast
 from collections.abc import Iterator
 
-import libcst as cst
+from autodev_learning.proposers.edits import Operator
+from autodev_learning.proposers.pieces import Edit, Piece, Scope
 
-from autodev_learning.proposers.tree import Edit, Function, Program, replace_expression, source
-
-NAME = "decide by another test"
-PRIOR = 2.0
 # Names are tested in pairs: without a limit, a long function would have thousands of edits.
-MOST_NAMES = 6
+_MOST_NAMES = 7
 
 
-def edits(program: Program) -> Iterator[Edit]:
-    for site in program.sites:
-        parent = site.parent.node if site.parent else None
-        if not isinstance(site.node, cst.BaseExpression) or site.function is None:
-            continue
-        if isinstance(parent, cst.If | cst.While) and site.field == "test":
-            for test in tests_of(site.function):
-                if test != source(site.node):
-                    yield replace_expression(site, test)
-        elif isinstance(parent, cst.Return) and source(site.node) in ("True", "False"):
-            for test in tests_of(site.function):
-                yield replace_expression(site, test)
+class Truth(Operator):
+    """Decide by a name's value: compare a counter, ask for membership or emptiness.
+
+     def f(xs):
+         n = len(xs)
+    -    return True
+    +    return n == 1
+    """
+
+    name = "decide by another test"
+    prior = 2.5
+
+    def edits(self, piece: Piece) -> Iterator[Edit]:
+        for place in piece.expressions:
+            if place.scope is None or place.parent is None:
+                continue
+            text = piece.source(place.node)
+            if place.field == "test":
+                for test in tests_of(place.scope):
+                    if test != text:
+                        yield piece.replace(place, test)
+                for name in place.scope.names[:_MOST_NAMES]:
+                    for test in (f"not {name}", f"{name} is None", f"len({name}) == 0"):
+                        yield piece.replace(place, f"{test} or {text}")
+                    yield piece.replace(place, f"{name} and {text}")
+                    yield piece.replace(place, f"{text} or not {name}")
+            elif isinstance(place.parent.node, ast.Return) and text in ("True", "False"):
+                for test in tests_of(place.scope):
+                    yield piece.replace(place, test)
 
 
-def tests_of(function: Function) -> Iterator[str]:
-    names = function.names[:MOST_NAMES]
+def tests_of(scope: Scope) -> Iterator[str]:
+    """Tests of a function's names."""
+    names = scope.names[:_MOST_NAMES]
     for name in names:
-        yield from (f"{name} == 1", f"{name} > 0", f"{name} == 0", f"not {name}")
+        yield from (f"{name} == 1", f"{name} > 0", f"{name} == 0", f"not {name}", name, f"len({name}) == 1")
+        yield from (f"len({name}) == 0", f"len({name}) > 1", f"len({name}) <= 1", f"{name} <= 1", f"{name} is None")
         for other in names:
             if other != name:
-                yield from (f"{name} in {other}", f"{name} not in {other}", f"{name} == {other}")
+                yield from (f"{name} in {other}", f"{name} not in {other}", f"{name} == {other}", f"{name} < {other}")
+                yield from (f"{name} <= {other}", f"{name} != {other}")
