@@ -69,16 +69,41 @@ async def test_a_case_that_fails_a_visible_example_is_not_proposed(tester: Sandb
 @pytest.mark.parametrize(
     "case",
     [
-        Case(DEDUPE_RIGHT, "Convert miles to kilometres"),
-        Case("def other(items):\n    return 1\n", DEDUPE),
+        Case("def other(one, two):\n    return 1\n", DEDUPE),
         Case("def dedupe(items:\n", DEDUPE),
     ],
-    ids=["another task", "another function", "no Python"],
+    ids=["another number of arguments", "no Python"],
 )
 async def test_what_is_no_case_of_the_task_is_not_tried(tester: SandboxTester, case: Case) -> None:
     answer = await CaseBank(tester).propose(dedupe_problem(cases=(case,)), BUDGET)
     assert isinstance(answer, NoProposal)
     assert (answer.tried, answer.reason.partition(";")[0]) == (0, "no case of a similar task")
+
+
+async def test_a_case_with_other_names_is_adapted_and_proven(tester: SandboxTester) -> None:
+    case = Case(
+        "def keep(xs):\n    return xs[:1] + keep([x for x in xs if x != xs[0]]) if xs else []\n", DEDUPE, "agent-7"
+    )
+    answer = await assert_right(tester, await CaseBank(tester).propose(dedupe_problem(cases=(case,)), BUDGET))
+    assert answer.edits == ("code that worked for agent-7", "`keep` called `dedupe`")
+    assert "keep" not in answer.code
+
+
+async def test_a_case_of_another_task_that_does_what_the_examples_ask_for_is_one_too(tester: SandboxTester) -> None:
+    case = Case("def uniq(xs):\n    return list(dict.fromkeys(xs))\n", "Convert miles to kilometres")
+    await assert_right(tester, await CaseBank(tester).propose(dedupe_problem(cases=(case,)), BUDGET))
+    few = replace(dedupe_problem(cases=(case,)), visible=DEDUPE_EXAMPLES[:2])
+    answer = await CaseBank(tester).propose(few, BUDGET)
+    assert isinstance(answer, NoProposal)
+    assert answer.tried == 0
+
+
+async def test_a_case_that_takes_its_arguments_in_another_order_is_turned(tester: SandboxTester) -> None:
+    asked = Problem("less", ("less",), (), (Example("less(5, 3)", "2"), Example("less(3, 5)", "-2")),
+                    cases=(Case("def minus(a, b):\n    return b - a\n", "less"),))  # fmt: skip
+    answer = await CaseBank(tester).propose(asked, BUDGET)
+    assert isinstance(answer, Proposal)
+    assert "swapped" in answer.edits[-1]
 
 
 @pytest.mark.parametrize("failure", [DEDUPE_ADDS_ITEM, DEDUPE_RETURNS_EARLY])
