@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from autodev.capability.v1 import capability_service_pb2 as capability
 from autodev.gateway.v1 import event_pb2
+from autodev.learning.v1 import advisor_service_pb2
 from autodev.learning.v1 import memento_service_pb2 as memento
 from autodev.learning.v1 import reflection_service_pb2 as reflection
 from autodev.learning.v1 import review_service_pb2 as reviews
@@ -65,6 +66,8 @@ async def test_failures_become_a_skill_that_agents_run(mesh: Mesh, agent: str) -
         assert [each.held_out for each in candidate.validation_result.examples].count(True) == 2
         assert all(each.passed for each in candidate.validation_result.examples)
         assert candidate.validation_result.isolation in ("NAMESPACE", "CONTAINER", "CONTAINER_GVISOR")
+        assert candidate.validation_result.generated.inputs > 0
+        assert candidate.overfit == memento.OVERFIT_MARK_UNSPECIFIED
 
         review = (await client.reviews.GetReview(reviews.GetReviewRequest(review_id=candidate.review_id))).review
         assert "+    return sum(v for v in values if v % 2 == 0)" in review.diff
@@ -139,6 +142,10 @@ async def test_code_that_fails_what_was_held_out_waits_for_nobody(mesh: Mesh, ag
             attempt(agent, "def answer(key):\n    return 0\n", task, examples=examples),
         )
         candidate = await candidate_in(client, agent, FAILED)
+        assert candidate.overfit == memento.OVERFIT_MARK_FOUND
+        advised = await client.advisor.GetGuidance(advisor_service_pb2.GetGuidanceRequest())
+        assert advised.data_summary.overfit_candidates >= 1
+        assert advisor_service_pb2.RISK_KIND_OVERFIT in [risk.kind for risk in advised.risks]
         results = [(each.passed, each.held_out) for each in candidate.validation_result.examples]
         assert results == [(True, False), (True, False), (False, True)]
         assert candidate.review_id == ""

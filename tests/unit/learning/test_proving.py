@@ -7,7 +7,6 @@ import pytest
 from autodev_learning.evolution.comparison import KnownInput, Purpose
 from autodev_learning.evolution.proving import generated_fault, generated_overfit, marked
 from autodev_learning.memento.candidates import ExampleResult, ValidationResult
-from autodev_learning.memento.validation import certain_fault
 from autodev_learning.proof.agreement import GeneratedCheck, Overfit, evidence_of_check
 from autodev_learning.proof.prover import ProofLimits, Prover
 from autodev_learning.proof.suites import Source, SuiteExample, regression_text, suite_results
@@ -94,14 +93,10 @@ async def test_a_reference_that_gives_something_else_each_time_says_nothing(prov
     assert (checked.compared, checked.differing) == (0, ())
 
 
-async def test_references_that_differ_say_nothing_and_several_that_agree_are_certain(prover: Prover) -> None:
-    backwards = "def unique(items):\n    return sorted(set(items))\n"
-    assert (await check(prover, MEMORISED, PARENT, backwards)).compared < 24
-    good = [PARENT, SAME, "def unique(items):\n    return sorted(set(items), key=items.index)\n"]
-    certain = await check(prover, MEMORISED, *good)
-    assert certain.certainly_wrong is not None
-    assert certain.certainly_wrong.call in certain_fault(certain)
-    assert (await check(prover, MEMORISED, *good[:2])).certainly_wrong is None
+async def test_references_that_differ_say_nothing(prover: Prover) -> None:
+    in_order = "def unique(items):\n    return sorted(set(items))\n"
+    alone, both = await check(prover, MEMORISED, PARENT), await check(prover, MEMORISED, PARENT, in_order)
+    assert both.compared < alone.compared
 
 
 async def test_without_a_reference_only_what_breaks_is_counted(prover: Prover) -> None:
@@ -174,13 +169,13 @@ def test_overfit_is_what_passes_all_that_was_seen_and_fails_what_was_not(
     assert ValidationResult(tuple(results)).overfit is expected
 
 
-async def test_a_candidate_that_known_good_programs_contradict_is_suspected_or_found(prover: Prover) -> None:
+async def test_a_candidate_that_known_good_programs_contradict_is_suspected_and_passes(prover: Prover) -> None:
     passed = (result("unique([1])", passed=True),)
-    suspected = ValidationResult(passed, generated=await check(prover, MEMORISED, PARENT))
-    assert (suspected.overfit, suspected.passes_all) == (Overfit.SUSPECTED, True)
-    good = [PARENT, SAME, "def unique(items):\n    return sorted(set(items), key=items.index)\n"]
-    found = ValidationResult(passed, generated=await check(prover, MEMORISED, *good))
-    assert (found.overfit, found.passes_all) == (Overfit.FOUND, False)
+    for good in ([PARENT], [PARENT, SAME, "def unique(items):\n    return sorted(set(items), key=items.index)\n"]):
+        suspected = ValidationResult(passed, generated=await check(prover, MEMORISED, *good))
+        assert (suspected.overfit, suspected.passes_all) == (Overfit.SUSPECTED, True)
+    agreed = ValidationResult(passed, generated=await check(prover, SAME, PARENT))
+    assert agreed.overfit is Overfit.NONE
 
 
 def test_a_suites_call_that_no_proposer_was_shown_is_held_out() -> None:

@@ -67,8 +67,7 @@ class ValidationResult:
 
     @property
     def passes_all(self) -> bool:
-        """Whether every example passes, and nothing shows that it is wrong all the same."""
-        return bool(self.examples) and all(each.passed for each in self.examples) and not self._certainly_wrong
+        return bool(self.examples) and all(each.passed for each in self.examples)
 
     @property
     def overfit(self) -> Overfit:
@@ -76,14 +75,10 @@ class ValidationResult:
         visible = self.count(held_out=False)
         if not visible or self.count_passed(held_out=False) < visible:
             return Overfit.NONE
-        if self.count_passed(held_out=True) < self.count(held_out=True) or self._certainly_wrong:
+        if self.count_passed(held_out=True) < self.count(held_out=True):
             return Overfit.FOUND
         differs = self.generated is not None and any(each.kind is not Kind.BEYOND for each in self.generated.differing)
         return Overfit.SUSPECTED if differs else Overfit.NONE
-
-    @property
-    def _certainly_wrong(self) -> bool:
-        return self.generated is not None and self.generated.certainly_wrong is not None
 
     @property
     def share_passed(self) -> float:

@@ -10,7 +10,7 @@ from autodev_learning import metrics
 from autodev_learning.examples import split_held_out
 from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.peers.sandbox import Sandbox, SandboxRun
-from autodev_learning.proof.agreement import GeneratedCheck, Overfit, difference_text, evidence_of_check
+from autodev_learning.proof.agreement import Overfit, evidence_of_check
 from autodev_learning.proof.prover import ProofLimits, Prover
 from autodev_learning.skills.reviews import Review, SubjectKind, review_of
 from autodev_learning.trial import Execution, SandboxTester, Verdict, check
@@ -81,8 +81,7 @@ class Validation:
         calls = [example.call for example in candidate.examples]
         reference = f"{len(good)} program{'s' * (len(good) != 1)} that worked"
         checked = await prover.generated(candidate.code, good, candidate.preamble, calls, candidate.id, reference)
-        result = replace(result, generated=checked, sandbox_seconds=sum(run.total_seconds for run in runs))
-        return replace(result, failure_reason=certain_fault(checked)) if checked else result
+        return replace(result, generated=checked, sandbox_seconds=sum(run.total_seconds for run in runs))
 
     async def _good_programs(self, candidate: Candidate, tester: SandboxTester) -> list[str]:
         """Other programs that worked at the same task and pass every example of the candidate's; the latest few."""
@@ -99,12 +98,6 @@ class Validation:
             if (await check(tester, code, candidate.preamble, candidate.examples)).passes_all:
                 good.append(code)
         return good
-
-
-def certain_fault(checked: GeneratedCheck) -> str:
-    """Why a candidate fails that passes every example; empty where nothing is certain."""
-    wrong = checked.certainly_wrong
-    return difference_text(wrong, f"{wrong.witnesses} programs that worked do") if wrong else ""
 
 
 def result_from(candidate: Candidate, verdict: Verdict, runs: list[SandboxRun]) -> ValidationResult:

@@ -10,8 +10,6 @@ from autodev_learning.proof.observing import Doing
 
 SHOWN = 8
 SHOWN_CHARACTERS = 4096
-CERTAIN = 3
-"""So many programs that worked and do the same within the examples' range are believed against one that does not."""
 
 
 class Overfit(StrEnum):
@@ -24,13 +22,12 @@ class Overfit(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """An input on which code does otherwise than its reference; `witnesses` references do as `expected` says."""
+    """An input on which code does otherwise than its reference."""
 
     call: str
     kind: Kind
     expected: str
     actual: str
-    witnesses: int = 1
     expects_value: bool = True
     gives_value: bool = True
 
@@ -51,18 +48,6 @@ class GeneratedCheck:
     reference: str
     seed: str
     differing: tuple[Difference, ...] = ()
-
-    @property
-    def certainly_wrong(self) -> Difference | None:
-        """What several programs that worked are believed in, if anything."""
-        return next(
-            (
-                each
-                for each in self.differing
-                if each.kind is Kind.WITHIN and each.witnesses >= CERTAIN and each.expects_value
-            ),
-            None,
-        )
 
 
 def checked(
@@ -123,7 +108,6 @@ def _difference(generated: GeneratedCall, said: Sequence[Doing], mine: Doing) ->
         kind=generated.kind,
         expected=said[0].shown[:SHOWN_CHARACTERS],
         actual=mine.shown[:SHOWN_CHARACTERS],
-        witnesses=len(said),
         expects_value=not said[0].raised,
         gives_value=mine.is_settled and not mine.raised,
     )
