@@ -41,6 +41,8 @@ from autodev_learning.servicers.reflection import ReflectionServicer
 from autodev_learning.servicers.reviews import ReviewServicer
 from autodev_learning.servicers.skills import SkillServicer
 from autodev_learning.settings import LearningSettings
+from autodev_learning.skills.packages.archive import ArchiveBounds
+from autodev_learning.skills.packages.exchange import Exchange, signer_from, trusted_from
 from autodev_learning.skills.promotion import CandidatePromoter, Promoter, Promotion
 from autodev_learning.skills.registry import Skills
 from autodev_learning.skills.reviews import Reviews, SubjectKind
@@ -152,9 +154,16 @@ async def main() -> None:
             patience_s=settings.patience_s,
         )
 
+        exchange = Exchange(
+            skills,
+            candidates,
+            signer_from(settings.skill_signing_key_file),
+            trusted_from(settings.skill_trusted_keys_file),
+            ArchiveBounds(),
+        )
         reflection_servicer = ReflectionServicer(episodes)
         memento_servicer = MementoServicer(memento, validation, promoter, candidates)
-        skill_servicer = SkillServicer(Skills(skills), runner, suites, trials)
+        skill_servicer = SkillServicer(Skills(skills), runner, suites, trials, exchange)
         review_servicer = ReviewServicer(reviews)
         evolver_servicer = EvolverServicer(
             evolution, generation, runs, judge, research, fitness, Spawning(fitness, capabilities), recorded, mutations

@@ -1,6 +1,7 @@
 """What an operator can set, as AUTODEV_LEARNING_<NAME>."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -61,6 +62,10 @@ class LearningSettings(DatabaseSettings):
     """Runs of a mutation and its parent in turns: so many each, ..."""
     comparison_seconds: float = Field(default=60.0, gt=0)
     """... while this lasts, and three in any case."""
+    skill_signing_key_file: Path | None = None
+    """PEM of the Ed25519 key that exported skills are signed by; unset: they are not signed."""
+    skill_trusted_keys_file: Path | None = None
+    """PEM of the Ed25519 public keys, one after the other, whose packages may be imported; unset: none is trusted."""
     canary_good_runs: int = Field(default=20, ge=1)
     """Good runs after which a version on trial becomes the one that agents run, if it fails as seldom."""
     canary_most_runs: int = Field(default=100, ge=1, le=1000)

@@ -1,5 +1,8 @@
 """`autodev skills`: what agents of the workspace can do."""
 
+import io
+import zipfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +14,7 @@ from autodev_cli.output import as_dict, console, enum_word, moment, one_line, pr
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient, uuid7
 
-app = new_app("List, show, run and roll back skills.")
+app = new_app("List, show, find, run, export, import and roll back skills.")
 
 SkillName = Annotated[str, typer.Argument(metavar="NAME", help="The skill's name or id.")]
 MOST = 500
@@ -138,6 +141,90 @@ def run(
         )
     console().print(answer.result_literal, markup=False)
     console().print(f"{name} {answer.skill_version}, {answer.execution_seconds:.3f} s", style="dim")
+
+
+@app.command()
+@connected
+def search(
+    connection: Connection,
+    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="What its name or description must have.")],
+) -> None:
+    """Find skills by words."""
+    request = pb.SearchSkillsRequest(query=" ".join(words), page_size=MOST)
+    found = ask(connection, lambda mesh: mesh.skills.SearchSkills(request)).skills
+    if connection.json:
+        print_json([as_dict(each) for each in found])
+        return
+    print_table(
+        ("name", "version", "description"),
+        [(each.name, each.active.version, one_line(each.description, 80)) for each in found],
+        empty="No skill has these words.",
+    )
+
+
+@app.command("export")
+@connected
+def export_skill(
+    connection: Connection,
+    name: SkillName,
+    to: Annotated[Path | None, typer.Option("--to", help="The file. Default: <name>-<version>.zip here.")] = None,
+    version: Annotated[str, typer.Option("--version", help="Another version than the active one.")] = "",
+) -> None:
+    """Write a skill as a package that another workspace can import."""
+    request = pb.ExportSkillRequest(skill_id=name, version=version)
+    answer = ask(connection, lambda mesh: mesh.skills.ExportSkill(request))
+    path = to or Path(f"{answer.name}-{answer.version}.zip")
+    path.write_bytes(answer.package)
+    if connection.json:
+        print_json(
+            {"file": str(path), "version": answer.version, "digest": answer.digest_sha256, "signed": answer.signed}
+        )
+    else:
+        signed = "signed" if answer.signed else "not signed"
+        console().print(
+            f"{path}: {answer.name} {answer.version}, {signed}, sha256:{answer.digest_sha256}", soft_wrap=True
+        )
+
+
+@app.command("import")
+@connected
+def import_skill(
+    connection: Connection,
+    package: Annotated[Path, typer.Argument(help="A package: a zip, or a folder with SKILL.md.")],
+    agent: Annotated[str, typer.Option("--agent", help="The agent that it is for.")] = "command-line",
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="Take it though nobody vouches for it whom the operator trusts.")
+    ] = False,
+) -> None:
+    """Take a package in as a candidate: it is proven in the sandbox, and then waits for a review."""
+    request = pb.ImportSkillRequest(
+        request_id=uuid7(), agent_id=agent, package=package_in(package), allow_unsigned=allow_unsigned
+    )
+    candidate = ask(connection, lambda mesh: mesh.skills.ImportSkill(request)).candidate
+    if connection.json:
+        print_json(as_dict(candidate))
+    else:
+        console().print(
+            f"{candidate.skill_name} is candidate {candidate.id}; see `autodev review list`", soft_wrap=True
+        )
+
+
+def package_in(path: Path) -> bytes:
+    """The zip at a path, or one made of the folder there. Raises CommandError."""
+    try:
+        if not path.is_dir():
+            return path.read_bytes()
+        folder = path.resolve()
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_symlink():
+                    raise CommandError(f"{file} is a link, which no package has")
+                if file.is_file():
+                    archive.write(file, f"{folder.name}/{file.relative_to(folder).as_posix()}")
+        return buffer.getvalue()
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
 
 
 @app.command()

@@ -10,7 +10,9 @@ from autodev.learning.v1.skill_service_pb2_grpc import SkillServiceServicer
 from autodev_learning.evolution.canary import Trials, TrialView
 from autodev_learning.evolution.canary_rule import Arm
 from autodev_learning.proof.suites import Source, SuiteExample
+from autodev_learning.servicers.memento import candidate_to_proto
 from autodev_learning.servicers.messages import examples_to_proto, key_of, moment_to_proto, provenance_to_proto
+from autodev_learning.skills.packages.exchange import Exchange, Import
 from autodev_learning.skills.registry import Rollback, Skill, Skills, SkillVersion
 from autodev_learning.skills.runs import Run, RunRequest, SkillRunner
 from autodev_runtime.errors import InvalidArgument
@@ -28,11 +30,14 @@ SOURCES = {source: pb.SkillExampleSource.Value(f"SKILL_EXAMPLE_SOURCE_{source.na
 class SkillServicer(SkillServiceServicer):
     """The registry, and running what is in it."""
 
-    def __init__(self, skills: Skills, runner: SkillRunner, suites: "SuiteStore", trials: Trials) -> None:
+    def __init__(
+        self, skills: Skills, runner: SkillRunner, suites: "SuiteStore", trials: Trials, exchange: Exchange
+    ) -> None:
         self._skills = skills
         self._runner = runner
         self._suites = suites
         self._trials = trials
+        self._exchange = exchange
 
     async def GetSkill(self, request: pb.GetSkillRequest, context: Any) -> pb.GetSkillResponse:
         skill = await self._skills.get(request.skill_id)
@@ -66,6 +71,28 @@ class SkillServicer(SkillServiceServicer):
         page = fitting([version_to_proto(version) for _, version in found[:size]])
         token = token_after([found[len(page) - 1][0]]) if len(page) < len(found) else ""
         return pb.ListSkillVersionsResponse(versions=page, next_page_token=token)
+
+    async def SearchSkills(self, request: pb.SearchSkillsRequest, context: Any) -> pb.SearchSkillsResponse:
+        size = page_size(request.page_size)
+        found = await self._skills.search(request.query, size + 1, key_of(request.page_token))
+        page = fitting([skill_to_proto(each) for each in found[:size]])
+        token = token_after([page[-1].name]) if len(page) < len(found) else ""
+        return pb.SearchSkillsResponse(skills=page, next_page_token=token)
+
+    async def ExportSkill(self, request: pb.ExportSkillRequest, context: Any) -> pb.ExportSkillResponse:
+        exported = await self._exchange.take_out(request.skill_id, request.version)
+        return pb.ExportSkillResponse(
+            package=exported.data,
+            name=exported.package.package_name,
+            version=exported.package.version,
+            digest_sha256=exported.digest,
+            signed=exported.signed,
+        )
+
+    async def ImportSkill(self, request: pb.ImportSkillRequest, context: Any) -> pb.ImportSkillResponse:
+        operator = require_role(Role.OPERATOR).subject
+        wish = Import(request.request_id, request.agent_id, request.package, request.allow_unsigned, operator)
+        return pb.ImportSkillResponse(candidate=candidate_to_proto(await self._exchange.take_in(wish)))
 
     async def ExecuteSkill(self, request: pb.ExecuteSkillRequest, context: Any) -> pb.ExecuteSkillResponse:
         return run_to_proto(await self._runner.run(run_request_from(request)))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autodev_learning.store.skills import SkillStore
 
 FIRST_VERSION = "1.0.0"
+MOST_WORDS = 16
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,12 @@ class Skills:
     async def page(self, limit: int, after_name: str | None) -> list[Skill]:
         """Skills by name, of those behind `after_name`."""
         return await self._store.page(limit, after_name)
+
+    async def search(self, query: str, limit: int, after_name: str | None) -> list[Skill]:
+        """Skills whose name or description has every word of the query, in any case; by name, of those behind
+        `after_name`. None for a query without words."""
+        words = query.lower().split()[:MOST_WORDS]
+        return await self._store.search(words, limit, after_name) if words else []
 
     async def versions(self, id_or_name: str, limit: int, before_id: str | None) -> list[tuple[str, SkillVersion]]:
         """A skill's versions with their rows' ids, newest first, of those older than `before_id`. Raises NotFound."""

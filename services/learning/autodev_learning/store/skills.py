@@ -1,8 +1,9 @@
 """Skills, their versions and their rollbacks."""
 
 import re
+from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.evolution.mutations import Outcome
@@ -36,6 +37,7 @@ from autodev_sdk.events import uuid7
 
 TURN = "skills"
 LIKE_SPECIAL = re.compile(r"([%_\\])")
+ESCAPED = r"\\\1"
 
 
 class SkillStore:
@@ -55,6 +57,18 @@ class SkillStore:
         query = select(SkillRow).order_by(SkillRow.name).limit(limit)
         if after_name is not None:
             query = query.where(SkillRow.name > after_name)
+        async with self._database.reading(current_tenant()) as session:
+            return [await _skill(session, row) for row in await session.scalars(query)]
+
+    async def search(self, words: Sequence[str], limit: int, after_name: str | None) -> list[Skill]:
+        """Skills whose name or description has each of the words, which are in small letters; by name."""
+        query = select(SkillRow).order_by(SkillRow.name).limit(limit)
+        if after_name is not None:
+            query = query.where(SkillRow.name > after_name)
+        for word in words:
+            like = f"%{LIKE_SPECIAL.sub(ESCAPED, word)}%"
+            columns = (SkillRow.name, SkillRow.description)
+            query = query.where(or_(*(func.lower(column).like(like, escape="\\") for column in columns)))
         async with self._database.reading(current_tenant()) as session:
             return [await _skill(session, row) for row in await session.scalars(query)]
 
