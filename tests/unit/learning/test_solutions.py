@@ -58,6 +58,22 @@ async def test_where_likely_repairs_disagree_none_is_proposed(tester: SandboxTes
     assert "repairs that behave differently pass" in answer.reason
 
 
+async def test_where_only_answers_that_nobody_asked_for_differ_the_plainest_repair_is_proposed(
+    tester: SandboxTester,
+) -> None:
+    code = "def widest(xs):\n    return max(abs(a - b) for a, b in zip(xs, xs[2:]))\n"
+    asked = problem(
+        code,
+        ("widest([0, 9, 3])", "9"),
+        ("widest([1, 2, 4, 8])", "4"),
+        ("widest([5, 5, 1])", "4"),
+        ("widest([7, 2])", "5"),
+    )
+    answer = await Search(tester).propose(asked, BUDGET)
+    assert isinstance(answer, Proposal)
+    assert answer.code == code.replace("2:", "1:")
+
+
 async def test_edits_that_make_no_difference_are_left_out(tester: SandboxTester) -> None:
     code = "def total(xs):\n    n = 0\n    m = 0\n    for x in xs:\n        n += x\n    print(m)\n"
     asked = problem(code, ("total([1, 2])", "3"), ("total([])", "0"), ("total([5])", "5"))

@@ -124,7 +124,36 @@ class Solutions:
 
     def best(self) -> list[Candidate]:
         """One program of each behaviour, the least edited, the likeliest behaviour first."""
-        return [min(self.found[behaviour], key=lambda each: each.cost) for _, behaviour in self.shares()[:4]]
+        return [min(self.found[behaviour], key=lambda each: each.cost) for behaviour in self._ranked()[0][:4]]
+
+    def _ranked(self) -> tuple[list[Behaviour], float]:
+        """The behaviours, the one to believe first, and how likely that is.
+
+        Repairs that differ only where a plainer one fails, as the program always did, guess at an answer that nobody
+        asked for: where none of them is likely by itself, the plainer one stands for all.
+        """
+        shares = self.shares()
+        order, likely = [behaviour for _, behaviour in shares], shares[0][0] if shares else 0.0
+        if not shares or likely >= self._enough_share:
+            return order, likely
+        together = [
+            (sum(share for share, other in shares if _extends(other, plain)), plain)
+            for plain in order
+            if self._fails_only_as_before(plain)
+        ]
+        likeliest = max(together, key=lambda pair: pair[0], default=None)
+        if likeliest is None or likeliest[0] < self._enough_share:
+            return order, likely
+        return [likeliest[1], *(each for each in order if each != likeliest[1])], likeliest[0]
+
+    def _fails_only_as_before(self, behaviour: Behaviour) -> bool:
+        failed = [old.value is None for old, new in zip(self.before, behaviour, strict=True) if new.value is None]
+        return bool(failed) and all(failed)
+
+    @property
+    def _enough_share(self) -> float:
+        answers = {self.bench.problem.visible[place].expected for place in self.goal}
+        return LIKELY if len(answers) > 1 else LIKELY_OF_ONE_ANSWER
 
     def _bits(self, behaviour: Behaviour) -> float:
         """The description length of a behaviour: of the edits that lead to it, and of what speaks against it."""
@@ -155,14 +184,15 @@ class Solutions:
     @property
     def doubt(self) -> str:
         """Why the likeliest behaviour is not to be believed; empty where it is."""
-        shares = self.shares()
-        if not shares:
+        order, likely = self._ranked()
+        if not order or likely >= self._enough_share:
             return ""
-        answers = {self.bench.problem.visible[place].expected for place in self.goal}
-        likely = LIKELY if len(answers) > 1 else LIKELY_OF_ONE_ANSWER
-        if shares[0][0] >= likely:
-            return ""
-        return f"{len(shares)} repairs that behave differently pass, and the likeliest is so by {shares[0][0]:.0%} only"
+        return f"{len(order)} repairs that behave differently pass, and the likeliest is so by {likely:.0%} only"
+
+
+def _extends(behaviour: Behaviour, plain: Behaviour) -> bool:
+    """Whether a behaviour is another one wherever that does not fail."""
+    return all(one.value is None or one == other for one, other in zip(plain, behaviour, strict=True))
 
 
 def _is_constant(behaviour: Behaviour) -> bool:
