@@ -191,6 +191,27 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel("Time to write a candidate", "s", percentiles("autodev_learning_proposal_seconds", "outcome")),
         Panel("Time to prove a candidate", "s", percentiles("autodev_learning_validation_seconds")),
+        Panel(
+            "Calls of language models",
+            "ops",
+            (
+                Query(rate("autodev_learning_llm_calls_total", "provider, outcome"), "{{provider}} {{outcome}}"),
+                Query("sum(rate(autodev_learning_llm_refusals_total[$__rate_interval]))", "not asked: budget spent"),
+            ),
+        ),
+        Panel("Time of a call of a language model", "s", percentiles("autodev_learning_llm_call_seconds", "provider")),
+        Panel(
+            "Tokens of language models",
+            "short",
+            (Query(rate("autodev_learning_llm_tokens_total", "provider, direction"), "{{provider}} {{direction}}"),),
+            "As the providers counted, tokens a second.",
+        ),
+        Panel(
+            "Money for language models, US dollars an hour",
+            "currencyUSD",
+            (Query(f"3600 * {rate('autodev_learning_llm_cost_usd_total', 'provider')}", "{{provider}}"),),
+            "As it is taken from the tenants' budgets: calls whose end is unknown at the most that they can cost.",
+        ),
     ),
     "fitness": (
         *calls("fitness"),

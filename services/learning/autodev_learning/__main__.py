@@ -32,6 +32,7 @@ from autodev_learning.peers.fitness import FitnessClient
 from autodev_learning.peers.sandbox import Sandbox
 from autodev_learning.proof.prover import ProofLimits, Prover
 from autodev_learning.proposers import Budget
+from autodev_learning.proposers.llm import llm_makers
 from autodev_learning.proposers.remote import engine_makers
 from autodev_learning.rows import OutboxRow
 from autodev_learning.servicers.advisor import AdvisorServicer
@@ -56,6 +57,7 @@ from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore
+from autodev_learning.store.spending import SpendingStore
 from autodev_learning.store.suites import SuiteStore
 from autodev_learning.store.trials import TrialStore
 from autodev_learning.workflows.spawning import Spawning
@@ -90,6 +92,7 @@ async def main() -> None:
         skills, suites = SkillStore(database, outbox), SuiteStore(database)
         reviews = Reviews(ReviewStore(database, outbox))
         runner = SkillRunner(skills, RunStore(database, outbox), sandbox, settings.canary_share)
+        spending = SpendingStore(database, settings.llm_limit)
         workshop = Workshop(
             sandbox.execute,
             ProposalLimits(
@@ -97,7 +100,7 @@ async def main() -> None:
                 Budget(settings.proposal_seconds, settings.proposal_programs),
                 settings.trial_seconds,
             ),
-            engine_makers(extensions, settings.proposal_seconds),
+            llm_makers(settings.llm_choice(), spending) | engine_makers(extensions, settings.proposal_seconds),
         )
         material = MaterialLimits(settings.max_failing_programs, settings.max_cases)
         memento = Memento(episodes, candidates, capabilities, workshop, material, settings.patience_s)

@@ -20,3 +20,14 @@ TRIALS = Counter("autodev_learning_trials_total", "Trials of versions that ended
 MUTATIONS = Counter("autodev_learning_mutations_total", "Mutations that reached a stage", ["stage"])
 MUTATION_RUNS = Counter("autodev_learning_mutation_runs_total", "Mutations run in turns with their parent", ["status"])
 EXPERIMENT_STEPS = Counter("autodev_learning_experiment_steps_total", "Steps of research experiments", ["result"])
+LLM_CALLS = Counter(
+    "autodev_learning_llm_calls_total", "Calls of a language model, by how they ended", ["provider", "outcome"]
+)
+LLM_CALL_SECONDS = Histogram(
+    "autodev_learning_llm_call_seconds", "Time of one call of a language model", ["provider"], buckets=_SECONDS
+)
+LLM_TOKENS = Counter(
+    "autodev_learning_llm_tokens_total", "Tokens that language models counted", ["provider", "direction"]
+)
+LLM_COST_USD = Counter("autodev_learning_llm_cost_usd_total", "US dollars that language models cost", ["provider"])
+LLM_REFUSALS = Counter("autodev_learning_llm_refusals_total", "Questions not asked: the day's budget was spent")

@@ -342,3 +342,15 @@ class ExperimentRow(TenantScoped, Base):
     cost_usd: Mapped[float] = mapped_column(default=0.0)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     ended_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+
+
+class LlmSpendingRow(TenantScoped, Base):
+    """What a tenant has spent on language models on a UTC day, calls in flight at the most that they can cost."""
+
+    __tablename__ = "llm_spending"
+    __table_args__ = (UniqueConstraint("tenant_id", "day"),)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    day: Mapped[str] = mapped_column(String(10))  # 2026-03-01
+    calls: Mapped[int] = mapped_column(LargeInteger, default=0)
+    tokens: Mapped[int] = mapped_column(LargeInteger, default=0)
+    nanousd: Mapped[int] = mapped_column(LargeInteger, default=0)  # billionths of a US dollar

@@ -6,10 +6,10 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from autodev_runtime.database_settings import DatabaseSettings
+from autodev_learning.llm_settings import LlmSettings
 
 
-class LearningSettings(DatabaseSettings):
+class LearningSettings(LlmSettings):
     """See docs/settings.md."""
 
     model_config = SettingsConfigDict(env_prefix="AUTODEV_LEARNING_")

@@ -1,5 +1,7 @@
 """Writing rewrites, on the real sandbox."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from autodev_learning.evolution.comparison import KnownInput, Purpose
@@ -7,7 +9,10 @@ from autodev_learning.evolution.opportunities import Trigger
 from autodev_learning.evolution.rewriting import Program, RewriteLimits, Rewriter, purpose_for, repair_problem
 from autodev_learning.evolution.timing import TIMEOUT, TimedOutcome, Timer
 from autodev_learning.memento.proposing import ProposalLimits, Workshop
+from autodev_learning.proposers.llm import llm_makers
+from autodev_learning.proposers.llm.choice import Choice, Provider
 from autodev_learning.trial import SandboxTester
+from tests.llm import INPUT_TOKENS, OUTPUT_TOKENS, Book, LlmServer, code
 
 SLOW = """def distinct(items):
     seen = []
@@ -106,3 +111,46 @@ async def test_a_failure_that_nothing_tells_the_right_answer_of_is_not_guessed_a
 async def test_without_a_known_input_nothing_is_written(rewriter: Rewriter) -> None:
     rewrite = await rewriter.rewrite(program(), None, ())
     assert (rewrite.code, rewrite.reason) == ("", "no known input to run it on")
+
+
+FAST = "def distinct(items):\n    return list(dict.fromkeys(items))\n"
+HELD_OUT = KnownInput("distinct([9, 9])", "[9]", held_out=True)
+
+
+@pytest.fixture
+def model() -> Iterator[LlmServer]:
+    with LlmServer() as server:
+        yield server
+
+
+def asking(model: LlmServer, tester: SandboxTester) -> Rewriter:
+    """A rewriter whose workspace has a language model."""
+    choice = Choice(Provider.OLLAMA, "m", f"{model.url}/v1", tries=1)
+    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers(choice, Book()))
+    return Rewriter(Timer(tester.execute), workshop, RewriteLimits(candidates=4, budget_s=20.0, seconds_per_call=5.0))
+
+
+async def test_a_models_faster_program_wins_where_nothing_is_faster(model: LlmServer, tester: SandboxTester) -> None:
+    model.will_answer(code(FAST))
+    rewrite = await asking(model, tester).rewrite(program(SMALL, BIG, HELD_OUT), Trigger.LATENCY, ("llm",))
+    assert (rewrite.code, rewrite.provenance.proposer) == (FAST, "llm")
+    assert rewrite.provenance.tokens == INPUT_TOKENS + OUTPUT_TOKENS
+    assert "by ollama:m, prompt optimise_1" in rewrite.provenance.steps
+    (asked,) = model.asked
+    assert "distinct(list(range(1500)))  takes" in asked.text
+    assert HELD_OUT.call not in asked.text
+
+
+async def test_a_models_program_that_is_not_the_same_is_left_for_a_speed_up(
+    model: LlmServer, tester: SandboxTester
+) -> None:
+    # It is right on what it was shown, and wrong on what was held out.
+    model.will_answer(code("def distinct(items):\n    return [] if items == [9, 9] else list(dict.fromkeys(items))\n"))
+    rewrite = await asking(model, tester).rewrite(program(SMALL, BIG, HELD_OUT), Trigger.LATENCY, ("llm",))
+    assert rewrite.provenance.proposer == "performance"
+    assert rewrite.provenance.tokens == INPUT_TOKENS + OUTPUT_TOKENS
+
+
+async def test_a_workspace_without_the_model_asks_none(model: LlmServer, tester: SandboxTester) -> None:
+    rewrite = await asking(model, tester).rewrite(program(SMALL, BIG), Trigger.LATENCY, ("search",))
+    assert (rewrite.provenance.proposer, model.asked) == ("performance", [])

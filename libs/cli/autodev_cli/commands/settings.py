@@ -42,7 +42,7 @@ def set_settings(
     max_mutations_per_day: Annotated[int | None, typer.Option(help="Of all agents.", min=0)] = None,
     max_skill_candidates_per_day: Annotated[int | None, typer.Option(help="For each agent.", min=0)] = None,
     proposers: Annotated[
-        str | None, typer.Option(help="Names with commas between, in order: case_bank,search,crossover. '': all.")
+        str | None, typer.Option(help="Names with commas between, in order: llm,case_bank,search,crossover. '': all.")
     ] = None,
 ) -> None:
     """Change some settings; the rest stay."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from autodev_learning.evolution.climbing import Climber
+from autodev_learning.evolution.climbing import LEAST_GAIN, Climb, Climber
 from autodev_learning.evolution.comparison import KnownInput, Purpose, compare_behaviour, meets
 from autodev_learning.evolution.opportunities import Trigger
 from autodev_learning.evolution.timing import Rounds, TimedOutcome, Timer
 from autodev_learning.examples import Example
 from autodev_learning.memento.proposing import Workshop, fault_of
-from autodev_learning.proposers import FailedProgram, NoProposal, Problem
+from autodev_learning.proposers import Aim, FailedProgram, NoProposal, Problem, Proposal
 from autodev_learning.skills.provenance import Provenance
 
 PERFORMANCE = "performance"
@@ -20,6 +20,11 @@ MOST_EDITS = 64
 """So many speed-ups of one program are looked at, those first that usually gain most."""
 SLACK_S = 1.0
 """What a candidate may take above its parent: less would be a busy machine's doing."""
+TOLD_CALLS, TOLD_CALL_CHARACTERS = 8, 300
+ORACLE_CHARACTERS = 20_000
+"""What the program gives is told to proposers where it is not longer than this."""
+ORACLE_SECONDS = 0.1
+"""So long may the calls take together that proposers try their programs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class Rewriter:
             purpose = purpose_for(trigger, program.inputs, outcomes)
             if purpose is Purpose.MEND:
                 return await self._mended(program, outcomes, proposers, avoid)
-            return await self._faster(program, outcomes, avoid, started)
+            return await self._faster(program, outcomes, proposers, avoid, started)
 
     async def _time(self, program: Program, code: str, seconds: Sequence[float] | None) -> tuple[TimedOutcome, ...]:
         calls = [known.call for known in program.inputs]
@@ -98,8 +103,41 @@ class Rewriter:
         return await self.timer.time(code, program.preamble, calls, bounds)
 
     async def _faster(
-        self, program: Program, outcomes: tuple[TimedOutcome, ...], avoid: frozenset[str], started: float
+        self,
+        program: Program,
+        outcomes: tuple[TimedOutcome, ...],
+        proposers: Sequence[str],
+        avoid: frozenset[str],
+        started: float,
     ) -> Rewrite:
+        """The fastest of the speed-ups that apply and of what the proposers that make programs faster write."""
+        asked = await self.workshop.propose(slow_problem(program, outcomes), proposers)
+        started += asked.seconds
+        best = await self._climbed(program, outcomes, avoid, started)
+        proposer, tried = PERFORMANCE, best.tried + asked.tried
+        if isinstance(asked, Proposal) and asked.code not in avoid:
+            seconds = await self._seconds_if_same(program, outcomes, asked.code)
+            if seconds is not None and seconds < best.seconds * (1 - LEAST_GAIN):
+                proposer, best = asked.proposer, Climb(asked.code, seconds, asked.edits)
+        provenance = Provenance(
+            proposer=proposer,
+            steps=best.steps,
+            prompt_hash=asked.prompt_hash,
+            tokens=asked.tokens,
+            cost_usd=asked.cost_usd,
+            seconds=self.clock() - started + asked.seconds,
+            programs_tried=tried,
+        )
+        if not best.steps:
+            reason = f"{best.tried} edits tried: none gives the same in less time" if best.tried else "no edit applies"
+            if asked.tokens and isinstance(asked, NoProposal):
+                reason += f"; {asked.proposer}: {asked.reason}"
+            return Rewrite("", Purpose.FASTER, provenance, reason)
+        return Rewrite(best.code, Purpose.FASTER, provenance)
+
+    async def _climbed(
+        self, program: Program, outcomes: tuple[TimedOutcome, ...], avoid: frozenset[str], started: float
+    ) -> Climb:
         from autodev_learning.proposers.performance import Mutation, performance_mutations
 
         async def mutations(code: str) -> list[Mutation]:
@@ -112,14 +150,7 @@ class Rewriter:
             lambda tried: tried < self.limits.candidates and self.clock() - started < self.limits.budget_s,
             avoid,
         )
-        best = await climber.climb(program.code, sum(outcome.seconds for outcome in outcomes))
-        provenance = Provenance(
-            proposer=PERFORMANCE, steps=best.steps, seconds=self.clock() - started, programs_tried=best.tried
-        )
-        if not best.steps:
-            reason = f"{best.tried} edits tried: none gives the same in less time" if best.tried else "no edit applies"
-            return Rewrite("", Purpose.FASTER, provenance, reason)
-        return Rewrite(best.code, Purpose.FASTER, provenance)
+        return await climber.climb(program.code, sum(outcome.seconds for outcome in outcomes))
 
     async def _seconds_if_same(self, program: Program, parent: tuple[TimedOutcome, ...], code: str) -> float | None:
         """The candidate's seconds on all inputs; None where it does not behave as the program does."""
@@ -168,6 +199,37 @@ def repair_problem(program: Program, outcomes: Sequence[TimedOutcome]) -> Proble
             Example(known.call, known.expected) for known in program.inputs if known.expected and not known.held_out
         ),
         preamble=program.preamble,
+    )
+
+
+def slow_problem(program: Program, outcomes: Sequence[TimedOutcome]) -> Problem:
+    """The slow program as proposers get it: what it gives for quick calls, and which calls are slow; none held out."""
+    known = [
+        (each, outcome)
+        for each, outcome in _pairs(program.inputs, outcomes)
+        if not each.held_out and len(each.call) <= ORACLE_CHARACTERS
+    ]
+    known.sort(key=lambda pair: pair[1].seconds)
+    visible: list[Example] = []
+    seconds = 0.0
+    for each, outcome in known:
+        seconds += outcome.seconds
+        if outcome.value is None or len(outcome.value) > ORACLE_CHARACTERS:
+            continue
+        if visible and seconds > ORACLE_SECONDS:
+            break
+        visible.append(Example(each.call, outcome.value))
+    slow = "\n".join(
+        f"{each.call[:TOLD_CALL_CHARACTERS]}  takes {outcome.seconds:.3f} s"
+        for each, outcome in reversed(known[-TOLD_CALLS:])
+    )
+    return Problem(
+        task_description=f"{program.description}\n\nIts slowest calls:\n{slow}",
+        entry_points=program.entry_points,
+        failures=(FailedProgram(program.code),),
+        visible=tuple(visible),
+        preamble=program.preamble,
+        aim=Aim.OPTIMISE,
     )
 
 

@@ -7,21 +7,25 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
 from autodev_learning import metrics
 from autodev_learning.apart import apart, from_afar
 from autodev_learning.examples import called_names
-from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal, Proposer, propose_first
+from autodev_learning.proposers import Aim, Budget, NoProposal, Problem, Proposal, Proposer, propose_first
 from autodev_learning.proposers.builtin import BUILTIN
+from autodev_learning.proposers.llm import NAME as LLM
 from autodev_learning.trial import Execute, SandboxTester, Tester
 from autodev_runtime.errors import AutoDevError, ResourceExhausted
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = timedelta(seconds=5)
+
+OPTIMISERS = (LLM,)
+"""Who makes programs faster; the others only mend."""
 
 Maker = Callable[[Tester], Proposer]
 
@@ -64,11 +68,16 @@ class Workshop:
     async def propose(self, problem: Problem, switched_on: Sequence[str]) -> Proposal | NoProposal:
         """Ask the proposers by name (none named: all), in order. Call it within a `slot`.
 
+        A program that is to be made faster is put to those of OPTIMISERS alone.
         Raises what the sandbox raises; a proposer that breaks is answered by NoProposal.
         """
         started = time.perf_counter()
         names = [name for name in switched_on or self._makers if name in self._makers]
         unknown = [name for name in switched_on if name not in self._makers]
+        if problem.aim is Aim.OPTIMISE:
+            names = [name for name in names if name in OPTIMISERS]
+            if not names:
+                return NoProposal("", "no proposer that makes programs faster is switched on")
         execute = from_afar(self._execute)
         try:
             answer = await apart(partial(self._ask, names, problem, execute))
@@ -79,7 +88,7 @@ class Workshop:
             log.exception("a proposer broke")
             answer = NoProposal(", ".join(names), f"a proposer broke: {type(error).__name__}")
         if isinstance(answer, NoProposal) and unknown:
-            answer = NoProposal(answer.proposer, f"{answer.reason}; no proposer is named {', '.join(unknown)}")
+            answer = replace(answer, reason=f"{answer.reason}; {_missing(unknown)}")
         outcome = "proposal" if isinstance(answer, Proposal) else "none"
         metrics.PROPOSAL_SECONDS.labels(outcome).observe(time.perf_counter() - started)
         return answer
@@ -89,8 +98,23 @@ class Workshop:
         proposers = [self._makers[name](tester) for name in names]
         answer = await propose_first(proposers, problem, self._limits.budget)
         if isinstance(answer, Proposal) and (fault := fault_of(answer.code)):
-            return NoProposal(answer.proposer, fault, answer.examples_passed, answer.tried, answer.seconds)
+            return NoProposal(
+                answer.proposer,
+                fault,
+                answer.examples_passed,
+                answer.tried,
+                answer.seconds,
+                prompt_hash=answer.prompt_hash,
+                tokens=answer.tokens,
+                cost_usd=answer.cost_usd,
+            )
         return answer
+
+
+def _missing(names: Sequence[str]) -> str:
+    if list(names) == [LLM]:
+        return "no language model is configured"
+    return f"no proposer is named {', '.join(names)}"
 
 
 def fault_of(code: str) -> str:

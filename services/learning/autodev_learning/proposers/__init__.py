@@ -6,9 +6,17 @@ with a `Proposal` that passes every visible example, or with `NoProposal` and th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Protocol
 
 from autodev_learning.examples import Example
+
+
+class Aim(StrEnum):
+    """What is asked for: code that does what the examples expect, or code that does the same in less time."""
+
+    REPAIR = "repair"
+    OPTIMISE = "optimise"
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Problem:
 
     `preamble` is code that the task gives and that runs before the program. `entry_points` are the functions that a
     program must define. `variants` are programs that earlier proposers made and that fail less than the failures.
+    Where the aim is to optimise, the only failure is the program that is slow, and the examples are what it gives.
     Two runs on equal problems, with budgets that neither exhausts in seconds, propose the same.
     """
 
@@ -45,6 +54,7 @@ class Problem:
     cases: tuple[Case, ...] = ()
     variants: tuple[str, ...] = ()
     seed: int = 0
+    aim: Aim = Aim.REPAIR
 
 
 @dataclass(frozen=True)
@@ -106,13 +116,18 @@ class Proposer(Protocol):
 async def propose_first(proposers: Sequence[Proposer], problem: Problem, budget: Budget) -> Proposal | NoProposal:
     """Ask one proposer after another, each with the whole budget and the variants of those before it.
 
-    The first proposal is the answer. Without one, the answer names every proposer's reason and the best count.
+    The first proposal is the answer; what the refusals before it took in tokens and money is added to its own. Without
+    one, the answer names every proposer's reason and the best count.
     """
     refusals: list[NoProposal] = []
     for proposer in proposers:
         answer = await proposer.propose(problem, budget)
         if isinstance(answer, Proposal):
-            return answer
+            return replace(
+                answer,
+                tokens=answer.tokens + sum(refusal.tokens for refusal in refusals),
+                cost_usd=answer.cost_usd + sum(refusal.cost_usd for refusal in refusals),
+            )
         refusals.append(answer)
         problem = replace(problem, variants=tuple(dict.fromkeys((*answer.variants, *problem.variants))))
     return _none_of(refusals)
@@ -127,6 +142,7 @@ def _none_of(refusals: Sequence[NoProposal]) -> NoProposal:
         tried=sum(refusal.tried for refusal in refusals),
         seconds=sum(refusal.seconds for refusal in refusals),
         variants=_variants(refusals),
+        prompt_hash=next((refusal.prompt_hash for refusal in refusals if refusal.prompt_hash), ""),
         tokens=sum(refusal.tokens for refusal in refusals),
         cost_usd=sum(refusal.cost_usd for refusal in refusals),
     )
