@@ -230,7 +230,7 @@ def _shaped(path: str, reply: Reply, body: Mapping[str, Any]) -> dict[str, Any]:
     if path.endswith("/messages"):
         return _message(reply, body)
     assert ":generateContent" in path, path
-    return _content(reply)
+    return _content(reply, body)
 
 
 def _chat_completion(reply: Reply, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,10 +271,11 @@ def _message(reply: Reply, body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _content(reply: Reply) -> dict[str, Any]:
+def _content(reply: Reply, body: Mapping[str, Any]) -> dict[str, Any]:
     parts: list[dict[str, Any]] = [{"text": reply.text}] if reply.text else []
     if reply.fields is not None:
-        parts.append({"functionCall": {"name": "propose", "args": reply.fields}})
+        name = body["tools"][0]["functionDeclarations"][0]["name"]
+        parts.append({"functionCall": {"name": name, "args": reply.fields}})
     return {
         "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
         "usageMetadata": {

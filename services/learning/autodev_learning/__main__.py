@@ -10,6 +10,7 @@ from autodev.learning.v1.memento_service_pb2_grpc import add_MementoServiceServi
 from autodev.learning.v1.reflection_service_pb2_grpc import add_ReflectionServiceServicer_to_server
 from autodev.learning.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from autodev.learning.v1.skill_service_pb2_grpc import add_SkillServiceServicer_to_server
+from autodev_learning.advising import Advisor
 from autodev_learning.evolution.canary import Canaries, MutationPromoter, Trials
 from autodev_learning.evolution.canary_rule import TrialRule
 from autodev_learning.evolution.consumers import evolution_workers
@@ -33,6 +34,7 @@ from autodev_learning.peers.sandbox import Sandbox
 from autodev_learning.proof.prover import ProofLimits, Prover
 from autodev_learning.proposers import Budget
 from autodev_learning.proposers.llm import llm_makers
+from autodev_learning.proposers.llm.spending import Purse
 from autodev_learning.proposers.remote import engine_makers
 from autodev_learning.rows import OutboxRow
 from autodev_learning.servicers.advisor import AdvisorServicer
@@ -171,7 +173,7 @@ async def main() -> None:
         evolver_servicer = EvolverServicer(
             evolution, generation, runs, judge, research, fitness, Spawning(fitness, capabilities), recorded, mutations
         )
-        advisor_servicer = AdvisorServicer(advised, Skills(skills))
+        advisor_servicer = AdvisorServicer(advised, Skills(skills), Advisor(settings.llm_choice(), Purse.of(spending)))
         served = [
             Served(
                 f"{PACKAGE}.ReflectionService", partial(add_ReflectionServiceServicer_to_server, reflection_servicer)

@@ -1,6 +1,6 @@
 """The advisor's rules: figures in, guidance out. Each rule is a plain function of the figures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,6 +9,15 @@ HIGH_FAILURE_RATE = 0.1
 PLATEAU = 3
 DEAR_TOKENS_PER_RUN = 5000
 SLOW_S = 5.0
+SLOWER = 1.5
+TREND_DAYS = 14
+
+
+class Source(StrEnum):
+    """Who wrote a guidance's words."""
+
+    RULES = "rules"
+    LLM = "llm"
 
 
 class RiskKind(StrEnum):
@@ -22,11 +31,25 @@ class RiskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """One thing that could go wrong: how bad, in [0, 1], and the figures in a sentence."""
+    """One thing that could go wrong: how bad, in [0, 1], and the figures in a sentence and by name."""
 
     kind: RiskKind
     severity: float
     detail: str
+    numbers: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What happened on a UTC day (`2026-03-01`): runs, and candidates that were run on their examples."""
+
+    day: str
+    executions: int = 0
+    succeeded: int = 0
+    mean_seconds: float = 0.0
+    tokens: int = 0
+    scored: int = 0
+    mean_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +75,7 @@ class Figures:
     overfit_mutations: int = 0
     proposal_tokens: int = 0
     open_opportunities: int = 0
+    trend: tuple[Day, ...] = ()
 
     @property
     def failure_rate(self) -> float:
@@ -66,6 +90,9 @@ class Guidance:
     readiness: int
     risks: tuple[Risk, ...]
     figures: Figures
+    next_steps: tuple[str, ...] = ()
+    source: Source = Source.RULES
+    fallback_reason: str = ""
 
 
 def failure_rate_risk(figures: Figures) -> Risk | None:
@@ -79,7 +106,13 @@ def failure_rate_risk(figures: Figures) -> Risk | None:
         f"{figures.failed_executions} of {figures.executions} runs failed ({runs:.0%}); "
         f"{figures.mutations - figures.passed_mutations} of {figures.mutations} rewrites did not pass"
     )
-    return Risk(RiskKind.FAILURE_RATE, min(1.0, 2 * worst), detail)
+    numbers = (
+        ("runs", figures.executions),
+        ("failed runs", figures.failed_executions),
+        ("rewrites", figures.mutations),
+        ("rewrites that did not pass", figures.mutations - figures.passed_mutations),
+    )
+    return Risk(RiskKind.FAILURE_RATE, min(1.0, 2 * worst), detail, numbers)
 
 
 def plateau_risk(figures: Figures) -> Risk | None:
@@ -87,7 +120,8 @@ def plateau_risk(figures: Figures) -> Risk | None:
     if figures.fruitless_in_a_row < PLATEAU:
         return None
     detail = f"the last {figures.fruitless_in_a_row} rewrites brought nothing"
-    return Risk(RiskKind.PLATEAU, min(1.0, figures.fruitless_in_a_row / (2 * PLATEAU)), detail)
+    numbers = (("fruitless rewrites in a row", figures.fruitless_in_a_row), ("rewrites", figures.mutations))
+    return Risk(RiskKind.PLATEAU, min(1.0, figures.fruitless_in_a_row / (2 * PLATEAU)), detail, numbers)
 
 
 def overfit_risk(figures: Figures) -> Risk | None:
@@ -100,7 +134,8 @@ def overfit_risk(figures: Figures) -> Risk | None:
         f"{figures.overfit_candidates} of {figures.candidates} candidates and {figures.overfit_mutations} of "
         f"{figures.mutations} rewrites ({share:.0%}) passed what their proposer saw and failed what it did not"
     )
-    return Risk(RiskKind.OVERFIT, share, detail)
+    numbers = (("candidates", figures.candidates), ("overfit candidates", figures.overfit_candidates))
+    return Risk(RiskKind.OVERFIT, share, detail, numbers)
 
 
 def cost_risk(figures: Figures) -> Risk | None:
@@ -111,7 +146,8 @@ def cost_risk(figures: Figures) -> Risk | None:
     if worst <= DEAR_TOKENS_PER_RUN:
         return None
     detail = f"{a_run:,.0f} tokens a run, {a_proposal:,.0f} a proposal"
-    return Risk(RiskKind.COST, min(1.0, worst / (4 * DEAR_TOKENS_PER_RUN)), detail)
+    numbers = (("tokens a run", a_run), ("tokens a proposal", a_proposal))
+    return Risk(RiskKind.COST, min(1.0, worst / (4 * DEAR_TOKENS_PER_RUN)), detail, numbers)
 
 
 RISK_RULES: tuple[Callable[[Figures], Risk | None], ...] = (
@@ -199,9 +235,25 @@ def cut_cost(figures: Figures) -> str:
     return "Lower the token use: cache answers, or let the skill ask less."
 
 
+def getting_worse(figures: Figures) -> str:
+    """Advice where the later half of the days had clearly fewer successes, or slower runs, than the earlier one."""
+    days = [day for day in figures.trend if day.executions]
+    earlier, later = days[: len(days) // 2], days[len(days) // 2 :]
+    if min(_runs(earlier), _runs(later)) < FEW_RUNS:
+        return ""
+    before, after = _success(earlier), _success(later)
+    if after < before - HIGH_FAILURE_RATE:
+        return f"Look what changed since {later[0].day}: {after:.0%} of the runs succeed since, {before:.0%} before."
+    slower = _seconds(later) / max(_seconds(earlier), 1e-9)
+    if slower > SLOWER:
+        return f"Look what changed since {later[0].day}: runs take {slower:.1f} times as long as before."
+    return ""
+
+
 ADVICE_RULES: tuple[Callable[[Figures], str], ...] = (
     reviews_wait,
     failures_first,
+    getting_worse,
     opportunities_wait,
     slow_runs,
     stop_on_plateau,
@@ -216,7 +268,19 @@ def guidance_for(figures: Figures) -> Guidance:
     risks = risks_of(figures)
     advice = [text for rule in ADVICE_RULES if (text := rule(figures))]
     text = " ".join(advice) or "Nothing to do: it runs well, and nothing waits."
-    return Guidance(text, readiness_of(figures, risks), risks, figures)
+    return Guidance(text, readiness_of(figures, risks), risks, figures, tuple(advice))
+
+
+def _runs(days: Sequence[Day]) -> int:
+    return sum(day.executions for day in days)
+
+
+def _success(days: Sequence[Day]) -> float:
+    return _share(sum(day.succeeded for day in days), _runs(days))
+
+
+def _seconds(days: Sequence[Day]) -> float:
+    return _share(sum(day.mean_seconds * day.executions for day in days), _runs(days))
 
 
 def _share(part: float, whole: float) -> float:

@@ -26,7 +26,7 @@ class LlmSettings(DatabaseSettings):
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     llm_model: str = ""
-    """The language model that the proposer `llm` asks: `openai:<model>`, `anthropic:<model>`,
+    """The language model that the proposer `llm` and the advisor ask: `openai:<model>`, `anthropic:<model>`,
     `google:<model>` or `ollama:<model>`. Empty: none, and nothing is sent anywhere."""
     llm_base_url: str = ""
     """Where it is: any server that speaks the provider's protocol. Empty: the provider's own address; `ollama`:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from autodev.learning.v1 import advisor_service_pb2 as advisor
 from autodev_sdk import AutoDevClient
-from tests.llm import KEY, LlmServer, code
+from tests.llm import KEY, Fault, LlmServer, Reply, code
 from tests.loop import FAILED, RIGHT, VALIDATED, WRONG, attempt, candidate_in, let_learn, publish
 from tests.mesh import Mesh
 
@@ -60,6 +61,19 @@ async def test_failures_become_a_candidate_of_the_models(client: AutoDevClient, 
     assert "even_sum([2, 4])" not in asked.text, "a held-out example was told"
     assert KEY not in mesh.log_path("learning").read_text()
     assert RIGHT not in mesh.log_path("learning").read_text()
+
+
+async def test_the_advisor_asks_the_model_and_says_so(client: AutoDevClient, model: LlmServer) -> None:
+    model.will_answer(Reply({"guidance": "Little is known yet.", "next_steps": ["Wait."]}))
+    answer = await client.advisor.GetGuidance(advisor.GetGuidanceRequest())
+    assert (answer.guidance, list(answer.next_steps)) == ("Little is known yet.", ["Wait."])
+    assert answer.source == advisor.GUIDANCE_SOURCE_LLM
+    (day,) = answer.trend
+    assert (day.scored_candidates, day.mean_candidate_score) == (1, 1.0)
+    model.will_answer(Fault.UNAUTHORIZED)
+    answer = await client.advisor.GetGuidance(advisor.GetGuidanceRequest())
+    assert answer.source == advisor.GUIDANCE_SOURCE_RULES
+    assert "status 401" in answer.fallback_reason
 
 
 async def test_when_the_days_budget_is_spent_the_candidate_says_so(client: AutoDevClient, model: LlmServer) -> None:

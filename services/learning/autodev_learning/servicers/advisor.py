@@ -4,25 +4,28 @@ from typing import TYPE_CHECKING, Any
 
 from autodev.learning.v1 import advisor_service_pb2 as pb
 from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceServicer
-from autodev_learning.advisor import Figures, Guidance, Risk, RiskKind, guidance_for
+from autodev_learning.advisor import Figures, Guidance, Risk, RiskKind, Source
 
 if TYPE_CHECKING:
+    from autodev_learning.advising import Advisor
     from autodev_learning.skills.registry import Skills
     from autodev_learning.store.advisor import AdvisorStore
 
+SOURCES = {source: pb.GuidanceSource.Value(f"GUIDANCE_SOURCE_{source.name}") for source in Source}
 KINDS = {kind: pb.RiskKind.Value(f"RISK_KIND_{kind.name}") for kind in RiskKind}
 
 
 class AdvisorServicer(AdvisorServiceServicer):
     """A read: it changes nothing and announces nothing. GuidanceIssued comes with the end of an experiment."""
 
-    def __init__(self, store: "AdvisorStore", skills: "Skills") -> None:
+    def __init__(self, store: "AdvisorStore", skills: "Skills", advisor: "Advisor") -> None:
         self._store = store
+        self._advisor = advisor
         self._skills = skills
 
     async def GetGuidance(self, request: pb.GetGuidanceRequest, context: Any) -> pb.GetGuidanceResponse:
         skill_id = (await self._skills.get(request.skill_id)).id if request.skill_id else ""
-        return guidance_to_proto(guidance_for(await self._store.figures(skill_id)))
+        return guidance_to_proto(await self._advisor.guidance(await self._store.figures(skill_id)))
 
 
 def guidance_to_proto(guidance: Guidance) -> pb.GetGuidanceResponse:
@@ -31,7 +34,21 @@ def guidance_to_proto(guidance: Guidance) -> pb.GetGuidanceResponse:
         data_summary=summary_to_proto(guidance.figures),
         readiness=guidance.readiness,
         risks=[risk_to_proto(risk) for risk in guidance.risks],
-        source=pb.GUIDANCE_SOURCE_RULES,
+        source=SOURCES[guidance.source],
+        next_steps=guidance.next_steps,
+        fallback_reason=guidance.fallback_reason,
+        trend=[
+            pb.DayFigures(
+                day=day.day,
+                executions=day.executions,
+                succeeded=day.succeeded,
+                mean_execution_seconds=day.mean_seconds,
+                tokens=day.tokens,
+                scored_candidates=day.scored,
+                mean_candidate_score=day.mean_score,
+            )
+            for day in guidance.figures.trend
+        ],
     )
 
 
@@ -51,4 +68,5 @@ def summary_to_proto(figures: Figures) -> pb.DataSummary:
 
 
 def risk_to_proto(risk: Risk) -> pb.Risk:
-    return pb.Risk(kind=KINDS[risk.kind], severity=risk.severity, detail=risk.detail)
+    numbers = [pb.Figure(name=name, value=value) for name, value in risk.numbers]
+    return pb.Risk(kind=KINDS[risk.kind], severity=risk.severity, detail=risk.detail, figures=numbers)

@@ -32,6 +32,10 @@ class ChoiceRefused(ValueError):
     """A configuration by which no model can be asked: the service does not start with it."""
 
 
+class NoAnswer(Exception):
+    """Why a model gave nothing that can be used, in words for people."""
+
+
 @dataclass(frozen=True)
 class Prices:
     """US dollars per million tokens of a prompt and of an answer."""
