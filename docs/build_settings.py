@@ -5,6 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -74,6 +75,8 @@ def default_of(field: FieldInfo) -> str:
         return ", ".join(f"`{each.name.upper()}={getattr(default, each.name)}`" for each in fields(default))
     if isinstance(default, list | frozenset):
         return ", ".join(f"`{_plain(each)}`" for each in sorted(default))
+    if isinstance(default, SecretStr):
+        return "unset"
     return "unset" if default in (None, "", {}) else f"`{_plain(default)}`"
 
 
