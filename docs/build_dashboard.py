@@ -187,6 +187,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
                 Query("sum(rate(autodev_learning_regressions_total[$__rate_interval]))", "refused for a regression"),
                 Query(rate("autodev_learning_trials_total", "result"), "trials {{result}}"),
                 Query(rate("autodev_learning_experiment_steps_total", "result"), "steps {{result}}"),
+                Query(rate("autodev_learning_experiment_programs_total", "result"), "experiments' programs {{result}}"),
             ),
         ),
         Panel("Time to write a candidate", "s", percentiles("autodev_learning_proposal_seconds", "outcome")),

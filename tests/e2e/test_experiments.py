@@ -31,8 +31,13 @@ RUNNING, SUCCEEDED, CANCELLED = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
-    # One speed-up tried a round, so that there is something left for the next one.
-    settings = {**QUICK, "AUTODEV_LEARNING_MUTATION_CANDIDATES": "1", "AUTODEV_LEARNING_COMPARISON_ROUNDS": "6"}
+    # Few programs a step, so that there is something left for the next one.
+    settings = {
+        **QUICK,
+        "AUTODEV_LEARNING_EXPERIMENT_BATCH": "2",
+        "AUTODEV_LEARNING_MUTATION_CANDIDATES": "1",
+        "AUTODEV_LEARNING_COMPARISON_ROUNDS": "6",
+    }
     async with Mesh(tmp_path_factory.mktemp("experiments"), settings=settings) as started:
         yield started
 
@@ -60,7 +65,7 @@ async def _knows_a_run(workspace: Workspace, skill: skills.Skill) -> None:
     await eventually(known, "the slow call is a known input")
 
 
-def _request(skill: skills.Skill, agent: str, iterations: int = 3) -> evolver.RunResearchExperimentRequest:
+def _request(skill: skills.Skill, agent: str, iterations: int = 4) -> evolver.RunResearchExperimentRequest:
     budget = evolver.ExperimentBudget(max_iterations=iterations)
     budget.max_wall_time.FromSeconds(120)
     return evolver.RunResearchExperimentRequest(
@@ -95,8 +100,7 @@ async def test_an_experiment_streams_its_steps_and_sends_the_best_to_review(work
     assert last.state == SUCCEEDED
     assert last.stop_reason in ("iterations", "no more ideas")
     assert [step.iteration for step in last.steps] == list(range(1, len(last.steps) + 1))
-    assert last.steps[0].kept
-    assert 0 < last.steps[0].time_ratio < 1
+    assert any(step.kept and 0 < step.time_ratio < 1 for step in last.steps)
     waiting = await eventually(lambda: workspace.waiting_review(agent), "the best waits for review")
     assert waiting.subject_id == last.best_mutation_id
     assert (await _follow(workspace, request))[-1] == last
@@ -124,7 +128,7 @@ async def test_an_experiment_goes_on_after_a_crash_and_repeats_no_step(workspace
     steps = [each.iterations_done for each in progress if each.experiment_id == after.id and not each.ended]
     assert steps == list(range(1, len(after.steps) + 1))
     made = [each.id for each in await workspace.mutations(skill.id)]
-    assert len(made) == len(set(made)) <= len(after.steps) + 1
+    assert len(made) == len(set(made)) == sum(bool(step.mutation_id) for step in after.steps)
 
 
 async def test_an_experiment_is_cancelled_after_its_step(workspace: Workspace) -> None:
@@ -148,8 +152,10 @@ async def test_the_days_limit_stops_an_experiment(mesh: Mesh) -> None:
         await workspace.configure(mutations_a_day=1)
         agent = await workspace.agent(AUTONOMOUS)
         skill = await _slow_skill(workspace, agent)
+        first = evolver.GenerateToolMutationRequest(request_id="first", skill_id=skill.id, agent_id=agent)
+        assert (await client.evolver.GenerateToolMutation(first)).mutation.mutated_code
         last = (await _follow(workspace, _request(skill, agent)))[-1]
-        assert (last.state, last.stop_reason, len(last.steps)) == (SUCCEEDED, "quota", 1)
+        assert (last.state, last.stop_reason, last.best_mutation_id) == (SUCCEEDED, "quota", "")
         refused = evolver.GenerateToolMutationRequest(request_id="one", skill_id=skill.id, agent_id=agent)
         assert await status_of(client.evolver.GenerateToolMutation(refused)) == "RESOURCE_EXHAUSTED"
 
@@ -163,12 +169,7 @@ async def test_wall_time_ends_an_experiment_in_the_middle_of_a_step(workspace: W
     request.budget.max_wall_time.FromSeconds(1)
     last = (await _follow(workspace, request))[-1]
     assert (last.state, last.stop_reason, list(last.steps)) == (SUCCEEDED, "wall time", [])
-    assert (last.ended_at.ToNanoseconds() - last.created_at.ToNanoseconds()) / 1e9 < 5
-    # What is finished too late is put away.
-    await eventually(
-        lambda: workspace.mutation_where(skill.id, lambda each: each.outcome == evolver.MUTATION_OUTCOME_DISCARDED),
-        "the late mutation is discarded",
-    )
+    assert not await workspace.mutations(skill.id)
 
 
 async def test_an_agent_below_supervised_gets_no_experiment(workspace: Workspace) -> None:

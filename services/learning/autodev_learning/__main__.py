@@ -16,11 +16,13 @@ from autodev_learning.evolution.canary_rule import TrialRule
 from autodev_learning.evolution.consumers import evolution_workers
 from autodev_learning.evolution.generation import Generation
 from autodev_learning.evolution.judging import Judge
+from autodev_learning.evolution.laboratory import Laboratory, LaboratoryLimits
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.opportunities import Evolution, TriggerLimits
 from autodev_learning.evolution.proving import MutationProver
-from autodev_learning.evolution.research import Research
+from autodev_learning.evolution.research import Research, ResearchLimits
 from autodev_learning.evolution.rewriting import RewriteLimits, Rewriter
+from autodev_learning.evolution.steps import Steps
 from autodev_learning.evolution.timing import RunBounds, Timer
 from autodev_learning.memento.consumers import memento_workers
 from autodev_learning.memento.memento import MaterialLimits, Memento
@@ -146,8 +148,24 @@ async def main() -> None:
         )
         runs = MutationRuns(mutations, recorded, skills, timer, bounds, prover)
         judge = Judge(mutations, skills, capabilities, fitness, runs, settings.canary_share)
+        experiments = ExperimentStore(database, outbox)
+        laboratory = Laboratory(
+            sandbox.execute,
+            workshop,
+            recorded,
+            skills,
+            capabilities,
+            LaboratoryLimits(settings.experiment_sandboxes, settings.trial_seconds, settings.mutation_call_seconds),
+        )
         research = Research(
-            ExperimentStore(database, outbox), mutations, skills, advised, capabilities, generation, runs, judge
+            experiments,
+            mutations,
+            skills,
+            advised,
+            capabilities,
+            Steps(experiments, skills, laboratory, generation, runs, judge),
+            judge,
+            ResearchLimits(settings.max_experiments, settings.experiment_programs),
         )
         workers += evolution_workers(
             peers.gateway,
@@ -171,7 +189,16 @@ async def main() -> None:
         skill_servicer = SkillServicer(Skills(skills), runner, suites, trials, exchange)
         review_servicer = ReviewServicer(reviews)
         evolver_servicer = EvolverServicer(
-            evolution, generation, runs, judge, research, fitness, Spawning(fitness, capabilities), recorded, mutations
+            evolution,
+            generation,
+            runs,
+            judge,
+            research,
+            fitness,
+            Spawning(fitness, capabilities),
+            recorded,
+            mutations,
+            settings.experiment_batch,
         )
         advisor_servicer = AdvisorServicer(advised, Skills(skills), Advisor(settings.llm_choice(), Purse.of(spending)))
         served = [

@@ -31,3 +31,6 @@ LLM_TOKENS = Counter(
 )
 LLM_COST_USD = Counter("autodev_learning_llm_cost_usd_total", "US dollars that language models cost", ["provider"])
 LLM_REFUSALS = Counter("autodev_learning_llm_refusals_total", "Questions not asked: the day's budget was spent")
+EXPERIMENT_PROGRAMS = Counter(
+    "autodev_learning_experiment_programs_total", "Programs of research experiments: run, or known before", ["result"]
+)

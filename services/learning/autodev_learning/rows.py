@@ -340,6 +340,9 @@ class ExperimentRow(TenantScoped, Base):
     best_mutation_id: Mapped[str] = mapped_column(String(36), default="")
     tokens_used: Mapped[int] = mapped_column(LargeInteger, default=0)
     cost_usd: Mapped[float] = mapped_column(default=0.0)
+    # How it searches, and by what it scores where it is not for a skill.
+    plan: Mapped[Json] = mapped_column(JSON, default=dict)
+    objective: Mapped[Json | None] = mapped_column(JSON, default=None)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     ended_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
 
@@ -354,3 +357,25 @@ class LlmSpendingRow(TenantScoped, Base):
     calls: Mapped[int] = mapped_column(LargeInteger, default=0)
     tokens: Mapped[int] = mapped_column(LargeInteger, default=0)
     nanousd: Mapped[int] = mapped_column(LargeInteger, default=0)  # billionths of a US dollar
+
+
+class IndividualRow(TenantScoped, Base):
+    """A program that an experiment made, and what was found of it: the experiment's checkpoint, once a step.
+
+    What is no program, or was there before, is kept without its code.
+    """
+
+    __tablename__ = "experiment_individuals"
+    __table_args__ = (UniqueConstraint("tenant_id", "experiment_id", "number"),)
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
+    experiment_id: Mapped[str] = mapped_column(String(36))
+    number: Mapped[int]
+    step: Mapped[int]
+    island: Mapped[int]
+    parent: Mapped[int]
+    operator: Mapped[str] = mapped_column(String(128), default="")
+    offer: Mapped[Json] = mapped_column(JSON)  # code, note, tokens, cost_usd, prompt_hash
+    evaluation: Mapped[Json] = mapped_column(JSON)  # stage, fitness, quality, latency_s, memory_bytes, feedback
+    digest: Mapped[str] = mapped_column(String(32), default="")
+    size: Mapped[int] = mapped_column(default=0)
+    novelty: Mapped[float] = mapped_column(default=0.0)

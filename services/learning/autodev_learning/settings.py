@@ -66,6 +66,14 @@ class LearningSettings(LlmSettings):
     """PEM of the Ed25519 key that exported skills are signed by; unset: they are not signed."""
     skill_trusted_keys_file: Path | None = None
     """PEM of the Ed25519 public keys, one after the other, whose packages may be imported; unset: none is trusted."""
+    experiment_batch: int = Field(default=16, ge=1, le=512)
+    """Programs a step of an experiment, where the caller states none."""
+    experiment_sandboxes: int = Field(default=2, ge=1, le=64)
+    """Sandboxes that one experiment has at work at once."""
+    experiment_programs: int = Field(default=20_000, ge=1)
+    """Programs that one experiment may make."""
+    max_experiments: int = Field(default=4, ge=1)
+    """Experiments at work at a time, of all tenants."""
     canary_good_runs: int = Field(default=20, ge=1)
     """Good runs after which a version on trial becomes the one that agents run, if it fails as seldom."""
     canary_most_runs: int = Field(default=100, ge=1, le=1000)

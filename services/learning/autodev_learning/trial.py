@@ -32,11 +32,15 @@ class CallOutcome:
 
 @dataclass(frozen=True)
 class Execution:
-    """How one execution in the sandbox ended: with the entry point's result, or not, and then why (`detail`)."""
+    """How one execution in the sandbox ended: with the entry point's result, or not, and then why (`detail`).
+
+    `memory_bytes` is the most it held, 0 where that is not known.
+    """
 
     ok: bool
     result: object = None
     detail: str = ""
+    memory_bytes: int = 0
 
 
 Execute = Callable[[str, str, Mapping[str, object], float], Awaitable[Execution]]
@@ -62,6 +66,8 @@ class SandboxTester:
     execute: Execute
     seconds_per_program: float = 0.4
     programs_per_execution: int = 64
+    harness: str = HARNESS
+    entry_point: str = ENTRY_POINT
 
     async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
         outcomes: list[tuple[CallOutcome, ...]] = []
@@ -95,7 +101,7 @@ class SandboxTester:
             "seconds_per_program": self.seconds_per_program,
         }
         timeout_s = HARNESS_START_S + len(programs) * (self.seconds_per_program + 0.1)
-        execution = await self.execute(HARNESS, ENTRY_POINT, inputs, timeout_s)
+        execution = await self.execute(self.harness, self.entry_point, inputs, timeout_s)
         if execution.ok:
             return _outcomes_from(execution.result, len(programs), len(calls))
         if len(programs) == 1:

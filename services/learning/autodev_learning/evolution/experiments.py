@@ -1,13 +1,18 @@
-"""Research experiments: mutate, run, compare, keep the winner, round after round, within a budget.
+"""Research experiments: a search for a better skill, or for a program that scores higher, step by step within a budget.
 
 An experiment belongs to nobody's call: it goes on when the caller is gone, and after a crash from the last step stored.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from autodev_learning.evolution.islands import Plan
+from autodev_learning.evolution.objectives import Objective
+
 DEFAULT_WALL_TIME = timedelta(minutes=10)
+BARREN_STEPS = 3
+"""Steps that make nothing to run, after which there are no more ideas: operators draw by lot, one may be bad luck."""
 
 
 class ExperimentState(StrEnum):
@@ -27,6 +32,8 @@ class StopReason(StrEnum):
     TOKENS = "tokens"
     MONEY = "money"
     NO_MORE_IDEAS = "no more ideas"
+    PLATEAU = "no improvement"
+    GOAL = "goal"
     QUOTA = "quota"
 
 
@@ -42,7 +49,12 @@ class ExperimentBudget:
 
 @dataclass(frozen=True)
 class Step:
-    """One round: `time_ratio` is against the best before it, `fitness` the rewrite's; what the proposer used."""
+    """One step: what was made, and which of it was kept.
+
+    `evaluated` programs were run, `known` were there before. `fitness` is the best score after the step. In a search
+    for a skill, it is the fitness of the rewrite `mutation_id` that was compared with the best before it, the program
+    `individual`, and `time_ratio` its time against that one's. `tokens` and `cost_usd` are what proposers used.
+    """
 
     iteration: int
     mutation_id: str
@@ -52,11 +64,17 @@ class Step:
     fitness: float = 0.0
     tokens: int = 0
     cost_usd: float = 0.0
+    evaluated: int = 0
+    known: int = 0
+    individual: int = -1
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A search for a better skill, as it is stored. `stop_reason` is set once no further round begins."""
+    """A search, as it is stored: for a better version of a skill, or by an objective; then `skill_id` is empty.
+
+    `stop_reason` is set once no further step begins.
+    """
 
     id: str
     request_id: str
@@ -65,11 +83,18 @@ class Experiment:
     agent_id: str
     budget: ExperimentBudget
     created_at: datetime
+    plan: Plan = field(default_factory=Plan)
+    objective: Objective | None = None
     state: ExperimentState = ExperimentState.RUNNING
     stop_reason: str = ""
     steps: tuple[Step, ...] = ()
     best_mutation_id: str = ""
     ended_at: datetime | None = None
+
+    @property
+    def evaluated(self) -> int:
+        """Programs that were run."""
+        return sum(step.evaluated for step in self.steps)
 
     @property
     def tokens_used(self) -> int:
@@ -81,7 +106,7 @@ class Experiment:
 
     @property
     def best_fitness(self) -> float:
-        """The best rewrite's; 0 while the original is the best."""
+        """The best program's; of a skill's, 0 while the original is the best."""
         return next((step.fitness for step in reversed(self.steps) if step.kept), 0.0)
 
     @property
@@ -98,19 +123,31 @@ def reason_to_stop(experiment: Experiment, at: datetime) -> StopReason | None:
     """The bound that is met, if one is."""
     budget = experiment.budget
     met = {
+        StopReason.GOAL: _reached(experiment),
         StopReason.ITERATIONS: len(experiment.steps) >= budget.max_iterations,
         StopReason.WALL_TIME: at >= experiment.deadline,
         StopReason.TOKENS: experiment.tokens_used >= budget.max_tokens,
         StopReason.MONEY: experiment.cost_usd >= budget.max_cost_usd,
+        StopReason.NO_MORE_IDEAS: len(last := experiment.steps[-BARREN_STEPS:]) == BARREN_STEPS
+        and not any(step.evaluated for step in last),
+        StopReason.PLATEAU: len(late := experiment.steps[-experiment.plan.patience :]) == experiment.plan.patience
+        and not any(step.kept for step in late),
     }
     return next((reason for reason, is_met in met.items() if is_met), None)
+
+
+def _reached(experiment: Experiment) -> bool:
+    objective = experiment.objective
+    if objective is None or not any(step.kept for step in experiment.steps):
+        return False
+    return objective.reached(objective.fitness(experiment.best_fitness))
 
 
 def with_step(experiment: Experiment, step: Step) -> Experiment:
     """The experiment with one more step. Raises ValueError unless it is the next one."""
     if step.iteration != len(experiment.steps) + 1:
         raise ValueError(f"step {step.iteration} cannot follow {len(experiment.steps)} steps")
-    best = step.mutation_id if step.kept else experiment.best_mutation_id
+    best = step.mutation_id if step.kept and step.mutation_id else experiment.best_mutation_id
     return replace(experiment, steps=(*experiment.steps, step), best_mutation_id=best)
 
 

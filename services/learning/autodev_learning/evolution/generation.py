@@ -25,12 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Wish:
-    """What a rewrite starts from (the parent version's own code, or a mutation's), why, and what was tried before."""
+    """Why a rewrite is wanted; or `found`, one that a search has found already."""
 
-    code: str = ""
     trigger: Trigger | None = None
     opportunity_id: str | None = None
-    avoid: frozenset[str] = frozenset()
+    found: Rewrite | None = None
 
 
 class Generation:
@@ -119,17 +118,19 @@ class Generation:
         return mutation
 
     async def _rewrite(self, order: Order, wish: Wish) -> Rewrite:
+        if wish.found is not None:
+            return wish.found
         skill = await self._skills.get(order.skill_id)
         parent = await self._skills.version(order.skill_id, order.parent_version)
         program = Program(
-            code=wish.code or parent.code,
+            code=parent.code,
             preamble=parent.preamble,
             description=skill.description,
             entry_points=parent.entry_points,
             inputs=await self._evolution.known_inputs(skill.id, parent),
         )
         workspace = await self._capabilities.workspace()
-        return await self._rewriter.rewrite(program, wish.trigger, workspace.proposers, wish.avoid)
+        return await self._rewriter.rewrite(program, wish.trigger, workspace.proposers)
 
     async def _give_back(self, reservation: str) -> None:
         try:

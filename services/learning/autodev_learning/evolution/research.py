@@ -1,31 +1,34 @@
 """Running research experiments: one task each, beside the calls that follow them."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from autodev_learning import metrics
-from autodev_learning.advisor import guidance_for
+from autodev_learning.advisor import Guidance, guidance_for
 from autodev_learning.evolution.experiments import (
     Experiment,
     ExperimentBudget,
     ExperimentState,
-    Step,
     StopReason,
     reason_to_stop,
 )
-from autodev_learning.evolution.generation import Generation, Wish
+from autodev_learning.evolution.individuals import Individual
+from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.judging import Judge
-from autodev_learning.evolution.mutation_runs import MutationRuns
-from autodev_learning.evolution.mutations import Mutation, Order, Outcome, SandboxStatus, experiment_key
+from autodev_learning.evolution.laboratory import Search
+from autodev_learning.evolution.mutations import Outcome
+from autodev_learning.evolution.novelty import NotPython, profile_of
+from autodev_learning.evolution.objectives import Objective
+from autodev_learning.evolution.steps import Steps
 from autodev_learning.peers.capabilities import Capabilities, Capability
 from autodev_learning.peers.patience import patiently
 from autodev_runtime.columns import now
-from autodev_runtime.errors import AutoDevError, ResourceExhausted
+from autodev_runtime.errors import AutoDevError, InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import acting_as, current_identity, current_tenant, service_identity
 from autodev_sdk.events import uuid7
 
@@ -38,8 +41,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JUDGING_PATIENCE_S = 300.0
+RETRY_AFTER = timedelta(seconds=10)
 LOOK_AGAIN_S = 0.5
 """How soon a follower sees a step that another replica stored."""
+
+
+@dataclass(frozen=True)
+class ResearchLimits:
+    """Experiments at work at once in this replica, and programs that one may make."""
+
+    at_a_time: int = 4
+    programs: int = 20_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An experiment that is asked for: for a skill, or by an objective."""
+
+    agent_id: str
+    budget: ExperimentBudget
+    plan: Plan = field(default_factory=Plan)
+    skill_id: str = ""
+    objective: Objective | None = None
 
 
 class Research:
@@ -52,35 +75,67 @@ class Research:
         skills: "SkillStore",
         advisor: "AdvisorStore",
         capabilities: Capabilities,
-        generation: Generation,
-        runs: MutationRuns,
+        steps: Steps,
         judge: Judge,
+        limits: ResearchLimits,
     ) -> None:
         self._experiments = experiments
         self._mutations = mutations
         self._skills = skills
         self._advisor = advisor
         self._capabilities = capabilities
-        self._generation = generation
-        self._runs = runs
+        self._steps = steps
         self._judge = judge
+        self._limits = limits
+        self._places = asyncio.Semaphore(limits.at_a_time)
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
 
-    async def start(self, request_id: str, skill_id: str, agent_id: str, budget: ExperimentBudget) -> Experiment:
+    async def start(self, request_id: str, wanted: Wanted) -> Experiment:
         """Start an experiment; the same request again gives the first one, and sees that it goes on.
 
-        Raises NotFound, PermissionDenied.
+        Raises NotFound, PermissionDenied, InvalidArgument, ResourceExhausted (EXPERIMENTS_FULL, EXPERIMENT_TOO_LARGE,
+        QUOTA_EXCEEDED).
         """
         experiment = await self._experiments.find(request_id)
         if experiment is None:
-            skill = await self._skills.get(skill_id)
-            await self._capabilities.demand(agent_id, Capability.ALPHA_EVOLVER)
-            experiment = await self._experiments.add(
-                Experiment(uuid7(), request_id, skill.id, skill.active.version, agent_id, budget, now())
-            )
+            experiment = await self._experiments.add(await self._begun(request_id, wanted))
         self._ensure(current_tenant(), experiment)
         return experiment
+
+    async def _begun(self, request_id: str, wanted: Wanted) -> Experiment:
+        self._refuse_too_much(wanted)
+        skill_id = version = ""
+        if wanted.objective is not None:
+            _require_python(wanted.objective)
+            await self._capabilities.demand(wanted.agent_id, Capability.ALPHA_EVOLVER)
+            key = f"experiment-{hashlib.sha256(request_id.encode()).hexdigest()[:40]}"
+            await self._capabilities.take(key, wanted.agent_id, Capability.ALPHA_EVOLVER)
+        else:
+            skill = await self._skills.get(wanted.skill_id)
+            skill_id, version = skill.id, skill.active.version
+            await self._capabilities.demand(wanted.agent_id, Capability.ALPHA_EVOLVER)
+        return Experiment(
+            uuid7(), request_id, skill_id, version, wanted.agent_id, wanted.budget, now(), wanted.plan, wanted.objective
+        )
+
+    def _refuse_too_much(self, wanted: Wanted) -> None:
+        programs = wanted.budget.max_iterations * wanted.plan.batch
+        if programs > self._limits.programs:
+            raise ResourceExhausted(
+                f"an experiment may make {self._limits.programs} programs, and this one asks for {programs}",
+                reason="EXPERIMENT_TOO_LARGE",
+            )
+        if len(self._under_way) >= self._limits.at_a_time:
+            raise ResourceExhausted(
+                f"{self._limits.at_a_time} experiments are at work",
+                reason="EXPERIMENTS_FULL",
+                retry_after=RETRY_AFTER,
+            )
+
+    async def made(self, experiment_id: str) -> list[Individual]:
+        """What an experiment made."""
+        return await self._experiments.individuals(experiment_id)
 
     async def follow(self, experiment_id: str) -> AsyncIterator[Experiment]:
         """The experiment as it is, and again after each change, until it is over."""
@@ -144,7 +199,8 @@ class Research:
     async def _as_service(self, tenant: str, experiment: Experiment) -> None:
         with acting_as(service_identity("learning", tenant)):
             try:
-                await self._go_on(experiment)
+                async with self._places:
+                    await self._go_on(experiment)
             except AutoDevError as error:
                 log.warning("experiment %s cannot go on: %s", experiment.id, error)
                 await self._fail(experiment.id, error.message)
@@ -156,78 +212,38 @@ class Research:
                 self._changed.pop(experiment.id, None)
 
     async def _go_on(self, experiment: Experiment) -> None:
+        search: Search | None = None
         while not experiment.stopping:
             reason: str | None = reason_to_stop(experiment, now())
             if reason is None:
-                reason = await self._round_in_time(experiment)
+                reason, search = await self._step_in_time(experiment, search)
             if reason is not None:
                 await self._experiments.stop(experiment.id, reason, ExperimentState.RUNNING)
             experiment = await self._experiments.get(experiment.id)
             self._announce(experiment.id)
         await self._conclude(experiment)
 
-    async def _round_in_time(self, experiment: Experiment) -> str | None:
-        """Take a step, stored; or say why there is none."""
+    async def _step_in_time(self, experiment: Experiment, search: Search | None) -> tuple[str | None, Search | None]:
+        """Take a step, stored, or say why there is none; and the search, for the next step."""
         remaining_s = _seconds_until(experiment.deadline)
+        # A step that was interrupted may have changed the search: the next try sets it up again from what is stored.
+        left: list[Search | None] = [search]
+
+        async def take() -> str | None:
+            current = left.pop() if left else None
+            if current is None:
+                current = await self._steps.resume(experiment)
+            if current is None:
+                return StopReason.NO_MORE_IDEAS
+            reason = await self._steps.take(experiment, current)
+            left.append(current)
+            return reason
+
         try:
             async with asyncio.timeout(remaining_s):
-                return await patiently(lambda: self._round(experiment), remaining_s)
+                return await patiently(take, remaining_s), left[0] if left else None
         except TimeoutError:
-            return StopReason.WALL_TIME
-
-    async def _round(self, experiment: Experiment) -> str | None:
-        iteration = len(experiment.steps) + 1
-        tried = await self._mutations.of_experiment(experiment.id)
-        best = next((each for each in tried if each.id == experiment.best_mutation_id), None)
-        try:
-            mutation = await self._next_mutation(experiment, iteration, best, tried)
-        except ResourceExhausted as error:
-            if error.reason == "QUOTA_EXCEEDED":
-                return StopReason.QUOTA
-            raise
-        if not mutation.code:
-            return StopReason.NO_MORE_IDEAS
-        step = await self._measured(iteration, await self._runs.execute(mutation.id, ""))
-        metrics.EXPERIMENT_STEPS.labels("kept" if step.kept else "not_kept").inc()
-        await self._experiments.add_step(experiment.id, step)
-        return None
-
-    async def _next_mutation(
-        self, experiment: Experiment, iteration: int, best: Mutation | None, tried: list[Mutation]
-    ) -> Mutation:
-        skill = await self._skills.get(experiment.skill_id)
-        original = await self._skills.version(skill.id, experiment.skill_version)
-        order = Order(
-            experiment_key(experiment.id, iteration),
-            f"{experiment.id}-{iteration}",
-            skill.id,
-            skill.name,
-            experiment.skill_version,
-            experiment.agent_id,
-            best.id if best else "",
-        )
-        codes = (original.code, *(each.code for each in tried if each.code))
-        wish = Wish(code=best.code if best else original.code, avoid=frozenset(codes))
-        return await self._generation.generate(order, wish, "")
-
-    async def _measured(self, iteration: int, mutation: Mutation) -> Step:
-        """The step that a mutation's run makes: kept where it wins over the best before it."""
-        spent = mutation.provenance
-        step = Step(
-            iteration, mutation.id, mutation.execution_error, kept=False, tokens=spent.tokens, cost_usd=spent.cost_usd
-        )
-        if mutation.status is not SandboxStatus.PASSED or mutation.measurements is None:
-            return step
-        judged = await self._judge.compare(mutation, mutation.measurements)
-        comparison = judged.comparison
-        done = "; ".join(spent.steps)
-        return replace(
-            step,
-            summary=f"{done}: {comparison.explanation}" if done else comparison.explanation,
-            kept=comparison.wins,
-            time_ratio=comparison.time_ratio,
-            fitness=judged.scores[0],
-        )
+            return StopReason.WALL_TIME, None
 
     async def _conclude(self, experiment: Experiment) -> None:
         """Judge the best rewrite against the original, put the others away, and end."""
@@ -236,16 +252,20 @@ class Research:
                 await patiently(partial(self._judge.judge_against_version, mutation), JUDGING_PATIENCE_S)
             elif mutation.outcome is Outcome.OPEN:
                 await self._mutations.discard(mutation.id, "a step of an experiment that kept another one")
-        guidance = guidance_for(await self._advisor.figures(experiment.skill_id))
-        await self._experiments.end(experiment.id, now(), guidance)
+        await self._experiments.end(experiment.id, now(), await self._guidance(experiment))
         log.info("experiment %s is over: %s", experiment.id, experiment.stop_reason)
 
     async def _fail(self, experiment_id: str, reason: str) -> None:
         """Keep that an experiment cannot go on."""
         experiment = await self._experiments.stop(experiment_id, reason, ExperimentState.FAILED)
         if not experiment.ended_at:
-            guidance = guidance_for(await self._advisor.figures(experiment.skill_id))
-            await self._experiments.end(experiment_id, now(), guidance)
+            await self._experiments.end(experiment_id, now(), await self._guidance(experiment))
+
+    async def _guidance(self, experiment: Experiment) -> Guidance | None:
+        """What the advisor says of the experiment's skill."""
+        if not experiment.skill_id:
+            return None
+        return guidance_for(await self._advisor.figures(experiment.skill_id))
 
     def _announce(self, experiment_id: str) -> None:
         """Wake who follows."""
@@ -256,3 +276,11 @@ class Research:
 
 def _seconds_until(deadline: datetime) -> float:
     return max(0.0, (deadline - now()).total_seconds())
+
+
+def _require_python(objective: Objective) -> None:
+    for name, code in (("score.initial_code", objective.initial_code), ("score.scorer", objective.scorer)):
+        try:
+            profile_of(code)
+        except NotPython as error:
+            raise InvalidArgument.field(name, str(error)) from None

@@ -37,6 +37,7 @@ class SandboxRun:
     seconds: float
     total_seconds: float
     isolation: str
+    memory_bytes: int = 0
 
     @property
     def ok(self) -> bool:
@@ -75,7 +76,7 @@ class Sandbox:
     async def execute(self, code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float) -> Execution:
         """The same, as `trial.Execute` has it."""
         run = await self.run(code, entry_point, inputs, timeout_s)
-        return Execution(run.ok, run.result, run.detail)
+        return Execution(run.ok, run.result, run.detail, run.memory_bytes)
 
 
 def _run_from(response: pb.ExecuteResponse) -> SandboxRun:
@@ -88,4 +89,5 @@ def _run_from(response: pb.ExecuteResponse) -> SandboxRun:
         seconds=response.duration_seconds,
         total_seconds=response.total_seconds,
         isolation=pb.IsolationLevel.Name(response.isolation).removeprefix("ISOLATION_LEVEL_"),
+        memory_bytes=response.peak_memory_bytes,
     )

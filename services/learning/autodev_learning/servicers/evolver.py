@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING, Any
 from autodev.learning.v1 import evolver_service_pb2 as pb
 from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceServicer
 from autodev_learning.evolution.announcements import TRIGGERS
-from autodev_learning.evolution.experiments import (
-    DEFAULT_WALL_TIME,
-    Experiment,
-    ExperimentBudget,
-    ExperimentState,
-    Step,
-)
+from autodev_learning.evolution.archive import fittest
 from autodev_learning.evolution.generation import Generation
+from autodev_learning.evolution.islands import payoffs
 from autodev_learning.evolution.judging import Judge
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Mutation, Outcome, SandboxStatus
 from autodev_learning.evolution.opportunities import Evolution, Opportunity
+from autodev_learning.evolution.pareto import front_of
 from autodev_learning.evolution.research import Research
 from autodev_learning.peers.fitness import FitnessClient, Variant
+from autodev_learning.servicers.experiments import experiment_to_proto, program_to_proto, wanted_from
 from autodev_learning.servicers.messages import (
     OVERFIT,
     example_result_to_proto,
@@ -45,7 +42,6 @@ OUTCOMES: dict[Outcome, pb.MutationOutcome.ValueType] = {
     for outcome in Outcome
     if outcome is not Outcome.OPEN
 }
-STATES = {state: pb.ExperimentState.Value(f"EXPERIMENT_STATE_{state.name}") for state in ExperimentState}
 
 
 class EvolverServicer(EvolverServiceServicer):
@@ -62,6 +58,7 @@ class EvolverServicer(EvolverServiceServicer):
         spawning: Spawning,
         opportunities: "EvolutionStore",
         mutations: "MutationStore",
+        experiment_batch: int,
     ) -> None:
         self._evolution = evolution
         self._generation = generation
@@ -72,6 +69,7 @@ class EvolverServicer(EvolverServiceServicer):
         self._spawning = spawning
         self._opportunities = opportunities
         self._mutations = mutations
+        self._experiment_batch = experiment_batch
 
     async def ListOpportunities(
         self, request: pb.ListOpportunitiesRequest, context: Any
@@ -134,14 +132,30 @@ class EvolverServicer(EvolverServiceServicer):
     async def RunResearchExperiment(
         self, request: pb.RunResearchExperimentRequest, context: Any
     ) -> AsyncIterator[pb.RunResearchExperimentResponse]:
-        budget = budget_from(request.budget)
-        experiment = await self._research.start(request.request_id, request.skill_id, request.agent_id, budget)
+        experiment = await self._research.start(request.request_id, wanted_from(request, self._experiment_batch))
         async for seen in self._research.follow(experiment.id):
             yield pb.RunResearchExperimentResponse(experiment=experiment_to_proto(seen))
 
+    async def WatchExperiment(
+        self, request: pb.WatchExperimentRequest, context: Any
+    ) -> AsyncIterator[pb.WatchExperimentResponse]:
+        async for seen in self._research.follow(request.experiment_id):
+            yield pb.WatchExperimentResponse(experiment=experiment_to_proto(seen))
+
     async def GetExperiment(self, request: pb.GetExperimentRequest, context: Any) -> pb.GetExperimentResponse:
         experiment = await self._research.get(request.experiment_id)
-        return pb.GetExperimentResponse(experiment=experiment_to_proto(experiment))
+        made = await self._research.made(experiment.id)
+        response = pb.GetExperimentResponse(
+            experiment=experiment_to_proto(experiment),
+            front=fitting([program_to_proto(each, experiment) for each in front_of(made)]),
+            operators=[
+                pb.OperatorRecord(name=name, tried=tried, evaluated=ran)
+                for name, (tried, ran) in sorted(payoffs(made).items())
+            ],
+        )
+        if alive := [each for each in made if each.alive]:
+            response.best.CopyFrom(program_to_proto(fittest(alive)[0], experiment))
+        return response
 
     async def ListExperiments(self, request: pb.ListExperimentsRequest, context: Any) -> pb.ListExperimentsResponse:
         size = page_size(request.page_size)
@@ -217,47 +231,3 @@ def spawned_to_proto(made: Variant) -> pb.SpawnWorkflowVariantResponse:
     )
     message.workflow_definition.update(dict(made.definition))
     return message
-
-
-def budget_from(budget: pb.ExperimentBudget) -> ExperimentBudget:
-    """What is asked for, and the defaults of the rest."""
-    default = ExperimentBudget()
-    wall_time = budget.max_wall_time.ToTimedelta() if budget.HasField("max_wall_time") else DEFAULT_WALL_TIME
-    return ExperimentBudget(
-        max_iterations=budget.max_iterations or default.max_iterations,
-        max_wall_time=wall_time,
-        max_tokens=budget.max_tokens or default.max_tokens,
-        max_cost_usd=budget.max_cost_usd or default.max_cost_usd,
-    )
-
-
-def experiment_to_proto(experiment: Experiment) -> pb.Experiment:
-    budget = pb.ExperimentBudget(
-        max_iterations=experiment.budget.max_iterations,
-        max_tokens=experiment.budget.max_tokens,
-        max_cost_usd=experiment.budget.max_cost_usd,
-    )
-    budget.max_wall_time.FromTimedelta(experiment.budget.max_wall_time)
-    return pb.Experiment(
-        id=experiment.id,
-        skill_id=experiment.skill_id,
-        agent_id=experiment.agent_id,
-        budget=budget,
-        state=STATES[experiment.state],
-        stop_reason=experiment.stop_reason,
-        steps=[step_to_proto(step) for step in experiment.steps],
-        best_mutation_id=experiment.best_mutation_id,
-        created_at=moment_to_proto(experiment.created_at),
-        ended_at=moment_to_proto(experiment.ended_at),
-    )
-
-
-def step_to_proto(step: Step) -> pb.ExperimentStep:
-    return pb.ExperimentStep(
-        iteration=step.iteration,
-        mutation_id=step.mutation_id,
-        summary=step.summary,
-        kept=step.kept,
-        time_ratio=step.time_ratio,
-        fitness=step.fitness,
-    )

@@ -1,6 +1,6 @@
-"""Research experiments: each step is one transaction, with its event."""
+"""Research experiments: what a step made is one transaction, the step itself with its event the next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from autodev_learning.advisor import Guidance
 from autodev_learning.evolution.announcements import experiment_progressed, guidance_issued
 from autodev_learning.evolution.experiments import Experiment, ExperimentBudget, ExperimentState, Step, ended, with_step
-from autodev_learning.rows import ExperimentRow
+from autodev_learning.evolution.individuals import Evaluation, Individual, Offer
+from autodev_learning.evolution.islands import Plan
+from autodev_learning.evolution.objectives import Objective
+from autodev_learning.rows import ExperimentRow, IndividualRow
 from autodev_learning.store.shapes import Json
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
@@ -21,6 +24,10 @@ from autodev_runtime.repeating import repeatable
 
 BUDGET: Json[ExperimentBudget] = Json(ExperimentBudget)
 STEPS: Json[tuple[Step, ...]] = Json(tuple[Step, ...])
+PLAN: Json[Plan] = Json(Plan)
+OBJECTIVE: Json[Objective] = Json(Objective)
+OFFER: Json[Offer] = Json(Offer)
+EVALUATION: Json[Evaluation] = Json(Evaluation)
 
 
 class ExperimentStore:
@@ -43,6 +50,8 @@ class ExperimentStore:
                 skill_version=experiment.skill_version,
                 agent_id=experiment.agent_id,
                 budget=BUDGET.dump(experiment.budget),
+                plan=PLAN.dump(experiment.plan),
+                objective=OBJECTIVE.dump(experiment.objective) if experiment.objective else None,
                 created_at=experiment.created_at,
             )
             query = select(ExperimentRow).where(ExperimentRow.request_id == experiment.request_id)
@@ -77,6 +86,27 @@ class ExperimentStore:
         async with self._database.across_tenants() as session:
             return [(tenant, experiment_id) for tenant, experiment_id in await session.execute(query)]
 
+    @repeatable
+    async def add_individuals(self, experiment_id: str, individuals: Sequence[Individual]) -> None:
+        """Write what a step made, all of it or nothing. Another replica's, written before, stays.
+
+        Raises NotFound.
+        """
+        async with self._database.session(current_tenant()) as session:
+            await _row(session, experiment_id)
+            first = individuals[0].number if individuals else 0
+            query = select(IndividualRow.id).where(
+                IndividualRow.experiment_id == experiment_id, IndividualRow.number >= first
+            )
+            if await session.scalar(query.limit(1)) is None:
+                session.add_all(individual_to_row(experiment_id, each) for each in individuals)
+
+    async def individuals(self, experiment_id: str) -> list[Individual]:
+        """What an experiment made, in the order of number."""
+        query = select(IndividualRow).where(IndividualRow.experiment_id == experiment_id).order_by(IndividualRow.number)
+        async with self._database.reading(current_tenant()) as session:
+            return [individual_from_row(row) for row in await session.scalars(query)]
+
     async def add_step(self, experiment_id: str, step: Step) -> Experiment:
         """Write a step, and announce it; one that is written already changes nothing."""
 
@@ -93,8 +123,8 @@ class ExperimentStore:
 
         return await self._change(experiment_id, change)
 
-    async def end(self, experiment_id: str, at: datetime, guidance: Guidance) -> Experiment:
-        """Keep that an experiment is over, and announce it with what the advisor says of the skill now; once."""
+    async def end(self, experiment_id: str, at: datetime, guidance: Guidance | None) -> Experiment:
+        """Keep that an experiment is over, and announce it with what the advisor says of its skill now; once."""
 
         def change(experiment: Experiment) -> Experiment:
             return experiment if experiment.ended_at is not None else ended(experiment, at)
@@ -139,9 +169,44 @@ def experiment_from_row(row: ExperimentRow) -> Experiment:
         agent_id=row.agent_id,
         budget=BUDGET.load(row.budget),
         created_at=row.created_at,
+        plan=PLAN.load(row.plan),
+        objective=OBJECTIVE.load(row.objective) if row.objective else None,
         state=ExperimentState(row.state),
         stop_reason=row.stop_reason,
         steps=STEPS.load(row.steps),
         best_mutation_id=row.best_mutation_id,
         ended_at=row.ended_at,
+    )
+
+
+def individual_to_row(experiment_id: str, individual: Individual) -> IndividualRow:
+    """The row that holds a program."""
+    return IndividualRow(
+        experiment_id=experiment_id,
+        number=individual.number,
+        step=individual.step,
+        island=individual.island,
+        parent=individual.parent,
+        operator=individual.operator,
+        offer=OFFER.dump(individual.offer),
+        evaluation=EVALUATION.dump(individual.evaluation),
+        digest=individual.digest,
+        size=individual.size,
+        novelty=individual.novelty,
+    )
+
+
+def individual_from_row(row: IndividualRow) -> Individual:
+    """The program that a row holds."""
+    return Individual(
+        number=row.number,
+        step=row.step,
+        island=row.island,
+        parent=row.parent,
+        operator=row.operator,
+        offer=OFFER.load(row.offer),
+        evaluation=EVALUATION.load(row.evaluation),
+        digest=row.digest,
+        size=row.size,
+        novelty=row.novelty,
     )

@@ -1,0 +1,76 @@
+"""One step of a search: orders to operators, offers to programs, programs to evaluations."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from autodev_learning.evolution.cascade import Evaluator
+from autodev_learning.evolution.individuals import Individual, Offer, Stage
+from autodev_learning.evolution.islands import Islands, Ordered
+from autodev_learning.evolution.operators import Brief, Operator
+
+MOST_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Breeding:
+    """Makes and evaluates programs; the islands change only by `admit`, once a step is kept."""
+
+    islands: Islands
+    operators: Sequence[Operator]
+    brief: Brief
+    evaluator: Evaluator
+
+    async def begin(self, code: str) -> list[Individual]:
+        """The original, evaluated. Raises NotPython, and what the sandbox raises."""
+        return [self.islands.begin(code, await self.evaluator.original(code))]
+
+    async def breed(self, step: int) -> list[Individual]:
+        """The programs of a step, evaluated, in the order in which they were wished for; none when there are no ideas.
+
+        Raises what the sandbox raises.
+        """
+        ordered = await asyncio.to_thread(self.islands.orders, step)
+        made = await self._made(ordered)
+        individuals = await asyncio.to_thread(self.islands.conceived, step, made)
+        return await self._evaluated(individuals)
+
+    async def _made(self, ordered: Sequence[Ordered]) -> list[tuple[Ordered, Offer | None]]:
+        shares: dict[str, list[int]] = defaultdict(list)
+        for index, each in enumerate(ordered):
+            shares[each.operator].append(index)
+        operators = [operator for operator in self.operators if operator.name in shares]
+        answers = await asyncio.gather(
+            *(
+                operator.offers([ordered[index].order for index in shares[operator.name]], self.brief)
+                for operator in operators
+            )
+        )
+        offers: dict[int, Offer | None] = {}
+        for operator, answer in zip(operators, answers, strict=True):
+            offers.update(zip(shares[operator.name], answer, strict=True))
+        return [(each, offers.get(index)) for index, each in enumerate(ordered)]
+
+    async def _evaluated(self, individuals: list[Individual]) -> list[Individual]:
+        # Only what is no program has no digest; only what was there before is KNOWN already.
+        fresh = [each for each in individuals if each.digest and each.evaluation.stage is not Stage.KNOWN]
+        best = self.islands.best.fitness if self.islands.best else 0.0
+        found = await self.evaluator.evaluate([each.code for each in fresh], best) if fresh else ()
+        evaluations = {each.number: evaluation for each, evaluation in zip(fresh, found, strict=True)}
+        return [kept(replace(each, evaluation=evaluations.get(each.number, each.evaluation))) for each in individuals]
+
+
+def kept(individual: Individual) -> Individual:
+    """As it is kept: without the code of what was there before, or is no program, and without what no column holds."""
+    code = "" if individual.evaluation.stage in (Stage.KNOWN, Stage.PARSES) else individual.offer.code
+    return replace(
+        individual,
+        offer=replace(individual.offer, code=code, note=_storable(individual.offer.note)),
+        evaluation=replace(individual.evaluation, feedback=_storable(individual.evaluation.feedback)),
+    )
+
+
+def _storable(text: str) -> str:
+    """What a program or a model said, as a database takes it."""
+    return text[:MOST_CHARACTERS].encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -1,0 +1,206 @@
+"""Islands of archives, and the search's state: a function of the programs that were evaluated, in their order.
+
+Nothing else is state. So a checkpoint is the list of programs, going on after a crash is putting them in again, and two
+runs whose evaluations find the same are the same run.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autodev_learning.evolution.archive import Archive, Grid, Place, fittest
+from autodev_learning.evolution.bandit import Bandit
+from autodev_learning.evolution.individuals import ORIGINAL, Evaluation, Individual, Offer, Stage
+from autodev_learning.evolution.novelty import NotPython, Profile, distance, profile_of
+from autodev_learning.evolution.operators import Order
+
+PAYOFFS = {Place.BETTER: 0.5, Place.NEW: 0.3, Place.KEPT: 0.1, Place.REFUSED: 0.0}
+BEST_PAYS = 1.0
+FITTEST_OTHERS, OTHERS_BY_LOT = 4, 6
+MOST_FEEDBACK = 3
+PRESSURE = 0.7
+"""An elite is chosen so many times as often as the one before it, by fitness; visits count against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an experiment searches; fixed when it starts, so that it goes on the same under other settings.
+
+    Each step makes `batch` programs, dealt to `islands` in turns, whose archives hold `depth` programs of a kind. Every
+    `migrate_every` steps each island's best goes to the next island. It ends early after `patience` steps without a
+    better best. With `alone`, each program of a search by score has a sandbox of its own.
+    """
+
+    seed: int = 0
+    islands: int = 4
+    batch: int = 16
+    depth: int = 12
+    migrate_every: int = 10
+    patience: int = 20
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """An order with the island it is for and the operator that gets it."""
+
+    island: int
+    operator: str
+    order: Order
+
+
+class Islands:
+    """The state of a search."""
+
+    def __init__(self, plan: Plan, operators: Sequence[str]) -> None:
+        self.plan = plan
+        self.bandit = Bandit(operators)
+        self.archives: list[Archive] = []
+        self.individuals: list[Individual] = []
+        self.best: Individual | None = None
+        self.step = 0
+        self.best_step = 0
+        self._original: Profile | None = None
+        self._digests: set[str] = set()
+        self._visits: dict[int, int] = defaultdict(int)
+        self._feedback: dict[int, list[str]] = defaultdict(list)
+
+    @property
+    def stale_steps(self) -> int:
+        """Steps since there was a better best."""
+        return self.step - self.best_step
+
+    @property
+    def tokens(self) -> int:
+        return sum(each.offer.tokens for each in self.individuals)
+
+    def begin(self, code: str, evaluation: Evaluation) -> Individual:
+        """The program that all are made from. Raises NotPython."""
+        profile = profile_of(code)
+        return Individual(ORIGINAL, 0, 0, -1, "", Offer(code), evaluation, profile.digest, profile.size)
+
+    def admit(self, individuals: Iterable[Individual]) -> None:
+        """Take in what a step made, in order of number, and end the step. The original comes first, by itself."""
+        step = self.step
+        for individual in individuals:
+            if individual.number != len(self.individuals):
+                raise ValueError(f"program {individual.number} cannot follow {len(self.individuals)} programs")
+            step = individual.step
+            self.individuals.append(individual)
+            self._digests.add(individual.digest)
+            if individual.number == ORIGINAL:
+                self._settle(individual)
+            else:
+                self._take_in(individual)
+        self.end_step(step)
+
+    def end_step(self, step: int) -> None:
+        """Count a step, also one that made nothing; migrate when it is time."""
+        if step > self.step and step % self.plan.migrate_every == 0:
+            self._migrate()
+        self.step = max(step, self.step)
+
+    def replay(self, individuals: Sequence[Individual], steps: int) -> None:
+        """Take in all that was made in so many steps, as they came."""
+        by_step: dict[int, list[Individual]] = defaultdict(list)
+        for individual in individuals:
+            by_step[individual.step].append(individual)
+        for step in range(max([steps, *by_step]) + 1):
+            self.admit(by_step[step])
+            self.end_step(step)
+
+    def orders(self, step: int) -> list[Ordered]:
+        """What to make in a step: parents by fitness and visits, operators by what has paid off."""
+        chance = random.Random(f"{self.plan.seed}/{step}")
+        chosen = self.bandit.plan(self.plan.batch, chance)
+        ranked = [fittest(archive.individuals) for archive in self.archives]
+        visits = dict(self._visits)
+        ordered = []
+        for index, operator in enumerate(chosen):
+            island = (step * self.plan.batch + index) % len(self.archives)
+            elites = ranked[island]
+            weights = [PRESSURE**rank / (1 + visits.get(each.number, 0)) ** 0.5 for rank, each in enumerate(elites)]
+            parent = chance.choices(elites, weights)[0]
+            visits[parent.number] = visits.get(parent.number, 0) + 1
+            others = _others(elites, parent, chance)
+            feedback = tuple(self._feedback.get(parent.number, ()))
+            lot = random.Random(chance.getrandbits(64))
+            ordered.append(Ordered(island, operator, Order(parent, others, feedback, lot, self.is_known)))
+        return ordered
+
+    def is_known(self, code: str) -> bool:
+        """Whether a program with the same syntax tree was there before; what is no Python was not."""
+        try:
+            return profile_of(code).digest in self._digests
+        except NotPython:
+            return False
+
+    def conceived(self, step: int, made: Sequence[tuple[Ordered, Offer | None]]) -> list[Individual]:
+        """Number what was made; what is no program, or was there before, is evaluated by that alone."""
+        individuals: list[Individual] = []
+        seen = set(self._digests)
+        for ordered, offer in made:
+            individual = self._conceived(step, len(self.individuals) + len(individuals), ordered, offer, seen)
+            seen.add(individual.digest)
+            individuals.append(individual)
+        return individuals
+
+    def _conceived(self, step: int, number: int, ordered: Ordered, offer: Offer | None, seen: set[str]) -> Individual:
+        place = (number, step, ordered.island, ordered.order.parent.number, ordered.operator)
+        if offer is None or not offer.code:
+            return Individual(*place, offer or Offer(""), Evaluation(Stage.NONE))
+        try:
+            profile = profile_of(offer.code)
+        except NotPython as error:
+            return Individual(*place, offer, Evaluation(Stage.PARSES, feedback=str(error)))
+        known = profile.digest in seen
+        evaluation = Evaluation(Stage.KNOWN if known else Stage.QUICK)
+        assert self._original is not None, "a search begins with its original"
+        far = distance(profile, self._original)
+        return Individual(*place, offer, evaluation, profile.digest, profile.size, far)
+
+    def _settle(self, original: Individual) -> None:
+        self._original = profile_of(original.code)
+        grid = Grid(original.size, original.evaluation.latency_s)
+        self.archives = [Archive(grid, self.plan.depth) for _ in range(self.plan.islands)]
+        for archive in self.archives:
+            archive.put(original)
+        self.best = original
+
+    def _take_in(self, individual: Individual) -> None:
+        self._visits[individual.parent] += 1
+        place = self.archives[individual.island].put(individual) if individual.alive else Place.REFUSED
+        payoff = PAYOFFS[place]
+        if individual.alive and self.best is not None and individual.fitness > self.best.fitness:
+            self.best, self.best_step, payoff = individual, individual.step, BEST_PAYS
+        self.bandit.learn(individual.operator, payoff)
+        if individual.evaluation.feedback and individual.evaluation.stage is not Stage.KNOWN:
+            told = f"{individual.offer.note or individual.operator}: {individual.evaluation.feedback}"
+            self._feedback[individual.parent] = [*self._feedback[individual.parent], told][-MOST_FEEDBACK:]
+            self._feedback[individual.number].append(individual.evaluation.feedback)
+
+    def _migrate(self) -> None:
+        """Each island's best goes to the next island; all at once, so that none is carried on."""
+        for archive, best in zip(
+            [*self.archives[1:], self.archives[0]], [archive.best for archive in self.archives], strict=True
+        ):
+            if best is not None:
+                archive.put(best)
+
+
+def _others(elites: Sequence[Individual], parent: Individual, chance: random.Random) -> tuple[Individual, ...]:
+    """The fittest besides the parent, and some of the rest."""
+    others = [each for each in elites if each is not parent]
+    rest = others[FITTEST_OTHERS:]
+    return (*others[:FITTEST_OTHERS], *chance.sample(rest, min(OTHERS_BY_LOT, len(rest))))
+
+
+def payoffs(individuals: Iterable[Individual]) -> Mapping[str, tuple[int, int]]:
+    """Per operator: how often it was tried, and how often what it made was wholly evaluated."""
+    counts: dict[str, tuple[int, int]] = {}
+    for individual in individuals:
+        if individual.operator:
+            tried, ran = counts.get(individual.operator, (0, 0))
+            counts[individual.operator] = tried + 1, ran + (individual.evaluation.stage is Stage.DONE)
+    return counts

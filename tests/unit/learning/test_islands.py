@@ -1,0 +1,149 @@
+"""The search's state is a function of what was evaluated."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autodev_learning.evolution.breeding import Breeding
+from autodev_learning.evolution.individuals import Evaluation, Individual, Offer, Stage
+from autodev_learning.evolution.islands import Islands, Plan
+from autodev_learning.evolution.operators import Aim, Brief, Order
+from tests.unit.learning.evolving import START, begun, scored
+
+BRIEF = Brief(Aim.SCORE, "anything", ("f",))
+
+
+class Adds:
+    """Makes a program that adds something by lot; now and then nothing, or no Python."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def offers(self, orders: Sequence[Order], brief: Brief) -> Sequence[Offer | None]:
+        return [self._offer(order) for order in orders]
+
+    def _offer(self, order: Order) -> Offer | None:
+        added = order.chance.randrange(12)
+        if added == 0:
+            return None
+        return Offer("def f(:" if added == 1 else order.parent.code + f"f.a{added} = {added}\n", f"added {added}")
+
+
+class Scores:
+    async def original(self, code: str) -> Evaluation:
+        return Evaluation(Stage.DONE, 0.0, 0.0)
+
+    async def evaluate(self, codes: Sequence[str], best: float) -> Sequence[Evaluation]:
+        return [replace(each, feedback="so so") for each in scored(codes)]
+
+
+def search(plan: Plan) -> Breeding:
+    operators = (Adds("a"), Adds("b"))
+    return Breeding(Islands(plan, ("a", "b")), operators, BRIEF, Scores())
+
+
+async def run(plan: Plan, steps: int) -> Islands:
+    breeding = search(plan)
+    breeding.islands.admit(await breeding.begin(START))
+    for step in range(1, steps + 1):
+        breeding.islands.admit(await breeding.breed(step))
+        breeding.islands.end_step(step)
+    return breeding.islands
+
+
+def state(islands: Islands) -> tuple[object, ...]:
+    cells = [archive.cells for archive in islands.archives]
+    return islands.individuals, cells, islands.best, islands.bandit, islands.stale_steps
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**40), st.integers(1, 5), st.integers(1, 12), st.integers(0, 11))
+def test_a_search_that_is_broken_off_anywhere_goes_on_as_if_it_were_not(
+    seed: int, islands: int, batch: int, broken_after: int
+) -> None:
+    plan = Plan(seed, islands, batch, depth=3, migrate_every=3)
+    whole = asyncio.run(run(plan, 12))
+
+    async def broken() -> Islands:
+        kept = [each for each in whole.individuals if each.step <= broken_after]
+        breeding = search(plan)
+        breeding.islands.replay(kept, broken_after)
+        for step in range(broken_after + 1, 13):
+            breeding.islands.admit(await breeding.breed(step))
+            breeding.islands.end_step(step)
+        return breeding.islands
+
+    assert state(asyncio.run(broken())) == state(whole)
+
+
+async def test_another_seed_searches_elsewhere() -> None:
+    one, other = await run(Plan(1, batch=8), 6), await run(Plan(2, batch=8), 6)
+    assert [each.code for each in one.individuals] != [each.code for each in other.individuals]
+
+
+async def test_what_was_there_before_is_not_evaluated_again() -> None:
+    made = (await run(Plan(batch=16), 8)).individuals
+    ran = [each.digest for each in made if each.evaluation.stage is Stage.DONE]
+    assert len(ran) == len(set(ran))
+    known = [each for each in made if each.evaluation.stage is Stage.KNOWN]
+    assert known
+    assert not any(each.code for each in known)
+    assert {Stage.NONE, Stage.PARSES} <= {each.evaluation.stage for each in made}
+
+
+async def test_the_best_of_all_is_never_lost() -> None:
+    islands = await run(Plan(batch=8, depth=1), 12)
+    best = max(each.fitness for each in islands.individuals if each.alive)
+    assert islands.best is not None
+    assert islands.best.fitness == best == max(a.best.fitness for a in islands.archives if a.best is not None)
+
+
+async def test_islands_exchange_their_best_when_it_is_time() -> None:
+    islands = begun(Plan(islands=2, migrate_every=2))
+    code = "def f(x):\n    return x + 9.0\n"
+    better = Individual(1, 1, 0, 0, "a", Offer(code), Evaluation(Stage.DONE, 5.0, 5.0), "d", 7)
+    islands.admit([better])
+    assert islands.archives[1].best is not better
+    islands.end_step(2)
+    assert islands.archives[1].best is better
+
+
+async def test_what_went_wrong_is_told_to_who_proposes_next() -> None:
+    islands = begun(Plan(islands=1, batch=4))
+    wrong = Individual(
+        1, 1, 0, 0, "a", Offer("def f(x): 1", "left out"), Evaluation(Stage.QUICK, feedback="f(1) gives None")
+    )
+    islands.admit([wrong])
+    assert {ordered.order.feedback for ordered in islands.orders(2)} == {("left out: f(1) gives None",)}
+
+
+def test_parents_are_chosen_by_fitness_and_by_visits() -> None:
+    islands = begun(Plan(islands=1, batch=200, depth=3))
+    fitter = Individual(1, 1, 0, 0, "a", Offer("def f(x): 2"), Evaluation(Stage.DONE, 1.0), "d", 7)
+    islands.admit([fitter])
+    parents = [ordered.order.parent.number for ordered in islands.orders(2)]
+    assert 60 < parents.count(1) < 140 or parents.count(1) > parents.count(0) > 0
+    visited = [Individual(n, 2, 0, 1, "a", Offer(""), Evaluation(Stage.NONE)) for n in range(2, 400)]
+    islands.admit(visited)
+    later = [ordered.order.parent.number for ordered in islands.orders(3)]
+    assert later.count(1) < parents.count(1)
+
+
+def test_programs_come_in_order() -> None:
+    islands = begun(Plan())
+    with pytest.raises(ValueError, match="cannot follow"):
+        islands.admit([Individual(5, 1, 0, 0, "a", Offer(""), Evaluation(Stage.NONE))])
+
+
+def test_orders_of_a_step_are_the_same_each_time() -> None:
+    islands = begun(Plan(seed=4, batch=20))
+    one, other = islands.orders(1), islands.orders(1)
+    assert [(o.operator, o.island, o.order.chance.random()) for o in one] == [
+        (o.operator, o.island, o.order.chance.random()) for o in other
+    ]
+    assert random.Random("4/1").random() != random.Random("4/2").random()
