@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from autodev_learning.evolution.climbing import LEAST_GAIN
 from autodev_learning.evolution.comparison import Behaviour, KnownInput, Purpose, compare_behaviour
 from autodev_learning.evolution.individuals import Evaluation, Stage
 from autodev_learning.evolution.objectives import Objective, score_from, scored_value
 from autodev_learning.evolution.operators import Aim
-from autodev_learning.evolution.rewriting import LEAST_GAIN, SLACK_S, Program
+from autodev_learning.evolution.rewriting import SLACK_S, Program
 from autodev_learning.evolution.screening import Lanes
 from autodev_learning.evolution.timing import Rounds, TimedOutcome, Timer
 from autodev_learning.trial import CallOutcome, Execute, Execution, Tester
