@@ -47,12 +47,16 @@ Execute = Callable[[str, str, Mapping[str, object], float], Awaitable[Execution]
 """execute(code, entry_point, inputs, timeout_s): one execution in the sandbox. Raises if none can be had."""
 
 
-class Tester(Protocol):
+class Runner(Protocol):
     """Runs programs on calls."""
 
     async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
         """Give each program's outcomes, in the order of the calls."""
         ...
+
+
+class Tester(Runner, Protocol):
+    """Runs programs on calls, and knows how to run many more of them less carefully."""
 
     def screener(self) -> "Screener":
         """Runs many more programs, whose outcomes are not to be believed before `run` gave them."""

@@ -18,7 +18,7 @@ from autodev_learning.evolution.operators import Aim
 from autodev_learning.evolution.rewriting import SLACK_S, Program
 from autodev_learning.evolution.screening import Lanes
 from autodev_learning.evolution.timing import Rounds, TimedOutcome, Timer
-from autodev_learning.trial import CallOutcome, Execute, Execution, Tester
+from autodev_learning.trial import CallOutcome, Execute, Execution, Runner
 
 QUICK_INPUTS = 3
 QUICK_S = 0.02
@@ -45,9 +45,9 @@ class ScoreEvaluator:
     """
 
     objective: Objective
-    screening: Tester
-    proof: Tester
-    scoring: Tester
+    screening: Runner
+    proof: Runner
+    scoring: Runner
 
     async def original(self, code: str) -> Evaluation:
         return (await self._scored(self.proof, [code]))[0]
@@ -60,7 +60,7 @@ class ScoreEvaluator:
                 found[index] = proven
         return found
 
-    async def _scored(self, tester: Tester, codes: Sequence[str]) -> list[Evaluation]:
+    async def _scored(self, tester: Runner, codes: Sequence[str]) -> list[Evaluation]:
         if not codes:
             return []
         objective = self.objective

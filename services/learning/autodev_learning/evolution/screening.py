@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from autodev_learning.trial import HARNESS as TRIAL_HARNESS
-from autodev_learning.trial import CallOutcome, Execute, SandboxTester, Tester
+from autodev_learning.trial import CallOutcome, Execute, Runner, SandboxTester
 
 ENTRY_POINT = "screen_programs"
 
@@ -31,12 +31,12 @@ HARNESS = _harness()
 class Lanes:
     """Runs programs in at most `lanes` sandboxes at once, and gives the outcomes in the programs' order."""
 
-    tester: Tester
+    tester: Runner
     lanes: int
     at_once: int
 
     async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
-        """As a Tester does."""
+        """As a Runner does."""
         free = asyncio.Semaphore(self.lanes)
         size = max(1, min(self.at_once, -(-len(programs) // self.lanes)))
 

@@ -1,45 +1,65 @@
-"""Edits of the syntax tree."""
+"""Edits of single places."""
 
+import ast
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from autodev_learning.evolution.individuals import Offer
 from autodev_learning.evolution.operators import Aim, Brief, Local, Order
-
-if TYPE_CHECKING:
-    from autodev_learning.proposers.tree import Edit, Program
+from autodev_learning.proposers.candidates import Outline, split
+from autodev_learning.proposers.edits import operators
+from autodev_learning.proposers.pieces import Edit, Piece
 
 TRIES = 4
 PROGRAMS_KEPT = 64
 
 
-class EditTree(Local):
+class EditPlace(Local):
     """Make one of the repair search's edits, drawn by lot: `<` for `<=`, another name, a statement left out."""
 
     NAME = "edit"
     AIMS = frozenset({Aim.MEND, Aim.SCORE})
 
     def offer(self, order: Order, brief: Brief) -> Offer | None:
-        # libcst takes a while to import: only who edits pays for it.
-        from autodev_learning.proposers.tree import CannotEdit
-
-        program, edits = _edits_of(order.parent.code)
-        for _ in range(TRIES if edits else 0):
-            edit = order.chance.choice(edits)
-            try:
-                code = program.apply(edit)
-            except CannotEdit:
-                continue
-            if not order.is_known(code):
-                return Offer(code, edit.description)
+        choices = _edits_of(order.parent.code)
+        for _ in range(TRIES if choices else 0):
+            chosen = order.chance.choice(choices)
+            code = chosen.code
+            if _is_program(code) and not order.is_known(code):
+                return Offer(code, chosen.edit.description)
         return None
 
 
-@lru_cache(maxsize=PROGRAMS_KEPT)
-def _edits_of(code: str) -> "tuple[Program, Sequence[Edit]]":
-    from autodev_learning.proposers.edits import operators
-    from autodev_learning.proposers.tree import Program
+@dataclass(frozen=True)
+class _Choice:
+    """An edit of one statement at the top of a program, and the text around that statement."""
 
-    program = Program(code)
-    return program, [edit for operator in operators() for edit in operator.edits(program)]
+    before: str
+    piece: Piece
+    edit: Edit
+    after: str
+
+    @property
+    def code(self) -> str:
+        return self.before + self.piece.apply(self.edit) + self.after
+
+
+@lru_cache(maxsize=PROGRAMS_KEPT)
+def _edits_of(code: str) -> Sequence[_Choice]:
+    texts = split(code)
+    around = Outline.of(texts).around
+    choices: list[_Choice] = []
+    for place, text in enumerate(texts):
+        piece = Piece(text, around)
+        before, after = "".join(texts[:place]), "".join(texts[place + 1 :])
+        choices += [_Choice(before, piece, edit, after) for operator in operators() for edit in operator.edits(piece)]
+    return choices
+
+
+def _is_program(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
