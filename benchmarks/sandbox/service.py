@@ -38,15 +38,15 @@ class Service:
     def __init__(self, process: subprocess.Popen[bytes], channel: grpc.aio.Channel, level: IsolationLevel) -> None:
         self.pid = process.pid
         self.level = level
+        self.stub = SandboxServiceStub(channel)
         self._process = process
-        self._stub = SandboxServiceStub(channel)
         self._asked = pb.IsolationLevel.Value(f"ISOLATION_LEVEL_{level.name}")
         self._request = pb.ExecuteRequest(code=PROGRAM, entry_point="f", min_isolation=self._asked)
 
     async def execute(self) -> float:
         """Run the program in a sandbox. Returns the call's seconds, as its caller sees them."""
         started_s = time.perf_counter()
-        answer = await self._stub.Execute(self._request, metadata=IDENTITY, timeout=CALL_S)
+        answer = await self.stub.Execute(self._request, metadata=IDENTITY, timeout=CALL_S)
         seconds = time.perf_counter() - started_s
         if (
             answer.status != pb.EXECUTION_STATUS_OK
@@ -64,7 +64,7 @@ class Service:
 
     async def status(self) -> pb.IsolationLevelStatus:
         """What the service says of its level."""
-        answer = await self._stub.GetSandboxStatus(pb.GetSandboxStatusRequest(), metadata=IDENTITY, timeout=CALL_S)
+        answer = await self.stub.GetSandboxStatus(pb.GetSandboxStatusRequest(), metadata=IDENTITY, timeout=CALL_S)
         return next(each for each in answer.levels if each.level == self._asked)
 
     async def batch_s(self, inputs: int) -> float:
@@ -79,7 +79,7 @@ class Service:
             request.inputs.add().update({"x": number})
         started_s = time.perf_counter()
         answered = 0
-        async for answer in self._stub.ExecuteBatch(request, metadata=IDENTITY, timeout=CALL_S):
+        async for answer in self.stub.ExecuteBatch(request, metadata=IDENTITY, timeout=CALL_S):
             for each in answer.results:
                 if each.index != answered or each.outcome.result.number_value != answered + 1:
                     raise AssertionError(f"input {answered} ended wrong: {each}")
