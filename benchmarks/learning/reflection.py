@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.memento.reflection import Failure, PatternRule, place, signature_key
 from autodev_learning.similarity import task_words
-from autodev_learning.store.failures import find_similar
+from autodev_learning.store.failures import find_similar, words_key
 from autodev_learning.word_index import prefix
 from autodev_runtime.database import Database
 from autodev_runtime.migrations import upgrade
@@ -140,7 +140,7 @@ class Filling:
             ordered = sorted((self._number(word) for word in sorted(words)), reverse=True)
             values = {"tenant_id": TENANT, "agent_id": AGENT}
             self.rows["failure_tasks"].append(
-                {**values, "id": task, "words_key": f"{task}", "words": json.dumps(sorted(words))}
+                {**values, "id": task, "words_key": words_key(words), "words": json.dumps(sorted(words))}
             )
             self.rows["failure_words"] += [
                 {**values, "word": number, "size": len(ordered), "task": task} for number in prefix(ordered)
@@ -258,7 +258,6 @@ async def _filled(storage: Storage, filling: Filling) -> AsyncIterator[Raw]:
                 for table, columns, rows in _tables(filling):
                     marks = ", ".join("?" * len(columns))
                     file.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", _as_sqlite(rows))
-            file.execute("ANALYZE")
             statement = QUERY.format("?", "?", "?", table="episodes")
 
             async def ask(signature: str) -> None:

@@ -1,13 +1,16 @@
 """Patterns among stored failures: what the indexes find is what comparing each with all others would."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from autodev_learning.memento.reflection import (
     Episode,
@@ -143,6 +146,34 @@ async def test_the_indexes_find_what_the_plain_rule_over_all_pairs_finds(
             plain.add(named)
             found = await store.list_patterns("", 100, None)
             assert {frozenset(pattern.episode_ids) for pattern in found} == plain.clusters()
+
+
+@pytest.mark.parametrize("peers", [None, ALL])
+async def test_on_sqlite_no_statement_reads_all_of_a_tenant(tmp_path: Path, peers: Peers | None) -> None:
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_: object, __: object, sql: str, parameters: tuple[object, ...], *___: object) -> None:
+        asked.append((sql, parameters))
+
+    async with Storage(tmp_path, None).open("learning") as database:
+        await upgrade(database, "autodev_learning")
+        store = EpisodeStore(database, Outbox(database, OutboxRow))
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        with acting_as(service_identity("learning", "acme")):
+            for number, task in enumerate(["sum values", "sum values", "sort names", "sort names twice"]):
+                episode = failed(f"e{number}", task, signature=f"KeyError|{task}|f")
+                await store.add_failure(episode, PatternRule(), peers)
+        async with database.engine.connect() as connection:
+            plans = [
+                (row.detail, sql)
+                for sql, parameters in set(asked)
+                if sql.lstrip().startswith("SELECT")
+                for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+            ]
+    assert any("ix_episodes_failure_task" in plan for plan, _ in plans)
+    # Those that are in patterns are read from the latest on, up to a limit.
+    read = re.compile(r"SCAN (episodes|task_words|failure_\w+)|SEARCH (?!.*ix_episodes_placed).*\(tenant_id=\?\)")
+    assert [each for each in plans if read.match(each[0])] == []
 
 
 async def test_a_pattern_across_agents_is_of_the_one_who_made_it_one(store: EpisodeStore) -> None:

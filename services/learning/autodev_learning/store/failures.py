@@ -3,79 +3,108 @@
 What is found decides as the plain rule over all pairs would, the latest first (`reflection.alike`, `reflection.place`).
 The latest failures that are in patterns are compared one by one: what fails often is nearly always among them, so the
 inverted index is left to tasks that are rare, whose words have few entries.
+
+The SQL is literal, spelled as scripts are (`autodev_runtime.scripts`): putting these statements together anew for every
+failure took longer than doing them. So each names its tenant itself.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, case, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.memento.reflection import Failure, Peers, alike
-from autodev_learning.rows import EpisodeRow, FailureTaskRow, FailureWordRow, TaskWordRow
 from autodev_learning.similarity import SIMILAR_OVERLAP, word_overlap
 from autodev_learning.word_index import needed, prefix, sizes
-from autodev_runtime.columns import conflicting_insert
-from autodev_runtime.database import TenantScoped
+from autodev_runtime.scripts import POSTGRESQL, SQLITE, Rows, array
 
 LATEST_PLACED = 64
 LONGEST_WORD = 48
 MOST_PARAMETERS = 1_000
 
-Each = TypeVar("Each")
+# $1 is the tenant, in every statement; $2 says whose failures count, where {whose} is. What is looked up by a list is
+# asked for one by one within the statement, or by parameters of its own: of a list as a whole, PostgreSQL, and SQLite
+# where nobody has had it count its rows, think that reading the whole table is cheaper.
+_OWN = "agent_id = $2"
+_NOT_DENIED = "agent_id NOT IN (SELECT value ->> 0 FROM EACH($2))"
+
+_NUMBERS = """
+SELECT value ->> 0, (SELECT number FROM task_words WHERE tenant_id = $1 AND word = value ->> 0) FROM EACH($2)"""
+_ADD_WORDS = """
+INSERT INTO task_words (tenant_id, word) SELECT $1, value ->> 0 FROM EACH($2) WHERE true ON CONFLICT DO NOTHING"""
+
+_TASK = "SELECT id FROM failure_tasks WHERE tenant_id = $1 AND agent_id = $2 AND words_key = $3"
+_ADD_TASK = """
+INSERT INTO failure_tasks (tenant_id, agent_id, words_key, words) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING RETURNING id"""
+_ADD_ENTRIES = """
+INSERT INTO failure_words (tenant_id, agent_id, size, task, word)
+SELECT $1, $2, CAST($3 AS integer), CAST($4 AS bigint), CAST(value ->> 0 AS bigint) FROM EACH($5) WHERE true
+ON CONFLICT DO NOTHING"""
+# As many words in common as the smallest of similar tasks has: what is met besides is told apart in full.
+_MET = """
+SELECT met.task, (SELECT CAST(words AS text) FROM failure_tasks WHERE tenant_id = $1 AND id = met.task)
+FROM (
+    SELECT task FROM failure_words
+    WHERE tenant_id = $1 AND {whose} AND word IN ({words}) AND size BETWEEN $3 AND $4
+    GROUP BY task HAVING count(*) >= $5
+) AS met"""
+
+_FAILURES = """
+SELECT episode_id, agent_id, signature_key, occurred_at, pattern_id,
+    (SELECT CAST(words AS text) FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = episodes.failure_task)
+FROM episodes WHERE tenant_id = $1 AND """
+_LATEST_PLACED = (
+    _FAILURES + "{whose} AND pattern_id IS NOT NULL AND failure_task IS NOT NULL ORDER BY id DESC LIMIT {most}"
+)
+# Of each similar task, and of the error, the latest in a pattern: each is the first that its index comes to.
+_PLACED = (
+    _FAILURES
+    + """id = (
+    SELECT max(latest) FROM (
+        SELECT (
+            SELECT id FROM episodes
+            WHERE tenant_id = $1 AND failure_task = CAST(value ->> 0 AS bigint) AND pattern_id IS NOT NULL
+            ORDER BY id DESC LIMIT 1
+        ) AS latest FROM EACH($3)
+        UNION ALL SELECT (
+            SELECT id FROM episodes
+            WHERE tenant_id = $1 AND {whose} AND signature_key = $4 AND pattern_id IS NOT NULL
+            ORDER BY id DESC LIMIT 1
+        )
+    ) AS candidates
+)"""
+)
+# COALESCE keeps the index of patterns out of it, by which everything that is in none would be read.
+_NEAR = " AND COALESCE(pattern_id, '') = '' AND occurred_at BETWEEN MOMENT($4) AND MOMENT($5)"
+_LOOSE = f"{_FAILURES} failure_task IN ({{tasks}}) {_NEAR} UNION {_FAILURES} {{whose}} AND signature_key = $3 {_NEAR}"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a failure is similar to, the latest first; and its own task in the index, whose words are numbered."""
+    """What a failure is similar to, as far as that decides; and its own task in the index, whose words are numbered."""
 
     similar: Sequence[Failure]
     task: int
 
 
 async def find_similar(session: AsyncSession, failure: Failure, window: timedelta, peers: Peers | None) -> Found:
-    """The latest similar failure that is in a pattern; where none is, those within the window, the latest first.
+    """The latest similar failure that is in a pattern; where none is, those within the window.
 
     They are of the failure's agent, or, given peers, of every agent that is not denied. The failure's task is in the
     index afterwards.
     """
     rows = _Rows(session, failure, peers)
-    task = await _find_task(session, failure)
+    task = await rows.find_task()
     for each in await rows.latest_placed():
         if alike(failure, each):
-            return Found([each], task if task is not None else await _add_task(session, failure, None))
-    ordered = sorted(await _numbers(session, failure.words), reverse=True)
+            return Found([each], task if task is not None else await rows.add_task(await rows.numbers()))
+    ordered = await rows.numbers()
     similar = await rows.similar(await rows.similar_tasks(ordered), window)
-    return Found(similar, task if task is not None else await _add_task(session, failure, ordered))
-
-
-async def _find_task(session: AsyncSession, failure: Failure) -> int | None:
-    query = select(FailureTaskRow.id).where(
-        FailureTaskRow.agent_id == failure.agent_id, FailureTaskRow.words_key == _words_key(failure.words)
-    )
-    return await session.scalar(query)
-
-
-async def _add_task(session: AsyncSession, failure: Failure, numbers: Sequence[int] | None) -> int:
-    """Put a task into the agent's index. `numbers` are those of its words, the newest first, where they are known."""
-    if numbers is None:
-        numbers = sorted(await _numbers(session, failure.words), reverse=True)
-    words, key = sorted(failure.words), _words_key(failure.words)
-    insert = _insert(session, FailureTaskRow).values(agent_id=failure.agent_id, words_key=key, words=words)
-    task: int | None = await session.scalar(insert.returning(FailureTaskRow.id))
-    if task is None:
-        # Somebody else added it meanwhile.
-        task = await _find_task(session, failure)
-        assert task is not None
-    entries = [
-        {"word": number, "agent_id": failure.agent_id, "size": len(numbers), "task": task} for number in prefix(numbers)
-    ]
-    if entries:
-        await session.execute(_insert(session, FailureWordRow), entries)
-    return task
+    return Found(similar, task if task is not None else await rows.add_task(ordered))
 
 
 class _Rows:
@@ -83,119 +112,96 @@ class _Rows:
 
     def __init__(self, session: AsyncSession, failure: Failure, peers: Peers | None) -> None:
         self._session = session
+        self._dialect = SQLITE if session.get_bind().dialect.name == "sqlite" else POSTGRESQL
         self._failure = failure
-        self._peers = peers
+        self._words = sorted(failure.words)
+        self._words_key = words_key(failure.words)
+        self._whose = _OWN if peers is None else _NOT_DENIED
+        self._who = failure.agent_id if peers is None else _list(sorted(peers.denied))
+
+    async def find_task(self) -> int | None:
+        """The failure's task in its agent's index."""
+        rows = await self._ask(_TASK, self._failure.agent_id, self._words_key)
+        return rows[0][0] if rows else None
+
+    async def add_task(self, ordered: Sequence[int]) -> int:
+        """Put the task into the agent's index, given the numbers of its words, the newest first."""
+        agent_id = self._failure.agent_id
+        added = await self._ask(_ADD_TASK, agent_id, self._words_key, json.dumps(self._words))
+        # Without a row, somebody else added it meanwhile.
+        task = added[0][0] if added else await self.find_task()
+        assert task is not None
+        await self._ask(_ADD_ENTRIES, agent_id, len(ordered), task, _list(prefix(ordered)))
+        return task
+
+    async def numbers(self) -> list[int]:
+        """The numbers of the words, the newest first; those that are seen for the first time get the next ones."""
+        stored = _list(sorted({_stored(word) for word in self._words}))
+        known = await self._ask(_NUMBERS, stored)
+        # In order, so that of two that number the same words neither waits for the other.
+        if missing := sorted(word for word, number in known if number is None):
+            await self._ask(_ADD_WORDS, _list(missing))
+            known = await self._ask(_NUMBERS, stored)
+        return sorted((number for _, number in known), reverse=True)
 
     async def latest_placed(self) -> list[Failure]:
         """The latest that are in patterns, the latest first."""
-        placed = self._whose(_failures(), EpisodeRow.agent_id).where(EpisodeRow.pattern_id.is_not(None))
-        return await self._told(placed.order_by(EpisodeRow.id.desc()).limit(LATEST_PLACED))
+        return await self._failures(_LATEST_PLACED.format(whose=self._whose, most=LATEST_PLACED), self._who)
 
     async def similar_tasks(self, ordered: Sequence[int]) -> list[int]:
-        """The tasks with words enough in common."""
-        if not ordered:
-            return []
-        count = len(ordered)
-        least, most = sizes(count)
-        # Of one or two words one is enough; of more, as many as of three.
-        met = {size: needed(count, size) for size in range(least, min(most, 2) + 1)}
-        enough = case(met, value=FailureWordRow.size, else_=needed(count, 3)) if met else needed(count, 3)
-        candidates = (
-            select(FailureWordRow.task)
-            .where(FailureWordRow.word.in_(prefix(ordered)), FailureWordRow.size.between(least, most))
-            .group_by(FailureWordRow.task, FailureWordRow.size)
-            .having(func.count(FailureWordRow.word) >= enough)
-        )
-        candidates = self._whose(candidates, FailureWordRow.agent_id)
-        query = select(FailureTaskRow.id, FailureTaskRow.words).where(FailureTaskRow.id.in_(candidates))
-        return [
-            row.id
-            for row in await self._session.execute(query)
-            if word_overlap(self._failure.words, frozenset(row.words)) >= SIMILAR_OVERLAP
-        ]
+        """The tasks with half of the longer one's words in common."""
+        least, most = sizes(len(ordered))
+        words = prefix(ordered)
+        sql = _MET.format(whose=self._whose, words=_marks(6, len(words)))
+        rows = await self._ask(sql, self._who, least, most, needed(len(ordered), least), *words)
+        return [task for task, words in rows if word_overlap(self._failure.words, _set(words)) >= SIMILAR_OVERLAP]
 
     async def similar(self, tasks: Sequence[int], window: timedelta) -> list[Failure]:
         """The latest failure that is in a pattern and has the error or one of the tasks; else those near in time."""
-        conditions: list[ColumnElement[bool]] = [EpisodeRow.failure_task.in_(part) for part in _parts(tasks)]
-        if self._failure.signature:
-            conditions.append(EpisodeRow.signature_key == self._failure.signature)
-        moment = self._failure.occurred_at
-        near = EpisodeRow.occurred_at.between(moment - window, moment + window)
-        picked: list[Any] = []
-        for condition in conditions:
-            ids = self._whose(select(EpisodeRow.id), EpisodeRow.agent_id)
-            placed = ids.where(condition, EpisodeRow.pattern_id.is_not(None)).order_by(EpisodeRow.id.desc()).limit(1)
-            picked += [select(placed.subquery().c.id), ids.where(condition, EpisodeRow.pattern_id.is_(None), near)]
-        if not picked:
+        signature = self._failure.signature
+        if not tasks and not signature:
             return []
-        query = _failures().where(EpisodeRow.id.in_(union_all(*picked))).order_by(EpisodeRow.id.desc())
-        found = await self._told(query)
-        placed_one = next((each for each in found if each.pattern_id), None)
-        return [placed_one] if placed_one is not None else found
+        if placed := await self._failures(_PLACED.format(whose=self._whose), self._who, _list(tasks), signature):
+            return placed
+        moment = self._failure.occurred_at
+        near = self._dialect.written(moment - window), self._dialect.written(moment + window)
+        found: dict[str, Failure] = {}
+        # Few enough for one statement; once where there is the error alone.
+        for start in range(0, len(tasks) or 1, MOST_PARAMETERS):
+            part = tasks[start : start + MOST_PARAMETERS]
+            sql = _LOOSE.format(whose=self._whose, tasks=_marks(6, len(part)))
+            found |= {each.episode_id: each for each in await self._failures(sql, self._who, signature, *near, *part)}
+        return list(found.values())
 
-    def _whose(self, query: Any, agent_id: Any) -> Any:
-        if self._peers is None:
-            return query.where(agent_id == self._failure.agent_id)
-        return query.where(agent_id.not_in(self._peers.denied)) if self._peers.denied else query
-
-    async def _told(self, query: Any) -> list[Failure]:
+    async def _failures(self, sql: str, *parameters: object) -> list[Failure]:
         return [
-            Failure(
-                row.episode_id,
-                row.agent_id,
-                frozenset(row.words),
-                row.signature_key or "",
-                row.occurred_at,
-                row.pattern_id,
-            )
-            for row in await self._session.execute(query)
+            Failure(episode, agent, _set(words), signature or "", self._dialect.read(moment), pattern)
+            for episode, agent, signature, moment, pattern, words in await self._ask(sql, *parameters)
         ]
 
-
-def _failures() -> Any:
-    columns = (
-        EpisodeRow.episode_id,
-        EpisodeRow.agent_id,
-        FailureTaskRow.words,
-        EpisodeRow.signature_key,
-        EpisodeRow.occurred_at,
-        EpisodeRow.pattern_id,
-    )
-    return select(*columns).join(FailureTaskRow, FailureTaskRow.id == EpisodeRow.failure_task)
+    async def _ask(self, sql: str, *parameters: object) -> Rows:
+        connection = await self._session.connection()
+        tenant = self._session.info["tenant"]
+        result = await connection.exec_driver_sql(self._dialect.spelled(sql), (tenant, *parameters))
+        return result.fetchall() if result.returns_rows else ()
 
 
-async def _numbers(session: AsyncSession, words: frozenset[str]) -> list[int]:
-    """The numbers of the words; those that are seen for the first time get the next ones."""
-    stored = sorted({_stored(word) for word in words})
-    known = await _known(session, stored)
-    # In order, so that of two that number the same words neither waits for the other.
-    if missing := [word for word in stored if word not in known]:
-        await session.execute(_insert(session, TaskWordRow), [{"word": word} for word in missing])
-        known |= await _known(session, missing)
-    return list(known.values())
-
-
-async def _known(session: AsyncSession, words: Sequence[str]) -> dict[str, int]:
-    known: dict[str, int] = {}
-    for part in _parts(words):
-        query = select(TaskWordRow.word, TaskWordRow.number).where(TaskWordRow.word.in_(part))
-        known |= {row.word: row.number for row in await session.execute(query)}
-    return known
+def words_key(words: frozenset[str]) -> str:
+    """What an index finds a task's words by."""
+    return hashlib.sha256("\0".join(sorted(words)).encode()).hexdigest()
 
 
 def _stored(word: str) -> str:
     return word if len(word) <= LONGEST_WORD else hashlib.sha256(word.encode()).hexdigest()
 
 
-def _words_key(words: frozenset[str]) -> str:
-    return hashlib.sha256("\0".join(sorted(words)).encode()).hexdigest()
+def _list(values: Sequence[object]) -> str:
+    return array([[value] for value in values])
 
 
-def _insert(session: AsyncSession, model: type[TenantScoped]) -> Any:
-    return conflicting_insert(session.get_bind().dialect.name)(model).on_conflict_do_nothing()
+def _set(words: str) -> frozenset[str]:
+    return frozenset(json.loads(words))
 
 
-def _parts(values: Sequence[Each]) -> Iterator[Sequence[Each]]:
-    """Few enough for one statement."""
-    for start in range(0, len(values), MOST_PARAMETERS):
-        yield values[start : start + MOST_PARAMETERS]
+def _marks(first: int, count: int) -> str:
+    return ", ".join(f"${number}" for number in range(first, first + count)) or "NULL"
