@@ -29,8 +29,8 @@ TABLES = [
     for table in metadata.sorted_tables
     if "tenant_id" in table.c
 ]
-OF_NO_TENANT = {"key_revision"}
-"""Tables that hold nothing of a tenant's."""
+OF_NO_TENANT = {"key_revision", "weights"}
+"""Tables that hold nothing of a tenant's: a counter, and settings of the service."""
 ADDED_TO = [
     pytest.param(service, table, id=f"{service}.{table.name}")
     for service, metadata in SERVICES.items()
