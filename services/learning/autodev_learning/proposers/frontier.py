@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from autodev_learning.proposers.candidates import Bench, Candidate, Outline
 from autodev_learning.proposers.edits import operators
@@ -37,12 +38,18 @@ class _Entry:
     candidate: Candidate = field(compare=False)
     edits: Iterator[Candidate] | None = field(compare=False, default=None)
 
+    def turn(self) -> list[Candidate]:
+        """The next edits; fewer than a turn's are the last."""
+        assert self.edits is not None
+        return list(islice(self.edits, EDITS_A_TURN))
+
 
 class Frontier:
     """A queue of programs by promise: how well they do on the goal, less what was already spent on them.
 
     The edits of a program come in an order drawn by the problem's seed: likelier operators more often first, and lines
-    first that failing examples run and passing ones do not.
+    first that failing examples run and passing ones do not. The nearest of the programs that failed has a turn in every
+    round, however promising its edits look: most mistakes are mended by one edit.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class Frontier:
         self._cleared = cleared
         self._mistakes = mistakes
         self._heap: list[_Entry] = []
+        self._start: _Entry | None = None
         self._added = 0
         self._behaviours: set[tuple[CallOutcome, ...]] = set()
 
@@ -70,7 +78,10 @@ class Frontier:
         self._behaviours.add(behaviour)
         self._added += 1
         key = DEPTH_COST * candidate.depth + 0.002 * candidate.cost - candidate.score(self._goal)
-        heapq.heappush(self._heap, _Entry(key, self._added, candidate))
+        entry = _Entry(key, self._added, candidate)
+        heapq.heappush(self._heap, entry)
+        if candidate.depth == 0 and (self._start is None or entry < self._start):
+            self._start = entry
 
     def best(self, count: int) -> list[Candidate]:
         """The most promising that were queued and are not yet done with."""
@@ -81,14 +92,15 @@ class Frontier:
         made: list[Candidate] = []
         while self._heap and len(made) < size:
             entries = [heapq.heappop(self._heap) for _ in range(min(PARENTS_A_ROUND, len(self._heap)))]
-            await self._prepare([entry for entry in entries if entry.edits is None])
+            start = self._start if self._start and self._start not in entries else None
+            await self._prepare([entry for entry in (*entries, start) if entry and entry.edits is None])
             for entry in entries:
-                assert entry.edits is not None
-                turn = [candidate for candidate, _ in zip(entry.edits, range(EDITS_A_TURN), strict=False)]
+                turn = entry.turn()
                 made += turn
                 if len(turn) == EDITS_A_TURN:
                     entry.key += EDIT_COST * len(turn)
                     heapq.heappush(self._heap, entry)
+            made += start.turn() if start else []
         return made
 
     async def _prepare(self, entries: Sequence[_Entry]) -> None:
