@@ -101,3 +101,29 @@ def test_lines_are_suspicious_that_failing_examples_run_and_passing_ones_do_not(
 def test_the_same_mistake_in_two_functions_has_one_shape() -> None:
     assert shape("day: replace `days` by `days + 1`") == shape("month: replace `months` by `months + 1`")
     assert shape("day: `<` for `>` in `n > 1`") != shape("day: `<` for `>=` in `n >= 1`")
+
+
+@pytest.mark.parametrize(
+    ("operator", "before", "after"),
+    [
+        ("Arguments", "def f(m, i, j):\n    return m[i][j]\n", "def f(m, i, j):\n    return m[j][i]\n"),
+        (
+            "Variable",
+            "def f(goal):\n    def g(node):\n        return goal\n    return g(1)\n",
+            "def f(goal):\n    def g(node):\n        return node\n    return g(1)\n",
+        ),
+        (
+            "Insert",
+            "def f(x):\n    seen = set()\n    seen.add(x)\n    return seen\n",
+            "def f(x):\n    seen = set()\n    seen.add(x)\n    seen.discard(x)\n    return seen\n",
+        ),
+        (
+            "Best",
+            "def f(m):\n    for i in m:\n        m[0] = i\n",
+            "def f(m):\n    for i in m:\n        m[0] = min(m[0], i)\n",
+        ),
+    ],
+)
+def test_operators_make_more_than_their_docstrings_show(operator: str, before: str, after: str) -> None:
+    (found,) = [each for each in OPERATORS if type(each).__name__ == operator]
+    assert after in made_by(found, before)

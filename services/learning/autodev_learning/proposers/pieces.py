@@ -24,7 +24,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Scope:
-    """A function or method: its parameters, and the names it binds, parameters first."""
+    """A function or method: its parameters, and the names that it or a function in it binds, its parameters first."""
 
     name: str
     params: tuple[str, ...]
@@ -313,6 +313,8 @@ def scope_of(node: Function) -> Scope:
     for inner in _in_order(node):
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
             names.setdefault(inner.id)
+        elif isinstance(inner, ast.arg):
+            names.setdefault(inner.arg)
     return Scope(node.name, tuple(params), tuple(names), node)
 
 

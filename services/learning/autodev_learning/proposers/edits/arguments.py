@@ -8,7 +8,7 @@ from autodev_learning.proposers.pieces import Edit, Piece, Place
 
 
 class Arguments(Operator):
-    """Let two arguments or operands change places.
+    """Let two arguments, operands or indices change places.
 
      def f(a, b):
     -    return f(a % b, b)
@@ -29,8 +29,11 @@ class Arguments(Operator):
                 yield from self._each_two(piece, place, node.elts)
             elif isinstance(node, ast.BinOp):
                 yield self._swap(piece, place, node.left, node.right)
-            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name):
-                yield self._swap(piece, place, node.value, node.slice)
+            elif isinstance(node, ast.Subscript):
+                if isinstance(node.slice, ast.Name):
+                    yield self._swap(piece, place, node.value, node.slice)
+                if isinstance(node.value, ast.Subscript):
+                    yield self._swap(piece, place, node.value.slice, node.slice)
 
     def _each_two(self, piece: Piece, place: Place, nodes: list[ast.expr]) -> Iterator[Edit]:
         for second in range(1, min(len(nodes), 5)):

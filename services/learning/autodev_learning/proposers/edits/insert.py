@@ -56,7 +56,7 @@ def _lines(piece: Piece, place: Place, scope: Scope) -> Iterator[str]:
 
 
 def _calls(piece: Piece, scope: Scope) -> Iterator[str]:
-    """Lists that are appended to and sets that are added to, with place for another item."""
+    """Lists that are appended to and sets that are added to or taken from, with place for another item."""
     forms: dict[str, None] = {}
     for place, node in piece.of(ast.Assign):
         if place.scope is scope and isinstance(node.targets[0], ast.Name):
@@ -65,4 +65,5 @@ def _calls(piece: Piece, scope: Scope) -> Iterator[str]:
                 forms[f"{node.targets[0].id}.append({{}})"] = None
             elif value == "set()":
                 forms[f"{node.targets[0].id}.add({{}})"] = None
+                forms[f"{node.targets[0].id}.discard({{}})"] = None
     yield from forms
