@@ -84,11 +84,12 @@ async def attempt(tasks: Path, attempts: Path, effort: Effort, execute: Execute)
             problem = problem_of(task, (code,), (), effort.seed)
             result = await solve(task, f"program {index}", problem, ["search"], BUDGET, execute)
             done.append(Attempted(result, processor_seconds() - before))
-            print(f"  {task.id} {index}: {_in_words(done[-1])}", flush=True)
+            print(f"  {task.id} {index}: {in_words(done[-1])}", flush=True)
     return done
 
 
-def _in_words(attempted: Attempted) -> str:
+def in_words(attempted: Attempted) -> str:
+    """What came of a program, for those who wait."""
     result = attempted.result
     what = "repaired" if result.solved else "overfit" if result.proposed else "none"
     return f"{what}, {result.tried} tried, {attempted.seconds:.1f} s; {result.detail}"
