@@ -9,6 +9,10 @@ from autodev_cli.output import enum_word
 from autodev_sdk import AutoDevClient
 
 SETTLE_S = 3.0
+LOOK_S = 60.0
+"""Where it has not tried every level by then: on a machine that is at work, a container is long in starting."""
+NOT_TRIED = "not tried yet"
+"""What the service says of such a level."""
 ADVICE = (
     "Skills cannot be proved on this machine yet. Install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap) or a "
     "container engine (apt-get install docker.io, and start dockerd); the mesh finds it within seconds. Or start with "
@@ -19,10 +23,11 @@ ADVICE = (
 
 async def settled_status(mesh: AutoDevClient) -> pb.GetSandboxStatusResponse:
     """The sandbox's status once it has a level, or has had the time to look for one."""
-    deadline = time.monotonic() + SETTLE_S
+    started = time.monotonic()
     while True:
         status = await mesh.sandbox.GetSandboxStatus(pb.GetSandboxStatusRequest())
-        if status.default_isolation or time.monotonic() > deadline:
+        patience_s = LOOK_S if any(each.detail == NOT_TRIED for each in status.levels) else SETTLE_S
+        if status.default_isolation or time.monotonic() - started > patience_s:
             return status
         await asyncio.sleep(0.1)
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from autodev_cli import sandbox
 from autodev_cli.errors import CommandError
 from autodev_cli.mesh import lock, state
 from autodev_cli.mesh.layout import HOST, SERVICES, MeshPlan, Ports, free_ports, ports_named, require_free
 from autodev_cli.mesh.supervisor import State, Status
 from autodev_cli.mesh.view import text_of
+from autodev_sandbox import levels
 
 
 def numbers(ports: Ports) -> list[int]:
@@ -156,3 +158,7 @@ def test_a_services_line_says_where_it_stands_and_why() -> None:
         *("learning", "died", "127.0.0.1:50053", "restarted", "2×"),
         *("ended", "with", "status", "1;", "starts", "again", "in", "0.4", "s"),
     ]
+
+
+def test_a_command_knows_a_level_that_the_sandbox_has_not_tried() -> None:
+    assert sandbox.NOT_TRIED == levels.NOT_TRIED
