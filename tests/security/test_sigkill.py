@@ -39,6 +39,8 @@ def test_a_service_that_is_killed_leaves_nothing(level: IsolationLevel, cache: P
         running = threading.Thread(target=run)
         running.start()
         eventually(lambda: marked() == 2, "the code and its child run")
+        # A container that was asked for and not started yet would wait for the next service too, which removes it.
+        eventually(lambda: not service.pool().starting, "the pool is whole again")
         service.kill()
         running.join()
         eventually(service.ended, lambda: f"all processes have ended: {host.after_the_end()}")
