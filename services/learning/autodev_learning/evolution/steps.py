@@ -83,10 +83,10 @@ class Steps:
 
     async def _made(self, experiment_id: str, search: Search, iteration: int) -> list[Individual]:
         """What the step made: what is kept of it where it was made before."""
-        made = [each for each in await self.experiments.individuals(experiment_id) if each.step == iteration]
+        made = await self.experiments.made_in_step(experiment_id, iteration)
         if not made:
             await self.experiments.add_individuals(experiment_id, await search.breeding.breed(iteration))
-            made = [each for each in await self.experiments.individuals(experiment_id) if each.step == iteration]
+            made = await self.experiments.made_in_step(experiment_id, iteration)
         return made
 
     async def _compared(self, experiment: Experiment, search: Search, step: Step) -> Step:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.advisor import Guidance
@@ -103,7 +103,14 @@ class ExperimentStore:
 
     async def individuals(self, experiment_id: str) -> list[Individual]:
         """What an experiment made, in the order of number."""
-        query = select(IndividualRow).where(IndividualRow.experiment_id == experiment_id).order_by(IndividualRow.number)
+        return await self._individuals(IndividualRow.experiment_id == experiment_id)
+
+    async def made_in_step(self, experiment_id: str, step: int) -> list[Individual]:
+        """What one step of it made, in the order of number."""
+        return await self._individuals(IndividualRow.experiment_id == experiment_id, IndividualRow.step == step)
+
+    async def _individuals(self, *wanted: ColumnElement[bool]) -> list[Individual]:
+        query = select(IndividualRow).where(*wanted).order_by(IndividualRow.number)
         async with self._database.reading(current_tenant()) as session:
             return [individual_from_row(row) for row in await session.scalars(query)]
 
