@@ -23,6 +23,7 @@ FILES = (
     "autodev/gateway/v1/episode_service.proto",
     "autodev/gateway/v1/event_service.proto",
     "autodev/gateway/v1/key_service.proto",
+    "autodev/gateway/v1/webhook_service.proto",
     "autodev/learning/v1/advisor_service.proto",
     "autodev/learning/v1/evolver_service.proto",
     "autodev/learning/v1/memento_service.proto",

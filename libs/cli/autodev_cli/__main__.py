@@ -22,6 +22,7 @@ COMMANDS = {
     "fitness": "See how variants of workflows score, and why; make others of them.",
     "keys": "Make, list, rotate and revoke API keys.",
     "audit": "See who decided what, and verify that nothing of it was changed.",
+    "webhooks": "See webhooks that were given up, and have them passed on after all.",
     "agents": "See agents and set how far they are trusted.",
     "certs": "Make and renew the certificates that services know each other by.",
     "migrate": "Bring the services' databases to the schema of this release.",

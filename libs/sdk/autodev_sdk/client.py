@@ -11,6 +11,7 @@ from autodev.gateway.v1.audit_service_pb2_grpc import AuditServiceStub
 from autodev.gateway.v1.episode_service_pb2_grpc import EpisodeServiceStub
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev.gateway.v1.key_service_pb2_grpc import KeyServiceStub
+from autodev.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceStub
 from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceStub
 from autodev.learning.v1.memento_service_pb2_grpc import MementoServiceStub
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from autodev.gateway.v1.episode_service_pb2_grpc import EpisodeServiceAsyncStub
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from autodev.gateway.v1.key_service_pb2_grpc import KeyServiceAsyncStub
+    from autodev.gateway.v1.webhook_service_pb2_grpc import WebhookServiceAsyncStub
     from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceAsyncStub
     from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceAsyncStub
     from autodev.learning.v1.memento_service_pb2_grpc import MementoServiceAsyncStub
@@ -94,6 +96,11 @@ class AutoDevClient:
     def audit(self) -> "AuditServiceAsyncStub":
         """AuditService: who decided what."""
         return AuditServiceStub(self._channel)
+
+    @cached_property
+    def webhooks(self) -> "WebhookServiceAsyncStub":
+        """WebhookService: webhooks that were given up."""
+        return WebhookServiceStub(self._channel)
 
     @cached_property
     def capability(self) -> "CapabilityServiceAsyncStub":

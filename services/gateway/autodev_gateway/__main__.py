@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import grpc
 
 from autodev.fitness.v1 import fitness_service_pb2
-from autodev.gateway.v1 import audit_service_pb2, episode_service_pb2, key_service_pb2
+from autodev.gateway.v1 import audit_service_pb2, episode_service_pb2, key_service_pb2, webhook_service_pb2
 from autodev.gateway.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from autodev.gateway.v1.episode_service_pb2_grpc import add_EpisodeServiceServicer_to_server
 from autodev.gateway.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
+from autodev.gateway.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 from autodev_gateway.audit.log import AuditLog
 from autodev_gateway.audit.recorder import AuditRecorder
 from autodev_gateway.audit.servicer import AuditServicer
@@ -38,7 +39,9 @@ from autodev_gateway.identity.key_servicer import KeyServicer
 from autodev_gateway.identity.key_store import KeyStore
 from autodev_gateway.settings import GatewaySettings, Mode
 from autodev_gateway.streams import OpenStreams
+from autodev_gateway.webhooks.dead import DeadWebhooks
 from autodev_gateway.webhooks.parts import Webhooks
+from autodev_gateway.webhooks.servicer import WebhookServicer
 from autodev_runtime.database import Database
 from autodev_runtime.extensions.remote import extensions_of
 from autodev_runtime.mesh_tls import mesh_tls, renewed, server_credentials
@@ -55,6 +58,7 @@ FITNESS_SERVICE = fitness_service_pb2.DESCRIPTOR.services_by_name["FitnessServic
 EPISODE_SERVICE = episode_service_pb2.DESCRIPTOR.services_by_name["EpisodeService"].full_name
 AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 KEY_SERVICE = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_name
+WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         bounds = EventBounds(settings.max_event_bytes, settings.subscriber_stall_s)
         events = EventServicer(EventParts(log, broadcast, groups, streams), bounds)
         episodes = EpisodeServicer(EpisodeStore(database), log)
+        dead_webhooks = WebhookServicer(DeadWebhooks(database))
 
         own = [
             Served(EVENT_SERVICE, events.add_to),
@@ -109,6 +114,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
                 *own,
                 Served(KEY_SERVICE, partial(add_KeyServiceServicer_to_server, keys)),
                 Served(AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, AuditServicer(audit))),
+                Served(WEBHOOK_SERVICE, partial(add_WebhookServiceServicer_to_server, dead_webhooks)),
             ],
             authenticate=bearers.authenticate,
             generic_handlers=[Forwarder(behind, FORWARDED)],

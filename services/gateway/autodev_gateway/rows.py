@@ -139,6 +139,15 @@ class ReceiptRow(TenantScoped, Base):
             postgresql_where=text("state = 'pending'"),
         ),
         Index("webhook_receipts_by_age", "received_us"),
+        Index(
+            "webhook_receipts_dead",
+            "tenant_id",
+            "due_us",
+            "source",
+            "webhook_id",
+            sqlite_where=text("state = 'dead'"),
+            postgresql_where=text("state = 'dead'"),
+        ),
     )
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     source: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -151,6 +160,7 @@ class ReceiptRow(TenantScoped, Base):
     received_us: Mapped[int] = mapped_column(LargeInteger)
     pending_since_us: Mapped[int] = mapped_column(LargeInteger)
     due_us: Mapped[int] = mapped_column(LargeInteger)
+    """When its turn is, while it is pending; afterwards, when it was settled."""
     attempts: Mapped[int] = mapped_column(Integer)
     error: Mapped[str] = mapped_column(Text)
 

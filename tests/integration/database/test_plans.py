@@ -12,11 +12,13 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 
+from autodev.fitness.v1.fitness_service_pb2 import EvaluateDelayedWebhookRequest, ExternalSignal
 from autodev_fitness.rows import OutboxRow as FitnessOutbox
 from autodev_fitness.store import FitnessStore
 from autodev_gateway.episode_store import EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import ALL_EVENTS, Filter, PageBounds, single
 from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.webhooks.dead import DeadWebhooks
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
@@ -26,6 +28,7 @@ from tests.storage import Storage
 TENANT = "acme"
 ROWS = 3000
 PAGE = PageBounds(20, 1024 * 1024)
+CALL = EvaluateDelayedWebhookRequest(variant_id="v-1", signals=[ExternalSignal(email_bounce=True)])
 SOME_EVENTS = Filter(frozenset({22}))
 
 FILL_EVENTS = """
@@ -37,6 +40,13 @@ FILL_EPISODES = """
 INSERT INTO episodes (tenant_id, id, agent_id, outcome, recorded_seq, task)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
 SELECT 'acme', 'id-' || i, 'agent-' || (i % 100), i % 3 + 1, i, {blob} FROM n
+"""
+FILL_RECEIPTS = """
+INSERT INTO webhook_receipts (tenant_id, source, webhook_id, body_sha256, call, traceparent, state, received_us,
+    pending_since_us, due_us, attempts, error)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+SELECT CASE WHEN i % 3 = 0 THEN 'acme' ELSE 'globex' END, 'crm', 'msg_' || i, {blob}, {call}, '',
+    CASE WHEN i % 10 = 0 THEN 'dead' ELSE 'delivered' END, i, i, i, 1, '' FROM n
 """
 FILL_VARIANTS = """
 INSERT INTO workflow_variants (id, tenant_id, request_id, parent_variant_id, agent_id, workflow_definition,
@@ -69,6 +79,10 @@ async def _list_outcomes(database: Database) -> object:
     return await EpisodeStore(database).page(TENANT, EpisodeQuery(outcome=2), None, 20)
 
 
+async def _list_dead_webhooks(database: Database) -> object:
+    return await DeadWebhooks(database).page(TENANT, "", (ROWS // 2, "crm", "msg_0"), 20)
+
+
 async def _fitness(database: Database, ask: str, *given: Any) -> object:
     store = FitnessStore(database, Outbox(database, FitnessOutbox))
     async with store.reading(TENANT) as transaction:
@@ -97,6 +111,7 @@ QUESTIONS: dict[str, Question] = {
     "episodes": Question("gateway", _list_all, "episodes_by_age"),
     "an agent's episodes": Question("gateway", _list_agents, "episodes_by_agent"),
     "episodes of one outcome": Question("gateway", _list_outcomes, "episodes_by_outcome"),
+    "dead webhooks": Question("gateway", _list_dead_webhooks, "webhook_receipts_dead"),
     "top variants": Question("fitness", lambda base: _fitness(base, "top", 5), "ix_workflow_variants_best"),
     "variants": Question("fitness", lambda base: _fitness(base, "variants", "", "v-9", 20), "ix_workflow_variants_age"),
     "an agent's variants": Question(
@@ -127,20 +142,24 @@ async def test_a_page_reads_its_own_rows_by_an_index_in_their_order(storage: Sto
 
 
 # Lines of the two databases' plans.
-TABLES = "events|episodes|workflow_variants"
+TABLES = "events|episodes|webhook_receipts|workflow_variants"
 READ = rf"(?:SCAN|SEARCH) (?:{TABLES})\b.*|(?:Seq|Index|Index Only|Bitmap Heap) Scan .*\bon (?:{TABLES})\b"
 SORTED = r"USE TEMP B-TREE FOR ORDER BY|Sort Key"
 
 
 async def _fill(storage: Storage, database: Database, service: str) -> None:
-    fills = [FILL_EVENTS, FILL_EPISODES] if service == "gateway" else [FILL_VARIANTS]
-    blob = "x'616263'" if database.is_sqlite else r"'\x616263'::bytea"
+    fills = [FILL_EVENTS, FILL_EPISODES, FILL_RECEIPTS] if service == "gateway" else [FILL_VARIANTS]
+    blob, call = (_literal(database, each) for each in (b"abc", CALL.SerializeToString()))
     async with database.across_tenants() as session:
         for fill in fills:
-            await session.execute(text(fill.format(rows=ROWS, blob=blob)))
+            await session.execute(text(fill.format(rows=ROWS, blob=blob, call=call)))
     # As PostgreSQL does by itself, in a while.
     if storage.database is not None:
         storage.database.server.execute("ANALYZE", database=storage.database.name)
+
+
+def _literal(database: Database, content: bytes) -> str:
+    return f"x'{content.hex()}'" if database.is_sqlite else rf"'\x{content.hex()}'::bytea"
 
 
 @contextlib.contextmanager
@@ -149,7 +168,7 @@ def _queries(database: Database) -> Iterator[list[tuple[str, Any]]]:
     found: list[tuple[str, Any]] = []
 
     def note(connection: Connection, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
-        if re.search(r"\b(FROM|JOIN) (events|episodes|workflow_variants)\b", statement):
+        if re.search(rf"\b(FROM|JOIN) ({TABLES})\b", statement):
             found.append((statement, parameters))
 
     engines = {database._engine, database._all_tenants_engine}

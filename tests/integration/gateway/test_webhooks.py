@@ -450,8 +450,8 @@ async def test_a_receipt_from_before_the_clock_was_set_back_does_not_wait(store:
 
 async def test_what_is_delivered_stays_so(store: ReceiptStore) -> None:
     await store.keep(RECEIPT, 1)
-    await store.settle([Settlement(KEY, State.DELIVERED)])
-    await store.settle([Settlement(KEY, State.PENDING, "late", 5)])
+    await store.settle([Settlement(KEY, State.DELIVERED, 2)])
+    await store.settle([Settlement(KEY, State.PENDING, 5, "late")])
     assert (await store.standing()).pending == {}
     assert await store.keep(RECEIPT, 2) == (Kept.REPEATED, State.DELIVERED)
 
@@ -460,7 +460,7 @@ async def test_old_receipts_are_forgotten_once_they_are_settled(store: ReceiptSt
     other = replace(RECEIPT, key=replace(KEY, webhook_id="msg_2"))
     await store.keep(RECEIPT, 10)
     await store.keep(other, 10)
-    await store.settle([Settlement(KEY, State.DELIVERED)])
+    await store.settle([Settlement(KEY, State.DELIVERED, 10)])
     assert await store.prune(10) == 0
     assert await store.prune(11) == 1
     standing = await store.standing()

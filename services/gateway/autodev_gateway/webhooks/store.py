@@ -28,7 +28,7 @@ class State(StrEnum):
     DELIVERED = "delivered"
     """The fitness service has it."""
     DEAD = "dead"
-    """Given up. The same webhook, sent again, makes it pending again."""
+    """Given up. The same webhook, sent again, makes it pending again, and so does an operator (dead.py)."""
 
 
 class Kept(StrEnum):
@@ -73,12 +73,12 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a try to pass one on ended. `due_us`: when to try again, for one that stays pending."""
+    """How a try to pass one on ended. `due_us`: when to try again, for one that stays pending; otherwise now."""
 
     key: Key
     state: State
+    due_us: int
     error: str = ""
-    due_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ class ReceiptStore:
                 return Kept.CONFLICT, State(known.state)
             if known.state != State.DEAD:
                 return Kept.REPEATED, State(known.state)
-            known.state, known.attempts, known.error = State.PENDING, 0, ""
-            known.pending_since_us = known.due_us = now_us
+            for name, value in pending_again(now_us).items():
+                setattr(known, name, value)
             return Kept.REVIVED, State.PENDING
 
     @repeatable
@@ -168,9 +168,7 @@ class ReceiptStore:
         async with self._database.across_tenants() as session:
             connection = await session.connection()
             for each in settlements:
-                values: dict[str, Any] = {"state": each.state.value, "error": each.error}
-                if each.state is State.PENDING:
-                    values["due_us"] = each.due_us
+                values: dict[str, Any] = {"state": each.state.value, "error": each.error, "due_us": each.due_us}
                 await connection.execute(update(_receipts).where(*_is(each.key), _pending).values(values))
 
     @repeatable
@@ -203,6 +201,11 @@ class ReceiptStore:
             for key in keys:
                 await connection.execute(delete(_receipts).where(*_is(key), _receipts.c.received_us < before_us))
         return len(keys)
+
+
+def pending_again(now_us: int) -> dict[str, Any]:
+    """What a dead receipt is changed to, so that it is passed on as if it had just come in."""
+    return {"state": State.PENDING.value, "attempts": 0, "error": "", "pending_since_us": now_us, "due_us": now_us}
 
 
 def _is(key: Key) -> tuple[Any, Any, Any]:
