@@ -98,6 +98,21 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Two met, and the database undid one of them.",
         ),
         Panel(
+            "Database: connections",
+            "short",
+            (
+                Query("sum by (job, pool, state) (autodev_database_pool_connections)", "{{job}} {{pool}}: {{state}}"),
+                Query("sum by (job, pool) (autodev_database_pool_limit_connections)", "{{job}} {{pool}}: limit"),
+            ),
+        ),
+        Panel(
+            "Database: transactions that wait for a connection",
+            "short",
+            (Query("sum by (job, pool) (autodev_database_pool_waiting_transactions)", "{{job}} {{pool}}"),),
+            "Where they wait for long: raise DATABASE_POOL_SIZE as far as PostgreSQL's max_connections allows, or add "
+            "replicas.",
+        ),
+        Panel(
             "Extensions: questions by outcome",
             "ops",
             (

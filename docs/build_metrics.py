@@ -12,6 +12,7 @@ import autodev_learning.metrics
 import autodev_runtime.certificates
 import autodev_runtime.extensions.metrics
 import autodev_runtime.outbox
+import autodev_runtime.pools
 import autodev_runtime.repeating
 import autodev_runtime.telemetry
 import autodev_sandbox.metrics
@@ -22,6 +23,7 @@ MODULES: dict[str, tuple[ModuleType, ...]] = {
         autodev_runtime.telemetry,
         autodev_runtime.outbox,
         autodev_runtime.repeating,
+        autodev_runtime.pools,
         autodev_runtime.certificates,
         autodev_runtime.extensions.metrics,
     ),

@@ -20,9 +20,8 @@ from sqlalchemy import Insert, String, event, exc, make_url, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from autodev_runtime import postgresql, scripts
+from autodev_runtime import pools, postgresql, scripts
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.postgresql import DatabaseOptions
@@ -81,15 +80,25 @@ class Database:
         """For statements on tables that belong to no tenant, and for SQLite's migrations."""
         return self._engine
 
+    @property
+    def _pools(self) -> dict[str, AsyncEngine]:
+        """The engines, by what their pools are called."""
+        if self._all_tenants_engine is self._engine:
+            return {pools.SHARED: self._engine}
+        return {pools.TENANT: self._engine, pools.ALL_TENANTS: self._all_tenants_engine}
+
     async def __aenter__(self) -> Self:
+        for name, engine in self._pools.items():
+            pools.SHOWN.add(name, engine)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        for name, engine in self._pools.items():
+            pools.SHOWN.remove(name, engine)
         for threads in filter(None, (self._writing, self._reading)):
             await threads.close()
-        await self._engine.dispose()
-        if self._all_tenants_engine is not self._engine:
-            await self._all_tenants_engine.dispose()
+        for engine in self._pools.values():
+            await engine.dispose()
 
     @contextlib.asynccontextmanager
     async def session(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -301,7 +310,7 @@ def _sqlite_threads(url: str) -> tuple[SqliteThreads, SqliteThreads]:
 
 def _sqlite_engine(url: str) -> AsyncEngine:
     # Parameters are tenants' data, and an error's text ends in the log.
-    engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=POOL_SIZE, hide_parameters=True)
+    engine = create_async_engine(url, poolclass=pools.Pool, pool_size=POOL_SIZE, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.pools import Pool
 from autodev_runtime.repeating import Conflict
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
     engine = create_async_engine(
         url,
         async_creator=connect,
+        poolclass=Pool,
         pool_size=options.pool_size,
         max_overflow=0,
         pool_timeout=options.pool_wait.total_seconds(),
