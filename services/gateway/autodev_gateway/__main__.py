@@ -16,6 +16,7 @@ from autodev.gateway.v1.audit_service_pb2_grpc import add_AuditServiceServicer_t
 from autodev.gateway.v1.episode_service_pb2_grpc import add_EpisodeServiceServicer_to_server
 from autodev.gateway.v1.key_service_pb2_grpc import add_KeyServiceServicer_to_server
 from autodev.gateway.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
+from autodev_gateway.audit.acts import ActRecorder
 from autodev_gateway.audit.log import AuditLog
 from autodev_gateway.audit.recorder import AuditRecorder
 from autodev_gateway.audit.servicer import AuditServicer
@@ -100,7 +101,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         broadcast = Broadcast(log)
         streams = OpenStreams(settings.max_connection_age_s, settings.max_connection_grace_s / 2)
         bounds = EventBounds(settings.max_event_bytes, settings.subscriber_stall_s)
-        events = EventServicer(EventParts(log, broadcast, groups, streams), bounds)
+        events = EventServicer(EventParts(log, broadcast, groups, streams, ActRecorder(audit)), bounds)
         episodes = EpisodeServicer(EpisodeStore(database), log)
         dead_webhooks = WebhookServicer(DeadWebhooks(database))
 

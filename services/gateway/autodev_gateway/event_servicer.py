@@ -10,6 +10,7 @@ import grpc
 
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_gateway import wire
+from autodev_gateway.audit.acts import ActRecorder
 from autodev_gateway.consume_stream import ConsumeStream
 from autodev_gateway.event_log import EventLog, Record, cursor_of, seq_of
 from autodev_gateway.event_log.subscription import Broadcast
@@ -45,6 +46,7 @@ class EventParts:
     broadcast: Broadcast
     groups: Groups
     streams: OpenStreams
+    acts: ActRecorder
 
 
 class EventServicer:
@@ -79,7 +81,9 @@ class EventServicer:
     async def Publish(self, request: pb.PublishRequest, context: Any) -> pb.PublishResponse:
         """Append events."""
         with publishing(len(request.events), current_trace()) as trace:
-            drafts = drafts_of(request.events, current_identity(), trace, self._bounds.max_event_bytes)
+            publisher = current_identity()
+            drafts = drafts_of(request.events, publisher, trace, self._bounds.max_event_bytes)
+            await self._parts.acts.record(drafts, publisher)
             seqs = await self._parts.log.append(drafts)
         return pb.PublishResponse(cursors=map(cursor_of, seqs), event_ids=[draft.event_id for draft in drafts])
 
@@ -110,6 +114,7 @@ class EventServicer:
             async for request in requests:
                 with publishing(len(request.events), trace) as within:
                     drafts = drafts_of(request.events, publisher, within, self._bounds.max_event_bytes)
+                await self._parts.acts.record(drafts, publisher)
                 await ahead.put(([draft.event_id for draft in drafts], self._parts.log.enqueue(drafts)))
         finally:
             # The answers of the batches before come first, then the error.

@@ -176,6 +176,15 @@ class AuditEntryRow(TenantScoped, Base):
     hash: Mapped[str] = mapped_column(String(64))
 
 
+class AuditActRow(TenantScoped, Base):
+    """An event of something that a service did by itself, and that has its entry."""
+
+    __tablename__ = "audit_acts"
+    __table_args__ = ({"comment": APPEND_ONLY},)
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+
+
 class AuditOpenRow(TenantScoped, Base):
     """A decision whose outcome is not written yet."""
 

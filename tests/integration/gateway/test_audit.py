@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from autodev.capability.v1 import capability_service_pb2 as capability
 from autodev.gateway.v1 import audit_service_pb2 as pb
-from autodev.gateway.v1 import event_service_pb2, key_service_pb2
+from autodev.gateway.v1 import event_pb2, event_service_pb2, key_service_pb2
+from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev.learning.v1 import review_service_pb2
 from autodev.options.v1 import access_pb2
 from autodev_gateway.audit import recorder
@@ -26,6 +27,7 @@ from autodev_runtime.errors import NotFound
 from autodev_runtime.server import Endpoint, Served, running
 from autodev_runtime.settings import ServiceSettings
 from autodev_sdk import AutoDevClient
+from autodev_sdk.events import uuid7
 from tests.integration.gateway.parts import PATIENCE_S, Running, started, until
 from tests.mesh import eventually
 from tests.postgresql import SUPERUSER, Server
@@ -225,6 +227,58 @@ async def test_the_log_is_read_in_pages_either_way(acme: AutoDevClient) -> None:
     assert [entry.number for entry in (*first.entries, *rest.entries)] == [6, 5, 4, 3, 2, 1]
 
 
+def rolled_back(skill: str, automatic: bool = True) -> event_pb2.Event:
+    payload = event_pb2.SkillRolledBack(
+        skill_id=skill, skill_name="first", from_version="1.1.0", to_version="1.0.0", operator="canary", reason=SECRET,
+        automatic=automatic,
+    )  # fmt: skip
+    return event_pb2.Event(id=uuid7(), tenant_id="acme", agent_id="ada", skill_rolled_back=payload)
+
+
+async def test_what_a_service_did_by_itself_has_one_entry_however_often_its_event_comes(
+    storage: Storage, gateway: Running, acme: AutoDevClient, globex: AutoDevClient
+) -> None:
+    promoted = event_pb2.SkillPromoted(skill_id="s-1", version="1.1.0", subject_id="m-1", automatic=True)
+    events = [
+        event_pb2.Event(id=uuid7(), tenant_id="acme", agent_id="ada", skill_promoted=promoted),
+        rolled_back("s-2", automatic=False),
+        rolled_back("s-1"),
+    ]
+    request = event_service_pb2.PublishRequest(events=events)
+    async with gateway.service() as channel:
+        log = EventServiceStub(channel)
+        await asyncio.gather(*(log.Publish(request) for _ in range(4)))
+        stream = log.PublishStream(iter([event_service_pb2.PublishStreamRequest(events=events)]))
+        assert [list(answer.event_ids) async for answer in stream] == [[event.id for event in events]]
+    entries = await entries_of(acme)
+    assert [(entry.kind, entry.subject, entry.event, entry.event_id) for entry in entries] == [
+        (pb.AUDIT_KIND_ACT, "learning", "skill_promoted", events[0].id),
+        (pb.AUDIT_KIND_ACT, "learning", "skill_rolled_back", events[2].id),
+    ]
+    assert [values_of(entry) for entry in entries] == [
+        {"skill_id": "s-1", "version": "1.1.0", "subject_id": "m-1"},
+        {
+            "skill_id": "s-1",
+            "skill_name": "first",
+            "from_version": "1.1.0",
+            "to_version": "1.0.0",
+            "operator": "canary",
+        },
+    ]
+    assert SECRET not in str(await storage.rows("gateway", "SELECT * FROM audit_entries"))
+    assert not await entries_of(globex)
+    status, out, err = await audit(gateway, "verify")
+    assert (status, Head.parse(out.split()[-1]).number) == (0, 2), err
+    status, out, _ = await audit(gateway, "list")
+    assert "learning, by itself" in out
+
+
+async def test_nobody_but_a_service_says_that_a_service_acted(acme: AutoDevClient) -> None:
+    request = event_service_pb2.PublishRequest(events=[rolled_back("s-1")])
+    assert (await refusal(acme.events.Publish(request))).reason == "SERVICE_EVENT"
+    assert not await entries_of(acme)
+
+
 @pytest.fixture
 def shared(postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
     with Storages(postgresql).new(tmp_path) as made:
@@ -242,6 +296,34 @@ async def test_decisions_at_several_gateways_are_one_chain(shared: Storage) -> N
     assert sorted(entry.decision for entry in entries if entry.decision) == sorted(
         entry.number for entry in entries if entry.kind == pb.AUDIT_KIND_DECISION
     )
+
+
+async def test_an_act_that_reaches_several_gateways_has_one_entry(shared: Storage) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        gateways = [await stack.enter_async_context(started(shared)) for _ in range(3)]
+        channels = [await stack.enter_async_context(gateway.service()) for gateway in gateways]
+        events = [rolled_back(f"s-{number}") for number in range(10)]
+        requests = [event_service_pb2.PublishRequest(events=[event]) for event in events]
+        logs = [EventServiceStub(channel) for channel in channels]
+        await asyncio.gather(*(log.Publish(request) for log in logs for request in requests))
+        entries = await entries_of(await stack.enter_async_context(gateways[0].client()))
+    assert sorted(entry.event_id for entry in entries) == sorted(event.id for event in events)
+
+
+async def test_an_act_that_cannot_be_recorded_is_not_announced_yet(shared: Storage) -> None:
+    request = event_service_pb2.PublishRequest(events=[rolled_back("s-1")])
+    async with (
+        started(shared, database_lock_timeout_s=0.2) as gateway,
+        gateway.client() as client,
+        gateway.service() as channel,
+    ):
+        log = EventServiceStub(channel)
+        async with shared.locked("gateway", "audit_entries"):
+            assert (await refusal(log.Publish(request, timeout=PATIENCE_S))).code == "UNAVAILABLE"
+        assert not await shared.events()
+        await log.Publish(request)
+        assert [event.id for event in await shared.events()] == [request.events[0].id]
+        assert [entry.event_id for entry in await entries_of(client)] == [request.events[0].id]
 
 
 async def test_what_cannot_be_recorded_is_not_done(shared: Storage, behind: tuple[Behind, str]) -> None:

@@ -26,7 +26,7 @@ def list_entries(
     connection: Connection,
     last: Annotated[int, typer.Option("--last", min=1, max=100_000, help="How many entries.")] = 50,
 ) -> None:
-    """List the newest entries: decisions, and how they ended."""
+    """List the newest entries: decisions and how they ended, and what services did by themselves."""
 
     async def newest(mesh: AutoDevClient) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
@@ -103,12 +103,16 @@ def _moment(at_us: int) -> str:
 
 
 def _who(entry: dict[str, Any]) -> str:
-    return f"{entry['by']} ({entry['credential']})" if "by" in entry else ""
+    if "credential" in entry:
+        return f"{entry['by']} ({entry['credential']})"
+    return f"{entry['by']}, by itself" if "by" in entry else ""
 
 
 def _what(entry: dict[str, Any]) -> str:
     if "rpc" in entry:
         return str(entry["rpc"]).removeprefix("autodev.")
+    if "event" in entry:
+        return str(entry["event"])
     return f"  {entry['decision']} ended: {entry['status']}"
 
 

@@ -1,1 +1,1 @@
-"""The audit log: who decided what, in a chain a tenant that shows any change."""
+"""The audit log: who decided what, a service by itself included, in a chain a tenant that shows any change."""

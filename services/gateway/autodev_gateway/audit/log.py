@@ -1,4 +1,4 @@
-"""The tables `audit_entries` and `audit_open`. A tenant's entries are written one after the other, by any gateway."""
+"""The tables `audit_entries`, `audit_open`, `audit_acts`. A tenant's entries come one by one, whatever the gateway."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_gateway.rows import AuditEntryRow, AuditOpenRow
+from autodev_gateway.rows import AuditActRow, AuditEntryRow, AuditOpenRow
 from autodev_runtime.audit_chain import VERSION, Head, canonical, chained
+from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.repeating import repeatable
 
-DECISION, OUTCOME = "decision", "outcome"
+DECISION, OUTCOME, ACT = "decision", "outcome", "act"
 UNFINISHED = "UNFINISHED"
 MOST_RECOVERED = 100
 
@@ -51,6 +52,13 @@ class AuditLog:
         async with self._database.session(tenant) as session:
             await self._append(session, tenant, _outcome(decision, facts, now_us))
             await _close(session, decision)
+
+    @repeatable
+    async def acted(self, tenant: str, event_id: str, facts: Mapping[str, Any], now_us: int) -> None:
+        """Add what a service did by itself, once for each event's id."""
+        async with self._database.session(tenant) as session:
+            if await insert_if_absent(session, AuditActRow, event_id=event_id):
+                await self._append(session, tenant, {**facts, "kind": ACT, "event_id": event_id, "at_us": now_us})
 
     async def recover(self, before_us: int, now_us: int) -> int:
         """Say of decisions since a time ago, whose outcome nobody has written, that it is not known. Returns how many.

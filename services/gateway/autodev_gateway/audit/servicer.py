@@ -5,11 +5,11 @@ from typing import Any
 
 from autodev.gateway.v1 import audit_service_pb2 as pb
 from autodev.gateway.v1 import audit_service_pb2_grpc
-from autodev_gateway.audit.log import DECISION, OUTCOME, AuditLog, StoredEntry
+from autodev_gateway.audit.log import ACT, DECISION, OUTCOME, AuditLog, StoredEntry
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
 
-_KINDS = {DECISION: pb.AUDIT_KIND_DECISION, OUTCOME: pb.AUDIT_KIND_OUTCOME}
+_KINDS = {DECISION: pb.AUDIT_KIND_DECISION, OUTCOME: pb.AUDIT_KIND_OUTCOME, ACT: pb.AUDIT_KIND_ACT}
 
 
 class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
@@ -45,6 +45,8 @@ def _to_proto(stored: StoredEntry) -> pb.AuditEntry:
         status=facts.get("status", ""),
         canonical=stored.content,
         hash=stored.hash,
+        event_id=facts.get("event_id", ""),
+        event=facts.get("event", ""),
     )
     entry.recorded_at.FromMicroseconds(facts["at_us"])
     entry.values.update(facts.get("values", {}))

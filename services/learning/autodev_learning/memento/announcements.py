@@ -1,5 +1,7 @@
 """The events of the Memento loop, made from what the rules know. Other services and clients read them."""
 
+from enum import Enum
+
 from google.protobuf.message import Message
 
 from autodev.gateway.v1 import event_pb2
@@ -12,6 +14,15 @@ from autodev_sdk.events import make_event
 MOST_BYTES = 16_000
 MOST_EPISODES = 1000
 MOST_RUN_SECONDS = 86_400.0
+
+
+class By(Enum):
+    """Who had a version be used, or no longer."""
+
+    PERSON = "person"
+    TRIAL = "trial"
+    """Nobody: how the version did on trial. The gateway's audit log has an entry of it."""
+
 
 SUBJECT_KINDS = {
     SubjectKind.CANDIDATE: event_pb2.SUBJECT_KIND_CANDIDATE,
@@ -114,11 +125,23 @@ def review_decided(review: Review, variant_id: str) -> event_pb2.Event:
 
 
 def skill_promoted(
-    skill_id: str, skill_name: str, version: str, agent_id: str, subject_id: str, caused_by: str
+    skill_id: str,
+    skill_name: str,
+    version: str,
+    agent_id: str,
+    subject_id: str,
+    caused_by: str,
+    by: By = By.PERSON,
 ) -> event_pb2.Event:
     """SkillPromoted."""
     return _event(
-        event_pb2.SkillPromoted(skill_id=skill_id, skill_name=skill_name, version=version, subject_id=subject_id),
+        event_pb2.SkillPromoted(
+            skill_id=skill_id,
+            skill_name=skill_name,
+            version=version,
+            subject_id=subject_id,
+            automatic=by is By.TRIAL,
+        ),
         agent_id,
         subject_id,
         caused_by,
@@ -126,7 +149,14 @@ def skill_promoted(
 
 
 def skill_rolled_back(
-    skill_id: str, skill_name: str, agent_id: str, from_version: str, to_version: str, operator: str, reason: str
+    skill_id: str,
+    skill_name: str,
+    agent_id: str,
+    from_version: str,
+    to_version: str,
+    operator: str,
+    reason: str,
+    by: By = By.PERSON,
 ) -> event_pb2.Event:
     """SkillRolledBack."""
     return _event(
@@ -137,6 +167,7 @@ def skill_rolled_back(
             to_version=to_version,
             operator=event_text(operator, 1000),
             reason=event_text(reason),
+            automatic=by is By.TRIAL,
         ),
         agent_id,
         skill_id,

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from autodev_learning.evolution.announcements import mutation_executed, mutation_generated
 from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus
 from autodev_learning.examples import Example
-from autodev_learning.memento.announcements import review_requested, skill_promoted, skill_rolled_back
+from autodev_learning.memento.announcements import By, review_requested, skill_promoted, skill_rolled_back
 from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.peers.fitness import Comparison
 from autodev_learning.proof.agreement import GeneratedCheck, Overfit
@@ -183,13 +183,14 @@ class MutationStore:
             if row.outcome == Outcome.IN_REVIEW:
                 # What a person approved is not replaced by an older rewrite that happens to do well.
                 await end_trial(session, row.skill_id, REPLACED)
+            by = By.TRIAL if row.outcome == Outcome.CANARY else By.PERSON
             version = await add_version(session, _next_version(row, approved_by), Stage.ACTIVE)
             await grow_suite(session, row.skill_id, _succession(row))
             row.outcome = Outcome.PROMOTED
             row.outcome_reason = reason or f"approved by {approved_by}"
             self._outbox.add(
                 session,
-                skill_promoted(row.skill_id, row.tool_name, version, row.agent_id, row.id, caused_by),
+                skill_promoted(row.skill_id, row.tool_name, version, row.agent_id, row.id, caused_by, by),
             )
             return mutation_from_row(row)
 
@@ -220,7 +221,14 @@ class MutationStore:
         self._outbox.add(
             session,
             skill_rolled_back(
-                skill.id, skill.name, row.agent_id, version or "", skill.active_version, CANARY_OPERATOR, reason
+                skill.id,
+                skill.name,
+                row.agent_id,
+                version or "",
+                skill.active_version,
+                CANARY_OPERATOR,
+                reason,
+                By.TRIAL,
             ),
         )
 
