@@ -41,7 +41,13 @@ class NatsServer:
     """A server with its files in a directory of its own."""
 
     def __init__(
-        self, program: Path, *, jetstream: str = "sync_interval: always", max_payload: str = "8MB", more: str = ""
+        self,
+        program: Path,
+        *,
+        jetstream: str = "sync_interval: always",
+        max_payload: str = "8MB",
+        more: str = "",
+        access: str = f'authorization {{ user: {USER}, password: "{PASSWORD}" }}',
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="autodev-nats-"))
         self._program = program
@@ -52,7 +58,7 @@ class NatsServer:
         self.credentials_file.write_text(f"{USER}:{PASSWORD}\n")
         self._config.write_text(
             f'host: "{HOST}"\nport: {self.port}\nhttp: "{HOST}:{self._monitor_port}"\nmax_payload: {max_payload}\n'
-            f'authorization {{ user: {USER}, password: "{PASSWORD}" }}\n'
+            f"{access}\n"
             f'jetstream {{ store_dir: "{self.directory / "data"}", {jetstream} }}\n{more}\n'
         )
 

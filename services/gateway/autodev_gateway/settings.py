@@ -139,7 +139,7 @@ class GatewaySettings(WebhookSettings):
     nats_url: Annotated[list[str], NoDecode] = Field(default=[])
     """Comma-separated: where the NATS servers are, `nats://host:4222` or `tls://host:4222`."""
     nats_credentials_file: Path | None = None
-    """One line: `user:password`, or a token. Read again for each connection."""
+    """One line, `user:password` or a token; or a NATS credentials file, JWT and seed. Read for each connection."""
     nats_ca_file: Path | None = None
     """PEM of who signed the NATS servers' certificates."""
     nats_monitor_urls: Annotated[list[str], NoDecode] = Field(default=[])

@@ -14,6 +14,7 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client
 
+from autodev_gateway.event_log.jetstream import credentials
 from autodev_gateway.event_log.jetstream.options import NatsOptions
 from autodev_gateway.event_log.jetstream.stream import Stream
 
@@ -44,7 +45,7 @@ class _NotYet(Exception):
     """A server does not answer, and may in a moment."""
 
 
-class _TlsClient(Client):
+class _TlsClient(credentials.PersistentClient):
     """Gives away nothing before TLS. The library asks the server, in plain text, whether it speaks TLS."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
@@ -56,11 +57,12 @@ class _TlsClient(Client):
 @contextlib.asynccontextmanager
 async def connected(options: NatsOptions) -> AsyncIterator[Stream]:
     """The log's stream, made where it is not there yet. Raises UnfitServer."""
-    connection = _TlsClient() if _needs_tls(options) else Client()
+    settings = _settings(options)
+    connection = _TlsClient() if _needs_tls(options) else credentials.PersistentClient()
     try:
         try:
             async with asyncio.timeout(CONNECT_S):
-                await connection.connect(**_settings(options))
+                await connection.connect(**settings)
         except TimeoutError:
             raise UnfitServer(f"no NATS server could be reached within {CONNECT_S:g} s") from None
         _check_server(connection, options)
@@ -105,17 +107,11 @@ def _settings(options: NatsOptions) -> dict[str, Any]:
     }
     if options.ca_file is not None:
         settings["tls"] = ssl.create_default_context(cafile=str(options.ca_file))
-    if (file := options.credentials_file) is not None:
-
-        def line() -> str:
-            return file.read_text().strip()
-
-        if ":" in line():
-            # Asked for with each connection, so that credentials may change while the gateway runs.
-            settings["user"] = lambda: line().partition(":")[0]
-            settings["password"] = lambda: line().partition(":")[2]
-        else:
-            settings["token"] = line
+    if options.credentials_file is not None:
+        try:
+            settings |= credentials.stated(options.credentials_file)
+        except credentials.UnusableCredentials as error:
+            raise UnfitServer(str(error)) from error
     return settings
 
 

@@ -14,7 +14,7 @@ class NatsOptions:
     replicas: int
     max_event_bytes: int
     credentials_file: Path | None = field(default=None, repr=False)
-    """One line: `user:password`, or a token. Read again for each connection."""
+    """One line, `user:password` or a token; or a NATS credentials file, JWT and seed. Read for each connection."""
     ca_file: Path | None = None
     """PEM of who must have signed the servers' certificates; None: no TLS, unless a URL says `tls:`.
 
