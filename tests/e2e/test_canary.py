@@ -1,21 +1,35 @@
 """With `auto_promote`, a mutation that wins goes on trial instead of to a person; and daily limits hold everywhere."""
 
+import asyncio
+import os
+import random
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
 
-from autodev.gateway.v1 import event_pb2
+from autodev.gateway.v1 import audit_service_pb2, event_pb2
 from autodev.learning.v1 import evolver_service_pb2 as evolver
 from autodev.learning.v1 import skill_service_pb2 as skills
+from autodev_runtime.audit_chain import Verifier
+from autodev_sdk import AutoDevClient
+from tests.chaos.load import called
 from tests.evolving import AUTONOMOUS, QUICK, SUPERVISED, Workspace
 from tests.loop import events_of, kinds
-from tests.mesh import OTHER_TENANT, Mesh, eventually
+from tests.mesh import OTHER_TENANT, TENANT, Mesh, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOOD_RUNS = 3
+FAILURES = 3
+"""That many of as many runs are worse than none of RUNS_BEFORE, and two are not known to be."""
+RUNS_BEFORE = 12
+SEED = int(os.environ.get("AUTODEV_CHAOS_SEED", str(random.SystemRandom().randrange(1_000_000))))
+ENDINGS = ("skill_promoted", "skill_rolled_back")
+KILLED = ("learning", "gateway", "learning")
+LATEST_KILL_S = 0.15
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -103,14 +117,17 @@ async def test_a_bad_run_that_nothing_excuses_rolls_the_version_back(
     assert told.reason == dropped.outcome_reason
 
 
-async def _run(workspace: Workspace, skill: skills.Skill, agent: str, version: str, success: bool) -> None:
+async def _run(
+    workspace: Workspace, skill: skills.Skill, agent: str, version: str, success: bool, execution_id: str = ""
+) -> bool:
     await workspace.publish(
         event_pb2.SkillExecutionEvent(
-            execution_id=uuid.uuid4().hex, agent_id=agent, skill_id=skill.id, skill_version=version,
+            execution_id=execution_id or uuid.uuid4().hex, agent_id=agent, skill_id=skill.id, skill_version=version,
             execution_seconds=0.02, success=success, output="[0]" if success else "KeyError: no",
             call=f"{skill.name}([{uuid.uuid4().int % 10**6}])",
         )
     )  # fmt: skip
+    return True
 
 
 async def test_a_trial_is_compared_with_the_active_version_and_shown(workspace: Workspace) -> None:
@@ -237,3 +254,69 @@ async def test_a_limit_met_after_the_start_is_kept_with_the_opportunity(mesh: Me
 
         assert "0" in await eventually(skipped, "the opportunity is skipped")
         assert await workspace.mutations(skill.id) == []
+
+
+async def test_whoever_is_killed_amid_trials_they_end_once_and_by_each_run_once(
+    mesh: Mesh, workspace: Workspace
+) -> None:
+    """Kills come at seeded moments. Each run is reported twice, as by a runtime that was not answered."""
+    print(f"AUTODEV_CHAOS_SEED={SEED}")
+    chance = random.Random(SEED)
+    good, bad = await asyncio.gather(_known_and_on_trial(workspace), _known_and_on_trial(workspace))
+    waiting = [(*good, True)] * GOOD_RUNS + [(*bad, False)] * FAILURES
+    chance.shuffle(waiting)
+    # The last kill when all runs are there: while learning judges them, and promotes.
+    moments = [*sorted(chance.sample(range(len(waiting) - 1), len(KILLED) - 1)), len(waiting) - 1]
+    victims = dict(zip(moments, KILLED, strict=True))
+    for number, (skill, agent, success) in enumerate(waiting):
+        for _ in range(2):
+            await called(partial(_run, workspace, skill, agent, "1.1.0", success, f"run-{skill.id}-{number}"))
+        if number in victims:
+            await asyncio.sleep(chance.uniform(0, LATEST_KILL_S))
+            mesh.kill(victims[number])
+            await mesh.start(victims[number])
+    compared = f"0 of {RUNS_BEFORE + 1} of the active version"
+    passed = f"{GOOD_RUNS} good runs on trial; 0 of {GOOD_RUNS} runs on trial failed, {compared}"
+    await _ended(workspace, good, evolver.MUTATION_OUTCOME_PROMOTED, passed, "skill_promoted")
+    worse = f"{FAILURES} of {FAILURES} runs on trial failed, {compared}"
+    await _ended(workspace, bad, evolver.MUTATION_OUTCOME_DISCARDED, worse, "skill_rolled_back")
+    assert (await workspace.get_skill(good[0].id)).active.version == "1.1.0"
+    assert (await workspace.get_skill(bad[0].id)).active.version == "1.0.0"
+
+
+async def _known_and_on_trial(workspace: Workspace) -> tuple[skills.Skill, str]:
+    """A skill with runs enough for a failure on trial to be no reason by itself, and the agent it is of."""
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    for _ in range(RUNS_BEFORE):
+        await _run(workspace, skill, agent, "1.0.0", success=True)
+    return await _on_trial(workspace, skill, agent), agent
+
+
+async def _ended(workspace: Workspace, trial: tuple[skills.Skill, str], outcome: int, reason: str, kind: str) -> None:
+    """A trial ends for the reason; the log and the audit log say so once."""
+    skill, agent = trial
+
+    async def ended() -> evolver.ToolMutation | None:
+        mutations: list[evolver.ToolMutation] = await called(lambda: workspace.mutations(skill.id))
+        return next((each for each in mutations if each.outcome == outcome), None)
+
+    assert (await eventually(ended, f"{skill.id} ends its trial")).outcome_reason.startswith(reason)
+
+    async def announced() -> list[str]:
+        events = [each for each in await events_of(workspace.client, agent) if each.WhichOneof("payload") in ENDINGS]
+        return [each.id for each in events if getattr(each, each.WhichOneof("payload") or "").automatic]
+
+    announcements = await eventually(announced, "the end is announced")
+    assert [(kind, each) for each in announcements] == await _acts_about(workspace.client, skill.id)
+    assert len(announcements) == 1
+
+
+async def _acts_about(client: AutoDevClient, skill_id: str) -> list[tuple[str, str]]:
+    """What the audit log says that services did to a skill by themselves: event and its id. Its chain is verified."""
+    oldest = audit_service_pb2.AUDIT_ORDER_OLDEST_FIRST
+    answer = await client.audit.ListAuditEntries(audit_service_pb2.ListAuditEntriesRequest(order=oldest, page_size=500))
+    verifier = Verifier(TENANT)
+    entries = [verifier.take(entry.canonical, entry.hash) for entry in answer.entries]
+    acts = [each for each in entries if each["kind"] == "act" and each["values"]["skill_id"] == skill_id]
+    return [(each["event"], each["event_id"]) for each in acts]
