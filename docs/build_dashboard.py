@@ -141,7 +141,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "s",
             (Query("max by (group) (autodev_group_lag_seconds)", "{{group}}"),),
         ),
-        Panel("Deliveries to workers", "ops", (Query(rate("autodev_deliveries_total", "outcome"), "{{outcome}}"),)),
+        Panel(
+            "Deliveries to workers",
+            "ops",
+            (
+                Query(rate("autodev_deliveries_total", "outcome"), "{{outcome}}"),
+                Query("sum(rate(autodev_group_gaps_total[$__rate_interval]))", "tenants' events gone before taken"),
+            ),
+        ),
         Panel(
             "Streams",
             "short",

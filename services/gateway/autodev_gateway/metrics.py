@@ -23,6 +23,10 @@ DELIVERIES = Counter("autodev_deliveries_total", "Events leased to workers", ["o
 GROUP_LAG = Gauge(
     "autodev_group_lag_seconds", "Age of the newest event when a service's group had taken all before it", ["group"]
 )
+GROUP_GAPS = Counter(
+    "autodev_group_gaps_total",
+    "Times that retention deleted events of a tenant before a group had taken them; the log says which",
+)
 WEBHOOKS = Counter(
     "autodev_webhooks_total",
     "Webhooks answered: accepted, repeated (known already), revived (one that was dead), conflict (the id with another "

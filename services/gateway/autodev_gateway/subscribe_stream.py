@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,11 @@ from autodev_gateway.event_log.subscription import Batch, Broadcast, Subscriptio
 from autodev_gateway.filters import filter_from
 from autodev_gateway.streams import OpenStreams
 from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.identity import ALL_TENANTS
 
 BATCH_EVENTS = 256
 HEARTBEAT_S = 15.0
+GAPS_AT_ONCE = 1000
 
 
 class SubscribeStream:
@@ -32,7 +35,10 @@ class SubscribeStream:
         wanted = filter_from(request.filter, "filter")
         # Another gateway may have given the cursor.
         await self._log.catch_up()
-        subscription = Subscription(self._broadcast, tenant, self._start(request, tenant), wanted, bounds)
+        sent = self._start(request, tenant)
+        earliest = request.at == pb.START_AT_EARLIEST
+        gaps = self._log.gaps(tenant, from_start=sent if earliest else None)
+        subscription = Subscription(self._broadcast, tenant, sent, wanted, bounds)
         with (
             self._log.listening(tenant, subscription.wake),
             self._streams.opened(subscription.stop) as stream,
@@ -44,7 +50,10 @@ class SubscribeStream:
             while True:
                 batch = await subscription.next(heartbeat_s)
                 stream.check()
+                for each in _told(gaps.after(sent), sent) if tenant == ALL_TENANTS else ():
+                    await _write(context, each, stall_s)
                 await _write(context, batch, stall_s)
+                sent = max(sent, batch.through)
                 metrics.SENT.inc(batch.events)
 
     def _start(self, request: pb.SubscribeRequest, tenant: str) -> int:
@@ -65,6 +74,14 @@ def _heartbeat_s(request: pb.SubscribeRequest) -> float:
         return HEARTBEAT_S
     interval: timedelta = request.heartbeat_interval.ToTimedelta()
     return interval.total_seconds()
+
+
+def _told(gaps: Mapping[str, int], sent: int) -> Iterator[Batch]:
+    """Messages that say which tenants' events are gone."""
+    told = [pb.Gap(tenant_id=tenant, oldest_cursor=cursor_of(through)) for tenant, through in gaps.items()]
+    for start in range(0, len(told), GAPS_AT_ONCE):
+        message = pb.SubscribeResponse(head_cursor=cursor_of(sent), gaps=told[start : start + GAPS_AT_ONCE])
+        yield Batch(message.SerializeToString(), sent, 0)
 
 
 async def _write(context: Any, batch: Batch, stall_s: float) -> None:

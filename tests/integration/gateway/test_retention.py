@@ -5,21 +5,24 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
-from autodev_gateway import wire
+from autodev_gateway import subscribe_stream, wire
 from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, LogOptions, PageBounds, Retention, cursor_of
 from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.settings import GatewaySettings
 from autodev_runtime.errors import OutOfRange
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
-from tests.integration.gateway.parts import PATIENCE_S, failed, publish, read, started
+from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started
+from tests.mesh import eventually
 from tests.storage import Storage, Storages
 
 TENANTS = ("acme", "globex", "initech")
@@ -124,8 +127,7 @@ async def test_a_group_of_all_tenants_misses_nothing_that_another_tenant_keeps(s
         await publish(acme, kept)
         await publish(globex, [failed(number) for number in range(4)])
         assert await gateway.parts.log.sweep() == 4
-        with pytest.raises(OutOfRange):
-            await gateway.parts.log.read(ALL_TENANTS, 0, ALL_EVENTS, log)
+        assert len((await gateway.parts.log.read(ALL_TENANTS, 0, ALL_EVENTS, log)).records) == len(kept)
         async with gateway.service() as channel:
             start = pb.ConsumeStart(group="learning.all", at=pb.START_AT_EARLIEST)
             call = EventServiceStub(channel).Consume(iter_of(pb.ConsumeRequest(start=start)))
@@ -137,6 +139,126 @@ async def test_a_group_of_all_tenants_misses_nothing_that_another_tenant_keeps(s
                         break
             call.cancel()
             assert taken == [each.id for each in kept]
+
+
+async def sweep(gateway: Running, *tenants: str) -> None:
+    """Delete what is past retention, which is all that these tenants have, with the sweep that may be under way."""
+    log = gateway.parts.log
+
+    async def nothing_left() -> bool:
+        await log.sweep()
+        return not any([(await log.read_kept(tenant, 0, ALL_EVENTS, EVERYTHING)).records for tenant in tenants])
+
+    await eventually(nothing_left, "what is past retention is gone")
+
+
+async def answers_until(
+    gateway: Running, count: int, **request: Any
+) -> tuple[list[pb.Gap], list[tuple[str, int]], list[str]]:
+    """A service's subscription: the gaps told, what came when (`gaps` or `events`, how many), and the events' ids."""
+    gaps: list[pb.Gap] = []
+    came: list[tuple[str, int]] = []
+    ids: list[str] = []
+    async with gateway.service() as channel, asyncio.timeout(PATIENCE_S):
+        call = EventServiceStub(channel).Subscribe(pb.SubscribeRequest(**request))
+        async for answer in call:
+            gaps += answer.gaps
+            if answer.gaps:
+                assert not answer.events
+                came.append(("gaps", len(answer.gaps)))
+            if answer.events:
+                ids += [each.id for each in answer.events]
+                came.append(("events", len(answer.events)))
+            if len(ids) >= count:
+                break
+        call.cancel()
+    return gaps, came, ids
+
+
+async def test_a_subscriber_of_all_tenants_is_told_whose_events_are_gone_and_gets_the_others(storage: Storage) -> None:
+    async with (
+        started(storage, tail_bytes=0, tenant_retention={"globex": {"bytes": 1}}) as gateway,
+        gateway.client() as acme,
+        gateway.client("globex") as globex,
+    ):
+        before, *kept = (failed(number) for number in range(4))
+        (cursor,) = await publish(acme, [before])
+        await publish(acme, kept)
+        gone = await publish(globex, [failed(number) for number in range(4)])
+        await sweep(gateway, "globex")
+        last = failed(9)
+        await publish(acme, [last])
+        wanted = [each.id for each in (*kept, last)]
+        gaps, came, ids = await answers_until(gateway, len(wanted), after_cursor=cursor)
+        assert gaps == [pb.Gap(tenant_id="globex", oldest_cursor=gone[-1])]
+        # Before the events that come after it.
+        assert came[0] == ("gaps", 1)
+        assert ids == wanted
+        # Who asks for what is kept misses nothing; nor does who had it all.
+        for request in ({"at": pb.START_AT_EARLIEST}, {"after_cursor": gone[-1]}):
+            gaps, _, ids = await answers_until(gateway, 1, **request)
+            assert gaps == []
+        assert ids == [last.id]
+        gaps, _, ids = await answers_until(gateway, 5, at=pb.START_AT_EARLIEST)
+        assert (gaps, ids) == ([], [before.id, *wanted])
+
+
+async def test_of_many_gaps_a_message_tells_so_many(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscribe_stream, "GAPS_AT_ONCE", 1)
+    short = {tenant: {"bytes": 1} for tenant in ("globex", "initech")}
+    async with (
+        started(storage, tail_bytes=0, tenant_retention=short, development_tenants=["acme", *short]) as gateway,
+        gateway.client() as acme,
+    ):
+        (cursor,) = await publish(acme, [failed(1)])
+        for tenant in short:
+            async with gateway.client(tenant) as client:
+                await publish(client, [failed(1)])
+        await sweep(gateway, *short)
+        await publish(acme, [failed(2)])
+        gaps, came, _ = await answers_until(gateway, 1, after_cursor=cursor)
+        assert ({each.tenant_id for each in gaps}, came) == (set(short), [("gaps", 1), ("gaps", 1), ("events", 1)])
+
+
+async def test_the_log_says_once_whose_events_a_group_lost_to_retention(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = pb.ConsumeStart(group="learning.all", at=pb.START_AT_EARLIEST, max_in_flight=1)
+    stated: dict[str, Any] = {"tail_bytes": 0}
+    async with started(storage, **stated) as gateway, gateway.client() as acme:
+        await publish(acme, [failed(1)])
+        assert await taken_by(gateway, start, 1) == ["episode-1"]
+        async with gateway.client("globex") as globex:
+            await publish(globex, [failed(number) for number in range(3)])
+        await publish(acme, [failed(2), failed(3)])
+    before = REGISTRY.get_sample_value("autodev_group_gaps_total") or 0
+    async with started(storage, **stated, tenant_retention={"globex": {"bytes": 1}}) as gateway:
+        await sweep(gateway, "globex")
+        assert await taken_by(gateway, start, 2) == ["episode-2", "episode-3"]
+    assert caplog.text.count("past retention, of 1 tenants: globex") == 1
+    assert REGISTRY.get_sample_value("autodev_group_gaps_total") == before + 1
+
+
+async def taken_by(gateway: Running, start: pb.ConsumeStart, count: int) -> list[str]:
+    """The episodes of a service's first deliveries, each acknowledged."""
+    asked: asyncio.Queue[pb.ConsumeRequest | None] = asyncio.Queue()
+    asked.put_nowait(pb.ConsumeRequest(start=start))
+
+    async def requests() -> AsyncIterator[pb.ConsumeRequest]:
+        while (request := await asked.get()) is not None:
+            yield request
+
+    taken: list[str] = []
+    async with gateway.service() as channel, asyncio.timeout(PATIENCE_S):
+        call = EventServiceStub(channel).Consume(requests())
+        async for response in call:
+            for each in response.deliveries:
+                taken.append(each.event.task_failed.episode_id)
+                asked.put_nowait(pb.ConsumeRequest(acknowledge=pb.Acknowledge(delivery_ids=[each.delivery_id])))
+            if len(taken) >= count:
+                # Once all of it was heard, the call ends.
+                asked.put_nowait(None)
+    return taken
 
 
 async def iter_of(request: pb.ConsumeRequest) -> AsyncIterator[pb.ConsumeRequest]:

@@ -9,11 +9,11 @@ from typing import Self
 
 from autodev_gateway.event_log.appender import AppendBounds, Appender
 from autodev_gateway.event_log.engine import Engine
+from autodev_gateway.event_log.gaps import Gaps
 from autodev_gateway.event_log.model import Appended, Draft, Filter, Joined, Page, PageBounds, Record, Trims
 from autodev_gateway.event_log.retention import Retention, Sweeper
 from autodev_gateway.event_log.tail import Tail
 from autodev_runtime.errors import Unavailable
-from autodev_runtime.identity import ALL_TENANTS
 
 logger = logging.getLogger(__name__)
 
@@ -102,12 +102,12 @@ class EventLog:
         return self._tail.head
 
     def oldest(self, tenant: str) -> int:
-        """The place after which the tenant's events are kept."""
+        """The place after which the tenant's events are kept; for the tenant `*` the log's beginning."""
         return self._trims.through(tenant)
 
-    def start(self, tenant: str) -> int:
-        """A place before everything that is kept; of all tenants for the tenant `*`."""
-        return 0 if tenant == ALL_TENANTS else self.oldest(tenant)
+    def gaps(self, tenant: str, from_start: int | None = None) -> Gaps:
+        """What is gone of the log for a reader; not what is gone by now, for one who starts with what is kept."""
+        return Gaps(self._trims, tenant, from_start)
 
     async def append(self, drafts: Sequence[Draft]) -> list[int]:
         """Append events in order, all or none. Returns their places once they are on disk.
@@ -124,7 +124,7 @@ class EventLog:
     async def read(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The tenant's next events after a place. An empty page says that there are none yet.
 
-        Raises OutOfRange (CURSOR_EXPIRED) when events after the place are past retention; of any tenant for `*`.
+        Raises OutOfRange (CURSOR_EXPIRED) when events after the place are past retention; for `*` never, see `gaps`.
         """
         self._trims.check(tenant, after)
         page = await self.read_kept(tenant, after, wanted, bounds)
@@ -134,7 +134,7 @@ class EventLog:
 
     async def read_kept(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The same of what is kept, whatever is gone."""
-        after = max(after, self.start(tenant))
+        after = max(after, self.oldest(tenant))
         if after >= self._tail.floor:
             return self._tail.read(tenant, after, wanted, bounds)
         floor = self._tail.floor
@@ -150,7 +150,7 @@ class EventLog:
         Raises OutOfRange (CURSOR_EXPIRED), as `read` does.
         """
         self._trims.check(tenant, after)
-        start, floor = max(after, self.start(tenant)), self._tail.floor
+        start, floor = max(after, self.oldest(tenant)), self._tail.floor
         if start >= floor:
             return [Joined(b"", start, 0)]
         messages, trimmed = await self._engine.joined(tenant, start, floor, wanted, bounds)

@@ -138,19 +138,30 @@ class Trims:
     def __init__(self, through: dict[str, int]) -> None:
         self._through = dict(through)
         self._newest = max(through.values(), default=0)
+        self.revision = 0
+        """Changes whenever more is gone."""
 
     def through(self, tenant: str) -> int:
-        """The last place whose events may be gone; of all tenants for the tenant `*`."""
-        return self._newest if tenant == ALL_TENANTS else self._through.get(tenant, 0)
+        """The last place whose events may be gone; for the tenant `*` none, since some tenant's may all be there."""
+        return self._through.get(tenant, 0)
+
+    def past(self, tenant: str, position: int) -> dict[str, int]:
+        """Up to where events after a position may be gone, by tenant; of every one for the tenant `*`."""
+        if position >= self._newest:
+            return {}
+        asked = self._through if tenant == ALL_TENANTS else {tenant: self.through(tenant)}
+        return {name: seq for name, seq in asked.items() if seq > position}
 
     def advance(self, through: dict[str, int]) -> None:
         """Note what was deleted."""
         for tenant, seq in through.items():
-            self._through[tenant] = max(seq, self._through.get(tenant, 0))
-        self._newest = max(self._newest, *through.values(), 0)
+            if seq > self._through.get(tenant, 0):
+                self._through[tenant] = seq
+                self._newest = max(self._newest, seq)
+                self.revision += 1
 
     def check(self, tenant: str, position: int) -> None:
-        """Raises OutOfRange where events after the position are gone."""
+        """Raises OutOfRange where events of the tenant after the position are gone; for `*` never: see gaps.py."""
         oldest = self.through(tenant)
         if position < oldest:
             raise OutOfRange(

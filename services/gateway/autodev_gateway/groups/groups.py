@@ -56,9 +56,11 @@ class Groups:
                 if await self._store.count(key.tenant) >= MAX_GROUPS:
                     raise ResourceExhausted(f"the tenant has {MAX_GROUPS} groups", reason="TOO_MANY_GROUPS")
                 await self._log.catch_up()
-                position = self._log.head if options.from_now else self._log.start(key.tenant)
+                position = self._log.head if options.from_now else self._log.oldest(key.tenant)
                 await self._store.create(key, position, options.wanted)
-                runner = self._start(GroupRunner(key, Ledger(position), options.wanted, self._log, self._changed.set))
+                gaps = self._log.gaps(key.tenant, from_start=position)
+                ledger = Ledger(position)
+                runner = self._start(GroupRunner(key, ledger, options.wanted, self._log, gaps, self._changed.set))
             elif runner.wanted != options.wanted:
                 await self._store.set_filter(key, options.wanted)
                 runner.want(options.wanted)
@@ -142,7 +144,8 @@ class Groups:
         if stored is None:
             return None
         ledger = Ledger(stored.position, stored.entries)
-        return self._start(GroupRunner(key, ledger, stored.wanted, self._log, self._changed.set))
+        gaps = self._log.gaps(key.tenant)
+        return self._start(GroupRunner(key, ledger, stored.wanted, self._log, gaps, self._changed.set))
 
     def _moved(self) -> None:
         """Other gateways may serve the groups now. What was not stored is delivered again, by them."""

@@ -11,15 +11,17 @@ from typing import NamedTuple
 
 from autodev_gateway import metrics
 from autodev_gateway.event_log import EventLog, Filter, PageBounds, Record
+from autodev_gateway.event_log.gaps import Gaps
 from autodev_gateway.groups.ledger import Lease, Ledger
 from autodev_gateway.groups.store import GroupKey
-from autodev_runtime.errors import OutOfRange, Unavailable
+from autodev_runtime.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 EVENTS_AT_ONCE = 256
 MAX_UNSETTLED = 10_000
 RETRY_S = 1.0
+NAMED_GAPS = 10
 
 
 class Delivery(NamedTuple):
@@ -44,12 +46,19 @@ class GroupRunner:
     """One group and its workers."""
 
     def __init__(
-        self, key: GroupKey, ledger: Ledger, wanted: Filter, event_log: EventLog, changed: Callable[[], None]
+        self,
+        key: GroupKey,
+        ledger: Ledger,
+        wanted: Filter,
+        event_log: EventLog,
+        gaps: Gaps,
+        changed: Callable[[], None],
     ) -> None:
         self.key = key
         self.ledger = ledger
         self.wanted = wanted
         self._log = event_log
+        self._gaps = gaps
         self._changed = changed
         self._workers: list[Worker] = []
         self._numbers = 0
@@ -164,16 +173,25 @@ class GroupRunner:
         wanted = min(wanted, EVENTS_AT_ONCE, MAX_UNSETTLED - self.ledger.unsettled)
         if wanted <= 0:
             return False
-        place = self.key.tenant, self.ledger.position, self.wanted, PageBounds(wanted)
-        try:
-            page = await self._log.read(*place)
-        except OutOfRange:
-            log.warning("group %s: events that it had not taken are past retention", self.key.name)
-            # What is gone of one tenant's is no reason to pass by another's.
-            page = await self._log.read_kept(*place)
+        position = self.ledger.position
+        page = await self._log.read_kept(self.key.tenant, position, self.wanted, PageBounds(wanted))
+        self._tell_gaps(position)
         self._records.update((record.seq, record) for record in page.records)
         self.ledger.admit((record.seq for record in page.records), page.through)
         return bool(page.records)
+
+    def _tell_gaps(self, position: int) -> None:
+        """Workers cannot resume elsewhere: what is gone is gone for the group, and the operator is told."""
+        if gaps := self._gaps.after(position):
+            metrics.GROUP_GAPS.inc(len(gaps))
+            named = ", ".join(sorted(gaps)[:NAMED_GAPS])
+            log.warning(
+                "group %s: events that it had not taken are past retention, of %d tenants: %s%s",
+                self.key.name,
+                len(gaps),
+                named,
+                ", ..." if len(gaps) > NAMED_GAPS else "",
+            )
 
     def _lease(self) -> list[Lease]:
         """Share what is ready among the workers, evenly where it is not enough for all."""
