@@ -24,7 +24,7 @@ from autodev_learning.evolution.islands import Islands, Plan
 from autodev_learning.evolution.laboratory import SCORING_S, LaboratoryLimits, Search
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.evolution.operators import Aim, Brief, Order
-from autodev_learning.evolution.screening import alone, together
+from autodev_learning.evolution.screening import single, together
 from autodev_learning.evolution.steps import Steps
 from autodev_learning.peers.sandbox import Sandbox
 from autodev_learning.rows import OutboxRow
@@ -176,7 +176,7 @@ async def _experiment(execute: Execute, size: Size, effort: Effort, *, shared: b
 def _search(execute: Execute, plan: Plan) -> Search:
     """A search as the laboratory sets it up, with one operator that is instant."""
     limits, objective, instant = LaboratoryLimits(), NONE_IS_BETTER, Instant()
-    proof = alone(execute, limits.trial_seconds, limits.lanes)
+    proof = single(execute, limits.trial_seconds, limits.lanes)
     screening = proof if plan.alone else together(execute, limits.trial_seconds, limits.lanes)
     evaluator = ScoreEvaluator(objective, screening, proof, SandboxTester(execute, SCORING_S))
     brief = Brief(Aim.SCORE, objective.description, (), ())

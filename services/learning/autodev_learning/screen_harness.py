@@ -18,18 +18,20 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from autodev_learning.trial_harness import (
-    HEADER,
+from autodev_learning.calls_harness import (
     CallTimeout,
     Compiled,
     bounded,
     compiled,
-    confine,
     describe,
     interrupt,
-    kill_group,
     literal,
     loaded,
+)
+from autodev_learning.trial_harness import (
+    HEADER,
+    confine,
+    kill_group,
     waited_for_end,
 )
 
@@ -98,7 +100,7 @@ def screen(
 def counted_code(piece: str, number: int) -> Compiled:
     try:
         tree = Counting().visit(ast.parse(piece))
-        code: types.CodeType = compile(tree, f"<piece {number}>", "exec")
+        code: types.CodeType = compile(tree, f"<piece {number}>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return error
     return code

@@ -3,14 +3,11 @@
 As with trials, what is expected stays outside.
 """
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from typing import Any
 
-from autodev_learning.trial import HARNESS as TRIAL_HARNESS
+from autodev_learning.harnesses import SCREEN, TRIAL, harness
 from autodev_learning.trial import CallOutcome, Execute
 
 ENTRY_POINT = "screen"
@@ -26,19 +23,6 @@ Pieces = tuple[str, ...]
 """A program as texts that, joined, are its source."""
 Line = tuple[int, int]
 """A line of a program: which piece, and which line of it, from 1."""
-
-
-@cache
-def harness() -> str:
-    """The trial harness's text and behind it the screening's, without the import that says it is there."""
-    text = resources.files("autodev_learning").joinpath("screen_harness.py").read_text(encoding="utf-8")
-    module = ast.parse(text)
-    module.body = [
-        statement
-        for statement in module.body
-        if not (isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("autodev_learning"))
-    ]
-    return f"{TRIAL_HARNESS}\n\n{ast.unparse(module)}\n"
 
 
 @dataclass(frozen=True)
@@ -111,7 +95,7 @@ class Screener:
         }
         if sum(map(len, places)) <= MOST_CHARACTERS:
             timeout_s = START_S + len(programs) * SECONDS_A_PROGRAM
-            execution = await self.execute(harness(), ENTRY_POINT, inputs, timeout_s)
+            execution = await self.execute(harness(TRIAL, SCREEN), ENTRY_POINT, inputs, timeout_s)
             rows = execution.result if execution.ok and isinstance(execution.result, list) else []
             rows = [row for row in rows if isinstance(row, list) and len(row) == len(calls)]
             if len(rows) == len(programs):

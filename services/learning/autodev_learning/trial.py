@@ -5,16 +5,15 @@ What is expected stays outside: the harness sends back what each call gave, and 
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Protocol
 
 from autodev_learning.examples import Example, matches
+from autodev_learning.harnesses import TRIAL, harness
 
 if TYPE_CHECKING:
     from autodev_learning.screening import Screener
 
 ENTRY_POINT = "try_programs"
-HARNESS = resources.files("autodev_learning").joinpath("trial_harness.py").read_text(encoding="utf-8")
 HARNESS_START_S = 5.0
 MOST_CHARACTERS = 500_000
 
@@ -70,8 +69,9 @@ class SandboxTester:
     execute: Execute
     seconds_per_program: float = 0.4
     programs_per_execution: int = 64
-    harness: str = HARNESS
+    harness: str = harness(TRIAL)
     entry_point: str = ENTRY_POINT
+    start_s: float = HARNESS_START_S
 
     async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
         outcomes: list[tuple[CallOutcome, ...]] = []
@@ -104,7 +104,7 @@ class SandboxTester:
             "calls": list(calls),
             "seconds_per_program": self.seconds_per_program,
         }
-        timeout_s = HARNESS_START_S + len(programs) * (self.seconds_per_program + 0.1)
+        timeout_s = self.start_s + len(programs) * (self.seconds_per_program + 0.1)
         execution = await self.execute(self.harness, self.entry_point, inputs, timeout_s)
         if execution.ok:
             return _outcomes_from(execution.result, len(programs), len(calls))

@@ -1,4 +1,4 @@
-"""The program that tries programs. It runs inside the sandbox, alone: only the standard library, nothing of ours.
+"""The program that tries programs. It runs inside the sandbox, behind the text of calls_harness.py.
 
 Each program runs in a fork of its own, so an endless loop, a crash or `os._exit` harms that program only. The harness
 is told what to call, never what is expected: no program can read the answer from it.
@@ -12,34 +12,27 @@ import resource
 import select
 import signal
 import struct
-import sys
 import time
-import types
 import warnings
 from collections.abc import Iterator
 
-MAX_REPR_CHARACTERS = 8_000
-MAX_ERROR_CHARACTERS = 300
-MAX_NESTING = 50
+from autodev_learning.calls_harness import (
+    CALL_SHARE,
+    MAX_REPR_CHARACTERS,
+    TIMEOUT,
+    Compiled,
+    Outcome,
+    compiled,
+    outcomes,
+)
+
 # A \\u escape is six characters of JSON for one of the repr.
 MAX_OUTCOME_BYTES = 6 * MAX_REPR_CHARACTERS + 100
 # Of a program and what it forked from: below what a sandbox has, so that a program meets this limit and not that one.
 MEMORY_BYTES = 160 * 1024 * 1024
-TIMEOUTS_BEFORE_GIVING_UP = 2
-# A call may compute for this part of the program's time. It is processor time, so that a busy machine harms no program;
-# the program's whole time is by the clock.
-CALL_SHARE = 4
-TIMEOUT = {"error": "timeout"}
 
 MAX_DESCRIPTORS = 256
 HEADER = struct.Struct("=I")
-
-Outcome = dict[str, str]
-Compiled = types.CodeType | Exception
-
-
-class CallTimeout(BaseException):
-    """A call took too long. Not an Exception, so that `except Exception` in a program does not swallow it."""
 
 
 def try_programs(
@@ -55,15 +48,6 @@ def try_programs(
         try_program([setting, compiled(program, "<program>", "exec")], questions, seconds_per_program)
         for program in programs
     ]
-
-
-def compiled(source: str, name: str, mode: str) -> Compiled:
-    """Compile, or give the error that running the source would raise."""
-    try:
-        code: types.CodeType = compile(source, name, mode)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return error
-    return code
 
 
 def try_program(program: list[Compiled], calls: list[Compiled], seconds: float) -> list[Outcome]:
@@ -101,93 +85,6 @@ def lower_limit(limit: int, value: int) -> None:
     _, hard = resource.getrlimit(limit)
     allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(limit, (allowed, allowed))
-
-
-def outcomes(program: list[Compiled], calls: list[Compiled], seconds_per_call: float) -> Iterator[Outcome]:
-    """Run the calls, each in a namespace of its own, so that no call sees what another left behind."""
-    timeouts = 0
-    for call in calls:
-        if timeouts < TIMEOUTS_BEFORE_GIVING_UP:
-            outcome = outcome_of(program, call, seconds_per_call)
-        timeouts += outcome is TIMEOUT
-        yield outcome
-
-
-def outcome_of(program: list[Compiled], call: Compiled, seconds: float) -> Outcome:
-    try:
-        signal.signal(signal.SIGPROF, interrupt)
-        # It fires again and again: a bare `except:` in a loop may swallow the first.
-        signal.setitimer(signal.ITIMER_PROF, seconds, seconds / 4)
-        try:
-            return {"value": bounded(literal(evaluate(program, call)))}
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-    except CallTimeout:
-        return TIMEOUT
-    except BaseException as error:
-        return {"error": describe(error)}
-
-
-def interrupt(signum: int, frame: object) -> None:
-    raise CallTimeout
-
-
-def evaluate(program: list[Compiled], call: Compiled) -> object:
-    module = types.ModuleType("program")
-    sys.modules["program"] = module
-    for part in program:
-        exec(loaded(part), module.__dict__)
-    return eval(loaded(call), module.__dict__)
-
-
-def loaded(part: Compiled) -> types.CodeType:
-    if isinstance(part, Exception):
-        raise part
-    return part
-
-
-def literal(value: object) -> str:
-    try:
-        return repr(plain(value, MAX_NESTING))
-    except (TypeError, ValueError):
-        return repr(value)
-
-
-def plain(value: object, levels: int) -> object:
-    """Strip subclasses (OrderedDict, namedtuple, IntEnum ...), whose repr is no literal, down to what they equal."""
-    if levels == 0:
-        raise ValueError("nested too deep")
-    if value is None or isinstance(value, bool | bytes | complex):
-        return value
-    if isinstance(value, int):
-        return int.__pos__(value)
-    if isinstance(value, float):
-        return float.__pos__(value)
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, dict):
-        return {plain(key, levels - 1): plain(item, levels - 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item, levels - 1) for item in value]
-    if isinstance(value, tuple):
-        return tuple(plain(item, levels - 1) for item in value)
-    if isinstance(value, set | frozenset):
-        return {plain(item, levels - 1) for item in value}
-    return value
-
-
-def bounded(text: str) -> str:
-    if len(text) > MAX_REPR_CHARACTERS:
-        raise OverflowError(f"the value's repr has {len(text)} characters")
-    return text
-
-
-def describe(error: BaseException) -> str:
-    try:
-        message = str(error)[:MAX_ERROR_CHARACTERS]
-    except BaseException:
-        message = "(its message cannot be made)"
-    return f"{type(error).__name__}: {message}"
 
 
 def write_outcomes(board: mmap.mmap, given: Iterator[Outcome]) -> None:

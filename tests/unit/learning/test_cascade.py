@@ -12,7 +12,7 @@ from autodev_learning.evolution.individuals import Evaluation, Stage
 from autodev_learning.evolution.objectives import Objective, named_objectives, score_from, scored_value
 from autodev_learning.evolution.operators import Aim
 from autodev_learning.evolution.rewriting import Program
-from autodev_learning.evolution.screening import Lanes, alone, together
+from autodev_learning.evolution.screening import Lanes, alone, single, together
 from autodev_learning.evolution.timing import Timer
 from autodev_learning.trial import CallOutcome, Execute, Execution, SandboxTester
 from tests.unit.learning.evolving import SLOW
@@ -65,7 +65,27 @@ async def test_a_shared_process_and_one_alone_say_the_same_of_honest_programs(ex
     programs = [GOOD.format(value) for value in ("x", "[x, x]", "{1: x}", "x / 0", "'\\0'")]
     calls = ["f(1)", "f('é')"]
     apart = await alone(execute, 0.4, lanes=2).run(programs, "import math", calls)
+    assert await single(execute, 0.4, lanes=2).run(programs, "import math", calls) == apart
     assert await together(execute, 0.4, lanes=2).run(programs, "import math", calls) == apart
+
+
+async def test_a_program_without_a_process_of_its_own_harms_no_other(execute: Execute) -> None:
+    prints = (
+        "import sys\ndef f(x):\n    print('a' * 10_000_000)\n    sys.stderr.write('b' * 10_000_000)\n    return 2\n"
+    )
+    sleeps = "import time\ndef f(x):\n    time.sleep(60)\n"
+    rows = await single(execute, 0.8, lanes=2).run([*BAD.values(), prints, sleeps, GOOD.format("x")], "", ["f(7)"])
+    assert [row[0].value for row in rows] == [None] * 6 + ["1", "2", None, "7"]
+    errors = [(row[0].error or "") for row in rows[:6]]
+    assert errors[0].startswith("Sandbox: ")
+    assert [error.partition(":")[0] for error in errors[3:]] == ["ValueError", "SyntaxError", "OverflowError"]
+    assert "timeout" in errors[1]
+
+
+async def test_annotations_are_as_the_program_wrote_them(execute: Execute) -> None:
+    code = "def f(x: 'int') -> len:\n    return f.__annotations__['return'] is len\n"
+    runners = (alone(execute, 0.8, 2), single(execute, 0.8, 2), together(execute, 0.8, 2))
+    assert [await runner.run([code], "", ["f(1)"]) for runner in runners] == [[(CallOutcome(value="True"),)]] * 3
 
 
 @pytest.fixture
@@ -74,7 +94,7 @@ def objective() -> Objective:
 
 
 def scoring(objective: Objective, execute: Execute, *, shared: bool = True) -> ScoreEvaluator:
-    proof = alone(execute, 0.8, 2)
+    proof = single(execute, 0.8, 2)
     return ScoreEvaluator(
         objective, together(execute, 0.8, 2) if shared else proof, proof, SandboxTester(execute, 10.0)
     )

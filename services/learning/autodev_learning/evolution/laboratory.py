@@ -13,7 +13,7 @@ from autodev_learning.evolution.islands import Islands
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.evolution.operators import Aim, Brief, Operator, operators_for
 from autodev_learning.evolution.rewriting import Program, purpose_for
-from autodev_learning.evolution.screening import alone, together
+from autodev_learning.evolution.screening import alone, single, together
 from autodev_learning.evolution.timing import Timer
 from autodev_learning.examples import Example
 from autodev_learning.memento.proposing import Workshop
@@ -89,7 +89,7 @@ class Laboratory:
 
     async def _by_score(self, experiment: Experiment, objective: Objective) -> Search:
         lanes, seconds = self._limits.lanes, self._limits.trial_seconds
-        proof = alone(self._execute, seconds, lanes)
+        proof = single(self._execute, seconds, lanes)
         at_once = max(1, min(MOST_AT_ONCE, int(EXECUTION_S / (seconds + 0.1))))
         screening = proof if experiment.plan.alone else together(self._execute, seconds, lanes, at_once)
         evaluator = ScoreEvaluator(objective, screening, proof, SandboxTester(self._execute, SCORING_S))

@@ -1,30 +1,14 @@
 """Running many programs: over several sandboxes at once, alone or many to a process."""
 
-import ast
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
-from autodev_learning.trial import HARNESS as TRIAL_HARNESS
+from autodev_learning.harnesses import TRIAL, harness
 from autodev_learning.trial import CallOutcome, Execute, Runner, SandboxTester
 
-ENTRY_POINT = "screen_programs"
-
-
-def _harness() -> str:
-    """The trial harness's text and behind it the shared one's, without the import that says it is there."""
-    text = resources.files("autodev_learning.evolution").joinpath("shared_harness.py").read_text(encoding="utf-8")
-    module = ast.parse(text)
-    module.body = [
-        statement
-        for statement in module.body
-        if not (isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("autodev_learning"))
-    ]
-    return f"{TRIAL_HARNESS}\n\n{ast.unparse(module)}\n"
-
-
-HARNESS = _harness()
+SHARED, SINGLE = "evolution/shared_harness", "evolution/single_harness"
+SINGLE_START_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,13 @@ def alone(execute: Execute, seconds: float, lanes: int) -> Lanes:
     return Lanes(SandboxTester(execute, seconds, programs_per_execution=1), lanes, at_once=1)
 
 
+def single(execute: Execute, seconds: float, lanes: int) -> Lanes:
+    """Each program in a sandbox of its own, and in no other process: a call that does not end ends those after it."""
+    tester = SandboxTester(execute, seconds, 1, harness(SINGLE), "run_alone", SINGLE_START_S)
+    return Lanes(tester, lanes, at_once=1)
+
+
 def together(execute: Execute, seconds: float, lanes: int, at_once: int = 256) -> Lanes:
     """Many programs to a sandbox, and to a process of it."""
-    tester = SandboxTester(execute, seconds, at_once, harness=HARNESS, entry_point=ENTRY_POINT)
+    tester = SandboxTester(execute, seconds, at_once, harness(TRIAL, SHARED), "screen_programs")
     return Lanes(tester, lanes, at_once)

@@ -13,15 +13,17 @@ import time
 import warnings
 from collections.abc import Iterator
 
-from autodev_learning.trial_harness import (
-    MAX_OUTCOME_BYTES,
+from autodev_learning.calls_harness import (
     TIMEOUT,
     Compiled,
     Outcome,
     compiled,
+    outcomes,
+)
+from autodev_learning.trial_harness import (
+    MAX_OUTCOME_BYTES,
     confine,
     kill_group,
-    outcomes,
 )
 
 EXITED = {"error": "Exited: the program ended its process"}

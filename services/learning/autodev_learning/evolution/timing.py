@@ -1,16 +1,14 @@
 """Timing programs in the sandbox: one execution a program and round, two programs in turns."""
 
-import ast
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from statistics import median
 
+from autodev_learning.calls_harness import TIMEOUTS_BEFORE_GIVING_UP
 from autodev_learning.examples import matches
-from autodev_learning.trial import HARNESS as TRIAL_HARNESS
+from autodev_learning.harnesses import TRIAL, harness
 from autodev_learning.trial import Execute
-from autodev_learning.trial_harness import TIMEOUTS_BEFORE_GIVING_UP
 
 ENTRY_POINT = "time_calls"
 START_S = 5.0
@@ -24,19 +22,7 @@ CALLS_PER_EXECUTION = 32
 """So many of the longest literals fit into one execution's result."""
 
 
-def _harness() -> str:
-    """The trial harness's text and behind it the timing harness's, without the import that says it is there."""
-    text = resources.files("autodev_learning.evolution").joinpath("timing_harness.py").read_text(encoding="utf-8")
-    module = ast.parse(text)
-    module.body = [
-        statement
-        for statement in module.body
-        if not (isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("autodev_learning"))
-    ]
-    return f"{TRIAL_HARNESS}\n\n{ast.unparse(module)}\n"
-
-
-HARNESS = _harness()
+HARNESS = harness(TRIAL, "evolution/timing_harness")
 
 
 @dataclass(frozen=True, slots=True)

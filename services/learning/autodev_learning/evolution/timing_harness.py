@@ -13,15 +13,17 @@ import time
 import types
 import warnings
 
-from autodev_learning.trial_harness import (
+from autodev_learning.calls_harness import (
     TIMEOUTS_BEFORE_GIVING_UP,
     Compiled,
     compiled,
-    confine,
     describe,
-    kill_group,
     literal,
     loaded,
+)
+from autodev_learning.trial_harness import (
+    confine,
+    kill_group,
 )
 
 REPEAT_S = 0.02
