@@ -46,6 +46,11 @@ def given_values(*values: str | None) -> tuple[CallOutcome, ...]:
     return tuple(CallOutcome(value=value) if value else CallOutcome(error="timeout") for value in values)
 
 
+def test_votes_of_nobody_who_is_trusted_are_none() -> None:
+    poll = Poll.of([Voter(given_values("1", "2"), (0.0, 1.0))], 2, [Example("f()", "7")])
+    assert poll.agreement(given_values("1", "2")) == 1 / 2
+
+
 def test_agreement_is_with_the_weight_of_the_votes() -> None:
     voters = [Voter(given_values("1", "2"), (0.75, 0.75)), Voter(given_values("1", "3"), (0.25, 0.25))]
     poll = Poll.of(voters, 2, [Example("f()", "7")])

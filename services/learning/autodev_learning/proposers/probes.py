@@ -129,7 +129,8 @@ class Poll:
         shares = [
             votes[outcome.value] / sum(votes.values())
             for outcome, votes in zip(outcomes, self.votes, strict=True)
-            if outcome.value is not None and outcome.value in votes
+            # Nobody who voted may be trusted there at all.
+            if outcome.value is not None and votes.get(outcome.value)
         ]
         return sum(shares) / max(1, len(outcomes))
 
