@@ -25,6 +25,9 @@ TIMESTAMP_SECONDS = (-62135596800, 253402300799)
 DURATION_SECONDS = 315576000000
 
 
+_FLOATS = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
+
+
 class Flaw(NamedTuple):
     """A rule that is broken: the path from the value that was checked (`.name`, `[3].name`), and the rule in words."""
 
@@ -35,6 +38,7 @@ class Flaw(NamedTuple):
 Flaws = Sequence[Flaw]
 # Paths are made on the way back from a flaw, so that a request without one costs none.
 Check = Callable[[Any], Flaws]
+"""A check of a value; for a value that cannot be wrong there is none."""
 
 NONE: Flaws = ()
 
@@ -58,21 +62,23 @@ def _message_check(descriptor: Descriptor) -> Check:
     if descriptor.full_name in _WELL_KNOWN:
         return _WELL_KNOWN[descriptor.full_name]
     required = [field for field in descriptor.fields if _is_required(field)]
-    checks: dict[FieldDescriptor, Check] = {}
+    checks: dict[FieldDescriptor, Check | None] = {}
 
     def check(message: Any) -> Flaws:
-        flaws: list[Flaw] = []
-        present = dict(message.ListFields())
-        for field, value in present.items():
-            # Compiled on first use, so that messages may contain themselves.
-            found = checks.get(field)
-            if found is None:
+        flaws: Flaws = NONE
+        present = message.ListFields()
+        for field, value in present:
+            try:
+                found = checks[field]
+            except KeyError:
+                # Compiled on first use, so that messages may contain themselves.
                 found = checks[field] = _field_check(field)
-            if broken := found(value):
-                flaws += _within(f".{field.name}", broken)
-        for field in required:
-            if field not in present:
-                flaws.append(Flaw(f".{field.name}", "is required"))
+            if found is not None and (broken := found(value)):
+                flaws = [*flaws, *_within(f".{field.name}", broken)]
+        if required:
+            names = {field for field, _ in present}
+            missing = [Flaw(f".{field.name}", "is required") for field in required if field not in names]
+            flaws = [*flaws, *missing] if missing else flaws
         return flaws
 
     return check
@@ -89,7 +95,7 @@ def _is_required(field: FieldDescriptor) -> bool:
     return stated.required or stated.min_items > 0 or implied
 
 
-def _field_check(field: FieldDescriptor) -> Check:
+def _field_check(field: FieldDescriptor) -> Check | None:
     stated = _rules_of(field)
     if field.is_repeated:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
@@ -98,18 +104,21 @@ def _field_check(field: FieldDescriptor) -> Check:
     return _single_check(field, stated)
 
 
-def _items_check(stated: FieldRules, each: Check) -> Check:
+def _items_check(stated: FieldRules, each: Check | None) -> Check:
     least, most = stated.min_items, stated.max_items or DEFAULT_ITEMS
 
     def check(values: Any) -> Flaws:
         if not least <= len(values) <= most:
             return _flaw(f"has {len(values)} entries; allowed are {least} to {most}")
-        return each(values)
+        return each(values) if each is not None else NONE
 
     return check
 
 
-def _each(check: Check) -> Check:
+def _each(check: Check | None) -> Check | None:
+    if check is None:
+        return None
+
     def check_all(values: Any) -> Flaws:
         flaws: list[Flaw] = []
         for index, value in enumerate(values):
@@ -128,20 +137,20 @@ def _map_check(field: FieldDescriptor) -> Check:
     def check(mapping: Any) -> Flaws:
         flaws: list[Flaw] = []
         for key, value in mapping.items():
-            flaws += _within(" key", keys(key))
-            flaws += _within(f"[{key!r}]", values(value))
+            flaws += _within(" key", keys(key) if keys is not None else NONE)
+            flaws += _within(f"[{key!r}]", values(value) if values is not None else NONE)
         return flaws
 
     return check
 
 
-def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check:
+def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check | None:
     if field.message_type is not None:
         if field.message_type.full_name in ("google.protobuf.Struct", "google.protobuf.Value"):
             return _struct_check(stated)
         inner = _message_check(field.message_type)
         if field.message_type.full_name == "google.protobuf.Duration":
-            return _both(inner, _number_check(stated, lambda value: value.seconds + value.nanos / 1e9))
+            return _both(inner, _range_check(stated, lambda value: value.seconds + value.nanos / 1e9))
         return inner
     if field.enum_type is not None:
         defined = frozenset(field.enum_type.values_by_number)
@@ -150,7 +159,9 @@ def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check:
         return _string_check(stated)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return _length_check(stated)
-    return _number_check(stated, lambda value: value)
+    if field.type not in _FLOATS and not stated.HasField("gte") and not stated.HasField("lte"):
+        return None
+    return _range_check(stated, lambda value: value)
 
 
 def _both(first: Check, second: Check) -> Check:
@@ -185,7 +196,7 @@ def _length_check(stated: FieldRules) -> Check:
     return check
 
 
-def _number_check(stated: FieldRules, number_of: Callable[[Any], float]) -> Check:
+def _range_check(stated: FieldRules, number_of: Callable[[Any], float]) -> Check:
     least = stated.gte if stated.HasField("gte") else -math.inf
     most = stated.lte if stated.HasField("lte") else math.inf
 
