@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autodev.gateway.v1.event_service_pb2 import START_AT_EARLIEST, SubscribeRequest
 from autodev_sdk import AutoDevClient
-from benchmarks.mesh import raw_stream
+from benchmarks.mesh import raw_grpc
 from benchmarks.mesh.traffic import BATCH_EVENTS, CALLS_IN_FLIGHT, EVENT_BYTES, EVENTS_A_CALL, follow, publish
 from tests.mesh import Mesh
 
@@ -36,8 +36,8 @@ async def measure() -> None:
                 f"  Publish, {EVENTS_A_CALL} a call, {CALLS_IN_FLIGHT} in flight, on disk  {published:9,.0f}/s"
                 f"   (aim {AIM_PUBLISH:,})"
             )
-            with raw_stream.serving() as address:
-                raw = await raw_stream.rate(address, 1, RAW_MESSAGES)
+            with raw_grpc.serving() as address:
+                raw = await raw_grpc.rate(address, 1, RAW_MESSAGES)
             print(f"  a bare stream of the same messages           {raw:9,.0f}/s")
             earliest = await follow([client], SubscribeRequest(at=START_AT_EARLIEST), PUBLISHED)
             _print_ratio("one subscriber, from the database ", earliest, raw)

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.mesh.traffic import CALLS_IN_FLIGHT, EVENTS_A_CALL, event
 from tests.mesh import HOST, Mesh, free_ports
-from tests.postgresql import Server, binaries
+from tests.postgresql import Server, TestDatabase, binaries
 
 # As PostgreSQL's own defaults for durability: a commit is on disk when it returns.
 DURABLE = ("fsync=on", "full_page_writes=on", "synchronous_commit=on", "listen_addresses=", "max_connections=100")
@@ -40,6 +40,11 @@ def postgresql() -> Iterator[Server]:
         yield server
     finally:
         server.remove()
+
+
+def on(database: TestDatabase, *services: str) -> dict[str, str]:
+    """The settings that have these services keep their rows there."""
+    return {f"AUTODEV_{service.upper()}_DATABASE_URL": database.url(f"autodev_{service}") for service in services}
 
 
 @contextlib.asynccontextmanager

@@ -7,14 +7,25 @@ import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_runtime.identity import Identity, Role
+from autodev_runtime.scripts import (
+    POSTGRESQL,
+    SQLITE,
+    Dialect,
+    Script,
+    Statement,
+    done_on_postgresql,
+    done_on_sqlite,
+)
 from tests.mesh import DEVELOPER, TENANT, Mesh
+from tests.postgresql import SUPERUSER
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
+    from tests.postgresql import TestDatabase
 
 CAPABILITY = "auto_dev.alpha_evolver"
 AGENT = "agent-1"
@@ -23,26 +34,29 @@ CALLS_IN_FLIGHT = 64
 
 _SETTINGS = """
 SELECT enabled, memento_skills, alpha_evolver, background_evolution, max_mutations_per_day, max_skill_candidates_per_day
-FROM workspace_settings WHERE tenant_id = ?
+FROM workspace_settings WHERE tenant_id = $1
 """
 _AGENT = """
 SELECT agents.level, own.level, own.set_by_operator FROM agents LEFT JOIN capability_standings AS own
-    ON own.tenant_id = agents.tenant_id AND own.agent_id = agents.agent_id AND own.capability = ?
-WHERE agents.tenant_id = ? AND agents.agent_id = ?
+    ON own.tenant_id = agents.tenant_id AND own.agent_id = agents.agent_id AND own.capability = $1
+WHERE agents.tenant_id = $2 AND agents.agent_id = $3
 """
-_EARLIER = "SELECT id, state, expires_at, used, quota FROM reservations WHERE tenant_id = ? AND request_id = ?"
+_EARLIER = "SELECT id, state, expires_at, used, quota FROM reservations WHERE tenant_id = $1 AND request_id = $2"
+_COUNTER = """
+INSERT INTO quota_counters (tenant_id, capability, holder, day, granted, announced)
+VALUES ($1, $2, $3, $4, 0, false) ON CONFLICT DO NOTHING
+"""
 _LAPSE = """
-UPDATE reservations SET state = 'lapsed'
-WHERE tenant_id = ? AND capability = ? AND holder = ? AND day = ? AND state = 'reserved' AND expires_at <= ?
+UPDATE reservations SET state = 'lapsed' WHERE tenant_id = $1 AND capability = $2 AND holder = $3 AND day = $4
+    AND state = 'reserved' AND expires_at <= MOMENT($5)
 """
-_COUNTER = "INSERT INTO quota_counters VALUES (?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING"
 _TAKE = """
 UPDATE quota_counters SET granted = granted + 1
-WHERE tenant_id = ? AND capability = ? AND holder = ? AND day = ? AND granted < ? RETURNING granted
+WHERE tenant_id = $1 AND capability = $2 AND holder = $3 AND day = $4 AND granted < $5 RETURNING granted
 """
 _RESERVE = """
 INSERT INTO reservations (id, tenant_id, request_id, agent_id, capability, holder, day, state, expires_at, used, quota)
-VALUES (?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?, ?)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'reserved', MOMENT($8), $9, $10)
 """
 numbers = itertools.count()
 
@@ -50,8 +64,10 @@ numbers = itertools.count()
 class Reserving:
     """The capability service of a mesh, with an agent that may use a capability of a limit that is never met."""
 
-    def __init__(self, mesh: Mesh, stub: "CapabilityServiceAsyncStub") -> None:
+    def __init__(self, mesh: Mesh, stub: "CapabilityServiceAsyncStub", database: "TestDatabase | None" = None) -> None:
+        """On PostgreSQL where there is a `database`, else on the mesh's own file."""
         self._directory = mesh.directory
+        self._database = database
         self._stub = stub
         self._metadata = Identity(TENANT, DEVELOPER, frozenset({Role.OPERATOR})).metadata()
 
@@ -78,32 +94,51 @@ class Reserving:
         await asyncio.gather(*(one_after_the_other() for _ in range(CALLS_IN_FLIGHT)))
         return count / (time.perf_counter() - started)
 
-    def database_rate(self, count: int) -> float:
-        """Reservations a second in the same file by SQLite's driver: every statement that one takes, each for one row.
+    async def database_rate(self, count: int) -> float:
+        """Reservations a second in the same database by its driver: every statement that one takes, each for one row.
 
         One transaction each, on disk when it ends; the same rows are written as by calls.
         """
-        return _bare(self._directory / "capability.sqlite3", count)
+        if self._database is not None:
+            return await _bare_on_postgresql(await self._database.connect(SUPERUSER), count)
+        return _bare_on_sqlite(self._directory / "capability.sqlite3", count)
 
 
-def _bare(path: Path, count: int) -> float:
-    day = datetime.now(UTC).date().isoformat()
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    expires = (datetime.now(UTC) + timedelta(minutes=10)).strftime("%Y-%m-%d %H:%M:%S.%f")
+def _one(dialect: Dialect, day: str) -> Script[None]:
+    """One reservation."""
+    number = next(numbers)
     key = TENANT, "bare", "", day
+    now = datetime.now(UTC)
+    yield Statement(_SETTINGS, (TENANT,))
+    yield Statement(_AGENT, (CAPABILITY, TENANT, AGENT))
+    yield Statement(_EARLIER, (TENANT, f"bare-{number}"))
+    yield Statement(_COUNTER, key)
+    yield Statement(_LAPSE, (*key, dialect.written(now)))
+    ((used,),) = yield Statement(_TAKE, (*key, LIMIT))
+    expires = dialect.written(now + timedelta(minutes=10))
+    yield Statement(_RESERVE, (f"bare-{number}", TENANT, f"bare-{number}", AGENT, *key[1:], expires, used, LIMIT))
+
+
+def _bare_on_sqlite(path: Path, count: int) -> float:
+    day = datetime.now(UTC).date().isoformat()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("PRAGMA synchronous=FULL")
         started = time.perf_counter()
         for _ in range(count):
-            number = next(numbers)
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_SETTINGS, (TENANT,)).fetchone()
-            connection.execute(_AGENT, (CAPABILITY, TENANT, AGENT)).fetchone()
-            connection.execute(_EARLIER, (TENANT, f"bare-{number}")).fetchone()
-            connection.execute(_COUNTER, key)
-            connection.execute(_LAPSE, (*key, now))
-            (used,) = connection.execute(_TAKE, (*key, LIMIT)).fetchone()
-            values = (f"bare-{number}", TENANT, f"bare-{number}", AGENT, *key[1:], expires, used, LIMIT)
-            connection.execute(_RESERVE, values)
+            done_on_sqlite(connection, _one(SQLITE, day))
             connection.execute("COMMIT")
         return count / (time.perf_counter() - started)
+
+
+async def _bare_on_postgresql(connection: Any, count: int) -> float:
+    day = datetime.now(UTC).date().isoformat()
+    try:
+        await connection.execute("SET search_path TO capability")
+        started = time.perf_counter()
+        for _ in range(count):
+            async with connection.transaction():
+                await done_on_postgresql(connection, _one(POSTGRESQL, day))
+        return count / (time.perf_counter() - started)
+    finally:
+        await connection.close()

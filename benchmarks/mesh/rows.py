@@ -12,11 +12,21 @@ from autodev.gateway.v1.event_service_pb2 import START_AT_EARLIEST, SubscribeReq
 from autodev_sdk import AutoDevClient
 from benchmarks import capability
 from benchmarks.figures import Bar, Row, Side, judged, missing
-from benchmarks.mesh import engines, growth, raw_stream
+from benchmarks.mesh import engines, growth, raw_grpc
 from benchmarks.mesh.engines import NotHere, RawJetStream
 from benchmarks.mesh.reservation import Reserving
-from benchmarks.mesh.traffic import BATCH_EVENTS, fan_out, follow, latencies, publish
-from tests.mesh import Mesh
+from benchmarks.mesh.traffic import (
+    BATCH_EVENTS,
+    CALLS_IN_FLIGHT,
+    EVENTS_A_CALL,
+    event,
+    fan_out,
+    follow,
+    latencies,
+    publish,
+    publish_stream,
+)
+from tests.postgresql import TestDatabase
 
 RAW_JETSTREAM, RAW_STREAM = "raw JetStream", "raw stream"
 SUBSCRIBERS: Final = 100
@@ -26,6 +36,8 @@ LATENCY_RATE: Final = 1000.0
 BARS: Final = {
     "publish-sqlite": Bar("Publish on SQLite", Side.AT_LEAST, 20_000, "events/s"),
     "publish-postgresql": Bar("Publish on PostgreSQL", Side.AT_LEAST, 20_000, "events/s"),
+    "stream-sqlite": Bar("PublishStream on SQLite", Side.AT_LEAST, 20_000, "events/s"),
+    "stream-postgresql": Bar("PublishStream on PostgreSQL", Side.AT_LEAST, 20_000, "events/s"),
     "jetstream-sqlite": Bar("Publish on SQLite", Side.AT_LEAST, 1.0, "×", RAW_JETSTREAM),
     "jetstream-postgresql": Bar("Publish on PostgreSQL", Side.AT_LEAST, 1.0, "×", RAW_JETSTREAM),
     "jetstream": Bar("Publish on JetStream", Side.AT_LEAST, 1.0, "×", RAW_JETSTREAM),
@@ -35,17 +47,19 @@ BARS: Final = {
     "latency-p50": Bar("publish to subscriber at 1,000/s, p50", Side.AT_MOST, 5, "ms"),
     "latency-p99": Bar("publish to subscriber at 1,000/s, p99", Side.AT_MOST, 25, "ms"),
     "check": Bar("CheckCapability", Side.AT_LEAST, 0.7, "×", "no-op RPC"),
-    "reservation": Bar("ReserveUsage on SQLite", Side.AT_LEAST, 0.7, "×", "the statements alone"),
+    "reservation-sqlite": Bar("ReserveUsage on SQLite", Side.AT_LEAST, 0.7, "×", "the statements alone"),
+    "reservation-postgresql": Bar("ReserveUsage on PostgreSQL", Side.AT_LEAST, 0.7, "×", "the statements alone"),
     "growth-resume": Bar("Subscribe resumed at a cursor", Side.AT_MOST, 1.5, "×", "the smallest"),
     "growth-top": Bar("ListTopVariants", Side.AT_MOST, 1.5, "×", "the smallest"),
     "growth-lineage": Bar("GetLineage of 20 ancestors", Side.AT_MOST, 1.5, "×", "the smallest"),
     "growth-list": Bar("ListEpisodes, of all and of a rare agent", Side.AT_MOST, 1.5, "×", "the smallest"),
 }
 PUBLISHING: Final = {
-    "sqlite": ("publish-sqlite", "jetstream-sqlite"),
-    "postgresql": ("publish-postgresql", "jetstream-postgresql"),
+    "sqlite": ("publish-sqlite", "stream-sqlite", "jetstream-sqlite"),
+    "postgresql": ("publish-postgresql", "stream-postgresql", "jetstream-postgresql"),
     "jetstream": ("jetstream",),
 }
+RESERVING: Final = ("reservation-sqlite", "reservation-postgresql")
 SUBSCRIBING: Final = ("subscribe-one", "subscribe-stored", "subscribe-hundred")
 LATENCIES: Final = ("latency-p50", "latency-p99")
 GROWTH: Final = ("growth-resume", "growth-top", "growth-lineage", "growth-list")
@@ -90,7 +104,7 @@ class Measurement:
             (SUBSCRIBING, self.subscribe),
             (LATENCIES, self.latency),
             (("check",), self.check),
-            (("reservation",), self.reservation),
+            (RESERVING, self.reservation),
             (GROWTH, self.growth),
         ]
         for names, measure in groups:
@@ -115,7 +129,7 @@ class Measurement:
     async def publish_on_postgresql(self) -> None:
         """On a server of its own whose commits are on disk."""
         with engines.postgresql() as server, server.database() as database:
-            await self._publish("postgresql", {"AUTODEV_GATEWAY_DATABASE_URL": database.url("autodev_gateway")})
+            await self._publish("postgresql", engines.on(database, "gateway"))
 
     async def publish_on_jetstream(self) -> None:
         """On a NATS server of its own that forces every message to disk."""
@@ -124,23 +138,33 @@ class Measurement:
 
     async def _publish(self, engine: str, settings: Mapping[str, str]) -> None:
         absolute, relative = PUBLISHING[engine][0], PUBLISHING[engine][-1]
+        streamed = f"stream-{engine}"
         rates: list[float] = []
+        streams: list[float] = []
         raw: list[float] = []
+        floor: list[float] = []
         async with AsyncExitStack() as stack:
             bare = None
             if relative in self.names:
                 with contextlib.suppress(NotHere):
                     bare = RawJetStream(stack.enter_context(engines.jetstream()))
+            nothing = stack.enter_context(raw_grpc.serving())
             mesh = await stack.enter_async_context(engines.gateway(dict(settings)))
             client = await stack.enter_async_context(mesh.client())
             for turn in range(self.effort.rounds + 1):
                 rate = await publish(client, self.effort.published)
                 if turn:  # The first round warms up.
                     rates.append(rate)
+                    floor.append(await _floor(nothing, self.effort.published))
+                if streamed in self.names and turn:
+                    streams.append(await publish_stream(client, self.effort.published))
                 if bare is not None and turn:
                     raw.append(await bare.publish(self.effort.raw_published))
+        note = f"calls of as many bytes that do nothing carry {spread(floor)}"
         if absolute != relative:
-            self.add(absolute, judged(BARS[absolute], spread(rates), "", statistics.median(rates)))
+            self.add(absolute, judged(BARS[absolute], spread(rates), "", statistics.median(rates), [note]))
+        if streams:
+            self.add(streamed, judged(BARS[streamed], spread(streams), "", statistics.median(streams)))
         if raw:
             self.add(relative, judged(BARS[relative], spread(rates), spread(raw), ratio(rates, raw)))
         else:
@@ -154,7 +178,7 @@ class Measurement:
         hundred: list[float] = []
         settings = {"AUTODEV_GATEWAY_TAIL_BYTES": str(TAIL_BYTES)}
         async with AsyncExitStack() as stack:
-            raw = stack.enter_context(raw_stream.serving())
+            raw = stack.enter_context(raw_grpc.serving())
             mesh = await stack.enter_async_context(engines.gateway(settings))
             client = await stack.enter_async_context(mesh.client())
             # What the tail holds, and before it as much again as is delivered from the database.
@@ -166,10 +190,10 @@ class Measurement:
             late = SubscribeRequest(after_cursor=cursors[-at_end - 1])
             many = [await stack.enter_async_context(mesh.client()) for _ in range(SUBSCRIBERS)]
             for _ in range(effort.rounds):
-                one.append(await raw_stream.rate(raw, 1, effort.raw_messages))
+                one.append(await raw_grpc.rate(raw, 1, effort.raw_messages))
                 found["subscribe-stored"].append(await follow([client], start, effort.delivered))
                 found["subscribe-one"].append(await follow([client], late, at_end))
-                hundred.append(await raw_stream.rate(raw, SUBSCRIBERS, effort.hundred_messages))
+                hundred.append(await raw_grpc.rate(raw, SUBSCRIBERS, effort.hundred_messages))
                 count = (1 + effort.hundred_messages) * BATCH_EVENTS
                 after, through = cursors[-count - 1], cursors[-1]
                 found["subscribe-hundred"].append(await fan_out(many, after, through, count))
@@ -195,21 +219,32 @@ class Measurement:
         self.add("check", judged(BARS["check"], spread(checks), spread(no_op), ratio(checks, no_op)))
 
     async def reservation(self) -> None:
-        """Reserving by calls against the bare statements in the same file."""
+        """Reserving by calls against the bare statements in the same database."""
+        await self._reserve("reservation-sqlite", None)
+        if "reservation-postgresql" in self.names:
+            with engines.postgresql() as server, server.database() as database:
+                await self._reserve("reservation-postgresql", database)
+
+    async def _reserve(self, name: str, database: TestDatabase | None) -> None:
         calls: list[float] = []
         alone: list[float] = []
+        floor: list[float] = []
+        settings = {} if database is None else engines.on(database, "gateway", "capability")
         async with AsyncExitStack() as stack:
-            mesh: Mesh = await stack.enter_async_context(engines.gateway(services=("gateway", "capability")))
+            nothing = stack.enter_context(raw_grpc.serving())
+            mesh = await stack.enter_async_context(engines.gateway(settings, ("gateway", "capability")))
             stub = CapabilityServiceStub(await stack.enter_async_context(mesh.channel("capability")))
-            reserving = Reserving(mesh, stub)
+            reserving = Reserving(mesh, stub, database)
             await reserving.allow()
             for turn in range(self.effort.rounds + 1):
-                rate, bare = await reserving.rate(self.effort.reserved), reserving.database_rate(self.effort.reserved)
+                rate = await reserving.rate(self.effort.reserved)
+                bare = await reserving.database_rate(self.effort.reserved)
                 if turn:
                     calls.append(rate)
                     alone.append(bare)
-        bar = BARS["reservation"]
-        self.add("reservation", judged(bar, spread(calls), spread(alone), ratio(calls, alone)))
+                    floor.append(await raw_grpc.calls_rate(nothing, b"", CALLS_IN_FLIGHT, self.effort.reserved))
+        note = f"calls that do nothing: {spread(floor)}"
+        self.add(name, judged(BARS[name], spread(calls), spread(alone), ratio(calls, alone), [note]))
 
     async def growth(self) -> None:
         """The same questions to tables of each size."""
@@ -223,6 +258,12 @@ class Measurement:
                     note = f"at {sizes} rows; the smallest has {self.effort.sizes[0]:,}"
                     row = judged(BARS[name], figure, f"{least * 1000:.2f} ms", max(larger) / least, [note])
                     self.add(name, row)
+
+
+async def _floor(address: str, published: int) -> float:
+    """Events a second of calls of the same size that do nothing."""
+    request = b"".join(event().SerializeToString() for _ in range(EVENTS_A_CALL))
+    return EVENTS_A_CALL * await raw_grpc.calls_rate(address, request, CALLS_IN_FLIGHT, published // EVENTS_A_CALL)
 
 
 async def _cursors(client: AutoDevClient, count: int) -> list[str]:

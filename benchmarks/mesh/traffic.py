@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from autodev.gateway.v1 import event_pb2
-from autodev.gateway.v1.event_service_pb2 import PublishRequest, SubscribeRequest
+from autodev.gateway.v1.event_service_pb2 import PublishRequest, PublishStreamRequest, SubscribeRequest
 from autodev_sdk import AutoDevClient, make_event
 
 EVENT_BYTES = 1024
 EVENTS_A_CALL = 10
 CALLS_IN_FLIGHT = 64
+STREAMS = 4
 BATCH_EVENTS = 256
 SUBSCRIBE = "/autodev.gateway.v1.EventService/Subscribe"
 
@@ -39,6 +40,32 @@ async def publish(client: AutoDevClient, count: int) -> float:
 
     started = time.perf_counter()
     await asyncio.gather(*(one_after_the_other() for _ in range(CALLS_IN_FLIGHT)))
+    return count / (time.perf_counter() - started)
+
+
+async def publish_stream(client: AutoDevClient, count: int) -> float:
+    """The same over a few streams, with as many batches not acknowledged yet in all."""
+    batches = [
+        PublishStreamRequest(events=[event() for _ in range(EVENTS_A_CALL)]) for _ in range(count // EVENTS_A_CALL)
+    ]
+    waiting = iter(batches)
+
+    async def one_stream() -> None:
+        call = client.events.PublishStream()
+        unanswered = 0
+        for batch in waiting:
+            if unanswered == CALLS_IN_FLIGHT // STREAMS:
+                await call.read()
+                unanswered -= 1
+            await call.write(batch)
+            unanswered += 1
+        await call.done_writing()
+        while unanswered:
+            await call.read()
+            unanswered -= 1
+
+    started = time.perf_counter()
+    await asyncio.gather(*(one_stream() for _ in range(STREAMS)))
     return count / (time.perf_counter() - started)
 
 

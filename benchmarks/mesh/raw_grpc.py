@@ -1,4 +1,7 @@
-"""A bare stream of the same gRPC library: the same bytes, ready-made, over and over, that the client does not parse."""
+"""The same gRPC library with nothing behind it, as a denominator and a floor.
+
+A stream of the same bytes, ready-made, over and over, that the client does not parse; and calls that do nothing.
+"""
 
 import asyncio
 import contextlib
@@ -28,6 +31,22 @@ def serving() -> Iterator[str]:
         process.join()
 
 
+async def calls_rate(address: str, request: bytes, in_flight: int, calls: int) -> float:
+    """How many calls of so many bytes are answered a second."""
+    waiting = iter(range(calls))
+    async with grpc.aio.insecure_channel(address, options=channel_options()) as channel:
+        call: Any = channel.unary_unary("/raw.Events/Call")
+        await call(request, wait_for_ready=True)
+
+        async def one_after_the_other() -> None:
+            for _ in waiting:
+                await call(request, timeout=60)
+
+        started = time.perf_counter()
+        await asyncio.gather(*(one_after_the_other() for _ in range(in_flight)))
+        return calls / (time.perf_counter() - started)
+
+
 async def rate(address: str, streams: int, messages: int) -> float:
     """How many events a second so many streams carry in all, each in messages of 256 events, over one connection."""
     async with grpc.aio.insecure_channel(address, options=channel_options()) as channel:
@@ -52,9 +71,15 @@ def _serve(address: str) -> None:
         for _ in range(1 + int(request)):
             yield message
 
+    async def call(request: bytes, context: Any) -> bytes:
+        return b""
+
     async def serve() -> None:
         server = grpc.aio.server()
-        handlers: dict[str, Any] = {"Stream": grpc.unary_stream_rpc_method_handler(stream)}
+        handlers: dict[str, Any] = {
+            "Stream": grpc.unary_stream_rpc_method_handler(stream),
+            "Call": grpc.unary_unary_rpc_method_handler(call),
+        }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("raw.Events", handlers),))
         server.add_insecure_port(address)
         await server.start()
