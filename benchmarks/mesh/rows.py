@@ -31,6 +31,7 @@ from tests.postgresql import TestDatabase
 RAW_JETSTREAM, RAW_STREAM = "raw JetStream", "raw stream"
 SUBSCRIBERS: Final = 100
 TAIL_BYTES: Final = 64 * 1024 * 1024
+LITTLE_TAIL_BYTES: Final = 1024 * 1024
 LATENCY_RATE: Final = 1000.0
 
 BARS: Final = {
@@ -43,6 +44,7 @@ BARS: Final = {
     "jetstream": Bar("Publish on JetStream", Side.AT_LEAST, 1.0, "×", RAW_JETSTREAM),
     "subscribe-one": Bar("Subscribe, one subscriber, from memory", Side.AT_LEAST, 0.3, "×", RAW_STREAM),
     "subscribe-stored": Bar("Subscribe, one subscriber, from the database", Side.AT_LEAST, 0.3, "×", RAW_STREAM),
+    "subscribe-postgresql": Bar("Subscribe, one subscriber, from PostgreSQL", Side.AT_LEAST, 0.3, "×", RAW_STREAM),
     "subscribe-hundred": Bar("Subscribe, 100 subscribers, in all", Side.AT_LEAST, 0.5, "×", RAW_STREAM),
     "latency-p50": Bar("publish to subscriber at 1,000/s, p50", Side.AT_MOST, 5, "ms"),
     "latency-p99": Bar("publish to subscriber at 1,000/s, p99", Side.AT_MOST, 25, "ms"),
@@ -102,6 +104,7 @@ class Measurement:
             (PUBLISHING["postgresql"], self.publish_on_postgresql),
             (PUBLISHING["jetstream"], self.publish_on_jetstream),
             (SUBSCRIBING, self.subscribe),
+            (("subscribe-postgresql",), self.subscribe_on_postgresql),
             (LATENCIES, self.latency),
             (("check",), self.check),
             (RESERVING, self.reservation),
@@ -202,6 +205,23 @@ class Measurement:
         name = "subscribe-hundred"
         note = f"beside one raw stream: {ratio(found[name], one):.2f} ×"
         self.add(name, judged(BARS[name], spread(found[name]), spread(hundred), ratio(found[name], hundred), [note]))
+
+    async def subscribe_on_postgresql(self) -> None:
+        """A reader of what is no longer in memory, on a server of its own."""
+        effort, name = self.effort, "subscribe-postgresql"
+        found: list[float] = []
+        one: list[float] = []
+        async with AsyncExitStack() as stack:
+            raw = stack.enter_context(raw_grpc.serving())
+            database = stack.enter_context(stack.enter_context(engines.postgresql()).database())
+            settings = {"AUTODEV_GATEWAY_TAIL_BYTES": str(LITTLE_TAIL_BYTES), **engines.on(database, "gateway")}
+            mesh = await stack.enter_async_context(engines.gateway(settings))
+            client = await stack.enter_async_context(mesh.client())
+            await publish(client, effort.delivered + 2 * LITTLE_TAIL_BYTES // 1024 // 10 * 10)
+            for _ in range(effort.rounds):
+                one.append(await raw_grpc.rate(raw, 1, effort.raw_messages))
+                found.append(await follow([client], SubscribeRequest(at=START_AT_EARLIEST), effort.delivered))
+        self.add(name, judged(BARS[name], spread(found), spread(one), ratio(found, one)))
 
     async def latency(self) -> None:
         """From a call of Publish to the subscriber's message."""
