@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import sqlite3
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,18 +82,26 @@ class Reserving:
 
     async def rate(self, count: int) -> float:
         """Reservations a second by calls."""
-        due = iter(range(count))
 
-        async def one_after_the_other() -> None:
-            for _ in due:
-                request = pb.ReserveUsageRequest(
-                    request_id=f"call-{next(numbers)}", agent_id=AGENT, capability=CAPABILITY
-                )
-                await self._stub.ReserveUsage(request, metadata=self._metadata, timeout=60)
+        async def reserve(_: int) -> None:
+            await self._reserve()
 
-        started = time.perf_counter()
-        await asyncio.gather(*(one_after_the_other() for _ in range(CALLS_IN_FLIGHT)))
-        return count / (time.perf_counter() - started)
+        return await _rate(reserve, count)
+
+    async def commit_rate(self, count: int) -> float:
+        """Commits a second of reservations that are there."""
+        held = [await self._reserve() for _ in range(count)]
+
+        async def commit(number: int) -> None:
+            request = pb.CommitUsageRequest(reservation_id=held[number])
+            await self._stub.CommitUsage(request, metadata=self._metadata, timeout=60)
+
+        return await _rate(commit, count)
+
+    async def _reserve(self) -> str:
+        request = pb.ReserveUsageRequest(request_id=f"call-{next(numbers)}", agent_id=AGENT, capability=CAPABILITY)
+        answer = await self._stub.ReserveUsage(request, metadata=self._metadata, timeout=60)
+        return answer.reservation.id
 
     async def database_rate(self, count: int) -> float:
         """Reservations a second in the same database by its driver: every statement that one takes, each for one row.
@@ -102,6 +111,19 @@ class Reserving:
         if self._database is not None:
             return await _bare_on_postgresql(await self._database.connect(SUPERUSER), count)
         return _bare_on_sqlite(self._directory / "capability.sqlite3", count)
+
+
+async def _rate(call: Callable[[int], Awaitable[None]], count: int) -> float:
+    """Calls a second, so many in flight."""
+    due = iter(range(count))
+
+    async def one_after_the_other() -> None:
+        for number in due:
+            await call(number)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(one_after_the_other() for _ in range(CALLS_IN_FLIGHT)))
+    return count / (time.perf_counter() - started)
 
 
 def _one(dialect: Dialect, day: str) -> Script[None]:

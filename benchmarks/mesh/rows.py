@@ -255,6 +255,7 @@ class Measurement:
         calls: list[float] = []
         alone: list[float] = []
         floor: list[float] = []
+        commits: list[float] = []
         settings = {} if database is None else engines.on(database, "gateway", "capability")
         async with AsyncExitStack() as stack:
             nothing = stack.enter_context(raw_grpc.serving())
@@ -268,9 +269,10 @@ class Measurement:
                 if turn:
                     calls.append(rate)
                     alone.append(bare)
+                    commits.append(await reserving.commit_rate(self.effort.reserved // 4))
                     floor.append(await raw_grpc.calls_rate(nothing, b"", CALLS_IN_FLIGHT, self.effort.reserved))
-        note = f"calls that do nothing: {spread(floor)}"
-        self.add(name, judged(BARS[name], spread(calls), spread(alone), ratio(calls, alone), [note]))
+        notes = [f"calls that do nothing: {spread(floor)}", f"CommitUsage: {spread(commits)}"]
+        self.add(name, judged(BARS[name], spread(calls), spread(alone), ratio(calls, alone), notes))
 
     async def growth(self) -> None:
         """The same questions to tables of each size."""

@@ -1,10 +1,11 @@
 """Reservations: one use of a capability, held until it is committed, released or lapses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from autodev_capability.gates import Limit, day_of
+from autodev_runtime.errors import FailedPrecondition
 
 DEFAULT_HOLD = timedelta(minutes=10)
 
@@ -63,3 +64,19 @@ def counter_for(capability: str, agent_id: str, limit: Limit | None, now: dateti
     """The count that a use belongs to."""
     shared = limit is not None and limit.shared_by_tenant
     return CounterKey(capability, "" if shared else agent_id, day_of(now))
+
+
+def settled(reservation: Reservation, state: ReservationState, now: datetime) -> Reservation | FailedPrecondition:
+    """The reservation once it is committed or released, or why it cannot be: which it was, the first word stands.
+
+    One that lapsed is given back already, so releasing it changes nothing.
+    """
+    if reservation.is_open(now):
+        return replace(reservation, state=state)
+    if reservation.state is state or (state is ReservationState.RELEASED and reservation.has_lapsed(now)):
+        return reservation
+    if reservation.state is ReservationState.COMMITTED:
+        return FailedPrecondition("the reservation is committed", reason="RESERVATION_COMMITTED")
+    if reservation.state is ReservationState.RELEASED:
+        return FailedPrecondition("the reservation was released", reason="RESERVATION_RELEASED")
+    return FailedPrecondition("the reservation's time has passed", reason="RESERVATION_EXPIRED")

@@ -9,8 +9,8 @@ import pytest
 
 from autodev_capability.gates import ALPHA_EVOLVER, MEMENTO_SKILLS, WorkspaceSettings
 from autodev_capability.maturity import Maturity
-from autodev_capability.quota import Reservation
-from autodev_capability.store import books
+from autodev_capability.quota import Reservation, ReservationState
+from autodev_capability.store import books, counters, settling
 from autodev_runtime.errors import ResourceExhausted
 from autodev_runtime.scripts import SQLITE
 from tests.clock import Clock
@@ -84,7 +84,46 @@ async def test_replicas_that_serve_the_same_requests_make_each_once(storage: Sto
         assert sorted({each.used for each in found}) == list(range(1, 11))
 
 
-STATEMENTS = (books.GATES, books.AGENTS, books.EARLIER, books.LAPSE, books.COUNTS)
+async def test_what_is_settled_together_is_settled_in_order(parts: Parts) -> None:
+    await allow(parts)
+    await allow(parts, "globex", "bob")
+    reserve, commit, release = parts.reservations.reserve, parts.reservations.commit, parts.reservations.release
+    first, second, third = [await reserve("acme", f"r{number}", "ada", MEMENTO_SKILLS) for number in range(3)]
+    theirs = await reserve("globex", "r", "bob", MEMENTO_SKILLS)
+    # The first is served at once; what comes while it is, together.
+    outcomes = await asyncio.gather(
+        commit("acme", first.id),
+        *(release("acme", first.id), release("acme", second.id), commit("acme", second.id), release("acme", second.id)),
+        *(commit("acme", third.id), commit("acme", third.id), commit("acme", theirs.id), release("globex", theirs.id)),
+        return_exceptions=True,
+    )
+    assert [each.state if isinstance(each, Reservation) else getattr(each, "reason", "") for each in outcomes] == [
+        *("committed", "RESERVATION_COMMITTED", "released", "RESERVATION_RELEASED", "released"),
+        *("committed", "committed", "NOT_FOUND", "released"),
+    ]
+    assert (await parts.checks.check("acme", "ada", MEMENTO_SKILLS)).used == 2
+    assert (await parts.checks.check("globex", "bob", MEMENTO_SKILLS)).used == 0
+
+
+async def test_replicas_that_settle_the_same_agree(storage: Storage, clock: Clock) -> None:
+    async with replica(storage, clock) as one, replica(storage, clock) as other:
+        await allow(one)
+        held = [await one.reservations.reserve("acme", f"r{number}", "ada", ALPHA_EVOLVER) for number in range(8)]
+        outcomes = await asyncio.gather(
+            *(
+                settle("acme", each.id)
+                for each in held
+                for settle in (one.reservations.commit, other.reservations.release)
+            ),
+            return_exceptions=True,
+        )
+        states = [each.state if isinstance(each, Reservation) else None for each in outcomes]
+        for committed, released in zip(states[::2], states[1::2], strict=True):
+            assert (committed is None) is not (released is None), "one was first, and the other is told so"
+        assert (await one.checks.check("acme", "ada", ALPHA_EVOLVER)).used == states.count(ReservationState.COMMITTED)
+
+
+STATEMENTS = (books.GATES, books.AGENTS, books.EARLIER, counters.LAPSE, counters.COUNTS, settling.LOCK, settling.SETTLE)
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
@@ -92,7 +131,7 @@ async def test_what_a_reservation_reads_does_not_grow_with_its_tables(parts: Par
     if not parts.database.is_sqlite:
         spelled = re.sub(r"\$1", "'acme'", re.sub(r"EACH\(\$2\)", "EACH('[]')", statement))
         spelled = spelled.replace("EACH('[]')", "jsonb_array_elements('[]'::jsonb) AS each(value)")
-        spelled = "EXPLAIN " + spelled.replace("MOMENT($3)", "now()")
+        spelled = "EXPLAIN " + spelled.replace("MOMENT($3)", "now()").replace("$3", "'committed'")
         async with parts.database.reading("acme") as session:
             connection = await session.connection()
             for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,10 +14,14 @@ from autodev_capability.granting import Wish
 from autodev_capability.notices import Notice
 from autodev_capability.store.books import Outcome, Reserving
 from autodev_capability.store.quotas import Quotas
+from autodev_capability.store.settling import Settlement, Settling
 from autodev_capability.store.standings import Standings
 from autodev_runtime.database import Database
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.repeating import repeatable
+from autodev_runtime.scripts import Script
+
+Result = TypeVar("Result")
 
 NO_GATES: Mapping[str, Gate] = MappingProxyType({})
 
@@ -64,21 +69,30 @@ class CapabilityStore:
         Raises Unavailable.
         """
         dialect = self._database.dialect
-        scripts = [Reserving(tenant, asked, now, dialect, self._installed).script for tenant, asked in wishes.items()]
+        scripts = {
+            tenant: Reserving(tenant, asked, now, dialect, self._installed).script for tenant, asked in wishes.items()
+        }
+        found = await self._done(scripts)
+        if any(notices for _, notices in found.values()):
+            self._outbox.added()
+        return {tenant: outcomes for tenant, (outcomes, _) in found.items()}
+
+    @repeatable
+    async def settle(self, asked: Mapping[str, Sequence[Settlement]], now: datetime) -> dict[str, list[Outcome]]:
+        """Commit or release tenants' reservations, as `reserve` grants them. Raises Unavailable."""
+        dialect = self._database.dialect
+        return await self._done({tenant: Settling(tenant, each, now, dialect).script for tenant, each in asked.items()})
+
+    async def _done(self, scripts: Mapping[str, Callable[[], Script[Result]]]) -> dict[str, Result]:
+        """Tenants' scripts, in one transaction where the database has a single writer."""
         try:
             if self._database.is_sqlite:
-                found = await self._database.scripts_on_sqlite(scripts)
-            else:
-                found = [
-                    await self._database.script(tenant, script) for tenant, script in zip(wishes, scripts, strict=True)
-                ]
+                return dict(zip(scripts, await self._database.scripts_on_sqlite(list(scripts.values())), strict=True))
+            return {tenant: await self._database.script(tenant, script) for tenant, script in scripts.items()}
         finally:
-            for tenant in wishes:
+            for tenant in scripts:
                 # Also when it failed: a commit whose answer was lost may have been made.
                 self._changed(tenant)
-        if any(notices for _, notices in found):
-            self._outbox.added()
-        return {tenant: outcomes for tenant, (outcomes, _) in zip(wishes, found, strict=True)}
 
     def is_installed(self, capability: str) -> bool:
         """Whether an extension has a gate for the capability."""

@@ -4,19 +4,18 @@ On SQLite nobody else writes meanwhile. On PostgreSQL counters are locked, in on
 else grants uses of them waits until this is committed.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
-from typing import Any
 
 from autodev_capability.events import event_of
 from autodev_capability.gates import Gate, WorkspaceSettings, built_in_gate
 from autodev_capability.granting import Admission, Admitted, Count, Granting, Wish, admission
 from autodev_capability.maturity import Agent, CapabilityStanding, Maturity, Progress
 from autodev_capability.notices import QuotaMet
-from autodev_capability.quota import CounterKey, Reservation, ReservationState
+from autodev_capability.quota import CounterKey, Reservation
+from autodev_capability.store.counters import RESERVATION, Counters, names, reservation_from
 from autodev_runtime import outbox
 from autodev_runtime.errors import AutoDevError
 from autodev_runtime.repeating import Conflict
@@ -37,35 +36,9 @@ FROM agents LEFT JOIN capability_standings AS own
     ON own.tenant_id = agents.tenant_id AND own.agent_id = agents.agent_id
 WHERE agents.tenant_id = $1 AND agents.agent_id IN (SELECT value ->> 0 FROM EACH($2))
 """
-EARLIER = """
-SELECT id, request_id, agent_id, capability, holder, day, state, expires_at, used, quota FROM reservations
+EARLIER = f"""
+SELECT {RESERVATION} FROM reservations
 WHERE tenant_id = $1 AND request_id IN (SELECT value ->> 0 FROM EACH($2))
-"""
-ADD_COUNTERS = """
-INSERT INTO quota_counters (tenant_id, capability, holder, day, granted, announced)
-SELECT $1, value ->> 0, value ->> 1, value ->> 2, 0, FALSE FROM EACH($2) WHERE TRUE ON CONFLICT DO NOTHING
-"""
-LAPSE = """
-UPDATE reservations SET state = 'lapsed'
-WHERE state = 'reserved' AND id IN (
-    SELECT due.id FROM EACH($2) CROSS JOIN reservations AS due
-    WHERE due.tenant_id = $1 AND due.capability = each.value ->> 0 AND due.holder = each.value ->> 1
-        AND due.day = each.value ->> 2 AND due.state = 'reserved' AND due.expires_at <= MOMENT($3)
-) RETURNING capability, holder, day
-"""
-COUNTS = """
-SELECT counted.capability, counted.holder, counted.day, counted.granted, counted.announced
-FROM EACH($2) CROSS JOIN quota_counters AS counted
-WHERE counted.tenant_id = $1 AND counted.capability = each.value ->> 0 AND counted.holder = each.value ->> 1
-    AND counted.day = each.value ->> 2
-ORDER BY counted.capability, counted.holder, counted.day FOR UPDATE OF counted
-"""
-SET_COUNTERS = """
-INSERT INTO quota_counters (tenant_id, capability, holder, day, granted, announced)
-SELECT $1, value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS integer), CAST(value ->> 4 AS boolean)
-FROM EACH($2) WHERE TRUE
-ON CONFLICT (tenant_id, capability, holder, day)
-DO UPDATE SET granted = excluded.granted, announced = excluded.announced
 """
 ADD = """
 INSERT INTO reservations
@@ -94,6 +67,10 @@ class Reserving:
     installed: Mapping[str, Gate] = field(default_factory=dict)
     """The gates that extensions add to every workspace, by capability."""
 
+    @property
+    def _counters(self) -> Counters:
+        return Counters(self.tenant, self.now, self.dialect)
+
     def script(self) -> Script[tuple[list[Outcome], Collection[QuotaMet]]]:
         """The outcome of each wish, and what was announced. Raises Conflict."""
         earlier = yield from self._earlier()
@@ -102,7 +79,7 @@ class Reserving:
         admitted = {wish: each.counter for wish, each in admissions.items() if isinstance(each, Admitted)}
         # One that lapsed gives its use back to where it took it, which may be another day's or another capability's.
         again = {earlier[wish.request_id].counter for wish in admitted if wish.request_id in earlier}
-        counts = yield from self._counts({*admitted.values(), *again})
+        counts = yield from self._counters.standing({*admitted.values(), *again})
         if admitted and not self.dialect.is_sqlite:
             # Another replica may have served the same requests while this one waited for the counters.
             earlier = yield from self._earlier()
@@ -115,8 +92,8 @@ class Reserving:
         return reservation is not None and not reservation.has_lapsed(self.now)
 
     def _earlier(self) -> Script[dict[str, Reservation]]:
-        rows = yield Statement(EARLIER, (self.tenant, _names(wish.request_id for wish in self.wishes)))
-        found = [_reservation_from(row, self.dialect) for row in rows]
+        rows = yield Statement(EARLIER, (self.tenant, names(wish.request_id for wish in self.wishes)))
+        found = [reservation_from(row, self.dialect) for row in rows]
         return {each.request_id: each for each in found}
 
     def _admissions(self, wishes: Collection[Wish]) -> Script[dict[Wish, Admission]]:
@@ -124,8 +101,8 @@ class Reserving:
             return {}
         settings = _settings_from((yield Statement(SETTINGS, (self.tenant,))))
         own = {wish.capability for wish in wishes if self._fixed(wish.capability) is None}
-        gates = _gates_from((yield Statement(GATES, (self.tenant, _names(own))))) if own else {}
-        agents = _agents_from((yield Statement(AGENTS, (self.tenant, _names({wish.agent_id for wish in wishes})))))
+        gates = _gates_from((yield Statement(GATES, (self.tenant, names(own))))) if own else {}
+        agents = _agents_from((yield Statement(AGENTS, (self.tenant, names({wish.agent_id for wish in wishes})))))
         return {
             wish: admission(
                 wish,
@@ -140,26 +117,10 @@ class Reserving:
     def _fixed(self, capability: str) -> Gate | None:
         return built_in_gate(capability) or self.installed.get(capability)
 
-    def _counts(self, counters: Collection[CounterKey]) -> Script[dict[CounterKey, Count]]:
-        """What stands, once lapsed reservations gave their uses back. Nobody else changes it until this ends."""
-        if not counters:
-            return {}
-        keys = array(sorted(astuple(counter) for counter in counters))
-        yield Statement(ADD_COUNTERS, (self.tenant, keys))
-        lapsed = yield Statement(LAPSE, (self.tenant, keys, self.dialect.written(self.now)))
-        given_back = Counter(CounterKey(*row) for row in lapsed)
-        counts = {}
-        for *key, granted, announced in (yield Statement(COUNTS, (self.tenant, keys))):
-            counter = CounterKey(*key)
-            counts[counter] = Count(granted - given_back[counter], bool(announced))
-        if given_back:
-            yield from self._set(counts, given_back)
-        return counts
-
     def _write(self, granting: Granting, before: Mapping[CounterKey, Count]) -> Script[None]:
         changed = [counter for counter, count in granting.counts.items() if count != before[counter]]
         if changed:
-            yield from self._set(granting.counts, changed)
+            yield from self._counters.write(granting.counts, changed)
         if granting.added:
             rows = array([_row_of(each, self.dialect) for each in granting.added])
             _require(len(granting.added), (yield Statement(ADD, (self.tenant, rows))))
@@ -171,19 +132,11 @@ class Reserving:
                 event = outbox.written(event_of(notice), self.tenant)
             yield Statement(outbox.ADD, (self.tenant, event, self.dialect.written(self.now)))
 
-    def _set(self, counts: Mapping[CounterKey, Count], changed: Iterable[CounterKey]) -> Script[None]:
-        rows = [(*astuple(counter), counts[counter].granted, counts[counter].announced) for counter in changed]
-        yield Statement(SET_COUNTERS, (self.tenant, array(rows)))
-
 
 def _require(count: int, written: Rows) -> None:
     if len(written) != count:
         # Undoes this transaction. Done again, it finds what the other replica's call made.
         raise Conflict("another call with this request_id is being served", reason="REQUEST_IN_PROGRESS")
-
-
-def _names(names: Iterable[str]) -> str:
-    return array([(name,) for name in names])
 
 
 def _settings_from(rows: Rows) -> WorkspaceSettings:
@@ -215,20 +168,6 @@ def _agents_from(rows: Rows) -> dict[str, Agent]:
             progress = Progress(Maturity(own_level))
             standings[capability] = CapabilityStanding(progress, set_by_operator=bool(set_by_operator))
     return {agent_id: Agent(agent_id, progress, capabilities=own[agent_id]) for agent_id, progress in levels.items()}
-
-
-def _reservation_from(row: Sequence[Any], dialect: Dialect) -> Reservation:
-    identifier, request_id, agent_id, capability, holder, day, state, expires_at, used, limit = row
-    return Reservation(
-        id=identifier,
-        request_id=request_id,
-        agent_id=agent_id,
-        counter=CounterKey(capability, holder, day),
-        state=ReservationState(state),
-        expires_at=dialect.read(expires_at),
-        used=used,
-        limit=limit,
-    )
 
 
 def _row_of(reservation: Reservation, dialect: Dialect) -> tuple[object, ...]:
