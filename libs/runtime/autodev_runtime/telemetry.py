@@ -62,10 +62,12 @@ class _Formatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if (caller := identity._current.get()) is not None:
-            fields["tenant"] = caller.tenant
-        if (trace := tracing.current_trace()) is not None:
-            fields["trace_id"] = trace.trace_id
+        caller, trace = identity._current.get(), tracing.current_trace()
+        # A record that says so itself is about something else than what runs: a worker's is about its event.
+        if tenant := getattr(record, "tenant", "") or (caller.tenant if caller is not None else ""):
+            fields["tenant"] = tenant
+        if trace_id := getattr(record, "trace_id", "") or (trace.trace_id if trace is not None else ""):
+            fields["trace_id"] = trace_id
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         if self._format is LogFormat.JSON:
@@ -77,10 +79,15 @@ class _Formatter(logging.Formatter):
         return "  ".join(filter(None, (head, tail))) + (f"\n{exception}" if exception else "")
 
 
+def log_formatter(service: str, log_format: LogFormat) -> logging.Formatter:
+    """How a service's records become lines."""
+    return _Formatter(service, log_format)
+
+
 def configure_logging(service: str, level: str, log_format: LogFormat) -> None:
     """Send every log line to stderr in one format."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(service, log_format))
+    handler.setFormatter(log_formatter(service, log_format))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # It announces each of its plug-ins at INFO.
     logging.getLogger("alembic").setLevel(logging.WARNING)

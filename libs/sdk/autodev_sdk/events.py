@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from autodev.gateway.v1 import event_pb2, event_service_pb2
-from autodev_sdk.tracing import processing
+from autodev_sdk.tracing import processing, trace_id_of
 
 if TYPE_CHECKING:
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
@@ -168,17 +168,24 @@ class EventWorker:
                 await self._handlers[event_type(delivery.event)](delivery.event)
             settlement.acknowledge.delivery_ids.append(delivery.delivery_id)
         except Exception as error:
-            log.warning(
-                "%s: event %s failed at try %d: %s: %s",
-                self._group,
-                delivery.event.id,
-                delivery.attempt,
-                type(error).__name__,
-                error,
-            )
+            self._tell_failure(delivery, error)
             settlement.reject.delivery_id = delivery.delivery_id
             settlement.reject.error = f"{type(error).__name__}: {error}".replace("\0", "")[:4000]
         outgoing.put_nowait(settlement)
+
+    def _tell_failure(self, delivery: event_service_pb2.Delivery, error: Exception) -> None:
+        event, trace_id = delivery.event, trace_id_of(delivery.event)
+        log.warning(
+            "%s: event %s%s failed at try %d: %s: %s",
+            self._group,
+            event.id,
+            f" of trace {trace_id}" if trace_id else "",
+            delivery.attempt,
+            type(error).__name__,
+            error,
+            # For formatters that have fields, as the services' own. What is current here is not the event's trace.
+            extra={"trace_id": trace_id, "tenant": event.tenant_id},
+        )
 
     async def _extend(self, running: dict[str, "asyncio.Task[None]"], outgoing: "Outgoing") -> None:
         while True:

@@ -42,6 +42,12 @@ def processing(event: event_pb2.Event, group: str) -> Iterator[None]:
         _current.reset(token)
 
 
+def trace_id_of(event: event_pb2.Event) -> str:
+    """The trace that an event is part of, as 32 hexadecimal digits; empty where it is part of none."""
+    match = _TRACEPARENT.fullmatch(event.traceparent)
+    return match[1] if match is not None and int(match[1], 16) else ""
+
+
 def _traceparent_of_program(api: Any) -> str:
     context = api.get_current_span().get_span_context()
     if not context.is_valid:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import logging
 from typing import Any
 
 import pytest
@@ -10,6 +12,9 @@ from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev_runtime.identity import service_identity
+from autodev_runtime.mesh import worker
+from autodev_runtime.telemetry import LogFormat, log_formatter
+from autodev_runtime.tracing import new_trace, tracing_as
 from autodev_sdk import AutoDevClient, EventBus, EventWorker
 from autodev_sdk.events import Handler
 from autodev_sdk.events import working as sdk_working
@@ -29,6 +34,7 @@ from tests.storage import EVERY_LOG, Storage
 
 pytestmark = EVERY_LOG
 
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 RUNS = pb.EventFilter(types=[event_pb2.EVENT_TYPE_SKILL_EXECUTED])
 
 
@@ -388,6 +394,31 @@ async def test_a_services_worker_sees_every_tenants_events(
             await publish(globex, [events[1], ran("s-1")])
             await until(lambda: len(seen) == 2, "both tenants' events are handled")
     assert seen == [("acme", events[0].id), ("globex", events[1].id)]
+
+
+async def test_what_failed_is_told_with_the_events_own_trace_and_tenant(
+    gateway: Running, acme: AutoDevClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks(event: event_pb2.Event) -> None:
+        raise ValueError("boom")
+
+    event = failed(1)
+    request = pb.PublishRequest(events=[event])
+    await acme.events.Publish(request, metadata=(("traceparent", f"00-{TRACE_ID}-{SPAN_ID}-01"),))
+
+    def told() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if f"event {event.id}" in record.getMessage()]
+
+    async with gateway.service() as channel:
+        handlers = {event_pb2.EVENT_TYPE_TASK_FAILED: breaks}
+        # Also where what runs beside it, as a service's own work, is part of another trace.
+        with tracing_as(new_trace()):
+            async with sdk_working(worker(channel, "learning", "learning.reflection", handlers)):
+                await until(lambda: bool(told()), "the failure is told")
+    record = told()[0]
+    assert f"event {event.id} of trace {TRACE_ID} failed at try 1: ValueError: boom" in record.getMessage()
+    line = json.loads(log_formatter("learning", LogFormat.JSON).format(record))
+    assert (line["trace_id"], line["tenant"]) == (TRACE_ID, "acme")
 
 
 async def test_a_handlers_exception_stops_no_other_and_the_event_comes_again(acme: AutoDevClient) -> None:

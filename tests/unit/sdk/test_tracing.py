@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from autodev.gateway.v1.event_pb2 import Event
-from autodev_sdk.tracing import OPENTELEMETRY, processing, trace_metadata
+from autodev_sdk.tracing import OPENTELEMETRY, processing, trace_id_of, trace_metadata
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
@@ -35,6 +35,14 @@ def test_calls_made_while_an_event_is_handled_are_part_of_its_trace(monkeypatch:
     assert trace_metadata() == ()
     with processing(Event(), "group"):
         assert trace_metadata() == ()
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "trace_id"),
+    [(TRACEPARENT, TRACE_ID), ("", ""), ("nonsense", ""), (f"00-{'0' * 32}-{SPAN_ID}-01", "")],
+)
+def test_an_events_trace_is_named_where_it_has_one(traceparent: str, trace_id: str) -> None:
+    assert trace_id_of(Event(traceparent=traceparent)) == trace_id
 
 
 def test_where_the_program_traces_handling_is_a_span_of_its_own(told: InMemorySpanExporter) -> None:
