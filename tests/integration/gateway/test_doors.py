@@ -36,6 +36,7 @@ SERVICES = {
     "autodev.gateway.v1.EpisodeService",
     "autodev.gateway.v1.EventService",
     "autodev.gateway.v1.KeyService",
+    "autodev.gateway.v1.WebhookService",
     "autodev.learning.v1.AdvisorService",
     "autodev.learning.v1.EvolverService",
     "autodev.learning.v1.MementoService",
