@@ -23,7 +23,7 @@ from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started
 from tests.mesh import eventually
-from tests.storage import Storage, Storages
+from tests.storage import EVERY_LOG, Storage, Storages
 
 TENANTS = ("acme", "globex", "initech")
 PUBLISHED = st.lists(st.tuples(st.sampled_from(TENANTS), st.integers(1, 300)), min_size=1, max_size=25)
@@ -175,6 +175,7 @@ async def answers_until(
     return gaps, came, ids
 
 
+@EVERY_LOG
 async def test_a_subscriber_of_all_tenants_is_told_whose_events_are_gone_and_gets_the_others(storage: Storage) -> None:
     async with (
         started(storage, tail_bytes=0, tenant_retention={"globex": {"bytes": 1}}) as gateway,
@@ -220,6 +221,7 @@ async def test_of_many_gaps_a_message_tells_so_many(storage: Storage, monkeypatc
         assert ({each.tenant_id for each in gaps}, came) == (set(short), [("gaps", 1), ("gaps", 1), ("events", 1)])
 
 
+@EVERY_LOG
 async def test_the_log_says_once_whose_events_a_group_lost_to_retention(
     storage: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:
