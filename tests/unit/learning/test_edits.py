@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from autodev_learning.proposers.candidates import split
 from autodev_learning.proposers.edits import Operator, operators
 from autodev_learning.proposers.frontier import ordered, shape, suspicions
-from autodev_learning.proposers.pieces import Piece, Surroundings
+from autodev_learning.proposers.pieces import Edit, Piece, Surroundings
 from autodev_learning.proposers.trials import is_python
 from tests.unit.learning.programs import programs
 
@@ -82,6 +82,14 @@ def test_an_expression_is_put_into_brackets_where_its_surroundings_bind_tighter(
     assert "def f(xs, y):\n    return (len(xs) - 1) * y\n" in made_by(
         one_more, "def f(xs, y):\n    return len(xs) * y\n"
     )
+
+
+def test_words_that_an_edit_brings_together_stay_two() -> None:
+    piece = Piece("def f(a, b):\n    return a in(b)\n")
+    (brackets,) = [place for place in piece.places if isinstance(place.node, ast.Compare)]
+    start = piece.text.index("(b)")
+    assert piece.apply(Edit("", ((start, start + 3, "b"),))) == "def f(a, b):\n    return a in b\n"
+    assert piece.apply(piece.replace(brackets, "b")) == "def f(a, b):\n    return b\n"
 
 
 def test_statements_that_share_a_line_are_set_apart() -> None:

@@ -45,3 +45,11 @@ async def test_every_edit_has_its_turn(tester: SandboxTester) -> None:
     piece = Piece(failed.pieces[0], Outline.of(failed.pieces).around)
     possible = {piece.apply(edit) for _, edit in ordered(piece, 0, {}, random.Random(0))}
     assert {candidate.code for candidate in made} == possible
+
+
+async def test_what_is_no_program_has_no_edits(tester: SandboxTester) -> None:
+    bench, failed = await start(tester)
+    frontier = Frontier(bench, range(3), ["f"], ())
+    (broken,) = await bench.outcomes([replace(failed, pieces=("def f(xs):\n    return xs in1\n",))], range(3))
+    frontier.add(broken)
+    assert await frontier.batch(1) == []

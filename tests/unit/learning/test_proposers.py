@@ -1,7 +1,7 @@
 """The built-in proposers, on small problems and the real sandbox."""
 
 import ast
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -12,6 +12,7 @@ from autodev_learning.proposers.case_bank import CaseBank
 from autodev_learning.proposers.crossover import Crossover
 from autodev_learning.proposers.search import Search
 from autodev_learning.trial import SandboxTester, check
+from autodev_runtime.errors import Unavailable
 from tests.unit.learning.programs import (
     DEDUPE,
     DEDUPE_ADDS_ITEM,
@@ -220,3 +221,30 @@ async def test_no_proposer_at_all_is_a_reason_too() -> None:
 def test_an_unknown_proposer_is_refused_by_name(tester: SandboxTester) -> None:
     with pytest.raises(ValueError, match="no built-in proposer named oracle; there are case_bank, search, crossover"):
         builtin_proposers(["search", "oracle"], tester)
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A proposer that fails."""
+
+    error: Exception
+    name: str = "failing"
+
+    async def propose(self, problem: Problem, budget: Budget) -> Proposal | NoProposal:
+        raise self.error
+
+
+async def test_a_proposer_with_a_fault_leaves_the_others_their_turn(tester: SandboxTester) -> None:
+    problem = dedupe_problem(DEDUPE_ADDS_ITEM)
+    answer = await propose_first(
+        [Failing(ZeroDivisionError()), *builtin_proposers(["search"], tester)], problem, BUDGET
+    )
+    assert isinstance(answer, Proposal)
+    alone = await propose_first([Failing(ZeroDivisionError())], problem, BUDGET)
+    assert isinstance(alone, NoProposal)
+    assert alone.reason == "failing: failed by a fault of its own: ZeroDivisionError"
+
+
+async def test_a_sandbox_that_is_away_is_no_proposers_fault() -> None:
+    with pytest.raises(Unavailable):
+        await propose_first([Failing(Unavailable("away"))], dedupe_problem(DEDUPE_ADDS_ITEM), BUDGET)

@@ -4,12 +4,16 @@ A proposer gets a `Problem` (programs that failed, the examples it may see, code
 with a `Proposal` that passes every visible example, or with `NoProposal` and the reason. It never sees held-out ones.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
 from autodev_learning.examples import Example
+from autodev_runtime.errors import AutoDevError
+
+log = logging.getLogger(__name__)
 
 
 class Aim(StrEnum):
@@ -121,7 +125,7 @@ async def propose_first(proposers: Sequence[Proposer], problem: Problem, budget:
     """
     refusals: list[NoProposal] = []
     for proposer in proposers:
-        answer = await proposer.propose(problem, budget)
+        answer = await _asked(proposer, problem, budget)
         if isinstance(answer, Proposal):
             return replace(
                 answer,
@@ -131,6 +135,17 @@ async def propose_first(proposers: Sequence[Proposer], problem: Problem, budget:
         refusals.append(answer)
         problem = replace(problem, variants=tuple(dict.fromkeys((*answer.variants, *problem.variants))))
     return _none_of(refusals)
+
+
+async def _asked(proposer: Proposer, problem: Problem, budget: Budget) -> Proposal | NoProposal:
+    """The proposer's answer. One that fails by a fault of its own has none, so that the next is asked all the same."""
+    try:
+        return await proposer.propose(problem, budget)
+    except AutoDevError:
+        raise
+    except Exception as error:
+        log.exception("the proposer %s failed", proposer.name)
+        return NoProposal(proposer.name, f"failed by a fault of its own: {type(error).__name__}")
 
 
 def _none_of(refusals: Sequence[NoProposal]) -> NoProposal:

@@ -118,7 +118,11 @@ class Frontier:
     def _edited(self, candidate: Candidate, suspicion: Mapping[Line, float]) -> Iterator[Candidate]:
         code = candidate.code
         draw = random.Random(zlib.crc32(code.encode()) ^ self._bench.problem.seed)
-        outline = Outline.of(candidate.pieces)
+        try:
+            outline = Outline.of(candidate.pieces)
+        except BROKEN:
+            # No program: there is nothing in it to edit.
+            return
         keyed: list[tuple[float, float, int, Piece, Edit]] = []
         for place in sorted(outline.reached(self._entries)):
             if outline.names[place] in self._cleared:

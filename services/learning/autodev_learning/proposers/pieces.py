@@ -259,10 +259,22 @@ class Piece:
         for start, end, text in edit.splices:
             parts += [self.text[at:start], text]
             at = max(at, end)
-        return "".join([*parts, self.text[at:]])
+        return _apart([*parts, self.text[at:]])
 
     def _where(self, place: Place, description: str) -> str:
         return f"{place.scope.name if place.scope else 'module'}: {description}"
+
+
+def _apart(parts: Sequence[str]) -> str:
+    """The parts joined, with a space between two words that would become one: `in[1]` with `1` in the list's place."""
+    joined: list[str] = []
+    last = ""
+    for part in filter(None, parts):
+        if (last.isalnum() or last == "_") and (part[0].isalnum() or part[0] == "_"):
+            joined.append(" ")
+        joined.append(part)
+        last = part[-1]
+    return "".join(joined)
 
 
 def _short(text: str) -> str:
