@@ -4,7 +4,7 @@ import asyncio
 
 from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServicer_to_server
 from autodev_fitness.fitness import Fitness, FitnessRules
-from autodev_fitness.functions import FitnessFunctions, installed_functions, remote_functions
+from autodev_fitness.functions import FitnessFunctions, installed_functions, remote_functions, stated_versions
 from autodev_fitness.listener import GROUP, Listener
 from autodev_fitness.recalculation import Recalculation
 from autodev_fitness.rows import OutboxRow
@@ -39,12 +39,13 @@ async def main() -> None:
         await upgrade(database, "autodev_fitness")
         outbox = Outbox(database, OutboxRow)
         weights_store = WeightsStore(database)
-        weights = WeightsInUse(
-            Weights(settings.proxy_weights, settings.measured_weights, settings.signal_weights), weights_store, now
-        )
-        await weights.start()
         own, broken = installed_functions(taken=extensions)
-        own += remote_functions(extensions)
+        own += remote_functions(extensions, settings.extension_versions)
+        stated = Weights(
+            settings.proxy_weights, settings.measured_weights, settings.signal_weights, stated_versions(own)
+        )
+        weights = WeightsInUse(stated, weights_store, now)
+        await weights.start()
         rules = FitnessRules(
             FitnessFunctions(settings.proxy_weights, settings.measured_weights, own, broken),
             weights,

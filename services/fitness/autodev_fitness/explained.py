@@ -22,6 +22,7 @@ def explanation_to_proto(explained: Explanation, start: int, size: int) -> pb.Ex
         variant_id=variant.id,
         fitness_score=variant.fitness_score,
         fitness_function=variant.fitness_function,
+        fitness_function_version=variant.function_version,
         first_run=[
             pb.FirstRunFact(name=fact.name, holds=fact.holds, adjustment=fact.adjustment) for fact in explained.facts
         ],

@@ -10,16 +10,25 @@ from autodev_fitness.comparison import ComparisonRules, Runs, compare
 from autodev_fitness.explanation import Explanation, explain
 from autodev_fitness.functions import FitnessFunctions
 from autodev_fitness.score_comparison import ScoreComparison, Told, compare_scores
-from autodev_fitness.scoring import ExternalSignal, ProxySignals, adjustment, total_score
+from autodev_fitness.scoring import ExternalSignal, ProxySignals, total_score
 from autodev_fitness.store import FitnessStore, Transaction
 from autodev_fitness.variants import Cause, Compared, Origin, Scored, Variant
-from autodev_fitness.weights import UNRECORDED, WeightsInUse
-from autodev_runtime.errors import AutoDevError, FailedPrecondition
+from autodev_fitness.weights import UNRECORDED, NumberedWeights, WeightsInUse
+from autodev_runtime.errors import AutoDevError, FailedPrecondition, Unavailable
 from autodev_runtime.repeating import Conflict, repeatable
 from autodev_sdk.events import uuid7
 from autodev_sdk.extensions import FitnessFunction
 
 NO_CAUSE = Cause()
+
+
+class FunctionAway(Exception):
+    """A fitness function gives no answer now: what it scored cannot be scored again yet."""
+
+    def __init__(self, function: str, message: str) -> None:
+        super().__init__(message)
+        self.function = function
+
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +114,7 @@ class Fitness:
         score = await self._rules.functions.score(name, tenant, signals)
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
-            run = replace(variant, proxy_signals=signals, proxy_score=score)
+            run = replace(variant, proxy_signals=signals, proxy_score=score, function_version=self._version_of(name))
             return await self._score(transaction, variant, run, NO_CAUSE)
 
     @repeatable
@@ -124,7 +133,8 @@ class Fitness:
             variant = await transaction.variant_to_change(variant_id)
             if variant.proxy_signals != seen.proxy_signals:
                 raise Conflict("the variant was scored anew meanwhile", reason="VARIANT_CHANGED")
-            run = replace(variant, proxy_signals=approved, proxy_score=score)
+            version = self._version_of(seen.fitness_function)
+            run = replace(variant, proxy_signals=approved, proxy_score=score, function_version=version)
             return await self._score(transaction, variant, run, cause)
 
     @repeatable
@@ -134,11 +144,11 @@ class Fitness:
         """Adjust a score by signals. Returns the variant and how many signals were new. Raises NotFound."""
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
-            weights, moment = self._rules.weights.weights.signals, self._clock()
+            numbered, moment = await self._weights_of(transaction, variant), self._clock()
             accepted = [
                 signal
                 for signal in signals
-                if await transaction.add_signal(variant_id, signal, adjustment(signal, weights), moment)
+                if await transaction.add_signal(variant_id, signal, numbered.adjustment(signal), moment)
             ]
             if not accepted:
                 return variant, 0
@@ -147,7 +157,7 @@ class Fitness:
                     f"a variant may have {self._rules.most_signals} signals", reason="TOO_MANY_SIGNALS"
                 )
             heard = replace(variant, external_signals=(*variant.external_signals, *accepted))
-            return await self._score(transaction, variant, heard, NO_CAUSE), len(accepted)
+            return await self._score(transaction, variant, heard, NO_CAUSE, numbered), len(accepted)
 
     @repeatable
     async def compare(
@@ -181,16 +191,17 @@ class Fitness:
 
     @repeatable
     async def recalculate(self, tenant: str, variant_id: str) -> Variant:
-        """Score what is known of a variant with the weights in use. Again: the same. Raises NotFound."""
+        """Score what is known of a variant with the weights in use. Again: the same. Raises NotFound, FunctionAway."""
         async with self._store.reading(tenant) as transaction:
             known = await transaction.variant(variant_id)
-        proxy_score = await self._proxy_again(tenant, known)
+        again = await self._run_again(tenant, known)
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
             if variant.last_evaluated_at is None or variant.proxy_signals != known.proxy_signals:
                 # A call scored it meanwhile, with its replica's weights.
                 return variant
-            return await self._score(transaction, variant, replace(variant, proxy_score=proxy_score), NO_CAUSE)
+            run = replace(variant, proxy_score=again.proxy_score, function_version=again.function_version)
+            return await self._score(transaction, variant, run, NO_CAUSE)
 
     async def explain(self, tenant: str, variant_id: str) -> Explanation:
         """What a variant's score is made of. Raises NotFound."""
@@ -213,25 +224,50 @@ class Fitness:
         """The fitness functions, the built-in ones first."""
         return self._rules.functions.all()
 
-    async def _proxy_again(self, tenant: str, variant: Variant) -> float:
+    async def _run_again(self, tenant: str, variant: Variant) -> Variant:
+        """The variant with its first run scored by its function as it is now."""
         if variant.proxy_signals is None:
-            return variant.proxy_score
+            return variant
+        name = variant.fitness_function
         try:
-            return await self._rules.functions.score(variant.fitness_function, tenant, variant.proxy_signals)
+            score = await self._rules.functions.score(name, tenant, variant.proxy_signals)
+        except Unavailable as error:
+            raise FunctionAway(name, error.message) from None
         except AutoDevError as error:
             # A function that is gone or broken takes nothing away from what it gave.
             log.warning("variant %s keeps its first run's score: %s", variant.id, error)
-            return variant.proxy_score
+            return variant
+        return replace(variant, proxy_score=score, function_version=self._version_of(name))
+
+    def _version_of(self, function: str) -> str:
+        return self._rules.functions.version_of(function)
+
+    def _in_use(self) -> NumberedWeights:
+        return NumberedWeights(self._rules.weights.version, self._rules.weights.weights)
+
+    async def _weights_of(self, transaction: Transaction, variant: Variant) -> NumberedWeights:
+        """Those that the variant's score is of, all of it, until it is computed again."""
+        in_use = self._in_use()
+        if variant.weights_version in (None, in_use.version):
+            return in_use
+        numbered = await transaction.weights(variant.weights_version or UNRECORDED)
+        return numbered if numbered.weights is not None else NumberedWeights(UNRECORDED, in_use.weights)
 
     async def _told(self, tenant: str, variant: Variant, function: str) -> Told:
         shown = variant.proxy_signals
         proxy = await self._rules.functions.score(function, tenant, shown) if shown is not None else 0.0
         return Told(variant.id, proxy, {each.id: each for each in variant.external_signals}, variant.fitness_score)
 
-    async def _score(self, transaction: Transaction, before: Variant, after: Variant, cause: Cause) -> Variant:
-        weights = self._rules.weights
-        added = (adjustment(signal, weights.weights.signals) for signal in after.external_signals)
-        score = total_score(after.proxy_score, added)
+    async def _score(
+        self,
+        transaction: Transaction,
+        before: Variant,
+        after: Variant,
+        cause: Cause,
+        numbered: NumberedWeights | None = None,
+    ) -> Variant:
+        weights = numbered or self._in_use()
+        score = total_score(after.proxy_score, map(weights.adjustment, after.external_signals))
         scored = replace(after, fitness_score=score, last_evaluated_at=self._clock(), weights_version=weights.version)
         await transaction.save_score(scored)
         previous = before.fitness_score if before.last_evaluated_at is not None else None

@@ -22,6 +22,7 @@ from autodev_runtime.structs import fill_struct
 from autodev_sdk.extensions import Broken, FitnessFunction, Group, RunSignals, installed
 
 DEFAULT = "proxy"
+MOST_VERSION_CHARACTERS = 64
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,10 @@ class FitnessFunctions:
             self._functions[function.name] = function
         self._broken = {each.name: each.reason for each in broken}
 
+    def version_of(self, name: str) -> str:
+        """The version that a function states; empty where it states none, or is gone."""
+        return self._functions[name].version if name in self._functions else ""
+
     def all(self) -> list[FitnessFunction]:
         """The built-in functions, then the others by name."""
         return list(self._functions.values())
@@ -152,13 +157,12 @@ def proxy_signals(signals: RunSignals) -> ProxySignals:
 
 def installed_functions(taken: Iterable[str] = ()) -> tuple[list[FitnessFunction], list[Broken]]:
     """The functions that installed distributions offer, and those that cannot be used: named otherwise than their
-    entry points, or as a function that is `taken`."""
+    entry points, or as a function that is `taken`, or with a version that is none."""
     found = installed(Group.FITNESS_FUNCTIONS, FitnessFunction)
     names = {DEFAULT, "measured", *taken}
     working, broken = [], list(found.broken)
     for name, function in found.working.items():
-        fault = f"calls itself {function.name!r}" if function.name != name else "the name is taken"
-        if function.name != name or name in names:
+        if fault := _fault(function, name, names):
             log.error("the fitness function %r cannot be used: %s", name, fault)
             broken.append(Broken(name, fault))
         else:
@@ -166,12 +170,27 @@ def installed_functions(taken: Iterable[str] = ()) -> tuple[list[FitnessFunction
     return working, broken
 
 
-def remote_functions(extensions: Mapping[str, Extension]) -> list[FitnessFunction]:
-    """The functions that are gRPC services."""
-    return [_remote_function(extension) for extension in extensions.values()]
+def _fault(function: FitnessFunction, name: str, taken: Iterable[str]) -> str:
+    if function.name != name:
+        return f"calls itself {function.name!r}"
+    if name in taken:
+        return "the name is taken"
+    if not isinstance(function.version, str) or len(function.version) > MOST_VERSION_CHARACTERS:
+        return f"its version is no text of at most {MOST_VERSION_CHARACTERS} characters"
+    return ""
 
 
-def _remote_function(extension: Extension) -> FitnessFunction:
+def stated_versions(functions: Iterable[FitnessFunction]) -> dict[str, str]:
+    """The versions of those that state one, by name."""
+    return {function.name: function.version for function in functions if function.version}
+
+
+def remote_functions(extensions: Mapping[str, Extension], versions: Mapping[str, str]) -> list[FitnessFunction]:
+    """The functions that are gRPC services, with the versions that the settings state."""
+    return [_remote_function(extension, versions.get(name, "")) for name, extension in extensions.items()]
+
+
+def _remote_function(extension: Extension, version: str) -> FitnessFunction:
     stub = FitnessFunctionServiceStub(extension.channel)
 
     async def score(signals: RunSignals) -> float:
@@ -191,4 +210,4 @@ def _remote_function(extension: Extension) -> FitnessFunction:
             raise Unavailable(error.message, reason="FITNESS_FUNCTION_AWAY") from None
         return answer.score
 
-    return FitnessFunction(extension.name, "a gRPC service of the user's own", score)
+    return FitnessFunction(extension.name, "a gRPC service of the user's own", score, version)

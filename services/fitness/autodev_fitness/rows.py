@@ -52,6 +52,8 @@ class VariantRow(TenantScoped, Base):
     last_evaluated_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
     origin: Mapped[Json | None] = mapped_column(JSON(none_as_null=True), default=None)
     weights_version: Mapped[int | None] = mapped_column(LargeInteger, default=None)  # None: pending
+    # Of the function that gave `proxy_score`, where it states one.
+    function_version: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
 
 class WeightsRow(Base):

@@ -117,7 +117,9 @@ class FitnessServicer(FitnessServiceServicer):
         functions = self._fitness.functions()
         page = functions[start : start + size]
         return pb.ListFitnessFunctionsResponse(
-            functions=[pb.FitnessFunction(name=each.name, description=each.description) for each in page],
+            functions=[
+                pb.FitnessFunction(name=each.name, description=each.description, version=each.version) for each in page
+            ],
             next_page_token=token_after([start + size]) if start + size < len(functions) else "",
         )
 
@@ -185,6 +187,7 @@ def _variant_to_proto(variant: Variant) -> pb.WorkflowVariant:
         evaluation_status=pb.EVALUATION_STATUS_EVALUATED if evaluated else pb.EVALUATION_STATUS_PENDING,
         fitness_function=variant.fitness_function,
         weights_version=variant.weights_version or 0,
+        fitness_function_version=variant.function_version,
     )
     if variant.origin is not None:
         message.origin.CopyFrom(pb.VariantOrigin(**asdict(variant.origin)))

@@ -1,16 +1,19 @@
 """The fitness service's settings: `AUTODEV_FITNESS_...`."""
 
 from dataclasses import asdict
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_fitness.comparison import ComparisonRules
-from autodev_fitness.functions import MeasuredWeights
+from autodev_fitness.functions import MOST_VERSION_CHARACTERS, MeasuredWeights
 from autodev_fitness.scoring import ProxyWeights, SignalWeights
 from autodev_runtime.database_settings import DatabaseSettings
+from autodev_runtime.extensions.addresses import parse_pairs
 
+Version = Annotated[str, StringConstraints(min_length=1, max_length=MOST_VERSION_CHARACTERS)]
+Versions = Annotated[dict[str, Version], NoDecode, BeforeValidator(parse_pairs)]
 LARGEST_WEIGHT = 1e9
 """Scores are in [0, 1]: a larger weight is a slip, and sums of such could overflow."""
 
@@ -34,6 +37,15 @@ class FitnessSettings(DatabaseSettings):
 
     recalculation_batch_rows: int = Field(default=2_000, ge=1)
     """Variants and signals that are read at a time while scores are computed again, after weights changed."""
+
+    extension_versions: Versions = Field(default={})
+    """Versions of fitness functions of `extensions`, `acme.cost=2`: with another, what one scored is scored again."""
+
+    @model_validator(mode="after")
+    def _versions_are_of_extensions(self) -> Self:
+        if unknown := sorted(set(self.extension_versions) - set(self.extensions)):
+            raise ValueError(f"extension_versions names what extensions does not: {', '.join(unknown)}")
+        return self
 
     @model_validator(mode="after")
     def _weights_are_small(self) -> Self:

@@ -129,6 +129,7 @@ class Transaction:
                 evaluation_status="pending" if variant.last_evaluated_at is None else "evaluated",
                 last_evaluated_at=variant.last_evaluated_at,
                 weights_version=variant.weights_version,
+                function_version=variant.function_version,
             )
         )
 
@@ -228,4 +229,5 @@ def _variant_from(row: VariantRow, signals: Sequence[ExternalSignal]) -> Variant
         last_evaluated_at=row.last_evaluated_at,
         origin=Origin(**row.origin) if row.origin is not None else None,
         weights_version=row.weights_version,
+        function_version=row.function_version,
     )

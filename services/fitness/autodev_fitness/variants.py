@@ -36,6 +36,8 @@ class Variant:
     origin: Origin | None = None
     weights_version: int | None = None
     """Which weights the score was computed with; None while pending."""
+    function_version: str = ""
+    """The version of the fitness function that scored the first run, where it states one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,26 @@
 The weights that services start with are numbered in a table, one number for each change. The newest number is in use:
 of two replicas with different settings, as while a release is rolled out, the one that started last is right, and only
 replicas with its weights recalculate. A replica with others still scores by its own and says so in the variant's
-`weights_version`, so that the others find it.
+`weights_version`, so that the others find it. A score is of one number as a whole: a signal that comes before a variant
+is scored again is weighed as all else in its score.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from autodev_fitness.functions import MeasuredWeights
-from autodev_fitness.scoring import DEFAULT_PROXY_WEIGHTS, DEFAULT_SIGNAL_WEIGHTS, ProxyWeights, SignalWeights
+from autodev_fitness.scoring import (
+    DEFAULT_PROXY_WEIGHTS,
+    DEFAULT_SIGNAL_WEIGHTS,
+    ExternalSignal,
+    ProxyWeights,
+    SignalWeights,
+    adjustment,
+)
 
 if TYPE_CHECKING:
     from autodev_fitness.weights_store import WeightsStore
@@ -26,15 +34,22 @@ UNRECORDED = 0
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Everything that a score depends on, besides what a variant's runs and signals showed."""
+    """Everything that a score depends on, besides what a variant's runs and signals showed.
+
+    `functions`: the versions of the user's own fitness functions that state one, by name.
+    """
 
     proxy: ProxyWeights = DEFAULT_PROXY_WEIGHTS
     measured: MeasuredWeights = DEFAULT_MEASURED_WEIGHTS
     signals: SignalWeights = DEFAULT_SIGNAL_WEIGHTS
+    functions: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The weights by name."""
-        return asdict(self)
+        """The weights by name. Without functions that state versions: as before functions could."""
+        stated = asdict(self)
+        if not stated["functions"]:
+            del stated["functions"]
+        return stated
 
     @property
     def digest(self) -> str:
@@ -51,6 +66,10 @@ class NumberedWeights:
     weights: Weights | None = None
     since: datetime | None = None
 
+    def adjustment(self, signal: ExternalSignal) -> float:
+        """What a signal adds by them. Those that were not recorded add nothing."""
+        return adjustment(signal, self.weights.signals) if self.weights is not None else 0.0
+
 
 def weights_from(stored: Mapping[str, Any]) -> Weights:
     """What `as_json` gave. A weight that this release does not know is left out, a missing one has its default."""
@@ -58,6 +77,7 @@ def weights_from(stored: Mapping[str, Any]) -> Weights:
         ProxyWeights(**_known(ProxyWeights, stored.get("proxy", {}))),
         MeasuredWeights(**_known(MeasuredWeights, stored.get("measured", {}))),
         SignalWeights(**_known(SignalWeights, stored.get("signals", {}))),
+        {str(name): str(version) for name, version in stored.get("functions", {}).items()},
     )
 
 

@@ -1,6 +1,6 @@
 """Queries of the weights' numbers, and of the scores that were computed with others."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select, tuple_
@@ -40,8 +40,11 @@ class WeightsStore:
             found = (await session.execute(query)).one_or_none()
             return (found.version, found.digest) if found is not None else (UNRECORDED, "")
 
-    async def outdated(self, version: int, limit: int) -> list[tuple[str, str]]:
-        """The tenants and ids of variants whose score is of earlier weights, at most `limit`, least recent first."""
+    async def outdated(self, version: int, limit: int, away: Collection[str] = ()) -> list[tuple[str, str]]:
+        """The tenants and ids of variants whose score is of earlier weights, at most `limit`, least recent first.
+
+        Without those whose fitness function is one of those that are `away`.
+        """
         async with self._database.across_tenants() as session:
             query = (
                 select(VariantRow.tenant_id, VariantRow.id)
@@ -49,6 +52,8 @@ class WeightsStore:
                 .order_by(VariantRow.weights_version, VariantRow.tenant_id, VariantRow.id)
                 .limit(limit)
             )
+            if away:
+                query = query.where(VariantRow.fitness_function.not_in(away))
             return [(row.tenant_id, row.id) for row in await session.execute(query)]
 
     async def signals_of(self, variants: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:

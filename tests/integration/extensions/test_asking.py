@@ -89,7 +89,8 @@ async def scoring(**stated: Any) -> AsyncIterator[tuple[Served, Extension]]:
 
 async def score(extension: Extension, **signals: Any) -> float:
     """What the fitness service makes of the extension's answer."""
-    functions = FitnessFunctions(ProxyWeights(), MeasuredWeights(), remote_functions({extension.name: extension}))
+    own = remote_functions({extension.name: extension}, {extension.name: "2"})
+    functions = FitnessFunctions(ProxyWeights(), MeasuredWeights(), own)
     return await functions.score(extension.name, "acme", ProxySignals(**signals))
 
 

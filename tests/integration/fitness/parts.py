@@ -1,8 +1,8 @@
 """The fitness service's parts on a real database, with a clock that the test moves."""
 
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -13,7 +13,7 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServic
 from autodev.gateway.v1.event_pb2 import Event
 from autodev_fitness.comparison import ComparisonRules
 from autodev_fitness.fitness import Fitness, FitnessRules
-from autodev_fitness.functions import FitnessFunctions
+from autodev_fitness.functions import FitnessFunctions, stated_versions
 from autodev_fitness.listener import Listener
 from autodev_fitness.recalculation import Recalculation
 from autodev_fitness.rows import OutboxRow
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_SIGNALS = 20
 BATCH_ROWS = 3
 DEFAULT_WEIGHTS = Weights()
-OWN_FUNCTION = FitnessFunction("acme.cost", "a function of the user's own", lambda signals: 0.9)
+OWN_FUNCTION = FitnessFunction("acme.cost", "a function of the user's own", lambda signals: 0.9, "7")
 BROKEN_FUNCTION = FitnessFunction("acme.broken", "raises", lambda signals: 1 / 0)
 
 
@@ -65,14 +65,20 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def made(storage: Storage, clock: Clock, weights: Weights = DEFAULT_WEIGHTS) -> AsyncIterator[Parts]:
-    """The parts on the service's database, started with these weights."""
+async def made(
+    storage: Storage,
+    clock: Clock,
+    weights: Weights = DEFAULT_WEIGHTS,
+    own: Sequence[FitnessFunction] = (OWN_FUNCTION, BROKEN_FUNCTION),
+) -> AsyncIterator[Parts]:
+    """The parts on the service's database, started with these weights and functions."""
+    weights = replace(weights, functions=stated_versions(own))
     async with storage.open("fitness") as database:
         await upgrade(database, "autodev_fitness")
         store = WeightsStore(database)
         in_use = WeightsInUse(weights, store, clock)
         await in_use.start()
-        functions = FitnessFunctions(weights.proxy, weights.measured, [OWN_FUNCTION, BROKEN_FUNCTION])
+        functions = FitnessFunctions(weights.proxy, weights.measured, own)
         rules = FitnessRules(functions, in_use, ComparisonRules(), MOST_SIGNALS)
         fitness = Fitness(FitnessStore(database, Outbox(database, OutboxRow)), rules, clock)
         yield Parts(database, fitness, Listener(fitness), Recalculation(fitness, in_use, store, BATCH_ROWS))

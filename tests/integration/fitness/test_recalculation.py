@@ -1,7 +1,7 @@
 """Scores are computed again when weights change: once each, in bounded batches, wherever it was stopped."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,8 +10,10 @@ from autodev_fitness.functions import FitnessFunctions
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, ProxyWeights, SignalKind, SignalWeights
 from autodev_fitness.variants import Variant
 from autodev_fitness.weights import Weights
+from autodev_runtime.errors import Unavailable
+from autodev_sdk.extensions import FitnessFunction, RunSignals
 from tests.clock import Clock
-from tests.integration.fitness.parts import BATCH_ROWS, DEFAULT_WEIGHTS, Parts, made
+from tests.integration.fitness.parts import BATCH_ROWS, DEFAULT_WEIGHTS, OWN_FUNCTION, Parts, made
 from tests.storage import Storage
 
 DEARER = Weights(ProxyWeights(parses=0.15), signals=SignalWeights(email_bounce=-0.2))
@@ -19,10 +21,21 @@ TENANTS = ("acme", "globex")
 
 
 @contextlib.asynccontextmanager
-async def started(storage: Storage, weights: Weights = DEFAULT_WEIGHTS) -> AsyncIterator[Parts]:
-    """A replica that starts with these weights."""
-    async with made(storage, Clock(), weights) as parts:
+async def started(
+    storage: Storage, weights: Weights = DEFAULT_WEIGHTS, own: Sequence[FitnessFunction] = (OWN_FUNCTION,)
+) -> AsyncIterator[Parts]:
+    """A replica that starts with these weights, and functions of the user's own."""
+    async with made(storage, Clock(), weights, own) as parts:
         yield parts
+
+
+def cost(version: str, gives: float) -> FitnessFunction:
+    """The user's function, in a version."""
+    return FitnessFunction(OWN_FUNCTION.name, "what a run cost", lambda signals: gives, version)
+
+
+def away(signals: RunSignals) -> float:
+    raise Unavailable("it is being deployed", reason="FITNESS_FUNCTION_AWAY")
 
 
 async def scored(parts: Parts, tenant: str, name: str, function: str = "", signals: int = 1) -> Variant:
@@ -78,7 +91,7 @@ async def test_a_batch_is_bounded_by_variants_and_signals_together(storage: Stor
         for name, signals in (("a", 1), ("b", BATCH_ROWS + 2), ("c", 1), ("d", 1)):
             await scored(parts, "acme", name, signals=signals)
     async with started(storage, DEARER) as parts:
-        assert [await parts.recalculation.batch() for _ in range(5)] == [1, 1, 1, 1, 0]
+        assert [len(await parts.recalculation.batch(set())) for _ in range(5)] == [1, 1, 1, 1, 0]
 
 
 async def test_what_was_stopped_in_the_middle_goes_on_and_ends_as_if_it_had_not_been(storage: Storage) -> None:
@@ -86,7 +99,7 @@ async def test_what_was_stopped_in_the_middle_goes_on_and_ends_as_if_it_had_not_
         for number in range(4):
             await scored(parts, "acme", f"v{number}")
     async with started(storage, DEARER) as parts:
-        assert await parts.recalculation.batch() == 1
+        assert await parts.recalculation.batch(set()) == [True]
     async with started(storage, DEARER) as parts:
         assert await parts.recalculation.catch_up() == 3
         assert await scores(parts) == pytest.approx([0.25] * 4)
@@ -115,3 +128,69 @@ async def test_a_function_that_is_gone_or_broken_takes_no_first_run_away(storage
         parts.fitness._rules = replace(parts.fitness._rules, functions=FitnessFunctions(DEARER.proxy, DEARER.measured))
         assert await parts.recalculation.catch_up() == 1
         assert await scores(parts) == pytest.approx([0.9 - 0.2])
+        (kept,) = await parts.fitness.variants("acme", "", "", 9)
+        assert (kept.function_version, kept.weights_version) == ("7", 2)
+
+
+async def test_another_version_of_a_function_scores_again_what_it_scored(storage: Storage) -> None:
+    async with started(storage, own=[cost("1", 0.9)]) as parts:
+        variant = await scored(parts, "acme", "own", "acme.cost")
+        other = await scored(parts, "globex", "built-in")
+        assert variant.function_version == "1"
+        assert variant.fitness_score == pytest.approx(0.9 - 0.3)
+    async with started(storage, own=[cost("2", 0.4)]) as parts:
+        told = len(await parts.events())
+        before = await parts.fitness.explain("acme", variant.id)
+        assert (before.variant.function_version, before.weights.weights) == (
+            "1",
+            replace(DEFAULT_WEIGHTS, functions={"acme.cost": "1"}),
+        )
+        assert await parts.recalculation.catch_up() == 2
+        after = (await parts.fitness.explain("acme", variant.id)).variant
+        assert after.function_version == "2"
+        assert after.fitness_score == pytest.approx(0.4 - 0.3)
+        assert (await parts.fitness.variant("globex", other.id)).fitness_score == other.fitness_score
+        assert len(await parts.events()) == told + 1, "a score that is the same is no news"
+        assert await parts.recalculation.catch_up() == 0
+
+
+async def test_without_another_version_nothing_is_scored_again(storage: Storage) -> None:
+    for version in ("", "1"):
+        async with started(storage, own=[cost(version, 0.9)]) as parts:
+            await parts.recalculation.catch_up()
+            variant = await scored(parts, "acme", f"own {version}", "acme.cost")
+        async with started(storage, own=[cost(version, 0.4)]) as parts:
+            assert await parts.recalculation.catch_up() == 0
+            assert (await parts.fitness.variant("acme", variant.id)).fitness_score == variant.fitness_score
+
+
+async def test_what_a_function_scored_that_is_away_waits_for_it_and_holds_up_nothing_else(storage: Storage) -> None:
+    async with started(storage, own=[cost("1", 0.9)]) as parts:
+        own = [(await scored(parts, "acme", f"own {number}", "acme.cost")).id for number in range(BATCH_ROWS + 1)]
+        await scored(parts, "globex", "built-in")
+    async with started(storage, DEARER, own=[replace(cost("2", 0.4), score=away)]) as parts:
+        assert await parts.recalculation.catch_up() == 1
+        bounce = ExternalSignal("late", SignalKind.EMAIL_BOUNCE)
+        waiting, accepted = await parts.fitness.evaluate_delayed("acme", own[0], [bounce])
+        assert (accepted, waiting.weights_version, waiting.function_version) == (1, 1, "1")
+        explained = await parts.fitness.explain("acme", own[0])
+        assert explained.steps[-1].score_after == explained.variant.fitness_score == pytest.approx(0.9 - 0.3 - 0.3)
+    async with started(storage, DEARER, own=[cost("2", 0.7)]) as parts:
+        assert await parts.recalculation.catch_up() == len(own)
+        again = [await parts.fitness.variant("acme", each) for each in own]
+        assert [each.fitness_score for each in again] == pytest.approx([0.7 - 0.2 - 0.2, *[0.7 - 0.2] * BATCH_ROWS])
+        assert {(each.weights_version, each.function_version) for each in again} == {(2, "2")}
+
+
+async def test_a_signal_that_comes_before_a_variant_is_scored_again_does_not_keep_it_from_that(
+    storage: Storage,
+) -> None:
+    async with started(storage) as parts:
+        variant = await scored(parts, "acme", "one")
+    async with started(storage, DEARER) as parts:
+        sale = ExternalSignal("sale", SignalKind.CRM_CONVERSION)
+        told, _ = await parts.fitness.evaluate_delayed("acme", variant.id, [sale])
+        assert told.weights_version == 1
+        assert told.fitness_score == pytest.approx(0.5 - 0.3 + 0.5)
+        assert await parts.recalculation.catch_up() == 1
+        assert (await parts.fitness.variant("acme", variant.id)).fitness_score == pytest.approx(0.45 - 0.2 + 0.5)

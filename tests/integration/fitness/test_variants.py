@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from tests.clock import Clock
@@ -47,14 +48,24 @@ async def test_an_unknown_fitness_function_is_refused(fitness: "Stub") -> None:
 
 
 async def test_the_functions_are_listed_page_by_page(fitness: "Stub") -> None:
-    names, token = [], ""
+    names, token = dict[str, str](), ""
     while True:
         request = pb.ListFitnessFunctionsRequest(page_size=3, page_token=token)
         page = await fitness.ListFitnessFunctions(request)
-        names += [each.name for each in page.functions]
+        names |= {each.name: each.version for each in page.functions}
         if not (token := page.next_page_token):
             break
-    assert names == ["proxy", "measured", "acme.broken", "acme.cost"]
+    assert names == {"proxy": "", "measured": "", "acme.broken": "", "acme.cost": "7"}
+    assert list(names) == ["proxy", "measured", "acme.broken", "acme.cost"]
+
+
+async def test_a_score_says_which_version_of_its_function_made_it(fitness: "Stub") -> None:
+    made = await create(fitness, function="acme.cost")
+    assert made.fitness_function_version == ""
+    assert (await evaluate(fitness, made.id)).fitness_function_version == "7"
+    explained = await fitness.ExplainFitness(pb.ExplainFitnessRequest(variant_id=made.id))
+    assert explained.fitness_function_version == "7"
+    assert MessageToDict(explained.weights.weights)["functions"] == {"acme.cost": "7"}
 
 
 async def test_lineage_goes_from_a_variant_to_its_root(fitness: "Stub") -> None:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,10 @@ from autodev_fitness.functions import (
     MeasuredWeights,
     installed_functions,
     measured_score,
+    stated_versions,
 )
 from autodev_fitness.scoring import ProxySignals, ProxyWeights
+from autodev_fitness.weights import Weights, weights_from
 from autodev_runtime.errors import FailedPrecondition, InvalidArgument
 from autodev_sdk.extensions import FitnessFunction, Group
 
@@ -131,7 +134,8 @@ def offer(monkeypatch: pytest.MonkeyPatch, *entries: tuple[str, str]) -> None:
     """Let installed distributions offer these: (name, value) of entry points."""
     found = EntryPoints(EntryPoint(name, value, Group.FITNESS_FUNCTIONS) for name, value in entries)
     monkeypatch.setattr(finding, "entry_points", lambda group: found.select(group=group))
-    monkeypatch.setitem(sys.modules, "acme_fitness", SimpleNamespace(OWN=OWN))
+    unfit = replace(OWN, name="acme.broken", version="2" * 65)
+    monkeypatch.setitem(sys.modules, "acme_fitness", SimpleNamespace(OWN=OWN, UNFIT=unfit))
 
 
 def test_installed_distributions_offer_functions_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +149,7 @@ def test_installed_distributions_offer_functions_by_entry_point(monkeypatch: pyt
         ("acme.broken", "math:pi", "no FitnessFunction"),
         ("acme.broken", "acme_nowhere:OWN", "ModuleNotFoundError"),
         ("acme.broken", "acme_fitness:OWN", "calls itself 'acme.cost'"),
+        ("acme.broken", "acme_fitness:UNFIT", "its version is no text of at most 64 characters"),
     ],
 )
 async def test_one_that_is_broken_says_why_and_stops_no_other(
@@ -163,3 +168,12 @@ def test_an_installed_function_takes_no_name_that_the_settings_give(monkeypatch:
     offer(monkeypatch, ("acme.cost", "acme_fitness:OWN"))
     working, broken = installed_functions(taken=["acme.cost"])
     assert (working, broken[0].reason) == ([], "the name is taken")
+
+
+def test_functions_without_versions_leave_the_weights_what_they_were() -> None:
+    assert stated_versions([OWN, replace(OWN, name="acme.risk", version="2")]) == {"acme.risk": "2"}
+    plain = Weights()
+    versioned = replace(plain, functions={"acme.risk": "2"})
+    assert "functions" not in plain.as_json()
+    assert len({plain.digest, versioned.digest, replace(plain, functions={"acme.risk": "3"}).digest}) == 3
+    assert [weights_from(each.as_json()) for each in (plain, versioned)] == [plain, versioned]

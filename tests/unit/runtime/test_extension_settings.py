@@ -49,6 +49,17 @@ def test_a_certificate_needs_its_key_and_an_authority() -> None:
         FitnessSettings(extension_cert_file=Path("c.pem"), extension_key_file=Path("k.pem"))
 
 
+def test_a_fitness_functions_version_is_of_one_that_is_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTODEV_FITNESS_EXTENSION_VERSIONS", "acme.cost=2")
+    with pytest.raises(ValidationError, match=r"names what extensions does not: acme\.cost"):
+        FitnessSettings()
+    monkeypatch.setenv("AUTODEV_FITNESS_EXTENSIONS", "acme.cost=127.0.0.1:7001")
+    assert FitnessSettings().extension_versions == {"acme.cost": "2"}
+    monkeypatch.setenv("AUTODEV_FITNESS_EXTENSION_VERSIONS", "acme.cost=" + "2" * 65)
+    with pytest.raises(ValidationError, match="at most 64 characters"):
+        FitnessSettings()
+
+
 def test_a_gate_says_which_maturity_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTODEV_CAPABILITY_EXTENSIONS", "acme.deploy=127.0.0.1:7001")
     with pytest.raises(ValidationError, match=r"acme\.deploy"):

@@ -132,7 +132,8 @@ def _rows(answer: pb.ExplainFitnessResponse) -> Iterator[tuple[str, ...]]:
     for fact in answer.first_run:
         yield "", fact.name if fact.holds else f"not: {fact.name}", "", f"{fact.adjustment:+.3g}", "", ""
     clamped = "clamped" if answer.proxy_clamped else ""
-    yield "", f"first run ({answer.fitness_function})", "", "", f"{answer.proxy_score:.3g}", clamped
+    function = " ".join(filter(None, (answer.fitness_function, answer.fitness_function_version)))
+    yield "", f"first run ({function})", "", "", f"{answer.proxy_score:.3g}", clamped
     for step in answer.steps:
         kind = step.signal.WhichOneof("kind") or ""
         value = f"{step.signal.conversion_value:g}" if kind == "conversion_value" else ""

@@ -23,8 +23,12 @@ class FitnessFunction:
     The same signals must give the same score: it is asked again when a person approves. `score` may be a coroutine
     function, and must not block. What it raises, and what is no finite number, leaves the variant unevaluated, and the
     caller gets the reason.
+
+    With another `version` (at most 64 characters) than before, the service scores all first runs again that it scored.
+    Without one nothing is scored again, whatever became of the function.
     """
 
     name: str
     description: str
     score: Callable[[RunSignals], "float | Awaitable[float]"]
+    version: str = ""
