@@ -21,8 +21,10 @@ from typing import Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from autodev_cli.certs.directory import CertificateDirectory
 from autodev_cli.mesh.processes import Nursery, Process
 from autodev_sdk import AutoDevClient
+from tests.certificates import mesh_tls_of, mesh_variables
 from tests.mesh import DEVELOPER, HOST, SERVICES, TENANT, eventually, free_ports, key, key_lines
 
 PRELOADED = ("asyncpg", "sqlalchemy.dialects.postgresql.asyncpg")
@@ -30,6 +32,14 @@ START_S = 60.0
 RESTART_S = 0.05
 END_S = 10.0
 LOG_CHARACTERS = 3000
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where replicas run: on which address they listen, and what runs a process there."""
+
+    host: str = HOST
+    within: tuple[str, ...] = ()
 
 
 @dataclass
@@ -56,6 +66,8 @@ class Fleet:
         replicas: how many of each service.
         services: which services; all by default.
         own: variables of one replica each, by its name: `{"capability-2": {"FAKETIME": "+1h"}}`.
+        machines: where a service's replicas run, by the service; here by default. Gateways' clients are here, too.
+        certificates: what the services know each other by, as they must where they listen beyond loopback.
     """
 
     def __init__(
@@ -66,8 +78,12 @@ class Fleet:
         replicas: int = 2,
         services: tuple[str, ...] = SERVICES,
         own: Mapping[str, Mapping[str, str]] | None = None,
+        machines: Mapping[str, Machine] | None = None,
+        certificates: CertificateDirectory | None = None,
     ) -> None:
         self.directory = directory
+        self._machines = {service: (machines or {}).get(service, Machine()) for service in SERVICES}
+        self._certificates = certificates
         places = [*SERVICES, "internal"]
         ports = free_ports(len(places) * replicas)
         self._ports = {name: ports[at * replicas : (at + 1) * replicas] for at, name in enumerate(places)}
@@ -76,7 +92,10 @@ class Fleet:
             for service in services
             for number in range(1, replicas + 1)
         }
-        self._nursery = Nursery(PRELOADED, directory / "nursery.log")
+        self._nurseries = {
+            within: Nursery(PRELOADED, directory / f"nursery-{number}.log", within)
+            for number, within in enumerate({machine.within for machine in self._machines.values()})
+        }
         self._forking = asyncio.Lock()
         self._keepers: list[asyncio.Task[None]] = []
 
@@ -93,6 +112,8 @@ class Fleet:
             "AUTODEV_GATEWAY_MODE": "production",
             "AUTODEV_GATEWAY_API_KEYS_FILE": str(self.directory / "keys.json"),
             "AUTODEV_SANDBOX_LEVELS": "namespace",
+            f"{prefix}INTERNAL_HOST" if service == "gateway" else f"{prefix}HOST": self._machines[service].host,
+            **(mesh_variables(self._certificates, service) if self._certificates is not None else {}),
             **addresses,
             **settings,
             **own,
@@ -101,11 +122,16 @@ class Fleet:
 
     def addresses(self, service: str) -> str:
         """All replicas of a service as one target; `internal`: the gateways' door for services."""
-        return "ipv4:" + ",".join(f"{HOST}:{port}" for port in self._ports[service])
+        return "ipv4:" + ",".join(f"{self._host(service)}:{port}" for port in self._ports[service])
 
     def address(self, service: str, number: int) -> str:
         """One replica's address."""
-        return f"{HOST}:{self._ports[service][number - 1]}"
+        return f"{self._host(service)}:{self._ports[service][number - 1]}"
+
+    def _host(self, service: str) -> str:
+        if service == "gateway":
+            return HOST
+        return self._machines["gateway" if service == "internal" else service].host
 
     def ports(self, service: str) -> list[int]:
         """Where the replicas of a service listen."""
@@ -119,7 +145,8 @@ class Fleet:
     async def __aenter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "keys.json").write_text(json.dumps(key_lines()))
-        await self._nursery.__aenter__()
+        for nursery in self._nurseries.values():
+            await nursery.__aenter__()
         self._keepers = [asyncio.create_task(self._keep(replica)) for replica in self.replicas.values()]
         try:
             await self.serving()
@@ -136,14 +163,15 @@ class Fleet:
             if replica.process is not None:
                 # One that is stopped hears nothing else.
                 replica.process.send_signal(signal.SIGKILL)
-        await self._nursery.__aexit__()
+        for nursery in self._nurseries.values():
+            await nursery.__aexit__()
         if exception[0] is not None:
             print(self.logs())
 
     async def _keep(self, replica: Replica) -> None:
         while True:
             async with self._forking:
-                replica.process = await self._nursery.start(
+                replica.process = await self._nurseries[self._machines[replica.service].within].start(
                     f"autodev_{replica.service}", replica.environment, replica.log
                 )
             replica.starts += 1
@@ -177,11 +205,17 @@ class Fleet:
     async def serves(self, name: str) -> bool:
         """Whether a replica says that it serves."""
         service, _, number = name.rpartition("-")
-        async with grpc.aio.insecure_channel(self.address(service, int(number))) as channel:
+        async with self._channel(service, int(number)) as channel:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
                 return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
         return False
+
+    def _channel(self, service: str, number: int) -> grpc.aio.Channel:
+        address = self.address(service, number)
+        if self._certificates is None or service == "gateway":
+            return grpc.aio.insecure_channel(address)
+        return mesh_tls_of(self._certificates, "gateway").channel(service, address, ())
 
     def logs(self) -> str:
         """The end of every replica's log."""

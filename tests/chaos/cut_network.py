@@ -1,7 +1,9 @@
 """Cuts services off from each other for a while; run by test_network_cut.py in a network namespace of its own.
 
-`python -m tests.chaos.cut_network <seconds>` as root: the kernel drops every packet to and from the ports of what is
-cut off, as a broken switch does. Nobody is told, and connections stay open.
+`python -m tests.chaos.cut_network <seconds>` as root. The gateways, with their clients, are in that namespace; all
+other services are in another one, joined with it by a veth pair on whose addresses they listen, by mutual TLS. The cut
+loses every packet between the two, as a broken switch does: nobody is told, and connections stay open. Both sides reach
+the database, which listens on a Unix socket.
 """
 
 import asyncio
@@ -18,14 +20,17 @@ import grpc
 from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import skill_service_pb2
 from autodev_sdk.events import EventWorker, working
+from tests.certificates import certificates_in
 from tests.chaos import readback
 from tests.chaos.load import AWAY, QUOTA, Publisher, events_of, named_agents, prepared
-from tests.fleet import Fleet
-from tests.mesh import eventually
+from tests.fleet import Fleet, Machine
+from tests.mesh import SERVICES, eventually
 from tests.postgresql import Server, binaries
 from tests.storage import Storages
 
 AGENTS = 4
+HERE, THERE, CABLE = "10.87.0.1", "10.87.0.2", "cable"
+"""Addresses of the two machines, and what the interface between them is called on both."""
 NOTICED_S = 14.0
 """Keepalive takes a silent connection for gone within ten seconds; a call then learns it at once."""
 
@@ -37,13 +42,19 @@ async def main(cut_s: float) -> None:
     try:
         server.make()
         with tempfile.TemporaryDirectory() as directory, Storages(server).new(Path(directory)) as storage:
-            await cut_and_mend(Fleet(Path(directory), storage.settings), storage, cut_s)
+            certificates = certificates_in(Path(directory) / "certs")
+            async with another_machine() as there:
+                machines = {"gateway": Machine(HERE)} | dict.fromkeys(SERVICES[1:], there)
+                fleet = Fleet(Path(directory), storage.settings, machines=machines, certificates=certificates)
+                await cut_and_mend(fleet, storage, lambda: cut(there, cut_s))
     finally:
         server.remove()
 
 
-async def cut_and_mend(made: Fleet, storage: Any, cut_s: float) -> None:
-    """Under load, cut the services off from the log, and the gateways from learning."""
+async def cut_and_mend(
+    made: Fleet, storage: Any, cut_off: Callable[[], contextlib.AbstractAsyncContextManager[None]]
+) -> None:
+    """Under load, cut the services off from the log, and the gateways from the services."""
     agents = named_agents(1, AGENTS)
     async with made as fleet, fleet.client() as client:
         publisher, delivered = Publisher(client), set[str]()
@@ -53,7 +64,7 @@ async def cut_and_mend(made: Fleet, storage: Any, cut_s: float) -> None:
 
         await prepared(publisher, storage, agents)
         async with working(EventWorker(client.events, "audit", {event_pb2.EVENT_TYPE_TASK_FAILED: note})):
-            async with _cut([*fleet.ports("internal"), *fleet.ports("learning")], cut_s):
+            async with cut_off():
                 started = time.monotonic()
                 refused = await _refusal(lambda: client.skills.ListSkills(skill_service_pb2.ListSkillsRequest()))
                 assert refused in AWAY, refused
@@ -78,21 +89,46 @@ async def cut_and_mend(made: Fleet, storage: Any, cut_s: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _cut(ports: list[int], cut_s: float) -> AsyncIterator[None]:
-    """Drop every packet of these ports within the block, which lasts so long at least."""
-    rules = [["INPUT", "-p", "tcp", end, str(port), "-j", "DROP"] for port in ports for end in ("--dport", "--sport")]
-    for rule in rules:
-        await _iptables("-A", *rule)
+async def another_machine() -> AsyncIterator[Machine]:
+    """A network namespace beside this one, joined with it by a veth pair, for the block."""
+    # It ends with this process, however that ends: nothing comes to its input, which is then closed.
+    keeper = await asyncio.create_subprocess_exec("unshare", "--net", "cat", stdin=asyncio.subprocess.PIPE)
+    own, its = Path("/proc/self/ns/net"), Path(f"/proc/{keeper.pid}/ns/net")
+    there = Machine(THERE, ("nsenter", f"--net={its}"))
+    try:
+
+        async def apart() -> bool:
+            return its.readlink() != own.readlink()
+
+        await eventually(apart, "there is another network namespace")
+        await _run("ip", "link", "add", CABLE, "type", "veth", "peer", "name", CABLE, "netns", str(keeper.pid))
+        for machine in (Machine(HERE), there):
+            await _run(*machine.within, "ip", "address", "add", f"{machine.host}/24", "dev", CABLE)
+            for interface in ("lo", CABLE):
+                await _run(*machine.within, "ip", "link", "set", interface, "up")
+        yield there
+    finally:
+        keeper.kill()
+        await keeper.wait()
+
+
+@contextlib.asynccontextmanager
+async def cut(there: Machine, cut_s: float) -> AsyncIterator[None]:
+    """Lose every packet between here and there within the block, which lasts so long at least."""
+    rule = ("INPUT", "-i", CABLE, "-j", "DROP")
+    ends = ((), there.within)
+    for within in ends:
+        await _run(*within, "iptables", "-A", *rule)
     started = time.monotonic()
     yield
     await asyncio.sleep(max(0.0, cut_s - (time.monotonic() - started)))
-    for rule in rules:
-        await _iptables("-D", *rule)
+    for within in ends:
+        await _run(*within, "iptables", "-D", *rule)
 
 
-async def _iptables(*arguments: str) -> None:
-    process = await asyncio.create_subprocess_exec("iptables", *arguments)
-    assert await process.wait() == 0
+async def _run(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0, command
 
 
 async def _refusal(call: Callable[[], Awaitable[Any]]) -> grpc.StatusCode:

@@ -1,4 +1,4 @@
-"""The network between services is cut for a while, in a network namespace of the test's own: see cut_network.py."""
+"""The network between services is cut for a while, which are in two network namespaces then: see cut_network.py."""
 
 import asyncio
 import os
@@ -18,15 +18,19 @@ OWN_NETWORK = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"',
 
 
 def has_network_of_its_own() -> bool:
-    """Whether this machine lets the test have a network namespace, and drop packets in it."""
-    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "iptables"))):
+    """Whether this machine lets the test have network namespaces, join them, and drop packets in them."""
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "ip", "iptables"))):
         return False
-    return subprocess.run([*OWN_NETWORK, "iptables", "-L", "-n"], capture_output=True).returncode == 0
+    tried = "iptables -L -n && ip link add name here type veth peer name there"
+    return subprocess.run([*OWN_NETWORK, "sh", "-c", tried], capture_output=True).returncode == 0
 
 
 async def test_a_cut_network_is_noticed_and_over_once_it_is_mended() -> None:
     require(binaries(), "PostgreSQL is not installed")
-    require(has_network_of_its_own(), "no network namespace with iptables can be had here (root, iproute2, iptables)")
+    require(
+        has_network_of_its_own(),
+        "no network namespaces with veth and iptables can be had here (root, iproute2, iptables)",
+    )
     process = await asyncio.create_subprocess_exec(
         *(*OWN_NETWORK, sys.executable, "-m", "tests.chaos.cut_network", str(CUT_S)),
         cwd=ROOT,

@@ -58,11 +58,13 @@ class Nursery:
     Args:
         preload: modules to import besides those that every service needs.
         log: where the nursery itself says what went wrong.
+        within: what it is run by, `nsenter --net=...`: processes are where their nursery is.
     """
 
-    def __init__(self, preload: Sequence[str], log: Path) -> None:
+    def __init__(self, preload: Sequence[str], log: Path, within: Sequence[str] = ()) -> None:
         self._preload = preload
         self._log = log
+        self._within = within
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -96,7 +98,7 @@ class Nursery:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "autodev_cli.mesh.nursery", str(os.getpid()), *self._preload),
+                *(*self._within, sys.executable, "-m", "autodev_cli.mesh.nursery", str(os.getpid()), *self._preload),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
