@@ -80,12 +80,6 @@ async def test_a_slow_program_becomes_a_faster_one(rewriter: Rewriter) -> None:
     assert fast < slow / 2
 
 
-async def test_what_was_tried_is_not_written_again(rewriter: Rewriter) -> None:
-    first = await rewriter.rewrite(program(SMALL, BIG), None, ())
-    again = await rewriter.rewrite(program(SMALL, BIG), None, (), frozenset({first.code}))
-    assert again.code != first.code
-
-
 async def test_a_program_without_a_slow_way_is_left(rewriter: Rewriter) -> None:
     code = "def distinct(items):\n    return list(dict.fromkeys(items))\n"
     rewrite = await rewriter.rewrite(program(SMALL, code=code), Trigger.LATENCY, ())

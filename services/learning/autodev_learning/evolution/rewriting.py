@@ -79,14 +79,8 @@ class Rewriter:
     limits: RewriteLimits = RewriteLimits()
     clock: Callable[[], float] = field(default=time.monotonic)
 
-    async def rewrite(
-        self,
-        program: Program,
-        trigger: Trigger | None,
-        proposers: Sequence[str],
-        avoid: frozenset[str] = frozenset(),
-    ) -> Rewrite:
-        """Rewrite a program. `avoid` holds codes that were tried before; `proposers` are those that may mend."""
+    async def rewrite(self, program: Program, trigger: Trigger | None, proposers: Sequence[str]) -> Rewrite:
+        """Rewrite a program. `proposers` are those that may mend."""
         if not program.inputs:
             return Rewrite("", Purpose.FASTER, Provenance(), "no known input to run it on")
         started = self.clock()
@@ -94,8 +88,8 @@ class Rewriter:
             outcomes = await self._time(program, program.code, None)
             purpose = purpose_for(trigger, program.inputs, outcomes)
             if purpose is Purpose.MEND:
-                return await self._mended(program, outcomes, proposers, avoid)
-            return await self._faster(program, outcomes, proposers, avoid, started)
+                return await self._mended(program, outcomes, proposers)
+            return await self._faster(program, outcomes, proposers, started)
 
     async def _time(self, program: Program, code: str, seconds: Sequence[float] | None) -> tuple[TimedOutcome, ...]:
         calls = [known.call for known in program.inputs]
@@ -107,15 +101,14 @@ class Rewriter:
         program: Program,
         outcomes: tuple[TimedOutcome, ...],
         proposers: Sequence[str],
-        avoid: frozenset[str],
         started: float,
     ) -> Rewrite:
         """The fastest of the speed-ups that apply and of what the proposers that make programs faster write."""
         asked = await self.workshop.propose(slow_problem(program, outcomes), proposers)
         started += asked.seconds
-        best = await self._climbed(program, outcomes, avoid, started)
+        best = await self._climbed(program, outcomes, started)
         proposer, tried = PERFORMANCE, best.tried + asked.tried
-        if isinstance(asked, Proposal) and asked.code not in avoid:
+        if isinstance(asked, Proposal):
             seconds = await self._seconds_if_same(program, outcomes, asked.code)
             if seconds is not None and seconds < best.seconds * (1 - LEAST_GAIN):
                 proposer, best = asked.proposer, Climb(asked.code, seconds, asked.edits)
@@ -135,9 +128,7 @@ class Rewriter:
             return Rewrite("", Purpose.FASTER, provenance, reason)
         return Rewrite(best.code, Purpose.FASTER, provenance)
 
-    async def _climbed(
-        self, program: Program, outcomes: tuple[TimedOutcome, ...], avoid: frozenset[str], started: float
-    ) -> Climb:
+    async def _climbed(self, program: Program, outcomes: tuple[TimedOutcome, ...], started: float) -> Climb:
         from autodev_learning.proposers.performance import Mutation, performance_mutations
 
         async def mutations(code: str) -> list[Mutation]:
@@ -148,7 +139,6 @@ class Rewriter:
             mutations,
             lambda code: self._seconds_if_same(program, outcomes, code),
             lambda tried: tried < self.limits.candidates and self.clock() - started < self.limits.budget_s,
-            avoid,
         )
         return await climber.climb(program.code, sum(outcome.seconds for outcome in outcomes))
 
@@ -164,7 +154,6 @@ class Rewriter:
         program: Program,
         outcomes: tuple[TimedOutcome, ...],
         proposers: Sequence[str],
-        avoid: frozenset[str],
     ) -> Rewrite:
         if not any(known.expected and not meets(known, outcome) for known, outcome in _pairs(program.inputs, outcomes)):
             reason = "it gives what every known example expects, and nothing says what the failing call must give"
@@ -181,7 +170,7 @@ class Rewriter:
         )
         if isinstance(answer, NoProposal):
             return Rewrite("", Purpose.MEND, provenance, answer.reason)
-        if answer.code == program.code or answer.code in avoid:
+        if answer.code == program.code:
             return Rewrite("", Purpose.MEND, provenance, "the proposers gave what was there before")
         if fault := fault_of(answer.code):
             return Rewrite("", Purpose.MEND, provenance, fault)
