@@ -16,7 +16,7 @@ def builtin_proposers(names: Sequence[str], tester: Tester) -> list[Proposer]:
 
 
 def _search(tester: Tester) -> Proposer:
-    # libcst takes a while to import: only who searches pays for it.
+    # The operators take a while to import: only who searches pays for it.
     from autodev_learning.proposers.search import Search
 
     return Search(tester)

@@ -1,13 +1,10 @@
 """Cross programs function by function: each function from the program that is best at it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import libcst as cst
-
 from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal
-from autodev_learning.proposers.functions import combined, examples_about
-from autodev_learning.proposers.tree import Program
+from autodev_learning.proposers.functions import Statement, combined, definitions, examples_about
 from autodev_learning.proposers.trials import Draft, Trial, Trials
 from autodev_learning.trial import Tester
 
@@ -40,15 +37,15 @@ class Crossover:
 async def cross(problem: Problem, trials: Trials, pool: Sequence[Trial]) -> list[Trial]:
     """Improve the best program by one donor's function at a time until none helps; give every crossing tried."""
     crossed: list[Trial] = [trial for trial in pool if trial.passes_all]
-    parsed = {trial.code: Program(trial.code) for trial in pool}
+    bound = {trial.code: definitions(trial.code) for trial in pool}
     best = max(pool, key=lambda trial: trial.score, default=None)
     for _ in range(MAX_SWEEPS):
         if best is None or best.passes_all or trials.exhausted:
             break
-        found = await trials.run(list(_crossings(problem, best, pool, parsed)))
+        found = await trials.run(list(_crossings(problem, best, pool, bound)))
         crossed += found
         for trial in found:
-            parsed[trial.code] = Program(trial.code)
+            bound[trial.code] = definitions(trial.code)
         better = max(found, key=lambda trial: trial.score, default=None)
         if better is None or better.score <= best.score:
             break
@@ -56,20 +53,16 @@ async def cross(problem: Problem, trials: Trials, pool: Sequence[Trial]) -> list
     return crossed
 
 
-def _crossings(problem: Problem, base: Trial, pool: Sequence[Trial], parsed: dict[str, Program]) -> Iterator[Draft]:
+def _crossings(
+    problem: Problem, base: Trial, pool: Sequence[Trial], bound: Mapping[str, Mapping[str, Statement]]
+) -> Iterator[Draft]:
     for entry in problem.entry_points:
         about = examples_about(entry, problem.visible)
         if about and all(base.passed[index] for index in about):
             continue
         donors = sorted(pool, key=lambda trial: -sum(trial.passed[index] for index in about))
         for donor in donors[:MAX_DONORS]:
-            code = _with_function(problem, entry, parsed[donor.code], parsed[base.code])
+            chosen = {name: donor if name == entry else base for name in problem.entry_points}
+            code = combined({name: bound[trial.code] for name, trial in chosen.items()})
             if code is not None:
                 yield Draft(code, (*base.edits, f"take `{entry}` from another attempt", *donor.edits))
-
-
-def _with_function(problem: Problem, entry: str, donor: Program, base: Program) -> str | None:
-    try:
-        return combined({name: donor if name == entry else base for name in problem.entry_points})
-    except cst.CSTValidationError:
-        return None

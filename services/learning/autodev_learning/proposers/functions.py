@@ -1,68 +1,85 @@
-"""Programs put together from functions of several."""
+"""Programs put together from functions of several, as text: comments and layout go along."""
 
+import ast
 from collections.abc import Iterable, Mapping
-
-import libcst as cst
+from dataclasses import dataclass
 
 from autodev_learning.examples import Example, called_names
-from autodev_learning.proposers.tree import Program, descendants, source
+from autodev_learning.proposers.pieces import Definition
 
 
-def definitions(program: Program) -> dict[str, cst.CSTNode]:
-    """What the top of a module binds, by name: functions, classes, constants, imports."""
-    bound: dict[str, cst.CSTNode] = {}
-    for node in program.module.body:
-        for name in _names_bound(node):
-            bound[name] = node
-    return bound
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """A statement at the top of a program: its text, the names that it reads, and what it says whatever its layout."""
+
+    text: str
+    reads: frozenset[str]
+    said: str
+    is_definition: bool
 
 
-def _names_bound(node: cst.CSTNode) -> Iterable[str]:
-    if isinstance(node, cst.FunctionDef | cst.ClassDef):
-        return [node.name.value]
-    names = []
-    for inner in descendants(node) if isinstance(node, cst.SimpleStatementLine) else ():
-        if isinstance(inner, cst.AssignTarget) and isinstance(inner.target, cst.Name):
-            names.append(inner.target.value)
-        elif isinstance(inner, cst.ImportAlias):
-            alias = inner.asname.name if inner.asname else inner.name
-            names.append(source(alias).partition(".")[0])
-    return names
+def definitions(code: str) -> dict[str, Statement]:
+    """What the top of a module binds, by name: functions, classes, constants, imports. Raises SyntaxError."""
+    return {name: statement for node in ast.parse(code).body for name, statement in _bound(code, node)}
 
 
-def needed_by(name: str, bound: Mapping[str, cst.CSTNode]) -> dict[str, cst.CSTNode]:
+def _bound(code: str, node: ast.stmt) -> Iterable[tuple[str, Statement]]:
+    names = _names_bound(node)
+    if not names:
+        return []
+    decorators = getattr(node, "decorator_list", ())
+    texts = [*(f"@{ast.get_source_segment(code, each)}" for each in decorators), ast.get_source_segment(code, node)]
+    reads = frozenset(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+    statement = Statement("\n".join(filter(None, texts)), reads, ast.dump(node), isinstance(node, Definition))
+    return [(name, statement) for name in names]
+
+
+def _names_bound(node: ast.stmt) -> list[str]:
+    if isinstance(node, Definition):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [
+            inner.id
+            for target in targets
+            for inner in ast.walk(target)
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+        ]
+    return []
+
+
+def needed_by(name: str, bound: Mapping[str, Statement]) -> dict[str, Statement]:
     """The definition of a name and, transitively, of every name that it reads at the top of its module."""
-    needed: dict[str, cst.CSTNode] = {}
+    needed: dict[str, Statement] = {}
     waiting = [name]
     while waiting:
         current = waiting.pop()
         if current in bound and current not in needed:
             needed[current] = bound[current]
-            waiting += [inner.value for inner in descendants(bound[current]) if isinstance(inner, cst.Name)]
+            waiting += sorted(bound[current].reads)
     return needed
 
 
-def combined(donors: Mapping[str, Program]) -> str | None:
+def combined(donors: Mapping[str, Mapping[str, Statement]]) -> str | None:
     """A program with each named function, and what it needs, from its donor; None where two donors' helpers differ.
 
     A function that calls another of the named ones gets the one chosen here, not its own donor's.
     """
-    chosen: dict[str, cst.CSTNode] = {}
-    for entry, program in donors.items():
-        for name, node in needed_by(entry, definitions(program)).items():
+    chosen: dict[str, Statement] = {}
+    for entry, bound in donors.items():
+        for name, statement in needed_by(entry, bound).items():
             if name in donors and name != entry:
                 continue
-            if name in chosen and source(chosen[name]) != source(node):
+            if name in chosen and chosen[name].said != statement.said:
                 return None
-            chosen[name] = node
+            chosen[name] = statement
     if not donors.keys() <= chosen.keys():
         return None
-    nodes = list(dict.fromkeys(chosen.values()))
     # Constants and imports may be read while functions are defined (defaults, decorators): they come first.
-    nodes.sort(key=lambda node: isinstance(node, cst.FunctionDef | cst.ClassDef))
-    return cst.Module(
-        [node for node in nodes if isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement)]
-    ).code
+    statements = sorted(chosen.values(), key=lambda statement: statement.is_definition)
+    return "\n\n".join(dict.fromkeys(statement.text for statement in statements)) + "\n"
 
 
 def examples_about(name: str, examples: Iterable[Example]) -> list[int]:

@@ -13,7 +13,7 @@ class Speedup(Local):
     AIMS = frozenset({Aim.FASTER})
 
     def offer(self, order: Order, brief: Brief) -> Offer | None:
-        # libcst takes a while to import: only who edits pays for it.
+        # The analyses take a while to import: only who edits pays for it.
         from itertools import islice
 
         from autodev_learning.proposers.performance import performance_mutations
