@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from autodev_learning.proposers.allowance import NANO
 from autodev_learning.proposers.llm.choice import (
     BASE_URLS,
     AnswerForm,
@@ -15,7 +16,7 @@ from autodev_learning.proposers.llm.choice import (
     Provider,
     provider_and_model,
 )
-from autodev_learning.proposers.llm.spending import NANO, Amount
+from autodev_learning.proposers.llm.spending import Amount
 from autodev_runtime.database_settings import DatabaseSettings
 
 

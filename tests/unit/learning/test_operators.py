@@ -3,6 +3,7 @@
 import ast
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from autodev_learning.evolution.asking import Asked
 from autodev_learning.evolution.numbers_in import literals_of, with_numbers
 from autodev_learning.evolution.operators import Aim, Brief, Local, Order, local_operators, operators_for
 from autodev_learning.proposers import NoProposal, Problem, Proposal
+from autodev_learning.proposers.allowance import Allowance
 from tests.unit.learning.evolving import SLOW, order_for
 
 NUMBERS = "def f():\n    return [1.5, -2.0, (3), 4e-3, 2 ** 2, 'é', 1]  # 7\n"
@@ -83,8 +85,10 @@ async def test_an_operator_that_breaks_has_no_idea() -> None:
 
 async def test_a_proposer_is_told_the_parent_what_went_wrong_and_the_aim() -> None:
     seen: list[Problem] = []
+    some = Allowance(1, 1)
 
-    async def propose(problem: Problem) -> Proposal | NoProposal:
+    async def propose(problem: Problem, allowance: Allowance | None) -> Proposal | NoProposal:
+        assert allowance is some
         seen.append(problem)
         if len(seen) == 1:
             return Proposal("def f(): return 2", "model", ("thought",), 0, 1, 0.1, "hash", 30, 0.2)
@@ -92,7 +96,7 @@ async def test_a_proposer_is_told_the_parent_what_went_wrong_and_the_aim() -> No
 
     order = Order(order_for(SLOW).parent, (), ("f(1) gives 2",), random.Random(1), lambda code: False)
     asked = Asked("model", propose, most=2)
-    offers = await asked.offers([order, order, order], BRIEF)
+    offers = await asked.offers([order, order, order], replace(BRIEF, allowance=some))
     assert [(offer.code, offer.tokens, offer.cost_usd) if offer else None for offer in offers] == [
         ("def f(): return 2", 30, 0.2),
         ("", 10, 0.1),

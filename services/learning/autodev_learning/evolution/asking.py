@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from autodev_learning.evolution.individuals import Offer
 from autodev_learning.evolution.operators import Aim, Brief, Order
 from autodev_learning.proposers import FailedProgram, NoProposal, Problem, Proposal
+from autodev_learning.proposers.allowance import Allowance
 
-Propose = Callable[[Problem], Awaitable[Proposal | NoProposal]]
+Propose = Callable[[Problem, Allowance | None], Awaitable[Proposal | NoProposal]]
 
 WISHES = {
     Aim.FASTER: "Write it so that it gives exactly the same on every input in less time.",
@@ -28,7 +29,7 @@ class Asked:
 
     async def offers(self, orders: Sequence[Order], brief: Brief) -> Sequence[Offer | None]:
         problems = [problem_for(order, brief) for order in orders[: self.most]]
-        answers = await asyncio.gather(*(self.propose(problem) for problem in problems))
+        answers = await asyncio.gather(*(self.propose(problem, brief.allowance) for problem in problems))
         return [*map(_offer, answers), *[None] * (len(orders) - len(answers))]
 
 

@@ -9,6 +9,7 @@ from autodev_learning.evolution.cascade import Evaluator
 from autodev_learning.evolution.individuals import Individual, Offer, Stage
 from autodev_learning.evolution.islands import Islands, Ordered
 from autodev_learning.evolution.operators import Brief, Operator
+from autodev_learning.proposers.allowance import Allowance
 
 MOST_CHARACTERS = 2000
 
@@ -26,24 +27,26 @@ class Breeding:
         """The original, evaluated. Raises NotPython, and what the sandbox raises."""
         return [self.islands.begin(code, await self.evaluator.original(code))]
 
-    async def breed(self, step: int) -> list[Individual]:
+    async def breed(self, step: int, allowance: Allowance | None = None) -> list[Individual]:
         """The programs of a step, evaluated, in the order in which they were wished for; none when there are no ideas.
+
+        Those who propose may use of the allowance together.
 
         Raises what the sandbox raises.
         """
         ordered = await asyncio.to_thread(self.islands.orders, step)
-        made = await self._made(ordered)
+        made = await self._made(ordered, replace(self.brief, allowance=allowance))
         individuals = await asyncio.to_thread(self.islands.conceived, step, made)
         return await self._evaluated(individuals)
 
-    async def _made(self, ordered: Sequence[Ordered]) -> list[tuple[Ordered, Offer | None]]:
+    async def _made(self, ordered: Sequence[Ordered], brief: Brief) -> list[tuple[Ordered, Offer | None]]:
         shares: dict[str, list[int]] = defaultdict(list)
         for index, each in enumerate(ordered):
             shares[each.operator].append(index)
         operators = [operator for operator in self.operators if operator.name in shares]
         answers = await asyncio.gather(
             *(
-                operator.offers([ordered[index].order for index in shares[operator.name]], self.brief)
+                operator.offers([ordered[index].order for index in shares[operator.name]], brief)
                 for operator in operators
             )
         )

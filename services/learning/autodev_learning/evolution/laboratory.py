@@ -19,6 +19,7 @@ from autodev_learning.examples import Example
 from autodev_learning.memento.proposing import Workshop
 from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.proposers import NoProposal, Problem, Proposal
+from autodev_learning.proposers.allowance import Allowance
 from autodev_learning.proposers.builtin import BUILTIN
 from autodev_learning.trial import Execute, SandboxTester
 
@@ -131,6 +132,6 @@ class Laboratory:
             for name in names
         ]
 
-    async def _propose(self, name: str, problem: Problem) -> Proposal | NoProposal:
+    async def _propose(self, name: str, problem: Problem, allowance: Allowance | None) -> Proposal | NoProposal:
         async with self._workshop.slot():
-            return await self._workshop.propose(problem, [name])
+            return await self._workshop.propose(problem, [name], allowance)

@@ -17,6 +17,7 @@ from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Mutation, Order, SandboxStatus, experiment_key
 from autodev_learning.evolution.operators import Aim, local_operators
 from autodev_learning.evolution.rewriting import PERFORMANCE, Rewrite
+from autodev_learning.proposers.allowance import Allowance
 from autodev_learning.skills.provenance import Provenance
 from autodev_runtime.errors import ResourceExhausted
 
@@ -58,7 +59,7 @@ class Steps:
     async def take(self, experiment: Experiment, search: Search) -> str | None:
         """Take the next step and keep it; or say why there is none. Raises what the sandbox and the services raise."""
         iteration = len(experiment.steps) + 1
-        made = await self._made(experiment.id, search, iteration)
+        made = await self._made(experiment, search, iteration)
         before = search.islands.best
         search.islands.admit(made)
         search.islands.end_step(iteration)
@@ -81,12 +82,13 @@ class Steps:
         await self.experiments.add_step(experiment.id, step)
         return None
 
-    async def _made(self, experiment_id: str, search: Search, iteration: int) -> list[Individual]:
+    async def _made(self, experiment: Experiment, search: Search, iteration: int) -> list[Individual]:
         """What the step made: what is kept of it where it was made before."""
-        made = await self.experiments.made_in_step(experiment_id, iteration)
+        made = await self.experiments.made_in_step(experiment.id, iteration)
         if not made:
-            await self.experiments.add_individuals(experiment_id, await search.breeding.breed(iteration))
-            made = await self.experiments.made_in_step(experiment_id, iteration)
+            bred = await search.breeding.breed(iteration, allowance_of(experiment))
+            await self.experiments.add_individuals(experiment.id, bred)
+            made = await self.experiments.made_in_step(experiment.id, iteration)
         return made
 
     async def _compared(self, experiment: Experiment, search: Search, step: Step) -> Step:
@@ -120,6 +122,12 @@ class Steps:
             time_ratio=comparison.time_ratio,
             fitness=judged.scores[0],
         )
+
+
+def allowance_of(experiment: Experiment) -> Allowance:
+    """What its next step may use: what is left."""
+    budget = experiment.budget
+    return Allowance(budget.max_tokens - experiment.tokens_used, budget.max_cost_usd - experiment.cost_usd)
 
 
 def step_of(iteration: int, made: Sequence[Individual]) -> Step:

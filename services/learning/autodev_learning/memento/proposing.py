@@ -15,6 +15,7 @@ from autodev_learning import metrics
 from autodev_learning.apart import apart, from_afar
 from autodev_learning.examples import called_names
 from autodev_learning.proposers import Aim, Budget, NoProposal, Problem, Proposal, Proposer, propose_first
+from autodev_learning.proposers.allowance import Allowance
 from autodev_learning.proposers.builtin import BUILTIN
 from autodev_learning.proposers.llm import NAME as LLM
 from autodev_learning.trial import Execute, SandboxTester, Tester
@@ -65,10 +66,13 @@ class Workshop:
                 f"{self._limits.at_a_time} proposals are at work", reason="PROPOSALS_FULL", retry_after=RETRY_AFTER
             )
 
-    async def propose(self, problem: Problem, switched_on: Sequence[str]) -> Proposal | NoProposal:
+    async def propose(
+        self, problem: Problem, switched_on: Sequence[str], allowance: Allowance | None = None
+    ) -> Proposal | NoProposal:
         """Ask the proposers by name (none named: all), in order. Call it within a `slot`.
 
-        A program that is to be made faster is put to those of OPTIMISERS alone.
+        A program that is to be made faster is put to those of OPTIMISERS alone. No more is used of an allowance than it
+        has, by those that know beforehand what they may use; others are not asked once nothing is left of it.
         Raises what the sandbox raises; a proposer that breaks is answered by NoProposal.
         """
         started = time.perf_counter()
@@ -80,7 +84,7 @@ class Workshop:
                 return NoProposal("", "no proposer that makes programs faster is switched on")
         execute = from_afar(self._execute)
         try:
-            answer = await apart(partial(self._ask, names, problem, execute))
+            answer = await apart(partial(self._ask, names, problem, execute, allowance))
         except AutoDevError:
             raise
         except Exception as error:
@@ -93,10 +97,12 @@ class Workshop:
         metrics.PROPOSAL_SECONDS.labels(outcome).observe(time.perf_counter() - started)
         return answer
 
-    async def _ask(self, names: Sequence[str], problem: Problem, execute: Execute) -> Proposal | NoProposal:
+    async def _ask(
+        self, names: Sequence[str], problem: Problem, execute: Execute, allowance: Allowance | None
+    ) -> Proposal | NoProposal:
         tester = SandboxTester(execute, self._limits.trial_seconds)
         proposers = [self._makers[name](tester) for name in names]
-        answer = await propose_first(proposers, problem, self._limits.budget)
+        answer = await propose_first(proposers, problem, replace(self._limits.budget, allowance=allowance))
         if isinstance(answer, Proposal) and (fault := fault_of(answer.code)):
             return NoProposal(
                 answer.proposer,

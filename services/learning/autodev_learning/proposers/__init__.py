@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from autodev_learning.examples import Example
+from autodev_learning.proposers.allowance import Allowance
 from autodev_runtime.errors import AutoDevError
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one proposer may spend: wall time, and programs tried."""
+    """What one proposer may spend: wall time, programs tried, and, with others, of an allowance, if there is one."""
 
     seconds: float = 15.0
     programs: int = 20_000
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True)

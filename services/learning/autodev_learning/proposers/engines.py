@@ -66,21 +66,25 @@ class EngineProposer:
         account = _Account()
         try:
             async with asyncio.timeout(budget.seconds):
-                return await self._propose(problem, account)
+                return await self._propose(problem, budget, account)
         except TimeoutError:
             return self._none(f"it took longer than {budget.seconds:g} s", account)
         except EngineFailed as error:
             log.warning("the engine %r: %s", self.name, error)
             return self._none(str(error), account)
 
-    async def _propose(self, problem: Problem, account: _Account) -> Proposal | NoProposal:
+    async def _propose(self, problem: Problem, budget: Budget, account: _Account) -> Proposal | NoProposal:
         asked = asked_of(problem)
         findings = await answered(self.engine.analyze_episode(asked), Mapping)  # type: ignore[type-abstract]
         attempts: list[Attempt] = []
         for _ in range(ATTEMPTS):
+            if budget.allowance is not None and budget.allowance.is_spent:
+                return self._none("the experiment's budget is spent", account)
             change = await answered(self.engine.propose_code_change(asked, findings, tuple(attempts)), CodeChange)
             account.tokens += change.tokens
             account.cost_usd += change.cost_usd
+            if budget.allowance is not None:
+                budget.allowance.use(change.tokens, change.cost_usd)
             rationale = change.rationale[:MOST_RATIONALE_CHARACTERS]
             if not change.code.strip():
                 return self._none(rationale or "it has no code", account)

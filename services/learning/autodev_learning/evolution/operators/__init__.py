@@ -20,6 +20,7 @@ from typing import ClassVar, Protocol
 
 from autodev_learning.evolution.individuals import Individual, Offer
 from autodev_learning.examples import Example
+from autodev_learning.proposers.allowance import Allowance
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,14 @@ class Aim(StrEnum):
 
 @dataclass(frozen=True)
 class Brief:
-    """What an experiment is about, for whoever proposes."""
+    """What an experiment is about, for whoever proposes; and what a step of it may use, where it is bounded."""
 
     aim: Aim
     description: str
     entry_points: tuple[str, ...]
     visible: tuple[Example, ...] = ()
     preamble: str = ""
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ async def ask(tester: Tester, choice: Choice, purse: Purse, problem: Problem, bu
     base = await _start(trials, problem)
     question = _Question(problem, choice, trials, prompt_for(problem, base, choice), base)
     async with bounded_client(choice.max_answer_bytes, choice.timeout_s) as client:
-        model = BudgetedModel(model_of(choice, client), choice, purse)
+        model = BudgetedModel(model_of(choice, client), choice, purse.within(budget.allowance))
         try:
             async with asyncio.timeout(choice.seconds):
                 winner, answer = await question.put(model)

@@ -126,9 +126,8 @@ class BudgetedModel(WrapperModel):
         finally:
             self.spent += cost
             self._count(outcome, cost, time.perf_counter() - started)
-            if cost != worst:
-                # Who asked may be gone meanwhile; the books are closed all the same.
-                await asyncio.shield(asyncio.ensure_future(self._purse.settle(reservation, cost)))
+            # Who asked may be gone meanwhile; the books are closed all the same.
+            await asyncio.shield(asyncio.ensure_future(self._purse.settle(reservation, cost)))
         return response
 
     def _cost(self, response: ModelResponse, worst: Amount) -> Amount:

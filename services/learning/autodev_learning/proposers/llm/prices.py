@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable
 from decimal import Decimal
 
+from autodev_learning.proposers.allowance import NANO
 from autodev_learning.proposers.llm.choice import BASE_URLS, Choice, ChoiceRefused, Prices, Provider
-from autodev_learning.proposers.llm.spending import NANO, Amount
+from autodev_learning.proposers.llm.spending import Amount
 
 Pricing = Callable[[int, int], Amount]
 """pricing(input_tokens, output_tokens): what they amount to. More tokens never cost less."""

@@ -5,16 +5,19 @@ in flight can never take a tenant past its limit, on however many replicas. What
 killed service) stays at its worst. Money is counted in whole billionths of a dollar: sums of them are exact.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Protocol
 
 from autodev_learning.apart import from_afar
+from autodev_learning.proposers.allowance import NANO, Allowance, Held
 from autodev_runtime.errors import ResourceExhausted
 
-NANO = 1_000_000_000
 BUDGET_SPENT = "LLM_BUDGET_SPENT"
+LOOK_AGAIN_S = 0.05
+"""How soon a call that waits for others of its experiment sees that they are settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,41 @@ class Purse:
         """The ledger's, whose database belongs to the event loop that is current now."""
         return cls(from_afar(ledger.reserve), from_afar(ledger.settle))
 
+    def within(self, allowance: Allowance | None) -> "Purse":
+        """The same, of which no more is taken than an allowance has left."""
+        if allowance is None:
+            return self
+
+        async def reserve(worst: Amount) -> Reservation:
+            while (held := allowance.hold(worst.tokens, worst.nanousd)) is not Held.YES:
+                if held is Held.NO:
+                    raise allowance_spent(worst)
+                await asyncio.sleep(LOOK_AGAIN_S)
+            try:
+                return await self.reserve(worst)
+            except BaseException:
+                allowance.settle(astuple(worst), (0, 0))
+                raise
+
+        async def settle(reservation: Reservation, actual: Amount) -> None:
+            allowance.settle(astuple(reservation.worst), astuple(actual))
+            await self.settle(reservation, actual)
+
+        return Purse(reserve, settle)
+
 
 def end_of(day: str) -> datetime:
     """When a UTC day's budget is over and the next begins."""
     return datetime.combine(datetime.fromisoformat(day), time(), UTC) + timedelta(days=1)
+
+
+def allowance_spent(worst: Amount) -> ResourceExhausted:
+    """The refusal of a call that could take an experiment past its budget."""
+    message = (
+        f"the experiment's budget has less left than the {worst.tokens:,} tokens and {worst.usd:.4f} USD "
+        "that this call may take"
+    )
+    return ResourceExhausted(message, reason=BUDGET_SPENT)
 
 
 def budget_spent(worst: Amount, spent: Spent, now: datetime) -> ResourceExhausted:
