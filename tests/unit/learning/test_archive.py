@@ -56,8 +56,18 @@ def test_a_place_says_what_became_of_a_program() -> None:
     assert archive.put(individual(2, 2.0)) is Place.BETTER
     assert archive.put(individual(3, 1.5)) is Place.KEPT
     assert archive.put(individual(4, 1.0)) is Place.REFUSED
+    assert archive.put(individual(6, 1.5)) is Place.KEPT
     assert archive.put(individual(5, 0.0, size=40)) is Place.NEW
-    assert [each.number for each in fittest(archive.individuals)] == [2, 3, 5]
+    assert [each.number for each in fittest(archive.individuals)] == [2, 6, 5]
+
+
+def test_of_equals_the_one_made_last_comes_first() -> None:
+    archive = Archive(GRID, depth=2)
+    for number in range(1, 5):
+        archive.put(individual(number, 1.0))
+    assert [each.number for each in fittest(archive.individuals)] == [4, 3]
+    # One that comes from another island is no newer than when it was made.
+    assert archive.put(individual(0, 1.0)) is Place.REFUSED
 
 
 def test_speed_is_no_feature_where_no_time_was_measured() -> None:

@@ -43,6 +43,22 @@ def test_the_same_seed_chooses_the_same(seed: int) -> None:
     assert played(Bandit(ARMS), 10, seed, PAYS) == played(Bandit(ARMS), 10, seed, PAYS)
 
 
+@given(st.integers(0, 1000), st.floats(1e-6, 1))
+def test_how_much_pays_off_in_all_makes_no_difference(seed: int, part: float) -> None:
+    pays = {arm: pay * part for arm, pay in PAYS.items()}
+    counts = []
+    for each in (PAYS, pays):
+        bandit, chance, chosen = Bandit(ARMS), random.Random(seed), Counter[str]()
+        for _ in range(50):
+            for arm in bandit.plan(4, chance):
+                bandit.learn(arm, each[arm])
+                chosen[arm] += 1
+        counts.append(chosen)
+    for arm in ARMS:
+        assert abs(counts[0][arm] - counts[1][arm]) <= 20
+    assert counts[1]["good"] > counts[1]["poor"]
+
+
 def test_every_arm_is_tried_and_a_batch_is_spread() -> None:
     assert set(Bandit(ARMS).plan(3, random.Random(1))) == set(ARMS)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from autodev_learning.evolution.breeding import Breeding
 from autodev_learning.evolution.individuals import Evaluation, Individual, Offer, Stage
 from autodev_learning.evolution.islands import Islands, Plan
-from autodev_learning.evolution.operators import Aim, Brief, Order
+from autodev_learning.evolution.numbers_in import literals_of
+from autodev_learning.evolution.operators import Aim, Brief, Order, operators_for
 from tests.unit.learning.evolving import START, begun, scored
 
 BRIEF = Brief(Aim.SCORE, "anything", ("f",))
@@ -147,3 +148,56 @@ def test_orders_of_a_step_are_the_same_each_time() -> None:
         (o.operator, o.island, o.order.chance.random()) for o in other
     ]
     assert random.Random("4/1").random() != random.Random("4/2").random()
+
+
+class Steep:
+    """Scores a point of four numbers by how near it is to (1, 2, 3, 4); what goes wrong in a program is its matter."""
+
+    async def original(self, code: str) -> Evaluation:
+        return self._scored(code)
+
+    async def evaluate(self, codes: Sequence[str], best: float) -> Sequence[Evaluation]:
+        return [self._scored(code) for code in codes]
+
+    def _scored(self, code: str) -> Evaluation:
+        values = [literal.value for literal in literals_of(code)]
+        if len(values) != 4:
+            return Evaluation(Stage.QUICK, feedback="not four numbers")
+        fitness = -sum(10**at * (value - at - 1) ** 2 for at, value in enumerate(values))
+        return Evaluation(Stage.DONE, fitness, fitness)
+
+
+async def searched(seed: int, steps: int, kept: Sequence[Individual] = (), done: int = 0) -> Islands:
+    operators = operators_for(Aim.SCORE)
+    islands = Islands(Plan(seed, migrate_every=4), [operator.name for operator in operators])
+    breeding = Breeding(islands, operators, BRIEF, Steep())
+    if kept:
+        islands.replay(kept, done)
+    else:
+        islands.admit(await breeding.begin("def f():\n    return [(9.0, -9.0), (9.0, 0.5)]\n"))
+    for step in range(done + 1, steps + 1):
+        islands.admit(await breeding.breed(step))
+        islands.end_step(step)
+    return islands
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_search_over_numbers_finds_them_and_goes_on_the_same_wherever_it_is_broken_off(seed: int) -> None:
+    whole = await searched(seed, 120)
+    assert whole.best is not None
+    assert whole.best.fitness > -1e-2
+    for done in (1, 57, 119):
+        resumed = await searched(seed, 120, [each for each in whole.individuals if each.step <= done], done)
+        assert state(resumed) == state(whole)
+
+
+async def test_of_a_search_over_numbers_half_is_drawn_and_of_any_other_nothing() -> None:
+    names = ("covariance", "a", "b")
+    for batch in (1, 5):
+        islands = begun(Plan(batch=batch), names)
+        drawn = sum(ordered.operator == "covariance" for step in (1, 2) for ordered in islands.orders(step))
+        assert drawn == batch
+        orders = [ordered.order for ordered in islands.orders(1) if ordered.operator == "covariance"]
+        assert all(order.distribution is not None for order in orders)
+    islands = begun(Plan(batch=9), names, "def f(x):\n    return x\n")
+    assert {ordered.operator for ordered in islands.orders(1)} == {"a", "b"}

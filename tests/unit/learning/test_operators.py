@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_learning.evolution.asking import Asked
-from autodev_learning.evolution.numbers_in import literals_of, with_numbers
+from autodev_learning.evolution.numbers_in import continuous, elsewhere, literals_of, scales_of, shape_of, with_numbers
 from autodev_learning.evolution.operators import Aim, Brief, Local, Order, local_operators, operators_for
 from autodev_learning.proposers import NoProposal, Problem, Proposal
 from autodev_learning.proposers.allowance import Allowance
@@ -45,6 +45,31 @@ def test_numbers_that_have_no_place_of_their_own_are_left_alone() -> None:
     assert not literals_of("x = f'{1 + 1:.2f}'\ny = True\nz = 2j\nw = 1e999\n")
 
 
+def test_numbers_belong_to_their_brackets() -> None:
+    literals = literals_of("a = 7\nb = [(1.0, 2), (3.0, 4.0)]\nc = f(5.0)\n")
+    points = [each.point for each in literals]
+    families = [each.family for each in literals]
+    assert points[0] == families[0] == points[5] == families[5] == -1
+    assert points[1] == points[2] != points[3] == points[4]
+    assert len(set(families[1:5])) == 1
+    assert [each.value for each in continuous(literals)] == [1.0, 2, 3.0, 4.0, 5.0]
+
+
+def test_a_number_is_as_far_as_it_or_its_family_is_large() -> None:
+    literals = literals_of("a = 1e-9\nb = -300\nc = (3.0, 0.0, 4.0)")
+    assert scales_of(literals) == [0.1, 300, 3.0, pytest.approx((25 / 3) ** 0.5), 4.0]
+
+
+@given(st.lists(finite, min_size=4, max_size=4), st.integers(0, 99))
+def test_programs_that_differ_in_continuous_numbers_have_one_shape(values: list[float], seed: int) -> None:
+    code = "def f(x):\n    return [x ** 2, g(-1.5), (2, 0.5)] + x[3.0]\n"
+    literals = continuous(literals_of(code))
+    assert len(literals) == 5
+    changed = with_numbers(code, literals, elsewhere(literals, random.Random(seed)))
+    changed = with_numbers(changed, continuous(literals_of(changed))[:4], values)
+    assert shape_of(changed) == shape_of(code) != shape_of(code.replace("g(", "h("))
+
+
 @pytest.mark.parametrize("operator", local_operators(), ids=lambda operator: operator.NAME)
 @pytest.mark.parametrize("code", [NUMBERS, TWO.format(1), SLOW, "x = 1\n"])
 def test_an_operator_makes_python_and_by_the_same_lot_the_same(operator: Local, code: str) -> None:
@@ -61,7 +86,7 @@ def test_every_aim_has_operators() -> None:
     names = {aim: [operator.name for operator in operators_for(aim)] for aim in Aim}
     assert names[Aim.FASTER] == ["functions", "speedup"]
     assert names[Aim.MEND] == ["edit", "functions"]
-    assert names[Aim.SCORE] == ["blend", "difference", "edit", "functions", "gaussian", "scatter"]
+    assert names[Aim.SCORE] == ["blend", "covariance", "difference", "edit", "functions", "gaussian", "scatter"]
 
 
 async def test_a_speed_up_that_was_tried_is_not_offered_again() -> None:

@@ -60,16 +60,21 @@ class Archive:
     cells: dict[Cell, list[Individual]] = field(default_factory=dict)
 
     def put(self, individual: Individual) -> Place:
-        """Take a program in if it is among the fittest of its kind; of equals the one that was there first stays."""
+        """Take a program in if it is among the fittest of its kind.
+
+        Of equals the one made last comes first: that a search drifts where all is equal is what brings it off plateaus
+        (Jansen and Wegener, 2001, "Evolutionary algorithms: how to cope with plateaus of constant fitness").
+        """
         cell = self.cells.setdefault(self.grid.cell(individual), [])
-        at = sum(each.fitness >= individual.fitness for each in cell)
+        at = sum(rank(each) < rank(individual) for each in cell)
         if at == self.depth or individual in cell:
             return Place.REFUSED
+        is_new, is_better = not cell, bool(cell) and individual.fitness > cell[0].fitness
         cell.insert(at, individual)
         del cell[self.depth :]
-        if at > 0:
-            return Place.KEPT
-        return Place.NEW if len(cell) == 1 else Place.BETTER
+        if is_new:
+            return Place.NEW
+        return Place.BETTER if is_better else Place.KEPT
 
     @property
     def individuals(self) -> Iterable[Individual]:
@@ -78,15 +83,15 @@ class Archive:
 
     @property
     def best(self) -> Individual | None:
-        """The fittest; of equals the one made first."""
+        """The fittest; of equals the one made last."""
         return min((cell[0] for cell in self.cells.values()), key=rank, default=None)
 
 
 def fittest(individuals: Iterable[Individual]) -> list[Individual]:
-    """The fittest first; of equals the one made first."""
+    """The fittest first; of equals the one made last."""
     return sorted(individuals, key=rank)
 
 
 def rank(individual: Individual) -> tuple[float, int]:
     """What programs are ordered by."""
-    return -individual.fitness, individual.number
+    return -individual.fitness, -individual.number

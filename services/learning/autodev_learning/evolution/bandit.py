@@ -1,7 +1,10 @@
 """Which operator to try next: discounted UCB (Garivier and Moulines, 2011), by what has paid off lately.
 
-What pays off changes while a search goes on: coarse steps at first, fine ones near the optimum. So old payoffs fade. It
-draws nothing by lot but ties, hence the same payoffs give the same choices.
+What pays off changes while a search goes on: coarse steps at first, fine ones near the optimum. So old payoffs fade.
+How much pays off changes too, by orders of magnitude, while a bound's width does not: without a common scale all arms
+are tried alike once little pays (Fialho, Da Costa, Schoenauer and Sebag, 2010, "Analyzing bandit-based adaptive
+operator selection mechanisms"). So an arm is valued in parts of what the best arm pays. It draws nothing by lot but
+ties, hence the same payoffs give the same choices.
 """
 
 import math
@@ -16,16 +19,17 @@ class Bandit:
 
     arms: Sequence[str]
     discount: float = 0.99
-    exploration: float = 0.3
+    exploration: float = 0.6
     tries: dict[str, float] = field(default_factory=dict)
     paid: dict[str, float] = field(default_factory=dict)
 
     def plan(self, count: int, chance: random.Random) -> list[str]:
         """Choose an arm for each of `count` tries that are made at once: each is expected to pay what its arm does."""
+        most = max((self.paid[arm] / tries for arm, tries in self.tries.items()), default=0.0) or 1.0
         planned: dict[str, int] = {}
         chosen = []
         for _ in range(count):
-            values = {arm: self._bound(arm, planned.get(arm, 0)) for arm in self.arms}
+            values = {arm: self._bound(arm, planned.get(arm, 0), most) for arm in self.arms}
             highest = max(values.values())
             arm = chance.choice([each for each, value in values.items() if value == highest])
             planned[arm] = planned.get(arm, 0) + 1
@@ -42,10 +46,10 @@ class Bandit:
         self.tries[arm] = self.tries.get(arm, 0.0) + 1
         self.paid[arm] = self.paid.get(arm, 0.0) + min(1.0, max(0.0, payoff))
 
-    def _bound(self, arm: str, planned: int) -> float:
+    def _bound(self, arm: str, planned: int, most: float) -> float:
         tries = self.tries.get(arm, 0.0)
         if tries + planned == 0:
             return math.inf
-        mean = self.paid.get(arm, 0.0) / tries if tries else 0.5
+        mean = self.paid.get(arm, 0.0) / tries / most if tries else 0.5
         total = max(math.e, sum(self.tries.values()) + planned)
         return mean + self.exploration * math.sqrt(math.log(total) / (tries + planned))

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from autodev_learning.evolution.archive import Archive, Grid, Place, fittest
 from autodev_learning.evolution.bandit import Bandit
 from autodev_learning.evolution.individuals import ORIGINAL, Evaluation, Individual, Offer, Stage
+from autodev_learning.evolution.learnt import Learnt
 from autodev_learning.evolution.novelty import NotPython, Profile, distance, profile_of
 from autodev_learning.evolution.operators import Order
+from autodev_learning.evolution.strategy import DRAWS
 
 PAYOFFS = {Place.BETTER: 0.5, Place.NEW: 0.3, Place.KEPT: 0.1, Place.REFUSED: 0.0}
 BEST_PAYS = 1.0
@@ -55,12 +57,13 @@ class Islands:
 
     def __init__(self, plan: Plan, operators: Sequence[str]) -> None:
         self.plan = plan
-        self.bandit = Bandit(operators)
+        self.bandit = Bandit([operator for operator in operators if operator != DRAWS])
         self.archives: list[Archive] = []
         self.individuals: list[Individual] = []
         self.best: Individual | None = None
         self.step = 0
         self.best_step = 0
+        self._learnt = Learnt(plan.seed) if DRAWS in operators else None
         self._original: Profile | None = None
         self._digests: set[str] = set()
         self._visits: dict[int, int] = defaultdict(int)
@@ -99,6 +102,8 @@ class Islands:
         """Count a step, also one that made nothing; migrate when it is time."""
         if step > self.step and step % self.plan.migrate_every == 0:
             self._migrate()
+        if self._learnt is not None and step > self.step:
+            self._learnt.end_step()
         self.step = max(step, self.step)
 
     def replay(self, individuals: Sequence[Individual], steps: int) -> None:
@@ -111,23 +116,46 @@ class Islands:
             self.end_step(step)
 
     def orders(self, step: int) -> list[Ordered]:
-        """What to make in a step: parents by fitness and visits, operators by what has paid off."""
+        """What to make in a step: parents by fitness and visits, operators by what has paid off.
+
+        Of a search over numbers half is drawn from what was learnt of them: the draws of a strategy pay as a whole and
+        late, which a bandit that sees each for itself takes for paying little.
+        """
         chance = random.Random(f"{self.plan.seed}/{step}")
-        chosen = self.bandit.plan(self.plan.batch, chance)
+        chosen = self._chosen(step, chance)
         ranked = [fittest(archive.individuals) for archive in self.archives]
         visits = dict(self._visits)
         ordered = []
         for index, operator in enumerate(chosen):
             island = (step * self.plan.batch + index) % len(self.archives)
             elites = ranked[island]
+            lot = random.Random(chance.getrandbits(64))
+            if operator == DRAWS:
+                ordered.append(Ordered(island, operator, self._draw(lot)))
+                continue
             weights = [PRESSURE**rank / (1 + visits.get(each.number, 0)) ** 0.5 for rank, each in enumerate(elites)]
             parent = chance.choices(elites, weights)[0]
             visits[parent.number] = visits.get(parent.number, 0) + 1
             others = _others(elites, parent, chance)
             feedback = tuple(self._feedback.get(parent.number, ()))
-            lot = random.Random(chance.getrandbits(64))
             ordered.append(Ordered(island, operator, Order(parent, others, feedback, lot, self.is_known)))
         return ordered
+
+    def _chosen(self, step: int, chance: random.Random) -> list[str]:
+        """The operators of a step: what is drawn, and of the rest what the bandit says."""
+        batch = self.plan.batch
+        if self._learnt is None or self._learnt.distribution is None:
+            return self.bandit.plan(batch, chance)
+        drawn = (batch + step % 2) // 2
+        chosen = [DRAWS] * drawn + self.bandit.plan(batch - drawn, chance)
+        # Islands are served in turns: which of them get the draws must not be the same each time.
+        chance.shuffle(chosen)
+        return chosen
+
+    def _draw(self, chance: random.Random) -> Order:
+        assert self._learnt is not None
+        assert self._learnt.around is not None, "what was learnt is of a program"
+        return Order(self._learnt.around, (), (), chance, self.is_known, self._learnt.distribution)
 
     def is_known(self, code: str) -> bool:
         """Whether a program with the same syntax tree was there before; what is no Python was not."""
@@ -167,14 +195,19 @@ class Islands:
         for archive in self.archives:
             archive.put(original)
         self.best = original
+        if self._learnt is not None:
+            self._learnt.show(original, is_best=True)
 
     def _take_in(self, individual: Individual) -> None:
-        self._visits[individual.parent] += 1
+        # What is drawn is made from all that was learnt, not from one program.
+        self._visits[individual.parent] += individual.operator != DRAWS
         place = self.archives[individual.island].put(individual) if individual.alive else Place.REFUSED
         payoff = PAYOFFS[place]
         if individual.alive and self.best is not None and individual.fitness > self.best.fitness:
             self.best, self.best_step, payoff = individual, individual.step, BEST_PAYS
         self.bandit.learn(individual.operator, payoff)
+        if self._learnt is not None:
+            self._learnt.show(individual, is_best=individual is self.best)
         if individual.evaluation.feedback and individual.evaluation.stage is not Stage.KNOWN:
             told = f"{individual.offer.note or individual.operator}: {individual.evaluation.feedback}"
             self._feedback[individual.parent] = [*self._feedback[individual.parent], told][-MOST_FEEDBACK:]

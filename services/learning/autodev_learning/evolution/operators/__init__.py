@@ -19,6 +19,7 @@ from functools import cache
 from typing import ClassVar, Protocol
 
 from autodev_learning.evolution.individuals import Individual, Offer
+from autodev_learning.evolution.strategy import Distribution
 from autodev_learning.examples import Example
 from autodev_learning.proposers.allowance import Allowance
 
@@ -51,7 +52,7 @@ class Order:
 
     `others` are the fittest of its island besides it, and some by lot; `feedback` is what went wrong with it and with
     what was made of it before, `chance` the only lot to draw from. `is_known` tells of a program whether it was there
-    before.
+    before. `distribution` is what is known of where the parent's fractions should lie, for who asks for it.
     """
 
     parent: Individual
@@ -59,6 +60,7 @@ class Order:
     feedback: tuple[str, ...]
     chance: random.Random
     is_known: Callable[[str], bool]
+    distribution: Distribution | None = None
 
 
 class Operator(Protocol):
