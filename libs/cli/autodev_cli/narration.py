@@ -68,6 +68,7 @@ _TELLINGS: dict[str, Callable[[Any], str]] = {
         + (f": {one_line(said.reason)}" if said.reason else "")
     ),
     "skill_promoted": lambda said: f"{said.skill_name} {said.version}",
+    "skill_trial_started": lambda said: f"{said.skill_name} {said.version} runs {said.share:.0%} of executions",
     "skill_rolled_back": lambda said: f"{said.skill_name} {said.from_version} → {said.to_version} by {said.operator}",
     "optimization_triggered": lambda said: (
         f"{said.skill_name}: {enum_word(pb.OptimizationTrigger.Name(said.trigger), 'OPTIMIZATION_TRIGGER_')}"

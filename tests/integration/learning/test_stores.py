@@ -370,7 +370,9 @@ async def mutation_on_trial(stores: Stores) -> tuple[MutationStore, str, str]:
     )
     check = GeneratedCheck(3, 3, 2, 0, "version 1.0.0", "s", (Difference("total([])", Kind.EDGE, "0", "1"),))
     await mutations.record_run(mutation, "", results, None, "", check, Overfit.SUSPECTED)
-    await mutations.put_on_trial(mutation.id, 0.3, "it wins")
+    for _ in range(2):
+        await mutations.put_on_trial(mutation.id, 0.3, "it wins")
+    assert (await stores.events()).count("skill_trial_started") == 1
     return mutations, mutation.id, skill.id
 
 

@@ -175,6 +175,34 @@ def skill_rolled_back(
     )
 
 
+def skill_trial_started(
+    skill_id: str,
+    skill_name: str,
+    agent_id: str,
+    version: str,
+    active_version: str,
+    subject_id: str,
+    share: float,
+    reason: str,
+) -> event_pb2.Event:
+    """SkillTrialStarted."""
+    return _event(
+        event_pb2.SkillTrialStarted(
+            skill_id=skill_id,
+            skill_name=skill_name,
+            version=version,
+            active_version=active_version,
+            subject_id=subject_id,
+            share=share,
+            reason=event_text(reason),
+            automatic=True,
+        ),
+        agent_id,
+        subject_id,
+        "",
+    )
+
+
 def skill_executed(run: Run) -> event_pb2.Event:
     """SkillExecuted. A call that is too long for the event is left out: it cannot be an input to compare on."""
     return _event(

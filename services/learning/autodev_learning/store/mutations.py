@@ -6,7 +6,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from autodev_learning.evolution.announcements import mutation_executed, mutation_generated
 from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus
 from autodev_learning.examples import Example
-from autodev_learning.memento.announcements import By, review_requested, skill_promoted, skill_rolled_back
+from autodev_learning.memento.announcements import (
+    By,
+    review_requested,
+    skill_promoted,
+    skill_rolled_back,
+    skill_trial_started,
+)
 from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.peers.fitness import Comparison
 from autodev_learning.proof.agreement import GeneratedCheck, Overfit
@@ -156,7 +162,7 @@ class MutationStore:
 
     @repeatable
     async def put_on_trial(self, mutation_id: str, share: float, reason: str) -> Mutation:
-        """Make a mutation the skill's next version, on trial, once. It takes the place of another one on trial.
+        """Make a mutation the skill's next version, on trial, and announce it, once. It replaces another one on trial.
 
         `share`: of the executions, that run it while the trial lasts.
         """
@@ -165,9 +171,16 @@ class MutationStore:
             if row.outcome != Outcome.OPEN:
                 return mutation_from_row(row)
             await end_trial(session, row.skill_id, REPLACED)
-            await add_version(session, _next_version(row, ""), Stage.CANARY)
-            await session.execute(update(SkillRow).where(SkillRow.id == row.skill_id).values(canary_share=share))
+            version = await add_version(session, _next_version(row, ""), Stage.CANARY)
+            skill = (await session.scalars(select(SkillRow).where(SkillRow.id == row.skill_id))).one()
+            skill.canary_share = share
             row.outcome, row.outcome_reason = Outcome.CANARY, reason
+            self._outbox.add(
+                session,
+                skill_trial_started(
+                    skill.id, skill.name, row.agent_id, version, skill.active_version, row.id, share, reason
+                ),
+            )
             return mutation_from_row(row)
 
     @repeatable
