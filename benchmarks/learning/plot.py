@@ -7,7 +7,7 @@ from typing import Final
 
 WIDTH, HEIGHT = 460, 320
 LEFT, RIGHT, TOP, BOTTOM = 62, 34, 36, 46
-COLOURS: Final = ("#1f6fb2", "#c2571a", "#2d8a4e", "#8a3ea8")
+COLOURS: Final = ("#1f6fb2", "#c2571a", "#2d8a4e", "#8a3ea8", "#7a6a00")
 STYLE: Final = "text{font:12px sans-serif;fill:#222}.t{font-size:14px}.g{stroke:#ddd}.c{fill:none;stroke-width:1.6}"
 
 

@@ -7,7 +7,8 @@ The factor of the covariance is Cholesky's, in whose axes the step size's path i
 and learns faster for it (Ros and Hansen, 2008, "A simple modification in CMA-ES achieving linear time and space
 complexity").
 
-Everything is in plain Python, in a fixed order: the same told gives the same state to the last bit, on every machine.
+Everything is in plain Python, in a fixed order: the same told gives the same state to the last bit, on every machine
+whose C library agrees on `exp` and `log`.
 """
 
 import math
