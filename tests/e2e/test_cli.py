@@ -199,13 +199,17 @@ def test_events_are_printed_and_filtered(mesh: OwnMesh, replayed: dict[str, Any]
 def test_followed_events_come_as_they_happen(mesh: OwnMesh, replayed: dict[str, Any]) -> None:
     arguments = ["events", "tail", "--follow", "--since", "1m", "--agent", "newcomer", "--data-dir", str(mesh.data_dir)]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout is not None
-        mesh.json("skills", "run", "parse_csv_line", "parse_csv_line('a')", "--agent", "newcomer")
-        came, _, _ = select.select([following.stdout], [], [], RUN_S)
-        assert came, "no event came"
-        assert "newcomer" in following.stdout.readline()
-        following.send_signal(signal.SIGINT)
-        assert following.wait(STOP_S) == 130
+        try:
+            assert following.stdout is not None
+            mesh.json("skills", "run", "parse_csv_line", "parse_csv_line('a')", "--agent", "newcomer")
+            came, _, _ = select.select([following.stdout], [], [], RUN_S)
+            assert came, "no event came"
+            assert "newcomer" in following.stdout.readline()
+            following.send_signal(signal.SIGINT)
+            assert following.wait(STOP_S) == 130
+        finally:
+            # Else the block waits for ever for what follows for ever.
+            following.kill()
 
 
 def test_settings_and_levels_are_set(mesh: OwnMesh) -> None:
