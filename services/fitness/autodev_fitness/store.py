@@ -93,7 +93,14 @@ class Transaction:
             .where(line.c.depth + 1 < LINEAGE_DEPTH)
         )
         line = line.union_all(parents)
-        return await self._variants(select(VariantRow).join(line, VariantRow.id == line.c.id).order_by(line.c.depth))
+        # Looked up by a list and put in order here: for a join SQLite reads all of the tenant's variants.
+        found = await self._variants(select(VariantRow).where(VariantRow.id.in_(select(line.c.id))))
+        by_id = {each.id: each for each in found}
+        ancestors: list[Variant] = []
+        while variant_id in by_id:
+            ancestors.append(by_id.pop(variant_id))
+            variant_id = ancestors[-1].parent_variant_id
+        return ancestors
 
     async def add_variant(self, variant: Variant, request_id: str) -> bool:
         """Add a pending variant. Returns False when the request made one already."""
