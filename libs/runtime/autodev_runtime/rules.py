@@ -23,9 +23,7 @@ STRUCT_DEPTH = 32
 IDENTIFIER = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 TIMESTAMP_SECONDS = (-62135596800, 253402300799)
 DURATION_SECONDS = 315576000000
-
-
-_FLOATS = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
+FLOATS = (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
 
 
 class Flaw(NamedTuple):
@@ -65,7 +63,7 @@ def _message_check(descriptor: Descriptor) -> Check:
     checks: dict[FieldDescriptor, Check | None] = {}
 
     def check(message: Any) -> Flaws:
-        flaws: Flaws = NONE
+        flaws: list[Flaw] = []
         present = message.ListFields()
         for field, value in present:
             try:
@@ -74,11 +72,10 @@ def _message_check(descriptor: Descriptor) -> Check:
                 # Compiled on first use, so that messages may contain themselves.
                 found = checks[field] = _field_check(field)
             if found is not None and (broken := found(value)):
-                flaws = [*flaws, *_within(f".{field.name}", broken)]
+                flaws += _within(f".{field.name}", broken)
         if required:
-            names = {field for field, _ in present}
-            missing = [Flaw(f".{field.name}", "is required") for field in required if field not in names]
-            flaws = [*flaws, *missing] if missing else flaws
+            given = {field for field, _ in present}
+            flaws += [Flaw(f".{field.name}", "is required") for field in required if field not in given]
         return flaws
 
     return check
@@ -150,7 +147,7 @@ def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check | None:
             return _struct_check(stated)
         inner = _message_check(field.message_type)
         if field.message_type.full_name == "google.protobuf.Duration":
-            return _both(inner, _range_check(stated, lambda value: value.seconds + value.nanos / 1e9))
+            return _both(inner, _number_check(stated, lambda value: value.seconds + value.nanos / 1e9))
         return inner
     if field.enum_type is not None:
         defined = frozenset(field.enum_type.values_by_number)
@@ -159,9 +156,9 @@ def _single_check(field: FieldDescriptor, stated: FieldRules) -> Check | None:
         return _string_check(stated)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return _length_check(stated)
-    if field.type not in _FLOATS and not stated.HasField("gte") and not stated.HasField("lte"):
+    if field.type not in FLOATS and not stated.HasField("gte") and not stated.HasField("lte"):
         return None
-    return _range_check(stated, lambda value: value)
+    return _number_check(stated, lambda value: value)
 
 
 def _both(first: Check, second: Check) -> Check:
@@ -196,7 +193,7 @@ def _length_check(stated: FieldRules) -> Check:
     return check
 
 
-def _range_check(stated: FieldRules, number_of: Callable[[Any], float]) -> Check:
+def _number_check(stated: FieldRules, number_of: Callable[[Any], float]) -> Check:
     least = stated.gte if stated.HasField("gte") else -math.inf
     most = stated.lte if stated.HasField("lte") else math.inf
 
