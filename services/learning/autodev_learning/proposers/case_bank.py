@@ -7,6 +7,7 @@ from itertools import permutations
 
 from autodev_learning.examples import Example
 from autodev_learning.proposers import Budget, Case, NoProposal, Problem, Proposal
+from autodev_learning.proposers.frontier import BROKEN
 from autodev_learning.proposers.trials import Draft, Trials
 from autodev_learning.similarity import SIMILAR_OVERLAP, task_words, word_overlap
 from autodev_learning.trial import Tester
@@ -16,7 +17,6 @@ MAX_CASES = 256
 MOST_ADAPTATIONS = 8
 ENOUGH_EXAMPLES, ENOUGH_ANSWERS = 4, 2
 """Code of a task that is described otherwise has to pass so many examples, with so many different answers."""
-BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
