@@ -22,7 +22,7 @@ from autodev.learning.v1 import skill_service_pb2 as skills
 from autodev_sdk import AutoDevClient, EventWorker
 from autodev_sdk.events import Handler, working
 from tests.collector import Collector, Told, collecting
-from tests.loop import PROMOTED, RIGHT, VALIDATED, WRONG, attempt, candidate_in, let_learn, publish
+from tests.loop import PROMOTED, RIGHT, VALIDATED, WRONG, attempt, candidate_in, let_learn
 from tests.mesh import Mesh, eventually
 
 GROUP = "dashboard"
@@ -119,11 +119,30 @@ class Watched:
         return await asyncio.wait_for(self.heard.get(), 60)
 
 
+async def reported(watched: Watched, *events: event_pb2.Event) -> CallersTrace:
+    """Attempts that are reported in a trace of their own."""
+    report = begun()
+    request = event_service_pb2.PublishRequest(events=events)
+    await watched.client.events.Publish(request, metadata=report.metadata)
+    return report
+
+
+async def kept(watched: Watched, *events: event_pb2.Event) -> CallersTrace:
+    """The same, once learning has handled each: of those that it handles side by side, any may be a pattern's last."""
+    report = await reported(watched, *events)
+
+    async def handled() -> bool:
+        spans = watched.collector.trace(report.trace_id).values()
+        by_learning = {each.attributes["messaging.message.id"] for each in spans if each.kind == "CONSUMER"}
+        return by_learning == {each.id for each in events}
+
+    await eventually(handled, "learning has handled what was reported")
+    return report
+
+
 async def by_events(watched: Watched) -> CallersTrace:
     """A report at the gateway leads, by events alone, to a candidate that is proved in the sandbox."""
-    report = begun()
-    request = event_service_pb2.PublishRequest(events=[attempt(watched.agent, WRONG)])
-    await watched.client.events.Publish(request, metadata=report.metadata)
+    report = await reported(watched, attempt(watched.agent, WRONG))
     assert (await watched.hears()).traceparent.split("-")[1] == report.trace_id
     spans = await told(
         watched.collector,
@@ -201,9 +220,9 @@ async def test_one_trace_goes_from_the_gateway_to_who_hears_of_it(collector: Col
         watched = Watched(client, collector, f"agent-{uuid4().hex[:8]}", heard)
         await let_learn(client, watched.agent, proposers=["case_bank"])
         right, wrong = attempt("helper", RIGHT, outcome=event_pb2.OUTCOME_SUCCESS), attempt(watched.agent, WRONG)
-        await publish(client, right, wrong)
+        earlier = await kept(watched, right, wrong)
         report = await by_events(watched)
         run = await by_calls(watched)
     recorded = {each.span.trace_id.hex() for each in collector.told()}
-    assert recorded == {report.trace_id, run.trace_id}
+    assert recorded == {earlier.trace_id, report.trace_id, run.trace_id}
     assert "even_sum" not in str(collector.requests)
