@@ -177,14 +177,8 @@ class Database:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
                 try:
-                    yield driver
-                except postgresql.driver_errors() as error:
-                    told = postgresql.meaning_of_driver(error)
-                    if told is None:
-                        raise
-                    if not isinstance(told, Conflict):
-                        log.exception("the database failed")
-                    raise told from error
+                    with _away_on_postgresql_is_unavailable():
+                        yield driver
                 finally:
                     if not driver.is_closed() and driver.is_in_transaction():
                         await driver.execute("ROLLBACK")
@@ -251,6 +245,21 @@ class Database:
             await connection.run_sync(change)
 
 
+def dialect_of(session: AsyncSession) -> scripts.Dialect:
+    """How scripts are spelled within a session."""
+    return scripts.SQLITE if session.get_bind().dialect.name == "sqlite" else scripts.POSTGRESQL
+
+
+async def done_within(session: AsyncSession, script: Script[Result]) -> Result:
+    """Do a script within a session's transaction, by the driver itself. Raises Unavailable."""
+    driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+    if dialect_of(session).is_sqlite:
+        with _away_on_sqlite_is_unavailable():
+            return await scripts.done_by_aiosqlite(driver, script)
+    with _away_on_postgresql_is_unavailable():
+        return await scripts.done_on_postgresql(driver, script)
+
+
 @contextlib.contextmanager
 def _away_is_unavailable(meaning: Callable[[exc.DBAPIError], Unavailable | None]) -> Iterator[None]:
     """A database that is away, busy or broken is no fault of the statement; a statement's own fault flies on."""
@@ -284,6 +293,20 @@ def _meaning_of_sqlite(error: BaseException | None) -> Unavailable | None:
     if away or type(error) is sqlite3.DatabaseError:
         return Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE")
     return None
+
+
+@contextlib.contextmanager
+def _away_on_postgresql_is_unavailable() -> Iterator[None]:
+    """The same, in a block, of the driver's own errors."""
+    try:
+        yield
+    except postgresql.driver_errors() as error:
+        told = postgresql.meaning_of_driver(error)
+        if told is None:
+            raise
+        if not isinstance(told, Conflict):
+            log.exception("the database failed")
+        raise told from error
 
 
 @contextlib.contextmanager

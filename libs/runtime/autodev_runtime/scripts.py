@@ -4,10 +4,11 @@ A script is a generator: it yields statements and is sent the rows of each. `Dat
 SQLite's thread, or on PostgreSQL by the driver itself, in one transaction of a tenant. Each statement names its tenant
 itself; on PostgreSQL row-level security holds for it all the same.
 
-Statements are written as PostgreSQL has them, with three words that each database spells otherwise:
+Statements are written as PostgreSQL has them, with four words that each database spells otherwise:
 
     EACH($2)      the rows of a JSON array (`array`), in one column `value`; `value ->> 0` is a row's first, a text
     MOMENT($3)    a time that is given, or read from `value ->> 3`, as a text that `Dialect.written` makes
+    JOINED(x, y)  the texts x of a group with y between, in no order; NULL where there is none
     FOR UPDATE    which SQLite, with its one writer, neither has nor needs
 """
 
@@ -69,7 +70,7 @@ def array(rows: Sequence[Sequence[object]]) -> str:
 
 @cache
 def _on_sqlite(sql: str) -> str:
-    moments = _MOMENT.sub(r"(\1)", _EACH.sub(r"json_each(\1) AS each", sql))
+    moments = _MOMENT.sub(r"(\1)", _EACH.sub(r"json_each(\1) AS each", sql)).replace("JOINED(", "group_concat(")
     return _LOCK.sub("", re.sub(r"\$(\d+)", r"?\1", moments))
 
 
@@ -77,7 +78,7 @@ def _on_sqlite(sql: str) -> str:
 def _on_postgresql(sql: str) -> str:
     rows = _EACH.sub(r"jsonb_array_elements(CAST(\1 AS jsonb)) AS each(value)", sql)
     # As a text first, or the driver would take the parameter to be a time already.
-    return _MOMENT.sub(r"CAST(CAST(\1 AS text) AS timestamptz)", rows)
+    return _MOMENT.sub(r"CAST(CAST(\1 AS text) AS timestamptz)", rows).replace("JOINED(", "string_agg(")
 
 
 def done_on_sqlite(connection: sqlite3.Connection, script: Script[Result]) -> Result:
@@ -98,5 +99,16 @@ async def done_on_postgresql(driver: Any, script: Script[Result]) -> Result:
         statement = next(script)
         while True:
             statement = script.send(await driver.fetch(_on_postgresql(statement.sql), *statement.parameters))
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]
+
+
+async def done_by_aiosqlite(driver: Any, script: Script[Result]) -> Result:
+    """The same by aiosqlite: one hop to its thread for each statement."""
+    try:
+        statement = next(script)
+        while True:
+            rows = await driver.execute_fetchall(_on_sqlite(statement.sql), statement.parameters)
+            statement = script.send(rows)
     except StopIteration as ended:
         return ended.value  # type: ignore[no-any-return]

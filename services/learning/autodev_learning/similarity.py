@@ -1,6 +1,7 @@
 """Which failures are of a kind: by the signature of the error, or by the words of the task."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 SIMILAR_OVERLAP = 0.5
@@ -85,11 +86,14 @@ def task_words(description: str) -> frozenset[str]:
     return words - _COMMON or words
 
 
-def word_overlap(left: frozenset[str], right: frozenset[str]) -> float:
-    """The share of the longer description's words that both have, in [0, 1]; 0 where one has no words."""
+def word_overlap(left: frozenset[str], right: Collection[str]) -> float:
+    """The share of the longer description's words that both have, in [0, 1]; 0 where one has no words.
+
+    No word may be in `right` twice.
+    """
     if not left or not right:
         return 0.0
-    return len(left & right) / max(len(left), len(right))
+    return len(left.intersection(right)) / max(len(left), len(right))
 
 
 def similar_tasks(left: str, right: str) -> bool:

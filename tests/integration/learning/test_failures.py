@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.memento.reflection import (
     Episode,
@@ -27,10 +28,11 @@ from autodev_learning.memento.reflection import (
 from autodev_learning.rows import OutboxRow
 from autodev_learning.store import failures
 from autodev_learning.store.episodes import EpisodeStore
-from autodev_runtime.database import Database
+from autodev_runtime.database import Database, done_within
 from autodev_runtime.identity import acting_as, service_identity
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.scripts import SQLITE, Script
 from tests.storage import Storage
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -148,13 +150,31 @@ async def test_the_indexes_find_what_the_plain_rule_over_all_pairs_finds(
             assert {frozenset(pattern.episode_ids) for pattern in found} == plain.clusters()
 
 
+def noting(script: Script[failures.Found], asked: list[tuple[str, tuple[object, ...]]]) -> Script[failures.Found]:
+    """The same script; each of its statements is noted."""
+    statement = next(script)
+    while True:
+        asked.append((SQLITE.spelled(statement.sql), tuple(statement.parameters)))
+        try:
+            statement = script.send((yield statement))
+        except StopIteration as ended:
+            found: failures.Found = ended.value
+            return found
+
+
 @pytest.mark.parametrize("peers", [None, ALL])
-async def test_on_sqlite_no_statement_reads_all_of_a_tenant(tmp_path: Path, peers: Peers | None) -> None:
+async def test_on_sqlite_no_statement_reads_all_of_a_tenant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peers: Peers | None
+) -> None:
     asked: list[tuple[str, tuple[object, ...]]] = []
 
     def note(_: object, __: object, sql: str, parameters: tuple[object, ...], *___: object) -> None:
         asked.append((sql, parameters))
 
+    async def noted(session: AsyncSession, script: Script[failures.Found]) -> failures.Found:
+        return await done_within(session, noting(script, asked))
+
+    monkeypatch.setattr(failures, "done_within", noted)
     async with Storage(tmp_path, None).open("learning") as database:
         await upgrade(database, "autodev_learning")
         store = EpisodeStore(database, Outbox(database, OutboxRow))

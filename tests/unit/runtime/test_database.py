@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import select
@@ -14,8 +15,10 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime.columns import Moment
-from autodev_runtime.database import Database, TenantScoped, _configure_sqlite
+from autodev_runtime.database import Database, TenantScoped, _configure_sqlite, done_within
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.repeating import Conflict
+from autodev_runtime.scripts import Script, Statement
 from tests.storage import Storage
 
 
@@ -111,6 +114,54 @@ def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(5) as threads:
         for number in range(100):
             list(threads.map(configure, [tmp_path / f"{number}.sqlite3"] * 5))
+
+
+def adding(number: int) -> Script[int]:
+    added = yield Statement(
+        "INSERT INTO visits (tenant_id, id, count) VALUES ($1, $2, 0) RETURNING id", ("acme", number)
+    )
+    seen = yield Statement("SELECT count(*) FROM visits WHERE tenant_id = $1", ("acme",))
+    assert [number for (number,) in added] == [number]
+    return int(seen[0][0])
+
+
+async def add_by_script(database: Database, number: int, then: Exception | None = None) -> int:
+    async with database.session("acme") as session:
+        seen = await done_within(session, adding(number))
+        if then is not None:
+            raise then
+        return seen
+
+
+async def test_a_script_within_a_session_is_part_of_its_transaction(database: Database) -> None:
+    with pytest.raises(ValueError, match="stop"):
+        await add_by_script(database, 2, ValueError("stop"))
+    assert await add_by_script(database, 3) == 2
+    async with database.reading("acme") as session:
+        assert list(await session.scalars(select(Visit.id).order_by(Visit.id))) == [1, 3]
+
+
+async def test_within_a_session_too_a_scripts_own_fault_is_no_fault_of_the_database(database: Database) -> None:
+    with pytest.raises((sqlite3.IntegrityError, asyncpg.UniqueViolationError)):
+        await add_by_script(database, 1)
+    assert await add_by_script(database, 2) == 2
+
+
+async def meet_another(database: Database) -> None:
+    on_postgresql = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'serialization_failure'; END $$"
+
+    def script() -> Script[None]:
+        # SQLite's transactions never meet; that a table is not there is what it says of a file that is not ours.
+        yield Statement("SELECT 1 FROM nowhere" if database.is_sqlite else on_postgresql, ())
+
+    async with database.session("acme") as session:
+        await done_within(session, script())
+
+
+async def test_what_a_database_does_to_a_script_within_a_session_is_told_as_of_any_other(database: Database) -> None:
+    with pytest.raises(Unavailable if database.is_sqlite else Conflict):
+        await meet_another(database)
+    assert await add_by_script(database, 2) == 2
 
 
 async def test_a_time_comes_back_as_the_same_moment_in_utc(database: Database) -> None:

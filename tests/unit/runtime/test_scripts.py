@@ -7,13 +7,16 @@ import pytest
 
 from autodev_runtime.scripts import POSTGRESQL, SQLITE, Script, Statement, array, done_on_sqlite
 
-SQL = "SELECT value ->> 0 FROM EACH($2) WHERE MOMENT(value ->> 1) <= MOMENT($1) FOR UPDATE OF things"
+SQL = "SELECT JOINED(value ->> 0, ',') FROM EACH($2) WHERE MOMENT(value ->> 1) <= MOMENT($1) FOR UPDATE OF things"
 
 
 def test_each_database_has_its_own_words() -> None:
-    assert SQLITE.spelled(SQL) == "SELECT value ->> 0 FROM json_each(?2) AS each WHERE (value ->> 1) <= (?1) "
+    assert (
+        SQLITE.spelled(SQL)
+        == "SELECT group_concat(value ->> 0, ',') FROM json_each(?2) AS each WHERE (value ->> 1) <= (?1) "
+    )
     assert POSTGRESQL.spelled(SQL) == (
-        "SELECT value ->> 0 FROM jsonb_array_elements(CAST($2 AS jsonb)) AS each(value)"
+        "SELECT string_agg(value ->> 0, ',') FROM jsonb_array_elements(CAST($2 AS jsonb)) AS each(value)"
         " WHERE CAST(CAST(value ->> 1 AS text) AS timestamptz) <= CAST(CAST($1 AS text) AS timestamptz)"
         " FOR UPDATE OF things"
     )

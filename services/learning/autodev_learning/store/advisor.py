@@ -16,7 +16,7 @@ from autodev_learning.rows import OpportunityRow, SkillCandidateRow, SkillExecut
 from autodev_learning.skills.provenance import Provenance
 from autodev_learning.store.candidates import PROVENANCE
 from autodev_runtime.columns import now
-from autodev_runtime.database import Database
+from autodev_runtime.database import Database, dialect_of
 from autodev_runtime.identity import current_tenant
 
 LATEST_RUNS = 1000
@@ -118,7 +118,7 @@ async def _trend(session: AsyncSession, skill_id: str, since: datetime) -> tuple
 
 def _day_of(session: AsyncSession, moment: Any) -> ColumnElement[str]:
     """The UTC day of a moment, as text. The format is literal: PostgreSQL takes two parameters for two formats."""
-    if session.get_bind().dialect.name == "sqlite":
+    if dialect_of(session).is_sqlite:
         return func.strftime(literal_column("'%Y-%m-%d'"), moment)
     return func.to_char(func.timezone(literal_column("'UTC'"), moment), literal_column("'YYYY-MM-DD'"))
 

@@ -4,8 +4,9 @@ What is found decides as the plain rule over all pairs would, the latest first (
 The latest failures that are in patterns are compared one by one: what fails often is nearly always among them, so the
 inverted index is left to tasks that are rare, whose words have few entries.
 
-The SQL is literal, spelled as scripts are (`autodev_runtime.scripts`): putting these statements together anew for every
-failure took longer than doing them. So each names its tenant itself.
+It is a script (`autodev_runtime.scripts`) within the caller's transaction: putting these statements together anew for
+every failure, and each one's way through the database library, took longer than doing them. So each names its tenant
+itself.
 """
 
 import hashlib
@@ -19,7 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from autodev_learning.memento.reflection import Failure, Peers, alike
 from autodev_learning.similarity import SIMILAR_OVERLAP, word_overlap
 from autodev_learning.word_index import needed, prefix, sizes
-from autodev_runtime.scripts import POSTGRESQL, SQLITE, Rows, array
+from autodev_runtime.database import dialect_of, done_within
+from autodev_runtime.scripts import Dialect, Rows, Script, Statement, array
 
 LATEST_PLACED = 64
 LONGEST_WORD = 48
@@ -44,9 +46,14 @@ _ADD_ENTRIES = """
 INSERT INTO failure_words (tenant_id, agent_id, size, task, word)
 SELECT $1, $2, CAST($3 AS integer), CAST($4 AS bigint), CAST(value ->> 0 AS bigint) FROM EACH($5) WHERE true
 ON CONFLICT DO NOTHING"""
-# As many words in common as the smallest of similar tasks has: what is met besides is told apart in full.
+# As many words in common as the smallest of similar tasks has: what is met besides is told apart in full. It comes as
+# one text: of thousands of rows, making and reading each took longer than finding it.
 _MET = """
-SELECT met.task, (SELECT CAST(words AS text) FROM failure_tasks WHERE tenant_id = $1 AND id = met.task)
+SELECT JOINED(
+    '[' || met.task || ',' || (
+        SELECT CAST(words AS text) FROM failure_tasks WHERE tenant_id = $1 AND id = met.task
+    ) || ']', ','
+)
 FROM (
     SELECT task FROM failure_words
     WHERE tenant_id = $1 AND {whose} AND word IN ({words}) AND size BETWEEN $3 AND $4
@@ -97,71 +104,82 @@ async def find_similar(session: AsyncSession, failure: Failure, window: timedelt
     They are of the failure's agent, or, given peers, of every agent that is not denied. The failure's task is in the
     index afterwards.
     """
-    rows = _Rows(session, failure, peers)
-    task = await rows.find_task()
-    for each in await rows.latest_placed():
+    rows = _Rows(session.info["tenant"], dialect_of(session), failure, peers)
+    return await done_within(session, _find(rows, failure, window))
+
+
+def _find(rows: "_Rows", failure: Failure, window: timedelta) -> Script[Found]:
+    task = yield from rows.find_task()
+    for each in (yield from rows.latest_placed()):
         if alike(failure, each):
-            return Found([each], task if task is not None else await rows.add_task(await rows.numbers()))
-    ordered = await rows.numbers()
-    similar = await rows.similar(await rows.similar_tasks(ordered), window)
-    return Found(similar, task if task is not None else await rows.add_task(ordered))
+            if task is None:
+                task = yield from rows.add_task((yield from rows.numbers()))
+            return Found([each], task)
+    ordered = yield from rows.numbers()
+    similar = yield from rows.similar((yield from rows.similar_tasks(ordered)), window)
+    if task is None:
+        task = yield from rows.add_task(ordered)
+    return Found(similar, task)
 
 
 class _Rows:
     """The failures that one is compared with: its agent's, or those of all agents but the denied."""
 
-    def __init__(self, session: AsyncSession, failure: Failure, peers: Peers | None) -> None:
-        self._session = session
-        self._dialect = SQLITE if session.get_bind().dialect.name == "sqlite" else POSTGRESQL
+    def __init__(self, tenant: str, dialect: Dialect, failure: Failure, peers: Peers | None) -> None:
+        self._tenant = tenant
+        self._dialect = dialect
         self._failure = failure
         self._words = sorted(failure.words)
         self._words_key = words_key(failure.words)
         self._whose = _OWN if peers is None else _NOT_DENIED
         self._who = failure.agent_id if peers is None else _list(sorted(peers.denied))
 
-    async def find_task(self) -> int | None:
+    def find_task(self) -> Script[int | None]:
         """The failure's task in its agent's index."""
-        rows = await self._ask(_TASK, self._failure.agent_id, self._words_key)
+        rows = yield self._statement(_TASK, self._failure.agent_id, self._words_key)
         return rows[0][0] if rows else None
 
-    async def add_task(self, ordered: Sequence[int]) -> int:
+    def add_task(self, ordered: Sequence[int]) -> Script[int]:
         """Put the task into the agent's index, given the numbers of its words, the newest first."""
         agent_id = self._failure.agent_id
-        added = await self._ask(_ADD_TASK, agent_id, self._words_key, json.dumps(self._words))
+        added = yield self._statement(_ADD_TASK, agent_id, self._words_key, json.dumps(self._words))
         # Without a row, somebody else added it meanwhile.
-        task = added[0][0] if added else await self.find_task()
+        task = added[0][0] if added else (yield from self.find_task())
         assert task is not None
-        await self._ask(_ADD_ENTRIES, agent_id, len(ordered), task, _list(prefix(ordered)))
+        yield self._statement(_ADD_ENTRIES, agent_id, len(ordered), task, _list(prefix(ordered)))
         return task
 
-    async def numbers(self) -> list[int]:
+    def numbers(self) -> Script[list[int]]:
         """The numbers of the words, the newest first; those that are seen for the first time get the next ones."""
         stored = _list(sorted({_stored(word) for word in self._words}))
-        known = await self._ask(_NUMBERS, stored)
+        known = yield self._statement(_NUMBERS, stored)
         # In order, so that of two that number the same words neither waits for the other.
         if missing := sorted(word for word, number in known if number is None):
-            await self._ask(_ADD_WORDS, _list(missing))
-            known = await self._ask(_NUMBERS, stored)
+            yield self._statement(_ADD_WORDS, _list(missing))
+            known = yield self._statement(_NUMBERS, stored)
         return sorted((number for _, number in known), reverse=True)
 
-    async def latest_placed(self) -> list[Failure]:
+    def latest_placed(self) -> Script[list[Failure]]:
         """The latest that are in patterns, the latest first."""
-        return await self._failures(_LATEST_PLACED.format(whose=self._whose, most=LATEST_PLACED), self._who)
+        rows = yield self._statement(_LATEST_PLACED.format(whose=self._whose, most=LATEST_PLACED), self._who)
+        return self._failures(rows)
 
-    async def similar_tasks(self, ordered: Sequence[int]) -> list[int]:
+    def similar_tasks(self, ordered: Sequence[int]) -> Script[list[int]]:
         """The tasks with half of the longer one's words in common."""
         least, most = sizes(len(ordered))
         words = prefix(ordered)
         sql = _MET.format(whose=self._whose, words=_marks(6, len(words)))
-        rows = await self._ask(sql, self._who, least, most, needed(len(ordered), least), *words)
-        return [task for task, words in rows if word_overlap(self._failure.words, _set(words)) >= SIMILAR_OVERLAP]
+        ((met,),) = yield self._statement(sql, self._who, least, most, needed(len(ordered), least), *words)
+        tasks = json.loads(f"[{met or ''}]")
+        return [task for task, words in tasks if word_overlap(self._failure.words, words) >= SIMILAR_OVERLAP]
 
-    async def similar(self, tasks: Sequence[int], window: timedelta) -> list[Failure]:
+    def similar(self, tasks: Sequence[int], window: timedelta) -> Script[list[Failure]]:
         """The latest failure that is in a pattern and has the error or one of the tasks; else those near in time."""
         signature = self._failure.signature
         if not tasks and not signature:
             return []
-        if placed := await self._failures(_PLACED.format(whose=self._whose), self._who, _list(tasks), signature):
+        rows = yield self._statement(_PLACED.format(whose=self._whose), self._who, _list(tasks), signature)
+        if placed := self._failures(rows):
             return placed
         moment = self._failure.occurred_at
         near = self._dialect.written(moment - window), self._dialect.written(moment + window)
@@ -170,20 +188,18 @@ class _Rows:
         for start in range(0, len(tasks) or 1, MOST_PARAMETERS):
             part = tasks[start : start + MOST_PARAMETERS]
             sql = _LOOSE.format(whose=self._whose, tasks=_marks(6, len(part)))
-            found |= {each.episode_id: each for each in await self._failures(sql, self._who, signature, *near, *part)}
+            rows = yield self._statement(sql, self._who, signature, *near, *part)
+            found |= {each.episode_id: each for each in self._failures(rows)}
         return list(found.values())
 
-    async def _failures(self, sql: str, *parameters: object) -> list[Failure]:
+    def _failures(self, rows: Rows) -> list[Failure]:
         return [
-            Failure(episode, agent, _set(words), signature or "", self._dialect.read(moment), pattern)
-            for episode, agent, signature, moment, pattern, words in await self._ask(sql, *parameters)
+            Failure(episode, agent, frozenset(json.loads(words)), signature or "", self._dialect.read(moment), pattern)
+            for episode, agent, signature, moment, pattern, words in rows
         ]
 
-    async def _ask(self, sql: str, *parameters: object) -> Rows:
-        connection = await self._session.connection()
-        tenant = self._session.info["tenant"]
-        result = await connection.exec_driver_sql(self._dialect.spelled(sql), (tenant, *parameters))
-        return result.fetchall() if result.returns_rows else ()
+    def _statement(self, sql: str, *parameters: object) -> Statement:
+        return Statement(sql, (self._tenant, *parameters))
 
 
 def words_key(words: frozenset[str]) -> str:
@@ -197,10 +213,6 @@ def _stored(word: str) -> str:
 
 def _list(values: Sequence[object]) -> str:
     return array([[value] for value in values])
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(json.loads(words))
 
 
 def _marks(first: int, count: int) -> str:
