@@ -29,6 +29,7 @@ from autodev_runtime.repeating import Conflict
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
 from autodev_runtime.scripts import Script
 from autodev_runtime.sqlite_direct import SqliteThreads
+from autodev_sdk.ending import ended
 
 log = logging.getLogger(__name__)
 
@@ -229,8 +230,7 @@ class Database:
         try:
             yield
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await ended(listening)
 
     async def ready(self) -> bool:
         """Whether the database answers, to each of the service's roles."""

@@ -11,6 +11,7 @@ import grpc
 from autodev_runtime.peers import Callers, name_of
 from autodev_runtime.renewed_channel import RenewedChannel
 from autodev_runtime.settings import CertificateFiles, ServiceSettings
+from autodev_sdk.ending import ended
 
 if TYPE_CHECKING:
     from autodev_runtime.certificates import Certificates, Material
@@ -79,8 +80,7 @@ async def renewed(kind: str, files: CertificateFiles, name: str | None = None) -
     try:
         yield certificates
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
 
 def client_credentials(material: "Material") -> grpc.ChannelCredentials:

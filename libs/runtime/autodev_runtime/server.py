@@ -23,6 +23,7 @@ from autodev_runtime.settings import ServiceSettings
 from autodev_runtime.spans import export_spans
 from autodev_sdk.addresses import stays_here
 from autodev_sdk.channel import keepalive_options
+from autodev_sdk.ending import ended
 
 log = logging.getLogger(__name__)
 
@@ -170,9 +171,7 @@ async def running(
             if endpoint.on_drain is not None:
                 endpoint.on_drain()
         await asyncio.gather(*(server.stop(settings.drain_s) for server in servers))
-        for task in (*tasks, failed):
-            task.cancel()
-        await asyncio.gather(*tasks, failed, return_exceptions=True)
+        await ended(*tasks, failed)
         await asyncio.to_thread(stop_spans)
         if stop_http is not None:
             await asyncio.to_thread(stop_http)

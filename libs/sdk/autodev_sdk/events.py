@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from autodev.gateway.v1 import event_pb2, event_service_pb2
+from autodev_sdk.ending import ended
 from autodev_sdk.tracing import processing, trace_id_of
 
 if TYPE_CHECKING:
@@ -146,10 +147,7 @@ class EventWorker:
                     task.add_done_callback(partial(_forget, running, delivery.delivery_id))
         finally:
             call.cancel()
-            extender.cancel()
-            for task in list(running.values()):
-                task.cancel()
-            await asyncio.gather(extender, *running.values(), return_exceptions=True)
+            await ended(extender, *running.values())
             # A call that the other end ended leaves the reader of its requests waiting for ever.
             outgoing.put_nowait(None)
 
@@ -303,5 +301,4 @@ async def working(worker: EventWorker) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)

@@ -12,6 +12,7 @@ from autodev_gateway.groups.runner import GroupRunner, Worker
 from autodev_gateway.groups.store import GroupKey
 from autodev_gateway.streams import OpenStream, OpenStreams
 from autodev_runtime.errors import InvalidArgument
+from autodev_sdk.ending import ended
 
 MAX_IN_FLIGHT = 16
 LEASE_S = 30.0
@@ -45,8 +46,7 @@ class ConsumeStream:
                 async for message in self._leased(group, worker, reader, stream):
                     yield message
             finally:
-                reader.cancel()
-                await asyncio.gather(reader, return_exceptions=True)
+                await ended(reader)
 
     async def _leased(
         self, group: GroupRunner, worker: Worker, reader: "asyncio.Task[None]", stream: OpenStream

@@ -23,6 +23,7 @@ from autodev_runtime.identity import Identity, current_identity, current_tenant
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
 from autodev_runtime.spans import publishing
 from autodev_runtime.tracing import TraceContext, current_trace
+from autodev_sdk.ending import ended
 
 NAME = pb.DESCRIPTOR.services_by_name["EventService"].full_name
 BATCHES_AHEAD = 64
@@ -100,8 +101,7 @@ class EventServicer:
                 yield pb.PublishStreamResponse(cursors=map(cursor_of, await appended), event_ids=ids)
             await reader
         finally:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+            await ended(reader)
 
     async def _append_each(
         self,

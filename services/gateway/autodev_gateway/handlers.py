@@ -19,6 +19,7 @@ from autodev_runtime.errors import AutoDevError, FailedPrecondition
 from autodev_runtime.extensions.remote import Extension
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.tracing import trace_from, tracing_as
+from autodev_sdk.ending import ended
 from autodev_sdk.events import event_type
 
 log = logging.getLogger(__name__)
@@ -74,9 +75,7 @@ class RemoteHandlers:
                         task.add_done_callback(tasks.discard)
                     await _woken(worker)
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await ended(*tasks)
 
     async def _settle(self, group: GroupRunner, worker: Worker, delivery: Delivery) -> None:
         event = event_pb2.Event.FromString(wire.unsized(delivery.record.sized))

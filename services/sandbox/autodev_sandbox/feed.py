@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
+from autodev_sdk.ending import ended
+
 T = TypeVar("T")
 
 
@@ -62,5 +64,4 @@ async def fed_by(make: Callable[[Feed[T]], Awaitable[None]], max_bytes: int) -> 
         yield feed
         await task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)

@@ -111,7 +111,8 @@ class Levels:
             self._lost.clear()
             await self.probe()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), PROBE_AGAIN_S)
+                async with asyncio.timeout(PROBE_AGAIN_S):
+                    await self._lost.wait()
 
     async def close(self) -> None:
         """End every sandbox."""

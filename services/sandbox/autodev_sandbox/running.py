@@ -20,6 +20,7 @@ from autodev_sandbox.execution import (
     Stream,
 )
 from autodev_sandbox.wire import BrokenReport, Kind
+from autodev_sdk.ending import ended
 
 # For starting, and for telling the result, on a busy machine.
 GRACE_S: Final = 10.0
@@ -92,8 +93,7 @@ async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncGene
         yield CallOutcome(index, lost(sandbox, Status.KILLED, started_s))
     finally:
         await answers.aclose()
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        await ended(sending)
 
 
 async def run_on(backend: Backend, execution: Execution, heard: Heard | None = None) -> Outcome:

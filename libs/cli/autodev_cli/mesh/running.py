@@ -16,6 +16,7 @@ from autodev_cli.mesh.layout import SERVICES, MeshPlan, require_free
 from autodev_cli.mesh.processes import Nursery
 from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, Watch
 from autodev_cli.target import Target, key_path
+from autodev_sdk.ending import ended
 
 START_TIMEOUT_S = 60.0
 RENEWAL_S = 3600.0
@@ -133,8 +134,7 @@ async def _certificates(plan: MeshPlan) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+        await ended(renewing)
 
 
 def _leave_word(plan: MeshPlan) -> None:

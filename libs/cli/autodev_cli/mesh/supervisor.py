@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from autodev_cli.mesh.processes import Process
+from autodev_sdk.ending import ended
 
 BACKOFF_S = (0.2, 10.0)
 STEADY_S = 30.0
@@ -132,7 +133,8 @@ class Supervisor:
             note = f"{ending}; starts again in {wait_s:g} s"
             self._set(spec.name, state=State.WAITING, pid=None, restarts=starts, note=note)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._stop.wait()
             wait_s = min(wait_s * 2, BACKOFF_S[1])
         self._set(spec.name, state=State.STOPPED, pid=None, note="")
 
@@ -159,8 +161,7 @@ class Supervisor:
         try:
             code = await process.wait()
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await ended(watching)
         return served, _ending(code)
 
     def _set(self, name: str, **changes: object) -> None:

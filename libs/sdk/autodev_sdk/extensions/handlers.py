@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from autodev_sdk.ending import ended
 from autodev_sdk.events import DEFAULT_OPTIONS, EventBus, WorkerOptions
 from autodev_sdk.extensions.installed import Group, installed
 
@@ -42,6 +43,4 @@ async def run_handlers(
                 if not tasks:
                     task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)

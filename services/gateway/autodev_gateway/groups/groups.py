@@ -15,6 +15,7 @@ from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
+from autodev_sdk.ending import ended
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +96,7 @@ class Groups:
                     log.error("consumer groups could not be stored, and will be: %s", error)
                     await asyncio.sleep(RETRY_S)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await ended(*self._tasks)
             try:
                 await self.flush()
             finally:

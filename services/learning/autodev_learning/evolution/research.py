@@ -30,6 +30,7 @@ from autodev_learning.peers.patience import patiently
 from autodev_runtime.columns import now
 from autodev_runtime.errors import AutoDevError, InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import acting_as, current_identity, current_tenant, service_identity
+from autodev_sdk.ending import ended
 from autodev_sdk.events import uuid7
 
 if TYPE_CHECKING:
@@ -186,9 +187,7 @@ class Research:
         try:
             await asyncio.Event().wait()
         finally:
-            for task in self._under_way.values():
-                task.cancel()
-            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+            await ended(*self._under_way.values())
 
     def _ensure(self, tenant: str, experiment: Experiment) -> None:
         if experiment.ended_at is None and experiment.id not in self._under_way:

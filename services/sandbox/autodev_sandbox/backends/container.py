@@ -314,7 +314,8 @@ class ContainerSandbox:
     async def is_gone(self) -> bool:
         """Wait until the engine has removed it; False if it has not for a long time, or nothing is heard of it."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.fate.gone.wait(), GONE_S)
+            async with asyncio.timeout(GONE_S):
+                await self.fate.gone.wait()
         return self.fate.gone.is_set() and not self.engine.lost
 
 

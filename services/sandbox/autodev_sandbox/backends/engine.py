@@ -17,6 +17,7 @@ import requests
 from autodev_sandbox import lease
 from autodev_sandbox.backends.attached import Address, Attached, attach, engine_address, events
 from autodev_sandbox.execution import BackendUnavailable
+from autodev_sdk.ending import ended
 
 ENGINE_ADVICE: Final = (
     "no container engine answers ({error}). Try: apt-get install docker.io, then start dockerd, or set DOCKER_HOST"
@@ -136,8 +137,7 @@ class Engine:
             self.lease.abandon()
         self.lost = True
         if self._listening:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+            await ended(self._listening)
         self._threads.shutdown(wait=False)
         self.client.close()
 
