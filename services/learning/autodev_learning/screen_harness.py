@@ -6,6 +6,8 @@ program that ends its process loses nobody else's outcomes: the next fork goes o
 process can spoil the outcomes of those after it: whatever is to be believed is tried again by the trial harness.
 """
 
+from __future__ import annotations
+
 import ast
 import gc
 import json
@@ -15,30 +17,22 @@ import signal
 import sys
 import types
 import warnings
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autodev_learning.calls_harness import (
-    CallTimeout,
-    Compiled,
-    bounded,
-    compiled,
-    describe,
-    interrupt,
-    literal,
-    loaded,
-)
-from autodev_learning.trial_harness import (
-    HEADER,
-    confine,
-    kill_group,
-    waited_for_end,
-)
+from autodev_learning.calls_harness import CallTimeout, bounded, interrupt, loaded
+from autodev_learning.literals_harness import describe, literal
+from autodev_learning.trial_harness import HEADER, compiled, confine, kill_group, waited_for_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autodev_learning.calls_harness import Compiled
+
+    Row = list[Any]
 
 TICK = "__turn__"
 BOARD_BYTES = 32 * 1024 * 1024
 TIMEOUT_TEXT = "etimeout"
-Row = list[Any]
 
 
 class Turns:

@@ -4,6 +4,8 @@ Each program runs in a fork of its own, so an endless loop, a crash or `os._exit
 is told what to call, never what is expected: no program can read the answer from it.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import mmap
@@ -14,17 +16,14 @@ import signal
 import struct
 import time
 import warnings
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from autodev_learning.calls_harness import (
-    CALL_SHARE,
-    MAX_REPR_CHARACTERS,
-    TIMEOUT,
-    Compiled,
-    Outcome,
-    compiled,
-    outcomes,
-)
+from autodev_learning.calls_harness import CALL_SHARE, MAX_REPR_CHARACTERS, TIMEOUT, outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autodev_learning.calls_harness import Compiled, Outcome
 
 # A \\u escape is six characters of JSON for one of the repr.
 MAX_OUTCOME_BYTES = 6 * MAX_REPR_CHARACTERS + 100
@@ -48,6 +47,14 @@ def try_programs(
         try_program([setting, compiled(program, "<program>", "exec")], questions, seconds_per_program)
         for program in programs
     ]
+
+
+def compiled(source: str, name: str, mode: str) -> Compiled:
+    """Compile, or give the error that running the source would raise."""
+    try:
+        return compile(source, name, mode, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error
 
 
 def try_program(program: list[Compiled], calls: list[Compiled], seconds: float) -> list[Outcome]:

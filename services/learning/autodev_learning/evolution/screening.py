@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autodev_learning.harnesses import TRIAL, harness
+from autodev_learning.harnesses import TRIAL, harness, quick_harness
 from autodev_learning.trial import CallOutcome, Execute, Runner, SandboxTester
 
 SHARED, SINGLE = "evolution/shared_harness", "evolution/single_harness"
@@ -44,7 +44,7 @@ def alone(execute: Execute, seconds: float, lanes: int) -> Lanes:
 
 def single(execute: Execute, seconds: float, lanes: int) -> Lanes:
     """Each program in a sandbox of its own, and in no other process: a call that does not end ends those after it."""
-    tester = SandboxTester(execute, seconds, 1, harness(SINGLE), "run_alone", SINGLE_START_S)
+    tester = SandboxTester(execute, seconds, 1, quick_harness(SINGLE), "run_alone", SINGLE_START_S)
     return Lanes(tester, lanes, at_once=1)
 
 

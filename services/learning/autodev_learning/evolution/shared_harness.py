@@ -5,26 +5,23 @@ own, until one does not end or takes the process down: the next fork goes on beh
 can disturb each other, so what is found here is believed only after a run in a sandbox of its own (see cascade.py).
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os
 import select
 import time
 import warnings
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from autodev_learning.calls_harness import (
-    TIMEOUT,
-    Compiled,
-    Outcome,
-    compiled,
-    outcomes,
-)
-from autodev_learning.trial_harness import (
-    MAX_OUTCOME_BYTES,
-    confine,
-    kill_group,
-)
+from autodev_learning.calls_harness import TIMEOUT, outcomes
+from autodev_learning.trial_harness import MAX_OUTCOME_BYTES, compiled, confine, kill_group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autodev_learning.calls_harness import Compiled, Outcome
 
 EXITED = {"error": "Exited: the program ended its process"}
 FORGED = {"error": "Forged: the program wrote over its outcomes"}

@@ -2,11 +2,21 @@
 
 The sandbox is what keeps the program in, so it has no process of its own: a fork, and what is imported to watch one,
 take longer than most programs do. Whatever the program does to this text harms its own outcomes only.
+
+To compile takes longer still. So what few programs need, literals_harness.py, is there as the text `SELDOM`.
 """
 
-import posix
+from __future__ import annotations
 
-from autodev_learning.calls_harness import CALL_SHARE, Outcome, compiled, outcomes
+import posix
+from typing import TYPE_CHECKING
+
+from autodev_learning.calls_harness import CALL_SHARE, outcomes
+
+if TYPE_CHECKING:
+    from autodev_learning.calls_harness import Outcome
+
+SELDOM = ""
 
 
 def run_alone(programs: list[str], preamble: str, calls: list[str], seconds_per_program: float) -> list[list[Outcome]]:
@@ -15,7 +25,17 @@ def run_alone(programs: list[str], preamble: str, calls: list[str], seconds_per_
     null = posix.open("/dev/null", posix.O_RDWR)
     for standard in (1, 2):
         posix.dup2(null, standard)
-    setting = compiled(preamble, "<preamble>", "exec")
-    questions = [compiled(call, "<call>", "eval") for call in calls]
-    (program,) = [compiled(each, "<program>", "exec") for each in programs]
-    return [list(outcomes([setting, program], questions, seconds_per_program / CALL_SHARE))]
+    return [list(outcomes([preamble, program], calls, seconds_per_program / CALL_SHARE)) for program in programs]
+
+
+def literal(value: object) -> str:
+    kind = type(value)
+    if value is None or kind is int or kind is float or kind is str or kind is bool:
+        return repr(value)
+    exec(SELDOM, globals())
+    return literal(value)
+
+
+def describe(error: BaseException) -> str:
+    exec(SELDOM, globals())
+    return describe(error)

@@ -5,6 +5,8 @@ own, several times while it is short, and the shortest time counts: noise only e
 what is expected.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -12,19 +14,14 @@ import select
 import time
 import types
 import warnings
+from typing import TYPE_CHECKING
 
-from autodev_learning.calls_harness import (
-    TIMEOUTS_BEFORE_GIVING_UP,
-    Compiled,
-    compiled,
-    describe,
-    literal,
-    loaded,
-)
-from autodev_learning.trial_harness import (
-    confine,
-    kill_group,
-)
+from autodev_learning.calls_harness import TIMEOUTS_BEFORE_GIVING_UP, loaded
+from autodev_learning.literals_harness import describe, literal
+from autodev_learning.trial_harness import compiled, confine, kill_group
+
+if TYPE_CHECKING:
+    from autodev_learning.calls_harness import Compiled
 
 REPEAT_S = 0.02
 MAX_REPEATS = 30
