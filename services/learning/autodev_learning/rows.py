@@ -39,6 +39,7 @@ class EpisodeRow(TenantScoped, Base):
         Index("ix_episodes_failure_task", "tenant_id", "failure_task", "id"),
         Index("ix_episodes_placed", "tenant_id", "agent_id", "id", **_PLACED),
         Index("ix_episodes_placed_of_all", "tenant_id", "id", **_PLACED),
+        Index("ix_episodes_placed_task", "tenant_id", "failure_task", "id", **_PLACED),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     episode_id: Mapped[str] = mapped_column(String(128))
