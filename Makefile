@@ -23,7 +23,7 @@ test: setup ## Run every test (ARGS='-k name' for some)
 
 chaos: setup ## Break the mesh at full size: 200 kills under 5,000 episodes, a cut of 30 s (AUTODEV_CHAOS_SEED=...)
 	@AUTODEV_CHAOS_KILLS=$${AUTODEV_CHAOS_KILLS:-200} AUTODEV_CHAOS_EPISODES=$${AUTODEV_CHAOS_EPISODES:-5000} \
-	  AUTODEV_CHAOS_CUT_S=$${AUTODEV_CHAOS_CUT_S:-30} $(BIN)/pytest -s tests/chaos $(ARGS)
+	  AUTODEV_CHAOS_CUT_S=$${AUTODEV_CHAOS_CUT_S:-30} $(BIN)/pytest -s --timeout=0 tests/chaos $(ARGS)
 
 lint: setup ## Check style, types, and the protos for style and breaking changes
 	$(BIN)/ruff check .
