@@ -177,12 +177,12 @@ class Database:
             async with engine.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
-                try:
-                    with _away_on_postgresql_is_unavailable():
+                with _away_on_postgresql_is_unavailable():
+                    try:
                         yield driver
-                finally:
-                    if not driver.is_closed() and driver.is_in_transaction():
-                        await driver.execute("ROLLBACK")
+                    finally:
+                        if not driver.is_closed() and driver.is_in_transaction():
+                            await driver.execute("ROLLBACK")
 
     @contextlib.asynccontextmanager
     async def connection(self, tenant: str) -> AsyncIterator[AsyncConnection]:

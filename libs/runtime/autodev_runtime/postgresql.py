@@ -124,10 +124,13 @@ def _attentive(connection: Any) -> Any:
 
 
 def driver_errors() -> tuple[type[Exception], ...]:
-    """What the driver raises where the server is away or refuses."""
+    """What the driver raises where the server is away or refuses.
+
+    It calls it its own fault (InternalClientError) when a server that goes away says so amid a statement.
+    """
     import asyncpg
 
-    return OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError
+    return OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
 
 
 async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callable[[], None], own: str = "") -> None:

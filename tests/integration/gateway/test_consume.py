@@ -161,13 +161,14 @@ async def test_a_lease_that_passes_delivers_again_and_the_late_acknowledgement_c
 
 async def test_a_lease_that_is_extended_holds(acme: AutoDevClient) -> None:
     await publish(acme, [failed(1)])
-    async with working(acme, lease_s=0.5) as worker:
+    async with working(acme, lease_s=2) as worker:
         delivery = await worker.next()
         extend = pb.ConsumeRequest(extend=pb.ExtendLease(delivery_ids=[delivery.delivery_id]))
         again = asyncio.create_task(worker.next())
-        for _ in range(8):
+        # Often enough for a busy machine, and for longer than the lease.
+        for _ in range(10):
             worker.say(extend)
-            done, _ = await asyncio.wait({again}, timeout=0.15)
+            done, _ = await asyncio.wait({again}, timeout=0.3)
             assert not done
         # Nobody extends it now.
         assert (await again).attempt == 2

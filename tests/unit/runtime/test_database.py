@@ -164,6 +164,21 @@ async def test_what_a_database_does_to_a_script_within_a_session_is_told_as_of_a
     assert await add_by_script(database, 2) == 2
 
 
+async def end_amid(database: Database, error: Exception) -> None:
+    async with database.driver() as driver:
+        await driver.execute("BEGIN")
+        raise error
+
+
+@pytest.mark.parametrize("storages", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("error", [asyncpg.InternalClientError("cannot switch to state 15"), OSError("gone")])
+async def test_whatever_the_driver_calls_a_server_that_goes_away_it_is_unavailable(
+    database: Database, error: Exception
+) -> None:
+    with pytest.raises(Unavailable):
+        await end_amid(database, error)
+
+
 async def test_a_time_comes_back_as_the_same_moment_in_utc(database: Database) -> None:
     tokyo = datetime(2025, 11, 24, 9, 30, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
     async with database.session("acme") as session:
