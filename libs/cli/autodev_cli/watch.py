@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev_sdk import AutoDevClient
+from autodev_sdk.ending import ended
 from autodev_sdk.events import follow
 
 HEARTBEAT_S = 0.2
@@ -38,9 +39,7 @@ class EventWatch:
                 following.result()
             yield self
         finally:
-            following.cancel()
-            ready.cancel()
-            await asyncio.gather(following, ready, return_exceptions=True)
+            await ended(following, ready)
 
     async def first(self, matches: Matches, timeout_s: float) -> event_pb2.Event | None:
         """The first event that matches, heard already or within the time; None when none came."""

@@ -13,6 +13,7 @@ from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
 from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
 from autodev_sandbox.running import prove
 from autodev_sandbox.wire import CALL_HEAD, FRAME_HEAD, LENGTH, Confinement, Ending, Kind
+from autodev_sdk.ending import ended
 from autodev_sdk.extensions import RawExecution, RawResult, RawStatus, SandboxProtocol
 
 log = logging.getLogger(__name__)
@@ -103,8 +104,7 @@ class CustomSandbox:
         return Status.KILLED
 
     async def end(self) -> None:
-        self._work.cancel()
-        await asyncio.gather(self._work, return_exceptions=True)
+        await ended(self._work)
 
     async def _answer(self) -> None:
         try:
