@@ -30,7 +30,7 @@ from autodev_learning.peers.sandbox import Sandbox
 from autodev_learning.rows import OutboxRow
 from autodev_learning.screening import Screener
 from autodev_learning.store.experiments import ExperimentStore
-from autodev_learning.trial import Execute, SandboxTester
+from autodev_learning.trial import SandboxTester
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
 from autodev_runtime.identity import acting_as, service_identity
@@ -98,12 +98,12 @@ async def measure(names: Collection[str], effort: Effort) -> Mapping[str, Row]:
         theirs = await openevolve.rates(1 if effort.quick else REPEATS)
         async with serving(IsolationLevel.NAMESPACE) as service:
             with acting_as(service_identity("learning", TENANT)):
-                execute = Sandbox(service.stub).execute
+                sandbox = Sandbox(service.stub)
                 ours = {}
                 for name in BARS:
                     if name in names:
                         await service.rested()
-                        ours[name] = await MEASURED[name](execute, effort)
+                        ours[name] = await MEASURED[name](sandbox, effort)
     except (openevolve.NotHere, NotHere) as error:
         return {name: missing(BARS[name], str(error)) for name in names}
     return {name: _row(name, rate, theirs) for name, rate in ours.items()}
@@ -118,20 +118,20 @@ def _row(name: str, rate: float, theirs: openevolve.Rates) -> Row:
     return judged(BARS[name], f"{rate:,.0f}/s", f"{theirs.command:.1f}/s", rate / theirs.command, notes)
 
 
-async def alone_rate(execute: Execute, effort: Effort) -> float:
+async def alone_rate(sandbox: Sandbox, effort: Effort) -> float:
     """Programs a second of an experiment that gives each a sandbox of its own."""
-    return await _experiment(execute, ALONE, effort, shared=False)
+    return await _experiment(sandbox, ALONE, effort, shared=False)
 
 
-async def together_rate(execute: Execute, effort: Effort) -> float:
+async def together_rate(sandbox: Sandbox, effort: Effort) -> float:
     """Programs a second of an experiment by score as it is by default."""
-    return await _experiment(execute, TOGETHER, effort, shared=True)
+    return await _experiment(sandbox, TOGETHER, effort, shared=True)
 
 
-async def screened_rate(execute: Execute, effort: Effort) -> float:
+async def screened_rate(sandbox: Sandbox, effort: Effort) -> float:
     """Programs a second of the built-in proposer's screening, one problem at a time."""
     programs = [(program(number),) for number in range(QUICK_SCREENED if effort.quick else SCREENED)]
-    screener = Screener(execute)
+    screener = Screener(sandbox.execute)
     started = time.perf_counter()
     rows = await screener.run(programs, "", [CALL])
     seconds = time.perf_counter() - started
@@ -147,7 +147,7 @@ MEASURED: Final = {
 }
 
 
-async def _experiment(execute: Execute, size: Size, effort: Effort, *, shared: bool) -> float:
+async def _experiment(sandbox: Sandbox, size: Size, effort: Effort, *, shared: bool) -> float:
     steps = QUICK if effort.quick else size.steps
     plan = Plan(seed=effort.seed, batch=size.batch, alone=not shared)
     experiment = Experiment(uuid7(), uuid7(), "", "", "benchmark", ExperimentBudget(steps), now(), plan, NONE_IS_BETTER)
@@ -156,7 +156,7 @@ async def _experiment(execute: Execute, size: Size, effort: Effort, *, shared: b
             await upgrade(database, "autodev_learning")
             store = ExperimentStore(database, Outbox(database, OutboxRow))
             await store.add(experiment)
-            search = _search(execute, plan)
+            search = _search(sandbox, plan)
             first = await search.breeding.begin(search.code)
             await store.add_individuals(experiment.id, first)
             search.islands.admit(first)
@@ -173,11 +173,11 @@ async def _experiment(execute: Execute, size: Size, effort: Effort, *, shared: b
     return experiment.evaluated / seconds
 
 
-def _search(execute: Execute, plan: Plan) -> Search:
+def _search(sandbox: Sandbox, plan: Plan) -> Search:
     """A search as the laboratory sets it up, with one operator that is instant."""
     limits, objective, instant = LaboratoryLimits(), NONE_IS_BETTER, Instant()
-    proof = single(execute, limits.trial_seconds, limits.lanes)
-    screening = proof if plan.alone else together(execute, limits.trial_seconds, limits.lanes)
-    evaluator = ScoreEvaluator(objective, screening, proof, SandboxTester(execute, SCORING_S))
+    proof = single(sandbox.execute_each, limits.trial_seconds, limits.lanes)
+    screening = proof if plan.alone else together(sandbox.execute, limits.trial_seconds, limits.lanes)
+    evaluator = ScoreEvaluator(objective, screening, proof, SandboxTester(sandbox.execute, SCORING_S))
     brief = Brief(Aim.SCORE, objective.description, (), ())
     return Search(Breeding(Islands(plan, [instant.name]), [instant], brief, evaluator), objective.initial_code)

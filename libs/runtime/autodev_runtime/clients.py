@@ -1,6 +1,6 @@
 """Channels to other services of the mesh: retries, balancing; the current identity and trace on each call."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -21,12 +21,15 @@ def peer_channel(tls: MeshTls, peer: str, address: str, max_message_bytes: int =
     return tls.channel(peer, address, channel_options(max_message_bytes, MESH_KEEPALIVE_S))
 
 
-def outgoing_metadata() -> tuple[tuple[str, str], ...]:
+Metadata = tuple[tuple[str, str], ...]
+
+
+def outgoing_metadata() -> Metadata:
     """What every call to a peer carries: the current identity and trace."""
     return metadata_of(current_identity(), current_trace())
 
 
-def metadata_of(identity: Identity, trace: TraceContext | None) -> tuple[tuple[str, str], ...]:
+def metadata_of(identity: Identity, trace: TraceContext | None) -> Metadata:
     """An identity and a trace as call metadata."""
     traced = ((TRACEPARENT_KEY, trace.traceparent),) if trace is not None else ()
     return (*identity.metadata(), *traced)
@@ -34,21 +37,39 @@ def metadata_of(identity: Identity, trace: TraceContext | None) -> tuple[tuple[s
 
 async def ask(call: Any, request: Any, timeout_s: float = 30.0) -> Any:
     """Call a peer's unary RPC as the current identity. Raises the taxonomy's errors."""
+
+    async def answer(metadata: Metadata) -> Any:
+        return await call(request, metadata=metadata, timeout=timeout_s)
+
+    return await _asked(call, answer)
+
+
+async def ask_for_all(call: Any, request: Any, timeout_s: float = 30.0) -> list[Any]:
+    """Call a peer's streaming RPC, and give all that it answers once it ended. Raises as `ask`, and then gives none."""
+
+    async def answers(metadata: Metadata) -> list[Any]:
+        return [each async for each in call(request, metadata=metadata, timeout=timeout_s)]
+
+    found: list[Any] = await _asked(call, answers)
+    return found
+
+
+async def _asked(call: Any, answer: Callable[[Metadata], Awaitable[Any]]) -> Any:
     try:
         if spans.recording() and (trace := current_trace()) is not None:
-            return await _traced(call, request, timeout_s, trace)
-        return await call(request, metadata=outgoing_metadata(), timeout=timeout_s)
+            return await _traced(call, answer, trace)
+        return await answer(outgoing_metadata())
     except grpc.aio.AioRpcError as error:
         raise error_from_rpc(error) from error
 
 
-async def _traced(call: Any, request: Any, timeout_s: float, trace: TraceContext) -> Any:
+async def _traced(call: Any, answer: Callable[[Metadata], Awaitable[Any]], trace: TraceContext) -> Any:
     span = spans.calling(call._method.decode(), trace)
     if span is None:
-        return await call(request, metadata=outgoing_metadata(), timeout=timeout_s)
+        return await answer(outgoing_metadata())
     outcome: BaseException | None = None
     try:
-        return await call(request, metadata=metadata_of(current_identity(), span.trace), timeout=timeout_s)
+        return await answer(metadata_of(current_identity(), span.trace))
     except BaseException as error:
         outcome = error
         raise

@@ -151,6 +151,7 @@ async def main() -> None:
         experiments = ExperimentStore(database, outbox)
         laboratory = Laboratory(
             sandbox.execute,
+            sandbox.execute_each,
             workshop,
             recorded,
             skills,

@@ -44,6 +44,8 @@ class Execution:
 
 Execute = Callable[[str, str, Mapping[str, object], float], Awaitable[Execution]]
 """execute(code, entry_point, inputs, timeout_s): one execution in the sandbox. Raises if none can be had."""
+ExecuteEach = Callable[[str, str, Sequence[Mapping[str, object]], float], Awaitable[Sequence[Execution]]]
+"""The same of many inputs, each in a sandbox of its own, `timeout_s` each."""
 
 
 class Runner(Protocol):
@@ -75,7 +77,7 @@ class SandboxTester:
 
     async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
         outcomes: list[tuple[CallOutcome, ...]] = []
-        for chunk in self._chunks(programs):
+        for chunk in chunks(programs, self.programs_per_execution):
             outcomes += await self._run_chunk(chunk, preamble, calls)
         return outcomes
 
@@ -83,17 +85,6 @@ class SandboxTester:
         from autodev_learning.screening import Screener
 
         return Screener(self.execute)
-
-    def _chunks(self, programs: Sequence[str]) -> Iterator[Sequence[str]]:
-        """As many programs at a time as one execution takes, by number and by size."""
-        start = size = 0
-        for end, program in enumerate(programs):
-            if end > start and (end - start == self.programs_per_execution or size + len(program) > MOST_CHARACTERS):
-                yield programs[start:end]
-                start, size = end, 0
-            size += len(program)
-        if programs:
-            yield programs[start:]
 
     async def _run_chunk(
         self, programs: Sequence[str], preamble: str, calls: Sequence[str]
@@ -106,10 +97,8 @@ class SandboxTester:
         }
         timeout_s = self.start_s + len(programs) * (self.seconds_per_program + 0.1)
         execution = await self.execute(self.harness, self.entry_point, inputs, timeout_s)
-        if execution.ok:
-            return _outcomes_from(execution.result, len(programs), len(calls))
-        if len(programs) == 1:
-            return [(CallOutcome(error=f"Sandbox: {execution.detail}"),) * len(calls)]
+        if execution.ok or len(programs) == 1:
+            return outcomes_of(execution, len(programs), len(calls))
         # One program took the whole execution down (memory, most likely): the halves find out which.
         middle = len(programs) // 2
         return [
@@ -118,9 +107,23 @@ class SandboxTester:
         ]
 
 
-def _outcomes_from(result: object, programs: int, calls: int) -> list[tuple[CallOutcome, ...]]:
+def chunks(programs: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """As many programs at a time as one call to the sandbox takes, by number and by size."""
+    start = size = 0
+    for end, program in enumerate(programs):
+        if end > start and (end - start == most or size + len(program) > MOST_CHARACTERS):
+            yield programs[start:end]
+            start, size = end, 0
+        size += len(program)
+    if programs:
+        yield programs[start:]
+
+
+def outcomes_of(execution: Execution, programs: int, calls: int) -> list[tuple[CallOutcome, ...]]:
     """Read the harness's answer; what does not have its shape was tampered with and passes nothing."""
-    rows = result if isinstance(result, list) else []
+    if not execution.ok:
+        return [(CallOutcome(error=f"Sandbox: {execution.detail}"),) * calls] * programs
+    rows = execution.result if isinstance(execution.result, list) else []
     outcomes = [tuple(_outcome_from(cell) for cell in row) for row in rows if isinstance(row, list)]
     if len(outcomes) != programs or any(len(row) != calls for row in outcomes):
         return [(CallOutcome(error="Sandbox: the result has another shape"),) * calls] * programs

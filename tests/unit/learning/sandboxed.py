@@ -1,9 +1,9 @@
 """Executions in the sandbox's own namespace backend, without the service around it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-from autodev_learning.trial import Execute, Execution
+from autodev_learning.trial import Execute, ExecuteEach, Execution
 from autodev_runtime.json_value import JsonValue
 from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import Execution as SandboxExecution
@@ -26,3 +26,14 @@ async def namespace_execute() -> Execute:
         return Execution(outcome.status is Status.OK, outcome.value, f"{outcome.status.name} {error}".strip())
 
     return execute
+
+
+def each_by(execute: Execute) -> ExecuteEach:
+    """Execute many inputs one after the other, by what executes one."""
+
+    async def execute_each(
+        code: str, entry_point: str, inputs: Sequence[Mapping[str, object]], timeout_s: float
+    ) -> list[Execution]:
+        return [await execute(code, entry_point, each, timeout_s) for each in inputs]
+
+    return execute_each

@@ -16,6 +16,7 @@ from autodev_learning.evolution.screening import Lanes, alone, single, together
 from autodev_learning.evolution.timing import Timer
 from autodev_learning.trial import CallOutcome, Execute, Execution, SandboxTester
 from tests.unit.learning.evolving import SLOW
+from tests.unit.learning.sandboxed import each_by
 
 SWALLOWS = """def f(x):
     while True:
@@ -65,7 +66,7 @@ async def test_a_shared_process_and_one_alone_say_the_same_of_honest_programs(ex
     programs = [GOOD.format(value) for value in ("x", "[x, x]", "{1: x}", "x / 0", "'\\0'")]
     calls = ["f(1)", "f('é')"]
     apart = await alone(execute, 0.4, lanes=2).run(programs, "import math", calls)
-    assert await single(execute, 0.4, lanes=2).run(programs, "import math", calls) == apart
+    assert await single(each_by(execute), 0.4, lanes=2).run(programs, "import math", calls) == apart
     assert await together(execute, 0.4, lanes=2).run(programs, "import math", calls) == apart
 
 
@@ -74,7 +75,9 @@ async def test_a_program_without_a_process_of_its_own_harms_no_other(execute: Ex
         "import sys\ndef f(x):\n    print('a' * 10_000_000)\n    sys.stderr.write('b' * 10_000_000)\n    return 2\n"
     )
     sleeps = "import time\ndef f(x):\n    time.sleep(60)\n"
-    rows = await single(execute, 0.8, lanes=2).run([*BAD.values(), prints, sleeps, GOOD.format("x")], "", ["f(7)"])
+    rows = await single(each_by(execute), 0.8, lanes=2).run(
+        [*BAD.values(), prints, sleeps, GOOD.format("x")], "", ["f(7)"]
+    )
     assert [row[0].value for row in rows] == [None] * 6 + ["1", "2", None, "7"]
     errors = [(row[0].error or "") for row in rows[:6]]
     assert errors[0].startswith("Sandbox: ")
@@ -84,7 +87,7 @@ async def test_a_program_without_a_process_of_its_own_harms_no_other(execute: Ex
 
 async def test_annotations_are_as_the_program_wrote_them(execute: Execute) -> None:
     code = "def f(x: 'int') -> len:\n    return f.__annotations__['return'] is len\n"
-    runners = (alone(execute, 0.8, 2), single(execute, 0.8, 2), together(execute, 0.8, 2))
+    runners = (alone(execute, 0.8, 2), single(each_by(execute), 0.8, 2), together(execute, 0.8, 2))
     assert [await runner.run([code], "", ["f(1)"]) for runner in runners] == [[(CallOutcome(value="True"),)]] * 3
 
 
@@ -94,7 +97,7 @@ def objective() -> Objective:
 
 
 def scoring(objective: Objective, execute: Execute, *, shared: bool = True) -> ScoreEvaluator:
-    proof = single(execute, 0.8, 2)
+    proof = single(each_by(execute), 0.8, 2)
     return ScoreEvaluator(
         objective, together(execute, 0.8, 2) if shared else proof, proof, SandboxTester(execute, 10.0)
     )

@@ -13,7 +13,7 @@ from autodev_learning.evolution.islands import Islands
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.evolution.operators import Aim, Brief, Operator, operators_for
 from autodev_learning.evolution.rewriting import Program, purpose_for
-from autodev_learning.evolution.screening import alone, single, together
+from autodev_learning.evolution.screening import MOST_AT_ONCE, alone, single, together
 from autodev_learning.evolution.timing import Timer
 from autodev_learning.examples import Example
 from autodev_learning.memento.proposing import Workshop
@@ -21,7 +21,7 @@ from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.proposers import NoProposal, Problem, Proposal
 from autodev_learning.proposers.allowance import Allowance
 from autodev_learning.proposers.builtin import BUILTIN
-from autodev_learning.trial import Execute, SandboxTester
+from autodev_learning.trial import Execute, ExecuteEach, SandboxTester
 
 if TYPE_CHECKING:
     from autodev_learning.store.evolution import EvolutionStore
@@ -32,7 +32,6 @@ SEARCHES_A_STEP = 1
 MOST_ASKED = 16
 SCORING_S = 10.0
 EXECUTION_S = 250.0
-MOST_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class Laboratory:
     def __init__(
         self,
         execute: Execute,
+        execute_each: ExecuteEach,
         workshop: Workshop,
         evolution: "EvolutionStore",
         skills: "SkillStore",
@@ -73,6 +73,7 @@ class Laboratory:
         limits: LaboratoryLimits,
     ) -> None:
         self._execute = execute
+        self._execute_each = execute_each
         self._workshop = workshop
         self._evolution = evolution
         self._skills = skills
@@ -90,7 +91,7 @@ class Laboratory:
 
     async def _by_score(self, experiment: Experiment, objective: Objective) -> Search:
         lanes, seconds = self._limits.lanes, self._limits.trial_seconds
-        proof = single(self._execute, seconds, lanes)
+        proof = single(self._execute_each, seconds, lanes)
         at_once = max(1, min(MOST_AT_ONCE, int(EXECUTION_S / (seconds + 0.1))))
         screening = proof if experiment.plan.alone else together(self._execute, seconds, lanes, at_once)
         evaluator = ScoreEvaluator(objective, screening, proof, SandboxTester(self._execute, SCORING_S))

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autodev_learning.harnesses import TRIAL, harness, quick_harness
-from autodev_learning.trial import CallOutcome, Execute, Runner, SandboxTester
+from autodev_learning.trial import CallOutcome, Execute, ExecuteEach, Runner, SandboxTester, chunks, outcomes_of
 
 SHARED, SINGLE = "evolution/shared_harness", "evolution/single_harness"
-SINGLE_START_S = 0.5
+SINGLE_START_S = 0.6
+MOST_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,43 @@ class Lanes:
         return [outcomes for part in found for outcomes in part]
 
 
+@dataclass(frozen=True)
+class SingleTester:
+    """Runs each program in a sandbox of its own, many to a call, all of its calls in one process."""
+
+    execute_each: ExecuteEach
+    seconds_per_program: float
+
+    async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
+        """As a Runner does."""
+        outcomes: list[tuple[CallOutcome, ...]] = []
+        for chunk in chunks(programs, MOST_AT_ONCE):
+            inputs = [
+                {
+                    "programs": [program],
+                    "preamble": preamble,
+                    "calls": list(calls),
+                    "seconds_per_program": self.seconds_per_program,
+                }
+                for program in chunk
+            ]
+            timeout_s = SINGLE_START_S + self.seconds_per_program
+            executions = await self.execute_each(quick_harness(SINGLE), "run_alone", inputs, timeout_s)
+            outcomes += [found for each in executions for found in outcomes_of(each, 1, len(calls))]
+        return outcomes
+
+
 def alone(execute: Execute, seconds: float, lanes: int) -> Lanes:
     """Each program in a sandbox of its own."""
     return Lanes(SandboxTester(execute, seconds, programs_per_execution=1), lanes, at_once=1)
 
 
-def single(execute: Execute, seconds: float, lanes: int) -> Lanes:
+def single(execute_each: ExecuteEach, seconds: float, lanes: int) -> Lanes:
     """Each program in a sandbox of its own, and in no other process: a call that does not end ends those after it."""
-    tester = SandboxTester(execute, seconds, 1, quick_harness(SINGLE), "run_alone", SINGLE_START_S)
-    return Lanes(tester, lanes, at_once=1)
+    return Lanes(SingleTester(execute_each, seconds), lanes, MOST_AT_ONCE)
 
 
-def together(execute: Execute, seconds: float, lanes: int, at_once: int = 256) -> Lanes:
+def together(execute: Execute, seconds: float, lanes: int, at_once: int = MOST_AT_ONCE) -> Lanes:
     """Many programs to a sandbox, and to a process of it."""
     tester = SandboxTester(execute, seconds, at_once, harness(TRIAL, SHARED), "screen_programs")
     return Lanes(tester, lanes, at_once)

@@ -1,15 +1,15 @@
 """Running code in the sandbox service: the only module that knows its contract."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_learning.trial import Execution
-from autodev_runtime.clients import ask
+from autodev_runtime.clients import ask, ask_for_all
 from autodev_runtime.errors import ResourceExhausted
 from autodev_runtime.structs import value_from
 
@@ -63,20 +63,45 @@ class Sandbox:
         """
         request = pb.ExecuteRequest(code=code, entry_point=entry_point)
         json_format.ParseDict(dict(inputs), request.inputs)
-        request.limits.timeout.FromMilliseconds(max(10, int(timeout_s * 1000)))
-        wait_s, longest_s = QUEUE_WAIT_S
-        for _ in range(QUEUE_TRIES):
-            try:
-                return _run_from(await ask(self._stub.Execute, request, timeout_s + WAITING_S))
-            except ResourceExhausted:
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, longest_s)
-        return _run_from(await ask(self._stub.Execute, request, timeout_s + WAITING_S))
+        _allow(request, timeout_s)
+        return _run_from(await _patiently(lambda: ask(self._stub.Execute, request, timeout_s + WAITING_S)))
 
     async def execute(self, code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float) -> Execution:
         """The same, as `trial.Execute` has it."""
         run = await self.run(code, entry_point, inputs, timeout_s)
-        return Execution(run.ok, run.result, run.detail, run.memory_bytes)
+        return _execution_from(run)
+
+    async def execute_each(
+        self, code: str, entry_point: str, inputs: Sequence[Mapping[str, object]], timeout_s: float
+    ) -> list[Execution]:
+        """The same of many inputs, each in a sandbox of its own, one after the other: as `trial.ExecuteEach` has it."""
+        request = pb.ExecuteBatchRequest(code=code, entry_point=entry_point, sharing=pb.BATCH_SHARING_NOTHING)
+        for each in inputs:
+            json_format.ParseDict(dict(each), request.inputs.add())
+        _allow(request, timeout_s)
+        most_s = timeout_s * len(inputs) + WAITING_S
+        parts = await _patiently(lambda: ask_for_all(self._stub.ExecuteBatch, request, most_s))
+        return [_execution_from(_run_from(result.outcome)) for part in parts for result in part.results]
+
+
+def _allow(request: pb.ExecuteRequest | pb.ExecuteBatchRequest, timeout_s: float) -> None:
+    request.limits.timeout.FromMilliseconds(max(10, int(timeout_s * 1000)))
+
+
+async def _patiently(asked: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask, and again a little later where the sandbox's queue is full."""
+    wait_s, longest_s = QUEUE_WAIT_S
+    for _ in range(QUEUE_TRIES):
+        try:
+            return await asked()
+        except ResourceExhausted:
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, longest_s)
+    return await asked()
+
+
+def _execution_from(run: SandboxRun) -> Execution:
+    return Execution(run.ok, run.result, run.detail, run.memory_bytes)
 
 
 def _run_from(response: pb.ExecuteResponse) -> SandboxRun:
