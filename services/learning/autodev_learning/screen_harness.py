@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from autodev_learning.calls_harness import CallTimeout, bounded, interrupt, loaded
 from autodev_learning.literals_harness import describe, literal
-from autodev_learning.trial_harness import HEADER, compiled, confine, kill_group, waited_for_end
+from autodev_learning.trial_harness import NUMBER_BYTES, compiled, confine, end_of, kill_group, tell_end, waited_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,8 +123,8 @@ def forked_rows(
         ended = waited_for_end(reading, 2.0 + len(programs) * 2 * seconds)
         os.close(reading)
         kill_group(child)
-        (end,) = HEADER.unpack_from(board, 0)
-        lines = board[HEADER.size : end].split(b"\n")[:-1]
+        end = end_of(board)
+        lines = board[NUMBER_BYTES:end].split(b"\n")[:-1]
     rows = [row for row in map(parsed_row, lines[: len(programs)]) if len(row) == len(questions)]
     return rows, ended
 
@@ -147,7 +147,7 @@ def write_rows(
     seconds: float,
     traced: bool,
 ) -> None:
-    end = HEADER.size
+    end = NUMBER_BYTES
     signal.signal(signal.SIGPROF, interrupt)
     for program in programs:
         parts = [sources[place] for place in program]
@@ -157,7 +157,7 @@ def write_rows(
             os._exit(0)
         board[end : end + len(line)] = line
         end += len(line)
-        HEADER.pack_into(board, 0, end)
+        tell_end(board, end)
 
 
 def row_of(parts: list[Compiled], questions: list[Compiled], counter: Turns, seconds: float, traced: bool) -> Row:

@@ -37,6 +37,22 @@ async def test_a_call_sees_the_preamble_and_the_program(tester: SandboxTester) -
     assert await outcomes(tester, program, "f(1.5)", preamble="START = 10") == CallOutcome(value="11")
 
 
+async def test_outcomes_that_were_written_over_are_none(tester: SandboxTester) -> None:
+    program = (
+        "import os, sys\ndef f(x):\n    frame = sys._getframe()\n    while 'board' not in frame.f_locals:\n"
+        "        frame = frame.f_back\n    board = frame.f_locals['board']\n"
+        "    board[:4 + len(x)] = (200).to_bytes(4, 'little') + x\n    os._exit(0)\n"
+    )
+    calls = [r"f(b'v\xff\xff\xff\xff')", r"f(b'x\1\0\0\0')", r"f(b'v\2\0\0\0\xff\xff')"]
+    for call in calls:
+        assert (await outcomes(tester, program, call)).error == "Forged: the program wrote over its outcomes"
+
+
+async def test_what_cannot_be_encoded_comes_back_as_its_number(tester: SandboxTester) -> None:
+    program = "def f(x):\n    raise ValueError('\\ud800 é\\n')\n"
+    assert (await outcomes(tester, program)).error == "ValueError: \\ud800 é\n"
+
+
 async def test_no_call_sees_what_another_left(tester: SandboxTester) -> None:
     program = "seen = []\ndef f(x):\n    seen.append(x)\n    return len(seen)\n"
     (given,) = await tester.run([program], "", ["f(1)", "f(2)"])

@@ -16,15 +16,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 from autodev_learning.calls_harness import TIMEOUT, outcomes
-from autodev_learning.trial_harness import MAX_OUTCOME_BYTES, compiled, confine, kill_group
+from autodev_learning.trial_harness import EXITED, FORGED, MAX_OUTCOME_BYTES, compiled, confine, kill_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autodev_learning.calls_harness import Compiled, Outcome
-
-EXITED = {"error": "Exited: the program ended its process"}
-FORGED = {"error": "Forged: the program wrote over its outcomes"}
 
 
 def screen_programs(
