@@ -18,8 +18,8 @@ setup: $(VENV)/.ready libs/contracts/autodev/py.typed ## Make .venv with everyth
 run: setup ## Start the mesh, run the demo on sample episodes, stay up (ARGS=--exit: end with the demo's status)
 	@$(BIN)/autodev demo --up $(ARGS)
 
-test: setup ## Run every test (ARGS='-k name' for some)
-	@$(BIN)/pytest $(ARGS)
+test: setup ## Run every test, two files at a time (ARGS='-k name' for some, ARGS='-n 0' one by one)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup ## Break the mesh at full size: 200 kills under 5,000 episodes, a cut of 30 s (AUTODEV_CHAOS_SEED=...)
 	@AUTODEV_CHAOS_KILLS=$${AUTODEV_CHAOS_KILLS:-200} AUTODEV_CHAOS_EPISODES=$${AUTODEV_CHAOS_EPISODES:-5000} \
