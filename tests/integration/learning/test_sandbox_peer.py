@@ -74,3 +74,10 @@ async def test_programs_alone_give_what_each_computes(sandbox: Sandbox) -> None:
     assert [row[0].value for row in rows[:-1]] == [str(1 + n) for n in range(7)]
     assert all((row[1].error or "").startswith("TypeError") for row in rows[:-1])
     assert (rows[-1][0].error or "").startswith("Sandbox: ")
+
+
+async def test_what_every_program_comes_with_makes_no_call_too_large(sandbox: Sandbox) -> None:
+    preamble = f"TEXT = {'x' * 400_000!r}\n"
+    programs = [f"def f():\n    return len(TEXT) + {n}\n" for n in range(30)]
+    rows = await single(sandbox.execute_each, 0.4, lanes=1).run(programs, preamble, ["f()"])
+    assert [row[0].value for row in rows] == [str(400_000 + n) for n in range(30)]

@@ -5,11 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autodev_learning.harnesses import TRIAL, harness, quick_harness
-from autodev_learning.trial import CallOutcome, Execute, ExecuteEach, Runner, SandboxTester, chunks, outcomes_of
+from autodev_learning.trial import (
+    MOST_CHARACTERS,
+    CallOutcome,
+    Execute,
+    ExecuteEach,
+    Runner,
+    SandboxTester,
+    chunks,
+    outcomes_of,
+)
 
 SHARED, SINGLE = "evolution/shared_harness", "evolution/single_harness"
 SINGLE_START_S = 0.6
-MOST_AT_ONCE = 256
+SINGLE_AT_ONCE, MOST_AT_ONCE = 64, 256
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,9 @@ class SingleTester:
     async def run(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[tuple[CallOutcome, ...]]:
         """As a Runner does."""
         outcomes: list[tuple[CallOutcome, ...]] = []
-        for chunk in chunks(programs, MOST_AT_ONCE):
+        # Each program is sent with the setting and the calls.
+        beside = len(preamble) + sum(map(len, calls))
+        for chunk in chunks(programs, max(1, min(SINGLE_AT_ONCE, MOST_CHARACTERS // max(1, beside)))):
             inputs = [
                 {
                     "programs": [program],
@@ -71,7 +82,7 @@ def alone(execute: Execute, seconds: float, lanes: int) -> Lanes:
 
 def single(execute_each: ExecuteEach, seconds: float, lanes: int) -> Lanes:
     """Each program in a sandbox of its own, and in no other process: a call that does not end ends those after it."""
-    return Lanes(SingleTester(execute_each, seconds), lanes, MOST_AT_ONCE)
+    return Lanes(SingleTester(execute_each, seconds), lanes, SINGLE_AT_ONCE)
 
 
 def together(execute: Execute, seconds: float, lanes: int, at_once: int = MOST_AT_ONCE) -> Lanes:
