@@ -1,6 +1,7 @@
 """The backends, real ones, each made ready once."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -63,9 +64,10 @@ async def strong(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run this folder's tests in the session's event loop."""
+    """Run this folder's tests in the session's event loop, those that run in one."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        is_ours = Path(__file__).parent in item.path.parents
+        if is_ours and isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
