@@ -203,6 +203,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0, 60))
     def pass_time(self, seconds: float) -> None:
+        self.wait(seconds)
+
+    def wait(self, seconds: float) -> None:
+        """Let time go, and count the leases that pass."""
         self.now_s += seconds
         held = [lease for lease in self.leases if self.ledger.holds(lease.worker, lease.delivery_id)]
         self.ledger.advance(self.now_s)
@@ -237,8 +241,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.save(works=True)
         assert set(self.stored) == self.admitted - self.done - self.dead
         while self.ledger.unsettled:
-            self.now_s += 1000
-            self.ledger.advance(self.now_s)
+            self.wait(1000)
             taken = self.ledger.lease(ONE, 1000, LEASE_S, self.now_s)
             assert self.ledger.acknowledge(ONE, [lease.delivery_id for lease in taken]) == len(taken)
             self.done |= {lease.seq for lease in taken}
