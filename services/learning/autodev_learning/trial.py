@@ -89,12 +89,7 @@ class SandboxTester:
     async def _run_chunk(
         self, programs: Sequence[str], preamble: str, calls: Sequence[str]
     ) -> list[tuple[CallOutcome, ...]]:
-        inputs = {
-            "programs": list(programs),
-            "preamble": preamble,
-            "calls": list(calls),
-            "seconds_per_program": self.seconds_per_program,
-        }
+        inputs = inputs_of(programs, preamble, calls, self.seconds_per_program)
         timeout_s = self.start_s + len(programs) * (self.seconds_per_program + 0.1)
         execution = await self.execute(self.harness, self.entry_point, inputs, timeout_s)
         if execution.ok or len(programs) == 1:
@@ -117,6 +112,18 @@ def chunks(programs: Sequence[str], most: int) -> Iterator[Sequence[str]]:
         size += len(program)
     if programs:
         yield programs[start:]
+
+
+def inputs_of(
+    programs: Sequence[str], preamble: str, calls: Sequence[str], seconds_per_program: float
+) -> Mapping[str, object]:
+    """What every harness's entry point is called with."""
+    return {
+        "programs": list(programs),
+        "preamble": preamble,
+        "calls": list(calls),
+        "seconds_per_program": seconds_per_program,
+    }
 
 
 def outcomes_of(execution: Execution, programs: int, calls: int) -> list[tuple[CallOutcome, ...]]:

@@ -3,7 +3,7 @@
 Each program runs in a fork of its own, so an endless loop, a crash or `os._exit` harms that program only. The harness
 is told what to call, never what is expected: no program can read the answer from it.
 
-It is in front of every trial, and imports nothing that takes time: `os`, `signal` and `json` took a third of one.
+It is in front of every trial, and imports nothing that takes time: `os`, `signal` and `json` took half of one.
 """
 
 from __future__ import annotations

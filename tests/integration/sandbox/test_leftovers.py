@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import sys
@@ -72,26 +71,26 @@ def daemon(backend: Backend) -> str:
 
 
 def groups() -> set[Path]:
-    """The groups on the machine, but those of services that live: other tests run beside this one."""
+    """The groups on the machine, but those of other services that live: other tests run beside this one."""
     # Containers come and go meanwhile: what is gone is passed over.
     walked = os.walk(cgroup.MOUNT)
     found = {Path(folder, name) for folder, names, _ in walked for name in names if name.startswith(cgroup.NAME)}
-    return {each for each in found if not is_locked(each)}
+    held = locked_by_others()
+    return {each for each in found if identity(each) not in held}
 
 
-def is_locked(folder: Path) -> bool:
-    """Whether a living process holds it, as one holds the folder of its groups."""
+def locked_by_others() -> set[str]:
+    """What other processes hold, as each holds the folder of its groups. As /proc/locks names files."""
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" not in line]
+    return {file for _, _, _, _, process, file, *_ in locks if int(process) != os.getpid()}
+
+
+def identity(folder: Path) -> str:
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        status = folder.stat()
+    except FileNotFoundError:
+        return ""
+    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
 
 
 def containers_of(process: int, *, started: bool = False) -> set[str]:

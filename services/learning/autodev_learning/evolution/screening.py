@@ -13,6 +13,7 @@ from autodev_learning.trial import (
     Runner,
     SandboxTester,
     chunks,
+    inputs_of,
     outcomes_of,
 )
 
@@ -60,15 +61,7 @@ class SingleTester:
         # Each program is sent with the setting and the calls.
         beside = len(preamble) + sum(map(len, calls))
         for chunk in chunks(programs, max(1, min(SINGLE_AT_ONCE, MOST_CHARACTERS // max(1, beside)))):
-            inputs = [
-                {
-                    "programs": [program],
-                    "preamble": preamble,
-                    "calls": list(calls),
-                    "seconds_per_program": self.seconds_per_program,
-                }
-                for program in chunk
-            ]
+            inputs = [inputs_of([program], preamble, calls, self.seconds_per_program) for program in chunk]
             timeout_s = SINGLE_START_S + self.seconds_per_program
             executions = await self.execute_each(quick_harness(SINGLE), "run_alone", inputs, timeout_s)
             outcomes += [found for each in executions for found in outcomes_of(each, 1, len(calls))]
