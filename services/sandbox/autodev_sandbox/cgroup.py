@@ -19,6 +19,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 CONTROLLERS = ("memory", "pids", "cpu")
 CPU_PERIOD_US = 100_000
 REMOVAL_DEADLINE_S = 10.0
+CLAIMS = 5
 LONGEST_PAUSE_S = 0.05
 NAME = "autodev-sandbox-"
 FIGURE_BYTES = 8192
@@ -183,6 +184,13 @@ class Cgroups:
 
     def claim(self) -> None:
         """Make the folder. Raises OSError."""
+        for _ in range(CLAIMS - 1):
+            # Another service that sweeps may take a folder for an abandoned one until it is locked.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                return self._claim_one()
+        return self._claim_one()
+
+    def _claim_one(self) -> None:
         name = NAME + uuid4().hex[:12]
         self.homes = {controller: parent / name for controller, parent in self.parents.items()}
         try:
@@ -191,6 +199,7 @@ class Cgroups:
                 lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
                 self.locks.append(lock)
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                home.stat()  # Still there.
             if self.version == 2:
                 write(self.homes["memory"] / "cgroup.subtree_control", "+memory +pids +cpu")
             self.weigh()

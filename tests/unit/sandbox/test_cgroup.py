@@ -2,6 +2,8 @@
 to say, on this machine's own groups."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +63,28 @@ def service(mount: Path, version: int = 2) -> cgroup.Cgroups:
     made = cgroup.Cgroups(dict.fromkeys(cgroup.CONTROLLERS, mount), version)
     made.sweep()
     return made
+
+
+def test_a_service_that_sweeps_takes_no_folder_from_one_that_starts(tmp_path: Path) -> None:
+    sweeping, ended = service(tmp_path, 1), threading.Event()
+
+    def sweep() -> None:
+        while not ended.is_set():
+            sweeping.sweep()
+
+    with ThreadPoolExecutor() as threads:
+        swept = threads.submit(sweep)
+        try:
+            for _ in range(300):
+                starting = cgroup.Cgroups(sweeping.parents, 1)
+                starting.claim()
+                group = starting.make()
+                for place in group.places:
+                    place.rmdir()
+                starting.release()
+        finally:
+            ended.set()
+        swept.result()
 
 
 def test_a_living_services_groups_are_not_swept_and_a_dead_ones_are(tmp_path: Path) -> None:
