@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 TICK = "__turn__"
 BOARD_BYTES = 32 * 1024 * 1024
 TIMEOUT_TEXT = "etimeout"
+DEAF_TIMES = 4
+"""So many times its processor time a call may take that cannot be interrupted, before its process is ended."""
+MOST_BY_CLOCK = 2
+"""So many calls of a program may be ended by the clock, not by their turns, before all the others count as endless."""
 
 
 class Turns:
@@ -122,11 +126,12 @@ def forked_rows(
         os.close(writing)
         ended = waited_for_end(reading, 2.0 + len(programs) * 2 * seconds)
         os.close(reading)
-        kill_group(child)
+        status = kill_group(child)
+        stalled = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGVTALRM
         end = end_of(board)
         lines = board[NUMBER_BYTES:end].split(b"\n")[:-1]
     rows = [row for row in map(parsed_row, lines[: len(programs)]) if len(row) == len(questions)]
-    return rows, ended
+    return rows, ended and not stalled
 
 
 def parsed_row(line: bytes) -> Row:
@@ -163,26 +168,29 @@ def write_rows(
 def row_of(parts: list[Compiled], questions: list[Compiled], counter: Turns, seconds: float, traced: bool) -> Row:
     row: Row = []
     module: types.ModuleType | None = None
-    slow = False
+    by_clock = 0
     for question in questions:
         text = TIMEOUT_TEXT
         lines: list[list[int]] = []
-        if not slow:
+        if by_clock < MOST_BY_CLOCK:
             counter.left = counter.limit
             try:
                 # It fires again and again: a bare `except:` in a loop may swallow the first.
                 signal.setitimer(signal.ITIMER_PROF, seconds, seconds / 4)
+                # Python hears no signal while one of its own functions works: the kernel ends what goes on and on.
+                signal.setitimer(signal.ITIMER_VIRTUAL, DEAF_TIMES * seconds)
                 try:
                     if module is None:
                         module = built(parts, counter)
                     text, lines = asked(module, question, traced)
                 finally:
                     signal.setitimer(signal.ITIMER_PROF, 0)
+                    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             except CallTimeout:
-                # What ended by the clock, not by its turns, would take as long at each call.
-                slow = counter.left >= 0
+                pass
             except BaseException as error:
                 text = "e" + describe(error)
+            by_clock += text == TIMEOUT_TEXT and counter.left >= 0
         row.append([text, lines] if traced else text)
     return row
 

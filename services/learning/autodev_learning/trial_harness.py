@@ -144,13 +144,14 @@ def waited_for_end(reading: int, seconds: float) -> bool:
     return False
 
 
-def kill_group(child: int) -> None:
+def kill_group(child: int) -> int:
+    """Kill a child and what it started. Gives how it ended, as `waitpid` does: by itself, maybe, before this."""
     for kill in (posix.killpg, posix.kill):
         try:
             kill(child, _signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
-    posix.waitpid(child, 0)
+    return posix.waitpid(child, 0)[1]
 
 
 def complete(found: list[Outcome], expected: int, ended: bool) -> list[Outcome]:

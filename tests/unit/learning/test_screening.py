@@ -1,7 +1,9 @@
 """Programs screened in the sandbox: thousands, roughly, none keeping another from being heard."""
 
+import resource
 from collections.abc import Mapping
 
+from autodev_learning.screen_harness import screen
 from autodev_learning.screening import LEVELS, Pieces, Screener
 from autodev_learning.trial import Execution
 from tests.unit.learning.sandboxed import namespace_execute
@@ -31,6 +33,26 @@ async def test_what_does_not_end_or_ends_its_process_costs_no_other_its_outcomes
     assert rows[4][0] in ("timeout", "RecursionError: maximum recursion depth exceeded")
     assert str(rows[5][0]).startswith("SyntaxError")
     assert rows[6] == ("2",)
+
+
+async def test_a_program_that_the_clock_ended_twice_is_asked_no_more() -> None:
+    squares = "sum(pow(3, 40_000) % 7 for _ in iter(int, 1)) if x < 0 else x"
+    by_clock = (f"def f(x):\n    return {squares}\n",)
+    by_turns = ("def f(x):\n    while x < 0:\n        pass\n    return x\n",)
+    rows = await given(by_clock, by_turns, GOOD, calls=("f(-1)", "f(2)", "f(-3)", "f(4)"))
+    assert rows[0] == ("timeout", "2", "timeout", "timeout")
+    assert rows[1] == ("timeout", "2", "timeout", "4")
+    assert rows[2] == ("0", "3", "-2", "5")
+
+
+def test_what_no_signal_of_python_reaches_is_ended_by_the_kernel() -> None:
+    deaf = "import itertools\ndef f(x):\n    return sum(itertools.repeat(0))\n"
+    before_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    rows = screen([deaf, GOOD[1]], [[0], [1], [0]], "", ["f(1)", "g(1)"], turns=LEVELS[0], seconds=0.05, traced=False)
+    assert rows[0] == rows[2] == ["etimeout", "etimeout"]
+    assert rows[1][1] == "v2"
+    # Of processor time, so that a busy machine changes nothing: waiting for what does not end took two seconds each.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before_s < 1.5
 
 
 async def test_a_trace_names_the_lines_that_each_call_ran() -> None:
