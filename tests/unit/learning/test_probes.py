@@ -38,8 +38,28 @@ def test_probes_empty_shorten_and_exchange_arguments() -> None:
     assert not any(probe.endswith("[5, 3, 1])") for probe in made)
 
 
-def test_what_is_no_plain_call_gives_no_probe() -> None:
-    assert probes([Example("f(", "1"), Example("f(x=[1])", "1"), Example("a.b([1])", "1"), Example("1 + 1", "2")]) == ()
+def test_what_calls_nothing_with_a_literal_gives_no_probe() -> None:
+    assert probes([Example("f(", "1"), Example("f(x)", "1"), Example("1 + 1", "2"), Example("[3]", "[3]")]) == ()
+
+
+def test_arguments_are_found_wherever_a_call_has_them() -> None:
+    assert "f([1], key=lambda x: -x)" in probes([Example("f([1, 2], key=lambda x: -x)", "[2, 1]")])
+    assert "(lambda h: (push(h, 4), h))([3])" in probes([Example("(lambda h: (push(h, 4), h))([3, 5])", "(4, [3])")])
+    assert "Stack('é').push(0).top()" in probes([Example("Stack('é').push(7).top()", "7")])
+    assert "f(x=-2)" in probes([Example("f(x=-3)", "3")])
+
+
+def test_only_calls_of_one_shape_exchange_arguments() -> None:
+    made = probes([Example("f(2, n=8)", "1"), Example("f(3)", "1"), Example("f(5)", "1")], limit=12)
+    assert {"f(5)", "f(3)"}.isdisjoint(made)
+    assert "f(3, n=8)" in made  # One more, and not the other's.
+    assert "f(5, n=8)" not in made
+
+
+def test_few_inputs_are_made_up_for_by_inputs_further_off() -> None:
+    made = probes([Example("f(20)", "1")])
+    assert set(made) == {"f(0)", "f(21)", "f(19)", "f(40)", "f(10)", "f(22)", "f(60)"}
+    assert set(probes([Example("f(20)", "1")], limit=3)) == {"f(0)", "f(21)", "f(19)"}
 
 
 def given_values(*values: str | None) -> tuple[CallOutcome, ...]:

@@ -103,6 +103,14 @@ class Frontier:
             made += start.turn() if start else []
         return made
 
+    async def single(self, size: int) -> list[Candidate]:
+        """The next of what one edit makes of the nearest of the programs that failed; empty when all is tried."""
+        if self._start is None:
+            return []
+        await self._prepare([self._start] if self._start.edits is None else [])
+        assert self._start.edits is not None
+        return list(islice(self._start.edits, size))
+
     async def _prepare(self, entries: Sequence[_Entry]) -> None:
         """Trace programs, so that their edits can be put in order."""
         problem = self._bench.problem

@@ -9,25 +9,58 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
-from autodev_learning.examples import Example
+from autodev_learning.examples import Example, called_names
 from autodev_learning.trial import CallOutcome
 
 MAX_PROBES = 32
 
 
+@dataclass(frozen=True)
+class _Call:
+    """An example's call, and the literals in its arguments, with where each begins and ends in the text."""
+
+    text: str
+    arguments: tuple[tuple[int, int, ast.expr], ...]
+
+    @property
+    def shape(self) -> str:
+        """The call without its literals."""
+        return self.with_arguments(dict.fromkeys(range(len(self.arguments)), "..."))
+
+    def with_arguments(self, others: Mapping[int, str]) -> str:
+        """The call with other arguments in some places."""
+        parts, end_before = [], 0
+        for place, (start, end, _) in enumerate(self.arguments):
+            parts += [self.text[end_before:start], others.get(place, self.text[start:end])]
+            end_before = end
+        return "".join((*parts, self.text[end_before:]))
+
+
 def probes(examples: Sequence[Example], limit: int = MAX_PROBES) -> tuple[str, ...]:
     """Calls like the examples', on emptied and shortened containers, other numbers, and one another's arguments."""
-    calls = [tree.body for tree in map(_parse, (example.call for example in examples)) if tree]
-    known = {ast.unparse(call) for call in calls}
-    kinds: dict[str, list[str]] = {}
-    for name, call in _simple_calls(calls):
-        variants = kinds.setdefault(name, [])
-        for index, argument in enumerate(call.args):
-            others = [*_edges(argument), *_others(index, call, name, calls)]
-            variants += [_with_argument(call, index, other) for other in others]
-    fresh = {name: [call for call in dict.fromkeys(variants) if call not in known] for name, variants in kinds.items()}
-    return tuple(_spread(fresh, limit))
+    calls = [call for call in map(_call, (example.call for example in examples)) if call]
+    known = {call.text for call in calls}
+    near: dict[tuple[str, ...], list[str]] = {}
+    far: dict[tuple[str, ...], list[str]] = {}
+    alike: dict[str, list[_Call]] = {}
+    for call in calls:
+        alike.setdefault(call.shape, []).append(call)
+    for call in calls:
+        names = called_names([call.text])
+        for place, (_, _, argument) in enumerate(call.arguments):
+            others = [*_edges(argument), *_others(place, argument, alike[call.shape])]
+            near.setdefault(names, []).extend(call.with_arguments({place: ast.unparse(other)}) for other in others)
+            further = _further(argument)
+            far.setdefault(names, []).extend(call.with_arguments({place: ast.unparse(other)}) for other in further)
+    share = max(1, limit // max(1, len(near)))
+    fresh = []
+    for names, variants in near.items():
+        found = [each for each in dict.fromkeys(variants) if each not in known]
+        more = [each for each in dict.fromkeys(far[names]) if each not in known and each not in found]
+        fresh.append(_spread(found, share) if len(found) >= share else [*found, *_spread(more, share - len(found))])
+    return tuple(chain.from_iterable(fresh))[:limit]
 
 
 def _parse(call: str) -> ast.Expression | None:
@@ -37,10 +70,38 @@ def _parse(call: str) -> ast.Expression | None:
         return None
 
 
-def _simple_calls(calls: Sequence[ast.expr]) -> Iterator[tuple[str, ast.Call]]:
-    for call in calls:
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.keywords:
-            yield call.func.id, call
+def _call(call: str) -> _Call | None:
+    """The call, written as Python itself writes it: on one line."""
+    tree = _parse(call)
+    again = _parse(ast.unparse(tree)) if tree else None
+    if again is None:
+        return None
+    text = ast.unparse(again)
+    places = [_place(text, argument) for argument in _literal_arguments(again.body)]
+    return _Call(text, tuple(sorted(places, key=lambda place: place[:2])))
+
+
+def _place(text: str, node: ast.expr) -> tuple[int, int, ast.expr]:
+    # Python counts in bytes of UTF-8.
+    encoded = text.encode()
+    start, end = (len(encoded[:offset].decode()) for offset in (node.col_offset, node.end_col_offset or 0))
+    return start, end, node
+
+
+def _literal_arguments(node: ast.expr) -> Iterator[ast.expr]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call):
+            for argument in (*inner.args, *(keyword.value for keyword in inner.keywords)):
+                if _is_literal(argument):
+                    yield argument
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _edges(argument: ast.expr) -> Iterator[ast.expr]:
@@ -60,43 +121,48 @@ def _edges(argument: ast.expr) -> Iterator[ast.expr]:
     elif isinstance(argument, ast.Dict) and argument.keys:
         yield ast.Dict(keys=[], values=[])
         yield ast.Dict(keys=argument.keys[1:], values=argument.values[1:])
-    elif (
-        isinstance(argument, ast.Constant)
-        and isinstance(argument.value, int | float)
-        and not isinstance(argument.value, bool)
-    ):
-        for number in (0, argument.value + 1, argument.value - 1):
-            yield ast.Constant(value=number)
+    elif (number := _number(argument)) is not None:
+        yield from map(_constant, (0, number + 1, number - 1))
     elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        for text in ("", argument.value[:1], argument.value[1:]):
-            yield ast.Constant(value=text)
+        yield from map(_constant, ("", argument.value[:1], argument.value[1:]))
 
 
-def _others(index: int, call: ast.Call, name: str, calls: Sequence[ast.expr]) -> Iterator[ast.expr]:
+def _further(argument: ast.expr) -> Iterator[ast.expr]:
+    """More of its neighbours, where there are few."""
+    if (number := _number(argument)) is not None:
+        yield from map(_constant, (number * 2, number // 2, number + 2, number * 3))
+    elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        yield from map(_constant, (argument.value * 2, argument.value[:-1], argument.value[::-1]))
+
+
+def _constant(value: float | str) -> ast.expr:
+    return ast.Constant(value=value)
+
+
+def _number(node: ast.expr) -> float | None:
+    value = ast.literal_eval(node) if isinstance(node, ast.Constant | ast.UnaryOp) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _others(place: int, argument: ast.expr, alike: Sequence[_Call]) -> Iterator[ast.expr]:
     """What other examples give in the same place, where the kind is the same."""
-    for other_name, other in _simple_calls(calls):
-        same_place = other_name == name and len(other.args) == len(call.args)
-        if same_place and _kind(other.args[index]) == _kind(call.args[index]):
-            yield other.args[index]
+    for other in alike:
+        _, _, given = other.arguments[place]
+        if _kind(given) == _kind(argument):
+            yield given
 
 
 def _kind(node: ast.expr) -> object:
+    number = _number(node)
+    if number is not None:
+        return type(number)
     return type(node.value) if isinstance(node, ast.Constant) else type(node)
 
 
-def _with_argument(call: ast.Call, index: int, argument: ast.expr) -> str:
-    arguments = [*call.args[:index], argument, *call.args[index + 1 :]]
-    return ast.unparse(ast.Call(func=call.func, args=arguments, keywords=[]))
-
-
-def _spread(calls: Mapping[str, Sequence[str]], limit: int) -> list[str]:
-    """Take as many of each function's calls, evenly over those there are: the first are of one example only."""
-    share = max(1, limit // max(1, len(calls)))
-    spread: list[str] = []
-    for each in calls.values():
-        step = max(1, len(each) / share)
-        spread += [each[int(place * step)] for place in range(min(share, len(each)))]
-    return spread[:limit]
+def _spread(calls: Sequence[str], most: int) -> list[str]:
+    """Take so many, evenly over those there are: the first are of one example only."""
+    step = max(1, len(calls) / max(1, most))
+    return [calls[int(place * step)] for place in range(min(most, len(calls)))]
 
 
 @dataclass(frozen=True)
@@ -155,3 +221,10 @@ def kind_of(literal: str) -> str:
             else type(body.value).__name__
         )
     return type(body).__name__
+
+
+@lru_cache(maxsize=4096)
+def is_fraction(literal: str) -> bool:
+    """Whether it is a number of the kind that may have a fraction."""
+    tree = _parse(literal)
+    return tree is not None and isinstance(_number(tree.body), float)

@@ -120,8 +120,9 @@ class Run:
         for candidate in pool:
             frontier.add(candidate)
         least = min(candidate.score(stage.goal) for candidate in pool)
-        while not self.bench.exhausted and not solutions.enough:
-            batch = await frontier.batch(BATCH)
+        while not self.bench.exhausted and not (solutions.enough and solutions.has_single):
+            # Before several edits are believed, whatever one edit makes is tried.
+            batch = await (frontier.single(BATCH) if solutions.enough else frontier.batch(BATCH))
             if not batch:
                 break
             found = await self.bench.run(batch, stage.goal)

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autodev_learning.examples import called_names
+from autodev_learning.proposers.analysis.code import idle_statements
 from autodev_learning.proposers.candidates import Bench, Candidate
-from autodev_learning.proposers.probes import Poll, Voter, kind_of, probes
+from autodev_learning.proposers.expectations import Expectations
+from autodev_learning.proposers.probes import Poll, Voter, probes
 from autodev_learning.trial import CallOutcome
 
 MORE_PROGRAMS = 800
@@ -15,7 +17,10 @@ PATIENCE_WITH_REWRITING = 4000
 ERROR_BITS = 12.0
 KIND_BITS = 12.0
 CHANGE_BITS = 14.0
+"""Times the share of answers that change beyond the share of examples that the program gets wrong."""
 CONSTANT_BITS = 8.0
+IDLE_BITS = 6.0
+"""For code that cannot be reached any more: who takes a function away passes what does not ask for it."""
 WITNESS_BITS = 6.0
 MOST_WITNESSES = 6
 ATTEMPT_BITS = 20.0
@@ -35,8 +40,10 @@ class Solutions:
     bench: Bench
     goal: Sequence[int]
     calls: tuple[str, ...]
-    kinds: frozenset[str]
+    expectations: Expectations
     before: Behaviour
+    share_wrong: float
+    idle: int
     known_wrong: frozenset[Behaviour]
     kept: list[Candidate]
     poll: Poll | None = None
@@ -63,9 +70,19 @@ class Solutions:
             trusts = [each.score(goal) ** 2 for each in pool]
             voters = [Voter(given, (trust,) * len(calls)) for given, trust in zip(outcomes, trusts, strict=True)]
             poll = Poll.of(voters, len(calls), examples)
-        kinds = frozenset(kind_of(example.expected) for example in examples)
         return cls(
-            bench, goal, calls, kinds, outcomes[best], frozenset(wrong), kept, poll, found, started_at=bench.tried
+            bench,
+            goal,
+            calls,
+            Expectations.of(examples, [each.code for each in pool]),
+            outcomes[best],
+            sum(pool[best].near[place] != 1.0 for place in goal) / max(1, len(goal)),
+            max(idle_statements(each.code) for each in pool),
+            frozenset(wrong),
+            kept,
+            poll,
+            found,
+            started_at=bench.tried,
         )
 
     async def add(self, passing: Sequence[Candidate]) -> list[tuple[Candidate, Behaviour]]:
@@ -75,18 +92,24 @@ class Solutions:
             if behaviour in self.known_wrong or not self.answers(behaviour):
                 unfinished.append((candidate, behaviour))
             if behaviour not in self.known_wrong:
-                self.found.setdefault(behaviour, []).append(candidate)
+                self.found.setdefault(behaviour, []).append(self._charged(candidate))
                 if candidate.is_rewritten:
                     self.witnesses.append(behaviour)
                 elif self.tried_at_first is None:
                     self.tried_at_first = self.bench.tried
         return unfinished
 
+    def _charged(self, candidate: Candidate) -> Candidate:
+        """The candidate, dearer by what it leaves without use."""
+        idle = idle_statements(candidate.code) > self.idle
+        return replace(candidate, cost=candidate.cost + IDLE_BITS) if idle else candidate
+
     def answers(self, behaviour: Behaviour) -> bool:
         """Whether the probes are answered, not all alike, by values of the examples' kinds, as a witness does."""
         if _is_constant(behaviour):
             return False
-        well_formed = all(outcome.value is not None and kind_of(outcome.value) in self.kinds for outcome in behaviour)
+        expected = self.expectations
+        well_formed = all(expected.is_usual(outcome) or expected.is_refusal(outcome) for outcome in behaviour)
         return well_formed and self._disagreement(behaviour) == 0.0
 
     def _disagreement(self, behaviour: Behaviour) -> float:
@@ -110,9 +133,9 @@ class Solutions:
         return not patient or any(self.answers(behaviour) for behaviour in self.found)
 
     @property
-    def trusted(self) -> bool:
-        """Whether a program at hand passes, and nothing speaks against it: there is nothing to mend."""
-        return bool(self.kept)
+    def has_single(self) -> bool:
+        """Whether one edit makes a program that passes."""
+        return any(each.depth == 1 and not each.is_rewritten for found in self.found.values() for each in found)
 
     def shares(self) -> list[tuple[float, Behaviour]]:
         """How likely each behaviour is, the likeliest first; together 1."""
@@ -157,7 +180,7 @@ class Solutions:
 
     def _bits(self, behaviour: Behaviour) -> float:
         """The description length of a behaviour: of the edits that lead to it, and of what speaks against it."""
-        candidates = self.found[behaviour]
+        candidates = _shortest(self.found[behaviour])
         least = min(each.cost for each in candidates)
         bits = least - math.log2(sum(2 ** (least - each.cost) for each in candidates))
         return bits + sum(self.doubts(behaviour).values())
@@ -165,17 +188,17 @@ class Solutions:
     def doubts(self, behaviour: Behaviour) -> dict[str, float]:
         """What speaks against a behaviour, in bits."""
         size = max(1, len(behaviour))
-        errors = sum(outcome.value is None for outcome in behaviour)
-        strange = sum(outcome.value is not None and kind_of(outcome.value) not in self.kinds for outcome in behaviour)
+        failed = [outcome for outcome in behaviour if outcome.value is None]
+        errors = sum(not self.expectations.is_refusal(outcome) for outcome in failed)
+        strange = sum(outcome.value is not None and not self.expectations.is_usual(outcome) for outcome in behaviour)
         changed = sum(
-            old.value is not None and kind_of(old.value) in self.kinds and old != new
-            for old, new in zip(self.before, behaviour, strict=True)
+            self.expectations.is_usual(old) and old != new for old, new in zip(self.before, behaviour, strict=True)
         )
         disagreement = self._disagreement(behaviour)
         return {
-            "errors": ERROR_BITS * (errors > 0) + ERROR_BITS * errors / size,
+            "errors": ERROR_BITS * (errors > 0) + ERROR_BITS * len(failed) / size,
             "kinds": KIND_BITS * (strange > 0) + KIND_BITS * strange / size,
-            "changed": CHANGE_BITS * changed / size,
+            "changed": CHANGE_BITS * max(0.0, changed / size - self.share_wrong),
             "witnesses": WITNESS_BITS * (disagreement > 0) + 2 * WITNESS_BITS * disagreement,
             "constant": CONSTANT_BITS * _is_constant(behaviour),
             "attempts": ATTEMPT_BITS * (1 - self.poll.agreement(behaviour)) if self.poll else 0.0,
@@ -188,6 +211,12 @@ class Solutions:
         if not order or likely >= self._enough_share:
             return ""
         return f"{len(order)} repairs that behave differently pass, and the likeliest is so by {likely:.0%} only"
+
+
+def _shortest(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that do nothing to another one besides: what makes no difference can be done in many ways."""
+    known = {each.edits for each in candidates}
+    return [each for each in candidates if not any(each.edits[:depth] in known for depth in range(each.depth))]
 
 
 def _extends(behaviour: Behaviour, plain: Behaviour) -> bool:

@@ -244,3 +244,17 @@ def free_names(node: ast.AST) -> set[str]:
     """The names that an expression reads and does not bind in itself."""
     inner = {name for each in ast.walk(node) for name in names_bound_by(each)}
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)} - inner
+
+
+def idle_statements(code: str) -> int:
+    """How many statements follow, in their block, one that goes elsewhere. Raises SyntaxError."""
+    idle = 0
+    for node in ast.walk(ast.parse(code)):
+        for name in ("body", "orelse", "finalbody"):
+            found = getattr(node, name, None)
+            block = found if isinstance(found, list) else []
+            for place, statement in enumerate(block):
+                if isinstance(statement, ast.Return | ast.Raise | ast.Break | ast.Continue):
+                    idle += len(block) - place - 1
+                    break
+    return idle
