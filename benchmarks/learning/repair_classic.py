@@ -30,20 +30,26 @@ QUICK: Final = 8
 async def measure(names: Collection[str], effort: Effort) -> Mapping[str, Row]:
     """Repair the programs; the three rows come from the same run."""
     programs = PROGRAMS[::QUICK] if effort.quick else PROGRAMS
-    execute = await namespace_execute()
-    done = await attempt(programs, effort.seed, execute)
+    rows = await repaired(programs, BARS, effort.seed, await namespace_execute())
+    return {name: row for name, row in rows.items() if name in names}
+
+
+async def repaired(
+    programs: Sequence[Classic], bars: Mapping[str, Bar], seed: int, execute: Execute, notes: Sequence[str] = ()
+) -> Mapping[str, Row]:
+    """The share repaired, the share of overfit proposals and the mean time, by the bars' names in this order."""
+    done = await attempt(programs, seed, execute)
     solved, proposed, overfit, rewritten, seconds = counted(done)
     found = (
         (f"{solved} of {len(done)}, {rewritten} of them written anew", 100 * solved / len(done)),
         (f"{overfit} of {proposed}", 100 * overfit / max(1, proposed)),
         (f"{len(done)} programs", seconds),
     )
-    notes = in_detail(done, await alike_of(programs, done, execute))
-    rows = [
-        judged(bar, figure, "", measured, () if number else notes)
-        for number, (bar, (figure, measured)) in enumerate(zip(BARS.values(), found, strict=True))
-    ]
-    return {name: row for name, row in zip(BARS, rows, strict=True) if name in names}
+    details = (*in_detail(done, await alike_of(programs, done, execute)), *notes)
+    return {
+        name: judged(bar, figure, "", measured, () if number else details)
+        for number, ((name, bar), (figure, measured)) in enumerate(zip(bars.items(), found, strict=True))
+    }
 
 
 async def attempt(programs: Sequence[Classic], seed: int, execute: Execute) -> list[Attempted]:

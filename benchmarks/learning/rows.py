@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 from benchmarks.figures import Bar, Row
-from benchmarks.learning import optimum, overhead, proof, reflection, repair, repair_classic, speedups
+from benchmarks.learning import optimum, overhead, proof, reflection, repair, repair_classic, repair_foreign, speedups
 from benchmarks.learning.effort import Effort
 
 
@@ -18,7 +18,16 @@ class Group(Protocol):
         """Measure the group's rows that are named."""
 
 
-GROUPS: Final[tuple[Group, ...]] = (repair, repair_classic, speedups, reflection, proof, overhead, optimum)
+GROUPS: Final[tuple[Group, ...]] = (
+    repair,
+    repair_classic,
+    repair_foreign,
+    speedups,
+    reflection,
+    proof,
+    overhead,
+    optimum,
+)
 BARS: Final = {name: bar for group in GROUPS for name, bar in group.BARS.items()}
 
 
