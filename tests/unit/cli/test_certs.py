@@ -157,13 +157,16 @@ def test_keeping_makes_what_is_missing_at_once_and_renews_until_told_to_end(tmp_
     directory = CertificateDirectory(tmp_path / "certs")
     command = [sys.executable, "-m", "autodev_cli", "certs", "keep", "--dir", str(directory.path), "--every", "1"]
     with subprocess.Popen(command) as keeping:
-        wait_for(lambda: directory.files(PUBLIC).certificate.exists())
-        # Past the middle of its time, by being made short.
-        directory.renew(LIFETIME / 3)
-        soon = directory.held("learning").expires
-        wait_for(lambda: directory.held("learning").expires > soon)
-        keeping.terminate()
-        assert keeping.wait(30) == 0
+        try:
+            wait_for(lambda: directory.made)
+            # Past the middle of its time, by being made short.
+            directory.renew(LIFETIME / 3)
+            soon = directory.held("learning").expires
+            wait_for(lambda: directory.held("learning").expires > soon)
+            keeping.terminate()
+            assert keeping.wait(30) == 0
+        finally:
+            keeping.kill()
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
