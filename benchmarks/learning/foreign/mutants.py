@@ -9,7 +9,8 @@ import ast
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+
+from autodev_learning.proposers.analysis.code import Code
 
 _ARITHMETIC: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Sub, ast.Mult),
@@ -56,17 +57,10 @@ class _Change:
 
 def mutants(code: str) -> list[Mutant]:
     """Every program that differs from this one by one mistake, in source order."""
-    tree = ast.parse(code)
-    lines = code.encode().splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    whole, same = b"".join(lines), ast.dump(tree)
-    found = []
-    for change in _changes(tree):
-        start = starts[change.node.lineno - 1] + change.node.col_offset
-        end = starts[(change.node.end_lineno or 0) - 1] + (change.node.end_col_offset or 0)
-        mutated = (whole[:start] + change.text.encode() + whole[end:]).decode()
+    program = Code(code)
+    same, found = ast.dump(program.tree), []
+    for change in _changes(program.tree):
+        mutated = program.changed([program.replace(change.node, change.text)])
         try:
             if ast.dump(ast.parse(mutated)) != same:
                 found.append(Mutant(change.kind, mutated))
@@ -149,5 +143,5 @@ def _with(node: ast.expr, **parts: object) -> str:
 
 
 def _then_break(last: ast.stmt) -> str:
-    indented = partial(str.replace, ast.unparse(last), "\n", "\n" + " " * last.col_offset)
-    return f"{indented()}\n{' ' * last.col_offset}break"
+    line = "\n" + " " * last.col_offset
+    return f"{ast.unparse(last)}\nbreak".replace("\n", line)

@@ -19,7 +19,7 @@ import types
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from autodev_learning.calls_harness import CallTimeout, bounded, interrupt, loaded
+from autodev_learning.calls_harness import TIMEOUTS_BEFORE_GIVING_UP, CallTimeout, bounded, interrupt, loaded
 from autodev_learning.literals_harness import describe, literal
 from autodev_learning.trial_harness import NUMBER_BYTES, compiled, confine, end_of, kill_group, tell_end, waited_for_end
 
@@ -35,8 +35,6 @@ BOARD_BYTES = 32 * 1024 * 1024
 TIMEOUT_TEXT = "etimeout"
 DEAF_TIMES = 4
 """So many times its processor time a call may take that cannot be interrupted, before its process is ended."""
-MOST_BY_CLOCK = 2
-"""So many calls of a program may be ended by the clock, not by their turns, before all the others count as endless."""
 
 
 class Turns:
@@ -172,7 +170,8 @@ def row_of(parts: list[Compiled], questions: list[Compiled], counter: Turns, sec
     for question in questions:
         text = TIMEOUT_TEXT
         lines: list[list[int]] = []
-        if by_clock < MOST_BY_CLOCK:
+        # What is ended by its turns costs little; and a trace, of few programs, is wanted whole.
+        if traced or by_clock < TIMEOUTS_BEFORE_GIVING_UP:
             counter.left = counter.limit
             try:
                 # It fires again and again: a bare `except:` in a loop may swallow the first.

@@ -2,11 +2,12 @@
 
 import ast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_learning.examples import Example
-from autodev_learning.proposers.probes import MAX_PROBES, Poll, Voter, probes
+from autodev_learning.proposers.probes import MAX_PROBES, Poll, Voter, is_fraction, probes
 from autodev_learning.trial import CallOutcome
 
 arguments = st.recursive(
@@ -60,6 +61,21 @@ def test_few_inputs_are_made_up_for_by_inputs_further_off() -> None:
     made = probes([Example("f(20)", "1")])
     assert set(made) == {"f(0)", "f(21)", "f(19)", "f(40)", "f(10)", "f(22)", "f(60)"}
     assert set(probes([Example("f(20)", "1")], limit=3)) == {"f(0)", "f(21)", "f(19)"}
+
+
+def test_numbers_too_long_to_be_written_are_left_out() -> None:
+    assert probes([Example(f"f(0x{'f' * 5000})", "1")]) == ()
+    assert len(probes([Example(f"f({'9' * 4300})", "1")])) > 2
+
+
+@pytest.mark.parametrize("literal", ["-inf", "inf", "nan", "-x", "+[1]", "-'a'", "3", "'1.5'", "f("])
+def test_what_is_no_number_with_a_fraction_is_none(literal: str) -> None:
+    assert not is_fraction(literal)
+
+
+def test_a_number_with_a_fraction_is_one_with_its_sign() -> None:
+    assert is_fraction("1.0")
+    assert is_fraction("-2.5")
 
 
 def given_values(*values: str | None) -> tuple[CallOutcome, ...]:

@@ -6,11 +6,12 @@ from autodev_learning.examples import Example
 from autodev_learning.proposers import Budget, FailedProgram, NoProposal, Problem, Proposal
 from autodev_learning.proposers.analysis.code import idle_statements
 from autodev_learning.proposers.candidates import Bench, Candidate, split
+from autodev_learning.proposers.expectations import Expectations
 from autodev_learning.proposers.frontier import shape
 from autodev_learning.proposers.rewrites import rewritings
 from autodev_learning.proposers.search import Search
 from autodev_learning.proposers.solutions import Solutions
-from autodev_learning.trial import SandboxTester, check
+from autodev_learning.trial import CallOutcome, SandboxTester, check
 from benchmarks.learning.classic import PROGRAMS
 from benchmarks.proposer_search import problem_of
 
@@ -165,6 +166,12 @@ async def test_a_repair_that_leaves_code_idle_is_less_likely(tester: SandboxTest
     likely, unlikely = await weighed(tester, FAR, (("a",), guarded), (("b",), idle))
     assert likely == pytest.approx(64 * unlikely)
     assert await weighed(tester, FAR, (("a",), guarded), (("b",), other)) == [0.5, 0.5]
+
+
+def test_minus_infinity_may_be_expected() -> None:
+    expected = Expectations.of([Example("f([])", "-inf"), Example("f([2])", "2")], ["def f(xs):\n    return xs\n"])
+    assert expected.is_usual(CallOutcome("-inf"))
+    assert not expected.is_usual(CallOutcome("2.5"))
 
 
 async def test_what_does_more_to_a_repair_and_makes_no_difference_adds_nothing(tester: SandboxTester) -> None:

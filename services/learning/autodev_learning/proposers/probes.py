@@ -6,12 +6,13 @@ program is the more plausible, the more of them it agrees with.
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
 from autodev_learning.examples import Example, called_names
+from autodev_learning.proposers.analysis.code import Code
 from autodev_learning.trial import CallOutcome
 
 MAX_PROBES = 32
@@ -19,48 +20,52 @@ MAX_PROBES = 32
 
 @dataclass(frozen=True)
 class _Call:
-    """An example's call, and the literals in its arguments, with where each begins and ends in the text."""
+    """An example's call, and the literals in its arguments, in their order."""
 
-    text: str
-    arguments: tuple[tuple[int, int, ast.expr], ...]
+    code: Code
+    arguments: tuple[ast.expr, ...]
 
     @property
     def shape(self) -> str:
         """The call without its literals."""
-        return self.with_arguments(dict.fromkeys(range(len(self.arguments)), "..."))
+        return self.code.changed([self.code.replace(argument, "...") for argument in self.arguments])
 
-    def with_arguments(self, others: Mapping[int, str]) -> str:
-        """The call with other arguments in some places."""
-        parts, end_before = [], 0
-        for place, (start, end, _) in enumerate(self.arguments):
-            parts += [self.text[end_before:start], others.get(place, self.text[start:end])]
-            end_before = end
-        return "".join((*parts, self.text[end_before:]))
+    def varied(self, place: int, others: Iterable[ast.expr]) -> Iterator[str]:
+        """The call with each of these in the place of one of its arguments."""
+        for other in others:
+            try:
+                text = ast.unparse(other)
+            except ValueError:  # A number too long to be written.
+                continue
+            yield self.code.changed([self.code.replace(self.arguments[place], text)])
 
 
 def probes(examples: Sequence[Example], limit: int = MAX_PROBES) -> tuple[str, ...]:
     """Calls like the examples', on emptied and shortened containers, other numbers, and one another's arguments."""
     calls = [call for call in map(_call, (example.call for example in examples)) if call]
-    known = {call.text for call in calls}
+    known = {call.code.text for call in calls}
     near: dict[tuple[str, ...], list[str]] = {}
     far: dict[tuple[str, ...], list[str]] = {}
     alike: dict[str, list[_Call]] = {}
     for call in calls:
         alike.setdefault(call.shape, []).append(call)
     for call in calls:
-        names = called_names([call.text])
-        for place, (_, _, argument) in enumerate(call.arguments):
+        names = called_names([call.code.text])
+        for place, argument in enumerate(call.arguments):
             others = [*_edges(argument), *_others(place, argument, alike[call.shape])]
-            near.setdefault(names, []).extend(call.with_arguments({place: ast.unparse(other)}) for other in others)
-            further = _further(argument)
-            far.setdefault(names, []).extend(call.with_arguments({place: ast.unparse(other)}) for other in further)
+            near.setdefault(names, []).extend(call.varied(place, others))
+            far.setdefault(names, []).extend(call.varied(place, _further(argument)))
     share = max(1, limit // max(1, len(near)))
-    fresh = []
-    for names, variants in near.items():
-        found = [each for each in dict.fromkeys(variants) if each not in known]
-        more = [each for each in dict.fromkeys(far[names]) if each not in known and each not in found]
-        fresh.append(_spread(found, share) if len(found) >= share else [*found, *_spread(more, share - len(found))])
-    return tuple(chain.from_iterable(fresh))[:limit]
+    return tuple(chain.from_iterable(_fresh(near[names], far[names], known, share) for names in near))[:limit]
+
+
+def _fresh(near: Sequence[str], far: Sequence[str], known: Collection[str], most: int) -> list[str]:
+    """So many calls that no example makes; those further off only where the near ones are too few."""
+    found = dict.fromkeys(each for each in near if each not in known)
+    if len(found) >= most:
+        return _spread(list(found), most)
+    more = dict.fromkeys(each for each in far if each not in known and each not in found)
+    return [*found, *_spread(list(more), most - len(found))]
 
 
 def _parse(call: str) -> ast.Expression | None:
@@ -71,24 +76,16 @@ def _parse(call: str) -> ast.Expression | None:
 
 
 def _call(call: str) -> _Call | None:
-    """The call, written as Python itself writes it: on one line."""
-    tree = _parse(call)
-    again = _parse(ast.unparse(tree)) if tree else None
-    if again is None:
+    """The call, written as Python itself writes it."""
+    try:
+        code = Code(ast.unparse(ast.parse(call, mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    text = ast.unparse(again)
-    places = [_place(text, argument) for argument in _literal_arguments(again.body)]
-    return _Call(text, tuple(sorted(places, key=lambda place: place[:2])))
+    found = sorted(_literal_arguments(code.tree), key=lambda argument: argument.col_offset)
+    return _Call(code, tuple(found))
 
 
-def _place(text: str, node: ast.expr) -> tuple[int, int, ast.expr]:
-    # Python counts in bytes of UTF-8.
-    encoded = text.encode()
-    start, end = (len(encoded[:offset].decode()) for offset in (node.col_offset, node.end_col_offset or 0))
-    return start, end, node
-
-
-def _literal_arguments(node: ast.expr) -> Iterator[ast.expr]:
+def _literal_arguments(node: ast.AST) -> Iterator[ast.expr]:
     for inner in ast.walk(node):
         if isinstance(inner, ast.Call):
             for argument in (*inner.args, *(keyword.value for keyword in inner.keywords)):
@@ -140,14 +137,14 @@ def _constant(value: float | str) -> ast.expr:
 
 
 def _number(node: ast.expr) -> float | None:
-    value = ast.literal_eval(node) if isinstance(node, ast.Constant | ast.UnaryOp) else None
+    value = ast.literal_eval(node) if isinstance(node, ast.Constant | ast.UnaryOp) and _is_literal(node) else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _others(place: int, argument: ast.expr, alike: Sequence[_Call]) -> Iterator[ast.expr]:
     """What other examples give in the same place, where the kind is the same."""
     for other in alike:
-        _, _, given = other.arguments[place]
+        given = other.arguments[place]
         if _kind(given) == _kind(argument):
             yield given
 
