@@ -7,13 +7,13 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData
+from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -133,33 +133,42 @@ class Storage:
 
     async def alter(self, service: str, statement: str) -> None:
         """Change a service's tables, as only their owner can."""
-        if self.database is None:
-            async with self.open(service) as database, database.engine.begin() as connection:
-                await connection.exec_driver_sql(statement)
-            return
-        self.database.altered()
-        connection = await self.database.connect(OWNER)
-        await connection.execute(f"SET search_path = {service}")
-        await connection.execute(statement)
-        await connection.close()
+        if self.database is not None:
+            self.database.altered()
 
-    async def _make(self, schema: str, metadata: MetaData) -> None:
+        def executed(connection: Connection) -> None:
+            connection.exec_driver_sql(statement)
+
+        await self.as_owner(service, executed)
+
+    async def as_owner(self, schema: str, work: Callable[[Connection], None]) -> None:
+        """Do something to a service's tables in one transaction, as their owner."""
         if self.database is None:
             async with self.open(schema) as database:
-                await database.run(metadata.create_all)
+                await database.run(work)
             return
         engine = create_async_engine(
             self.database.url(OWNER),
             poolclass=NullPool,
             connect_args={"server_settings": {"search_path": schema}},
         )
-        roles = roles_of(self.url("fitness"), DatabaseOptions(schema=schema))
         async with engine.begin() as connection:
-            await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            await connection.run_sync(metadata.create_all)
-            await connection.run_sync(make_roles, roles)
-            await connection.run_sync(secure, schema, roles)
+            await connection.run_sync(work)
         await engine.dispose()
+
+    async def _make(self, schema: str, metadata: MetaData) -> None:
+        if self.database is None:
+            await self.as_owner(schema, metadata.create_all)
+            return
+        roles = roles_of(self.url("fitness"), DatabaseOptions(schema=schema))
+
+        def made(connection: Connection) -> None:
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            metadata.create_all(connection)
+            make_roles(connection, roles)
+            secure(connection, schema, roles)
+
+        await self.as_owner(schema, made)
 
 
 def _begun(writer: sqlite3.Connection) -> bool:

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from autodev_learning.memento.reflection import Failure, PatternRule, place, signature_key
 from autodev_learning.similarity import task_words
 from autodev_learning.store.failures import find_similar, words_key
-from autodev_learning.word_index import prefix
+from autodev_learning.word_index import bits_of, entries
 from autodev_runtime.database import Database
 from autodev_runtime.migrations import upgrade
 from benchmarks.figures import Bar, Row, Side, judged, missing
@@ -140,10 +140,16 @@ class Filling:
             ordered = sorted((self._number(word) for word in sorted(words)), reverse=True)
             values = {"tenant_id": TENANT, "agent_id": AGENT}
             self.rows["failure_tasks"].append(
-                {**values, "id": task, "words_key": words_key(words), "words": json.dumps(sorted(words))}
+                {
+                    **values,
+                    "id": task,
+                    "words_key": words_key(words),
+                    "words": json.dumps(sorted(words)),
+                    "bits": bits_of(words),
+                }
             )
             self.rows["failure_words"] += [
-                {**values, "word": number, "size": len(ordered), "task": task} for number in prefix(ordered)
+                {**values, "word": number, "size": len(ordered), "task": task} for number in entries(ordered)
             ]
         return self._tasks[words]
 

@@ -37,8 +37,8 @@ class EpisodeRow(TenantScoped, Base):
         # What detection asks for: failures of one error or of similar tasks, and the latest that are in patterns.
         Index("ix_episodes_signature", "tenant_id", "signature_key", "agent_id", "id"),
         Index("ix_episodes_failure_task", "tenant_id", "failure_task", "id"),
-        Index("ix_episodes_placed", "tenant_id", "agent_id", "id", **_PLACED),
-        Index("ix_episodes_placed_of_all", "tenant_id", "id", **_PLACED),
+        Index("ix_episodes_placed", "tenant_id", "agent_id", "id", "failure_task", "signature_key", **_PLACED),
+        Index("ix_episodes_placed_of_all", "tenant_id", "id", "agent_id", "failure_task", "signature_key", **_PLACED),
         Index("ix_episodes_placed_task", "tenant_id", "failure_task", "id", **_PLACED),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
@@ -80,6 +80,8 @@ class FailureTaskRow(TenantScoped, Base):
     agent_id: Mapped[str] = mapped_column(String(128))
     words_key: Mapped[str] = mapped_column(String(64))
     words: Mapped[list[str]] = mapped_column(JSON)
+    # See word_index.py; -1, with which nothing is told apart, where an earlier release stored it.
+    bits: Mapped[int] = mapped_column(LargeInteger, server_default="-1")
 
 
 class FailureWordRow(TenantScoped, Base):

@@ -1,16 +1,19 @@
 """Patterns among stored failures: what the indexes find is what comparing each with all others would."""
 
+import importlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.memento.reflection import (
@@ -38,6 +41,7 @@ from tests.storage import Storage
 START = datetime(2026, 3, 1, tzinfo=UTC)
 AGENTS = ("ada", "bob", "eve")
 ALL = Peers(allowed=frozenset(AGENTS))
+PAIRED = importlib.import_module("autodev_learning.migrations.versions.0008_word_pairs")
 TENANTS = (f"tenant-{number}" for number in count())
 
 
@@ -124,7 +128,7 @@ FAILED = st.builds(
 
 
 @pytest.mark.parametrize("peers", [None, ALL, Peers(frozenset(["ada", "bob"]), frozenset(["eve"]))])
-@pytest.mark.parametrize("latest", [0, failures.LATEST_PLACED])
+@pytest.mark.parametrize(("latest", "told"), [(0, 0), (500, 1), (failures.LATEST_PLACED, failures.LATEST_TOLD)])
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(episodes=st.lists(FAILED, min_size=2, max_size=10), threshold=st.integers(2, 3))
 async def test_the_indexes_find_what_the_plain_rule_over_all_pairs_finds(
@@ -132,11 +136,13 @@ async def test_the_indexes_find_what_the_plain_rule_over_all_pairs_finds(
     monkeypatch: pytest.MonkeyPatch,
     peers: Peers | None,
     latest: int,
+    told: int,
     episodes: list[Episode],
     threshold: int,
 ) -> None:
     # How many are compared before the index is asked is no difference either.
     monkeypatch.setattr(failures, "LATEST_PLACED", latest)
+    monkeypatch.setattr(failures, "LATEST_TOLD", told)
     rule = PatternRule(threshold, timedelta(days=5))
     plain = PlainRule(rule, peers, [])
     with acting_as(service_identity("learning", next(TENANTS))):
@@ -258,3 +264,30 @@ def test_the_plain_rule_takes_the_latest_that_is_known() -> None:
     plain.add(failed("e4", "a1 b1 c1 d1"))
     assert plain.clusters() == {frozenset(["e0", "e1"]), frozenset(["e2", "e3", "e4"])}
     assert place(plain.kept[0], [], PatternRule()) == Placement()
+
+
+def by_revision(step: Callable[[], None]) -> Callable[[Connection], None]:
+    """A revision's step, to be done on a connection."""
+
+    def done(connection: Connection) -> None:
+        with Operations.context(MigrationContext.configure(connection)):
+            step()
+
+    return done
+
+
+async def test_what_was_stored_by_word_is_stored_by_pair_after_the_migration(
+    storage: Storage, store: EpisodeStore
+) -> None:
+    tasks = ["sum", "sum values", "sum values twice", " ".join(f"word{number}" for number in range(20))]
+    tasks += [" ".join(f"word{number}" for number in range(count)) for count in (21, 60)]
+    with acting_as(service_identity("learning", "acme")):
+        for number, task in enumerate(tasks):
+            await store.add_failure(failed(f"e{number}", task, agent=f"agent-{number}"), PatternRule(), None)
+    stored = sorted(await storage.rows("learning", "SELECT * FROM failure_words"))
+    assert min(word for _, word, *_ in stored) < 0
+    await storage.as_owner("learning", by_revision(PAIRED.downgrade))
+    ((count, least),) = await storage.rows("learning", "SELECT count(*), min(word) FROM failure_words")
+    assert (count, least > 0) == (1 + 2 + 3 + 12 + 12 + 32, True)
+    await storage.as_owner("learning", by_revision(PAIRED.upgrade))
+    assert sorted(await storage.rows("learning", "SELECT * FROM failure_words")) == stored

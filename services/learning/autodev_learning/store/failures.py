@@ -19,13 +19,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.memento.reflection import Failure, Peers, alike
 from autodev_learning.similarity import SIMILAR_OVERLAP, word_overlap
-from autodev_learning.word_index import needed, prefix, sizes
+from autodev_learning.word_index import bits_of, entries, looked_up, needed, places_of, sizes
 from autodev_runtime.database import dialect_of, done_within
 from autodev_runtime.scripts import Dialect, Rows, Script, Statement, array
 
-LATEST_PLACED = 64
+LATEST_PLACED = 500
+"""So many of the latest that are in patterns are told apart by their errors and bits."""
+LATEST_TOLD = 16
+"""Of these, the latest so many that may be similar are compared in full."""
 LONGEST_WORD = 48
 MOST_PARAMETERS = 1_000
+UNTOLD = "1000000"
+"""What is shared at most with a task of more words than bits tell apart: more than any has."""
 
 # $1 is the tenant, in every statement; $2 says whose failures count, where {whose} is. What is looked up by a list is
 # asked for one by one within the statement, or by parameters of its own: of a list as a whole, PostgreSQL, and SQLite
@@ -40,33 +45,47 @@ INSERT INTO task_words (tenant_id, word) SELECT $1, value ->> 0 FROM EACH($2) WH
 
 _TASK = "SELECT id FROM failure_tasks WHERE tenant_id = $1 AND agent_id = $2 AND words_key = $3"
 _ADD_TASK = """
-INSERT INTO failure_tasks (tenant_id, agent_id, words_key, words) VALUES ($1, $2, $3, $4)
+INSERT INTO failure_tasks (tenant_id, agent_id, words_key, words, bits) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING RETURNING id"""
 _ADD_ENTRIES = """
 INSERT INTO failure_words (tenant_id, agent_id, size, task, word)
 SELECT $1, $2, CAST($3 AS integer), CAST($4 AS bigint), CAST(value ->> 0 AS bigint) FROM EACH($5) WHERE true
 ON CONFLICT DO NOTHING"""
-# As many words in common as the smallest of similar tasks has: what is met besides is told apart in full. It comes as
-# one text: of thousands of rows, making and reading each took longer than finding it.
+# A pair in common, which is below zero, or as many words as the smallest of similar tasks has; then, no fewer bits in
+# common than half of the longer one's words. What is left is told apart in full. It comes as one text: of thousands of
+# rows, making and reading each took longer than finding it.
 _MET = """
 SELECT JOINED(
-    '[' || met.task || ',' || (
-        SELECT CAST(words AS text) FROM failure_tasks WHERE tenant_id = $1 AND id = met.task
-    ) || ']', ','
+    (
+        SELECT '[' || id || ',' || CAST(words AS text) || ']' FROM failure_tasks
+        WHERE tenant_id = $1 AND id = met.task AND ({shared}) >= met.half
+    ), ','
 )
 FROM (
-    SELECT task FROM failure_words
-    WHERE tenant_id = $1 AND {whose} AND word IN ({words}) AND size BETWEEN $3 AND $4
-    GROUP BY task HAVING count(*) >= $5
+    SELECT task, (CASE WHEN min(size) > $6 THEN min(size) ELSE $6 END + 1) / 2 AS half FROM failure_words
+    WHERE tenant_id = $1 AND {whose} AND word IN ({entries}) AND size BETWEEN $3 AND $4
+    GROUP BY task HAVING min(word) < 0 OR count(*) >= $5
 ) AS met"""
 
 _FAILURES = """
 SELECT episode_id, agent_id, signature_key, occurred_at, pattern_id,
     (SELECT CAST(words AS text) FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = episodes.failure_task)
 FROM episodes WHERE tenant_id = $1 AND """
-_LATEST_PLACED = (
-    _FAILURES + "{whose} AND pattern_id IS NOT NULL AND failure_task IS NOT NULL ORDER BY id DESC LIMIT {most}"
-)
+_LATEST_PLACED = """
+SELECT episode_id, agent_id, signature_key, occurred_at, pattern_id,
+    (SELECT CAST(words AS text) FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = latest.failure_task)
+FROM (
+    SELECT id FROM (
+        SELECT id, failure_task, signature_key FROM episodes
+        WHERE tenant_id = $1 AND {whose} AND pattern_id IS NOT NULL AND failure_task IS NOT NULL
+        ORDER BY id DESC LIMIT {most}
+    ) AS placed
+    WHERE signature_key = $3 OR (
+        SELECT ({shared}) >= $4 FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = placed.failure_task
+    )
+    ORDER BY id DESC LIMIT {told}
+) AS near JOIN episodes AS latest ON latest.tenant_id = $1 AND latest.id = near.id
+ORDER BY latest.id DESC"""
 # Of each similar task, and of the error, the latest in a pattern: each is the first that its index comes to.
 _PLACED = (
     _FAILURES
@@ -131,6 +150,7 @@ class _Rows:
         self._failure = failure
         self._words = sorted(failure.words)
         self._words_key = words_key(failure.words)
+        self._places = places_of(failure.words)
         self._whose = _OWN if peers is None else _NOT_DENIED
         self._who = failure.agent_id if peers is None else _list(sorted(peers.denied))
 
@@ -142,11 +162,13 @@ class _Rows:
     def add_task(self, ordered: Sequence[int]) -> Script[int]:
         """Put the task into the agent's index, given the numbers of its words, the newest first."""
         agent_id = self._failure.agent_id
-        added = yield self._statement(_ADD_TASK, agent_id, self._words_key, json.dumps(self._words))
+        added = yield self._statement(
+            _ADD_TASK, agent_id, self._words_key, json.dumps(self._words), bits_of(self._words)
+        )
         # Without a row, somebody else added it meanwhile.
         task = added[0][0] if added else (yield from self.find_task())
         assert task is not None
-        yield self._statement(_ADD_ENTRIES, agent_id, len(ordered), task, _list(prefix(ordered)))
+        yield self._statement(_ADD_ENTRIES, agent_id, len(ordered), task, _list(entries(ordered)))
         return task
 
     def numbers(self) -> Script[list[int]]:
@@ -161,15 +183,20 @@ class _Rows:
 
     def latest_placed(self) -> Script[list[Failure]]:
         """The latest that are in patterns, the latest first."""
-        rows = yield self._statement(_LATEST_PLACED.format(whose=self._whose, most=LATEST_PLACED), self._who)
+        shared = _shared(5, len(self._places))
+        sql = _LATEST_PLACED.format(whose=self._whose, shared=shared, most=LATEST_PLACED, told=LATEST_TOLD)
+        least, _ = sizes(len(self._words))
+        rows = yield self._statement(sql, self._who, self._failure.signature, least, *self._places)
         return self._failures(rows)
 
     def similar_tasks(self, ordered: Sequence[int]) -> Script[list[int]]:
         """The tasks with half of the longer one's words in common."""
         least, most = sizes(len(ordered))
-        words = prefix(ordered)
-        sql = _MET.format(whose=self._whose, words=_marks(6, len(words)))
-        ((met,),) = yield self._statement(sql, self._who, least, most, needed(len(ordered), least), *words)
+        asked = looked_up(ordered)
+        shared = _shared(7 + len(asked), len(self._places))
+        sql = _MET.format(whose=self._whose, entries=_marks(7, len(asked)), shared=shared)
+        bounds = least, most, needed(len(ordered), least), len(ordered)
+        ((met,),) = yield self._statement(sql, self._who, *bounds, *asked, *self._places)
         tasks = json.loads(f"[{met or ''}]")
         return [task for task, words in tasks if word_overlap(self._failure.words, words) >= SIMILAR_OVERLAP]
 
@@ -213,6 +240,11 @@ def _stored(word: str) -> str:
 
 def _list(values: Sequence[object]) -> str:
     return array([[value] for value in values])
+
+
+def _shared(first: int, count: int) -> str:
+    """How many of a failure's words a task may have, given their places, the parameters from `$first` on."""
+    return " + ".join(f"(bits >> ${number} & 1)" for number in range(first, first + count)) or UNTOLD
 
 
 def _marks(first: int, count: int) -> str:
