@@ -170,6 +170,8 @@ def reads_without_handing_out(code: Code, node: ast.expr) -> bool:
         return False
     if isinstance(parent, ast.AugAssign):
         return parent.value is node
+    if isinstance(parent, ast.Compare) and any(isinstance(op, ast.Is | ast.IsNot) for op in parent.ops):
+        return False
     if isinstance(parent, ast.Subscript) and not isinstance(parent.ctx, ast.Load):
         return False
     return only_reads(code, node)

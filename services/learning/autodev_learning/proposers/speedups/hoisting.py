@@ -13,8 +13,8 @@ _CHEAP = frozenset(
     {"len", "range", "enumerate", "zip", "map", "filter", "reversed", "isinstance", "issubclass", "bool", "int",
      "float", "abs", "ord", "chr", "type", "divmod", "round", "pow", "slice", "hash"}
 )  # fmt: skip
-# What they give may be given out and kept: nobody can change it, or it is what the argument holds.
-_GIVES_ITEMS = frozenset({"sum", "min", "max", "any", "all", "str", "repr", "tuple", "frozenset"})
+# What they give may be given out and kept: nobody can change it.
+_GIVES_VALUES = frozenset({"any", "all", "str", "repr", "tuple", "frozenset"})
 
 
 class Hoisting(Speedup):
@@ -72,16 +72,36 @@ def _is_worth_it(code: Code, call: ast.Call) -> bool:
 
 
 def _may_be_shared(code: Code, call: ast.Call) -> bool:
-    """Whether it cannot matter that two turns get the very same object."""
+    """Whether it cannot matter that two turns get the very same object, if nothing that it holds can be changed.
+
+    That is seen when it is computed: `Once` keeps nothing else.
+    """
     if isinstance(call.func, ast.Attribute) and not call.func.attr.startswith("split"):
         return True
-    if isinstance(call.func, ast.Name) and call.func.id in _GIVES_ITEMS:
-        return True
-    if reads_without_handing_out(code, call):
+    if _gives_values(call) or _gives_items(call) or reads_without_handing_out(code, call):
         return True
     binding = code.parent(call)
     function = code.function_around(call)
     match binding:
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if value is call and function is not None:
             return is_only_read(code, function, name)
+    return False
+
+
+def _gives_values(call: ast.Call) -> bool:
+    match call:
+        case ast.Call(func=ast.Name(id="sum"), args=[_], keywords=[]):
+            # From 0 on: what can be added to that is a number.
+            return True
+        case ast.Call(func=ast.Name(id=name)):
+            return name in _GIVES_VALUES
+    return False
+
+
+def _gives_items(call: ast.Call) -> bool:
+    """Whether it gives what a variable holds, which is the same object each time."""
+    match call:
+        case ast.Call(func=ast.Name(id="min" | "max"), args=args):
+            held = all(isinstance(each, ast.Name | ast.Constant) for each in args)
+            return held and all(each.arg == "key" for each in call.keywords)
     return False

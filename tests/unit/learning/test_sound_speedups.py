@@ -1,0 +1,38 @@
+"""Programs that seem to invite a speed-up, and do otherwise with it: whatever is made of them does the same."""
+
+import pytest
+
+from autodev_learning.proposers.performance import performance_mutations
+from tests.unit.learning.test_speedups import outcome
+
+SHARED = [
+    # Each turn changes what it took from its own list of lists.
+    ("def blank(n):\n    return [[0] * n for _ in range(n)]\n"
+     "def f(k, n):\n    grid = []\n    for _ in range(k):\n        for row in blank(n):\n            grid.append(row)\n"
+     "    grid[0][0] = 5\n    return grid\n", "f(2, 2)"),
+    ("def blank(n):\n    return [[0] * n]\n"
+     "def f(k, n):\n    rows = []\n    for _ in range(k):\n        rows.append(blank(n)[0])\n"
+     "    rows[0].append(5)\n    return rows\n", "f(2, 1)"),
+    ("def blank(n):\n    return [[0] * n]\n"
+     "def f(k, n):\n    rows = []\n    for _ in range(k):\n        rows += blank(n)\n    rows[0].append(5)\n"
+     "    return rows\n", "f(2, 1)"),
+    ("def f(k, lists):\n    rows = []\n    for _ in range(k):\n        rows.append(sum(lists, []))\n"
+     "    rows[0].append(5)\n    return rows\n", "f(2, [[1], [2]])"),
+    ("def f(k, lists):\n    rows = []\n    for _ in range(k):\n"
+     "        rows.append(max([list(each) for each in lists]))\n    rows[0].append(5)\n"
+     "    return rows\n", "f(2, [[1], [2]])"),
+    ("def f(k, lists):\n    rows = []\n    for _ in range(k):\n        rows.append(max(lists, default=[]))\n"
+     "    rows[0].append(5)\n    return rows\n", "f(2, [])"),
+    # Two lists that are alike are not one.
+    ("def blank(n):\n    return [0] * n\n"
+     "def f(k, n):\n    return [blank(n) is blank(n) for _ in range(k)]\n", "f(2, 2)"),
+    # What is in the tuple, or in the list, is used up by the first turn.
+    ("def f(xs):\n    pair = (iter(xs), 0)\n    return [sum(pair[0]) for _ in range(3)]\n", "f([1, 2, 3])"),
+    ("def f(pair):\n    return [max(map(sum, pair)) for _ in range(3)]\n", "f([iter([1, 2, 3])])"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "call"), SHARED)
+def test_whatever_is_made_of_it_does_the_same(code: str, call: str) -> None:
+    for mutation in performance_mutations(code):
+        assert outcome(mutation.code, call) == outcome(code, call), mutation.description
