@@ -30,9 +30,16 @@ SHARED = [
     ("def f(xs):\n    pair = (iter(xs), 0)\n    return [sum(pair[0]) for _ in range(3)]\n", "f([1, 2, 3])"),
     ("def f(pair):\n    return [max(map(sum, pair)) for _ in range(3)]\n", "f([iter([1, 2, 3])])"),
 ]  # fmt: skip
+PLACES = [
+    # A line before the statement is not within the outer comprehension, nor behind what else the statement does.
+    ("def f(rows, xs):\n    return [[max(row) < x for x in xs] for row in rows]\n", "f([[1, 2], [5]], [0, 3, 9])"),
+    ("def f(rows, xs):\n    row = [1]\n    return [[x in row for x in xs] for row in rows]\n", "f([[1, 2], [5]], [1])"),
+    ("def f(xs, ys):\n    return ys.append(1), [x in ys for x in xs]\n", "f([1, 2], [2])"),
+    ("def f(xs=[x in zs for x in []]):\n    return xs\n", "f()"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "call"), SHARED)
+@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES])
 def test_whatever_is_made_of_it_does_the_same(code: str, call: str) -> None:
     for mutation in performance_mutations(code):
         assert outcome(mutation.code, call) == outcome(code, call), mutation.description

@@ -30,7 +30,8 @@ def loops_around(code: Code, node: ast.AST) -> list[Loop]:
     repeated = False
     for around in code.ancestors(node):
         if around is function:
-            return found[::-1]
+            # Defaults and decorators are computed outside of it.
+            return found[::-1] if inner in function.body else []
         if isinstance(around, ast.comprehension):
             repeated = inner in around.ifs
         elif _repeats(code, around, inner) or (isinstance(inner, ast.comprehension) and repeated):
@@ -77,32 +78,43 @@ def _once_names(code: Code) -> set[str]:
     }
 
 
-def is_settled(code: Code, loop: Loop, names: Collection[str], besides: Collection[ast.AST] = ()) -> bool:
-    """Whether the loop binds none of the variables and changes nothing that they hold.
-
-    `besides` are nodes that may bind them all the same.
-    """
-    bound = {
-        name
-        for node in ast.walk(loop.node)
-        if not any(node is each for each in besides)
-        for name in names_bound_by(node)
-    }
-    if bound & set(names):
-        return False
-    for changed in changes(code, loop.node):
-        if changed is None or changed in names or not is_own(code, loop.function, changed):
-            return False
-    return True
+def is_settled(code: Code, loop: Loop, names: Collection[str]) -> bool:
+    """Whether the loop binds none of the variables and changes nothing that they hold."""
+    bound = {name for node in ast.walk(loop.node) for name in names_bound_by(node)}
+    return not bound & set(names) and _leaves(code, loop.function, loop.node, names)
 
 
-def settled_loop(code: Code, node: ast.AST, names: Collection[str], besides: Collection[ast.AST] = ()) -> Loop | None:
-    """The outermost loop that repeats the node and leaves the variables as they are."""
-    for loop in loops_around(code, node):
-        starts_line = isinstance(loop.node, ast.stmt) or not isinstance(loop.statement, ast.While)
-        if starts_line and is_settled(code, loop, names, besides):
+def _leaves(code: Code, function: Function, region: ast.AST, names: Collection[str]) -> bool:
+    """Whether nothing in the region changes what the variables hold."""
+    return all(
+        changed is not None and changed not in names and is_own(code, function, changed)
+        for changed in changes(code, region)
+    )
+
+
+def settled_loop(code: Code, node: ast.AST, names: Collection[str]) -> Loop | None:
+    """The outermost loop that repeats the node and leaves the variables as they are, if a line can stand before it."""
+    loops = loops_around(code, node)
+    for place, loop in enumerate(loops):
+        if isinstance(loop.node, ast.stmt):
+            starts_line = True
+        else:
+            # A line before it is a line before its statement, with all that stands there besides.
+            first = not any(loop.statement is each.statement is not each.node for each in loops[:place])
+            starts_line = first and not isinstance(loop.statement, ast.While)
+            starts_line = starts_line and _leaves(code, loop.function, _part_of_statement(code, loop.node), names)
+        if starts_line and is_settled(code, loop, names):
             return loop
     return None
+
+
+def _part_of_statement(code: Code, node: ast.AST) -> ast.AST:
+    """The statement around an expression; of one that has a body, the expression before that."""
+    for around in code.ancestors(node):
+        if isinstance(around, ast.stmt):
+            return node if hasattr(around, "body") else around
+        node = around
+    return node
 
 
 def is_pure_expression(code: Code, node: ast.expr) -> bool:

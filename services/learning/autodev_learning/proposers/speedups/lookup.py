@@ -101,7 +101,7 @@ def _search(code: Code, iterated: ast.expr, target: ast.expr, test: ast.expr, in
             continue
         whole = _whole(code, items, start)
         names = variables_of(code, whole) | (variables_of(code, partner) - own_names)
-        loop = settled_loop(code, iterated, names, besides=())
+        loop = settled_loop(code, iterated, names)
         # The key looked for may change from turn to turn of the outer loop, and not within the inner one.
         if loop is None or loop.node is inner or not _is_still(code, inner, own, own_names):
             continue
