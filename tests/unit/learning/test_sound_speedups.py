@@ -37,9 +37,43 @@ PLACES = [
     ("def f(xs, ys):\n    return ys.append(1), [x in ys for x in xs]\n", "f([1, 2], [2])"),
     ("def f(xs=[x in zs for x in []]):\n    return xs\n", "f()"),
 ]  # fmt: skip
+CALLED_BY_VALUE = [
+    # A function that is handed over is called as well.
+    ("calls = []\ndef g(x):\n    calls.append(x)\n    return len(calls)\n"
+     "def f(xs):\n    total = 0\n    for _ in range(3):\n        total += max(map(g, xs))\n    return total\n",
+     "f([1, 2, 3])"),
+    ("noted = []\ndef note(x):\n    noted.append(x)\n    return x\ndef g(n):\n    return sum(map(note, range(n)))\n"
+     "def f(k):\n    total = 0\n    for _ in range(k):\n        total += g(3)\n    return total, len(noted)\n", "f(3)"),
+    ("calls = []\ndef g(x):\n    calls.append(x)\n    return x * (-1) ** len(calls)\n"
+     "def f(xs, ys):\n    return [max(ys, key=g) for x in xs]\n", "f([1, 2, 3], [1, 2, 3])"),
+    ("def f(xs, ys):\n    seen = []\n    for x in xs:\n        seen.append(x in ys)\n        any(map(ys.append, [x]))\n"
+     "    return seen\n", "f([1, 2, 1], [0])"),
+    ("def f(xs, ys):\n    seen = []\n    for x in xs:\n        seen.append(x in ys)\n"
+     "        list(filter(ys.append, [x]))\n    return seen\n", "f([1, 2, 1], [0])"),
+    ("def f(xs, ys):\n    seen = []\n    ordered = [1]\n    for x in xs:\n"
+     "        seen.append(x in ys)\n        ordered.sort(key=ys.append)\n    return seen\n", "f([1, 2, 1], [0])"),
+    ("import operator\n\ndef f(xs, ys):\n    seen = []\n    for x in xs:\n        seen.append(x in ys)\n"
+     "        operator.setitem(ys, 0, x)\n    return seen\n", "f([1, 2, 1, 2, 2], [0])"),
+    ("import operator\n\ndef f(xs, ys):\n    seen = []\n    for x in xs:\n        seen.append(sum(ys))\n"
+     "        operator.iadd(ys, [x])\n    return seen\n", "f([1, 2], [0])"),
+    # Each key is asked for once, before the places of the others can be counted.
+    ("calls = []\ndef g(x):\n    calls.append(x)\n    return -x\n"
+     "def f(xs):\n    return sorted(xs, key=g)[:2], len(calls)\n", "f([1, 2, 3])"),
+    ("def f(xs):\n    return [next(x, None) for x in sorted(xs, key=next)[:2]]\n", "f([iter([3, 4]), iter([1, 2])])"),
+    ("n = 1\ndef g(x):\n    global n\n    n = 2\n    return x\ndef f(xs):\n    return sorted(xs, key=g)[:n]\n",
+     "f([1, 2])"),
+    ("def f(xs):\n    if not xs:\n        n = 2\n    return sorted(xs)[:n]\n", "f([1, 'a'])"),
+]  # fmt: skip
+SOUND = {"max(xs, key=operator.itemgetter(1))", "max(xs, key=ys.index)", "sum(map(str.isalpha, xs))", "sum(map(g, xs))"}
 
 
-@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES])
+@pytest.mark.parametrize("call", sorted(SOUND))
+def test_functions_that_only_compute_may_be_handed_over(call: str) -> None:
+    code = f"import operator\n\ndef g(x):\n    return len(x)\n\ndef f(xs, ys):\n    return [{call} for y in ys]\n"
+    assert f"f: compute `{call}` once" in [mutation.description for mutation in performance_mutations(code)]
+
+
+@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE])
 def test_whatever_is_made_of_it_does_the_same(code: str, call: str) -> None:
     for mutation in performance_mutations(code):
         assert outcome(mutation.code, call) == outcome(code, call), mutation.description

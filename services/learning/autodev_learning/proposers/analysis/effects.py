@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import operator
 from collections.abc import Iterator
 
 from autodev_learning.proposers.analysis.code import Code, Function, names_bound_by
@@ -146,6 +147,7 @@ PURE_BUILTINS = frozenset(
     ]
 )
 PURE_MODULES = frozenset({"math", "operator", "string"})
+_IMPURE_OPERATORS = frozenset({"call", "delitem", "methodcaller", "setitem"})
 IMMUTABLE = (ast.Constant, ast.JoinedStr)
 SUPPORT = frozenset({"FastMembers", "FastCounts", "Once", "Partners", "RangeSums", "Ranks", "plain_key"})
 
@@ -176,7 +178,7 @@ def _changed_by_call(code: Code, call: ast.Call) -> Iterator[str | None]:
             yield None
         case ast.Attribute(value=owner, attr=method):
             if method in CHANGING_METHODS and isinstance(owner, ast.Name) and owner.id not in code.modules:
-                yield owner.id
+                yield owner.id if _asks_pure_functions(code, call, frozenset()) else None
             elif not call_is_pure(code, call):
                 yield None
         case _:
@@ -184,16 +186,58 @@ def _changed_by_call(code: Code, call: ast.Call) -> Iterator[str | None]:
 
 
 def call_is_pure(code: Code, call: ast.Call, asked: frozenset[str] = frozenset()) -> bool:
-    """Whether a call only computes, as far as its function goes."""
-    match call.func:
+    """Whether a call only computes, as far as its function goes, and those that it is given to be called."""
+    return _function_is_pure(code, call.func, asked) and _asks_pure_functions(code, call, asked)
+
+
+def _function_is_pure(code: Code, function: ast.expr, asked: frozenset[str]) -> bool:
+    match function:
         case ast.Name(id=name) if name in code.functions:
             return name in asked or is_pure(code, code.functions[name], asked)
         case ast.Name(id=name):
             return _is_once(code, name) or (code.is_builtin(name) and (name in PURE_BUILTINS or _is_exception(name)))
-        case ast.Attribute(value=ast.Name(id=owner)) if owner in code.modules:
-            return code.modules[owner] in PURE_MODULES
+        case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in code.modules:
+            return code.modules[owner] in PURE_MODULES and _is_pure_function_of(code.modules[owner], name)
         case ast.Attribute(attr=method):
             return method in READING_METHODS and not any(code.all(ast.ClassDef))
+    return False
+
+
+def _is_pure_function_of(module: str, name: str) -> bool:
+    """Whether a function of a pure module is one that changes nothing; `operator` has others."""
+    if module != "operator":
+        return True
+    in_place = name.startswith("i") and hasattr(operator, f"__{name}__") and hasattr(operator, f"__{name[1:]}__")
+    return not name.startswith("_") and not in_place and name not in _IMPURE_OPERATORS
+
+
+def _asks_pure_functions(code: Code, call: ast.Call, asked: frozenset[str]) -> bool:
+    """Whether all functions that a call is given as values only compute.
+
+    Those of the program that call what they are given do not count as pure at all.
+    """
+    given: list[ast.expr] = []
+    match call.func:
+        case ast.Name(id="filter" | "map"):
+            given = call.args[:1]
+        case ast.Name(id="max" | "min" | "sorted") | ast.Attribute(attr="sort"):
+            given = [keyword.value for keyword in call.keywords if keyword.arg in ("key", None)]
+    return all(_is_pure_value(code, each, asked) for each in given)
+
+
+def _is_pure_value(code: Code, function: ast.expr, asked: frozenset[str]) -> bool:
+    """Whether what is called by its value only computes. A lambda's body is judged where it stands."""
+    match function:
+        case ast.Lambda() | ast.Constant(value=None):
+            return True
+        case ast.Name(id=name):
+            return (
+                name not in ("filter", "map") and not _is_once(code, name) and _function_is_pure(code, function, asked)
+            )
+        case ast.Attribute():
+            return _function_is_pure(code, function, asked)
+        case ast.Call(func=ast.Attribute(attr="attrgetter" | "itemgetter")):
+            return call_is_pure(code, function, asked)
     return False
 
 

@@ -4,7 +4,14 @@ import ast
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from autodev_learning.proposers.analysis.code import COMPREHENSIONS, Code, Function, free_names, names_bound_by
+from autodev_learning.proposers.analysis.code import (
+    COMPREHENSIONS,
+    Code,
+    Function,
+    free_names,
+    names_bound_by,
+    names_of,
+)
 from autodev_learning.proposers.analysis.effects import call_is_pure, changes, is_plain
 from autodev_learning.proposers.analysis.ownership import is_own
 
@@ -134,6 +141,46 @@ def variables_of(code: Code, node: ast.AST) -> set[str]:
         for name in free_names(node)
         if name not in code.functions and name not in code.modules and not code.is_builtin(name)
     }
+
+
+def is_bound_before(code: Code, node: ast.AST, name: str) -> bool:
+    """Whether a variable has a value where the node is reached: a parameter, or bound by what always comes before."""
+    if any(_may_unbind(each, name) for each in ast.walk(code.tree)):
+        return False
+    inner = node
+    for around in code.ancestors(node):
+        if isinstance(around, ast.For) and inner in around.body and name in names_of(around.target):
+            return True
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(around, field, None)
+            before = block[: block.index(inner)] if isinstance(block, list) and inner in block else []
+            if not isinstance(around, ast.ClassDef) and any(_binds(each, name) for each in before):
+                return True
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            if any(each.arg == name for each in ast.walk(around.args) if isinstance(each, ast.arg)):
+                return True
+            if any(name in names_bound_by(each) for each in ast.walk(around)):
+                return False
+        inner = around
+    return False
+
+
+def _may_unbind(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.Name(id=bound, ctx=ast.Del()) | ast.ExceptHandler(name=bound):
+            return bound == name
+    return False
+
+
+def _binds(statement: ast.stmt, name: str) -> bool:
+    match statement:
+        case ast.Assign(targets=targets):
+            return any(name in names_bound_by(node) for target in targets for node in ast.walk(target))
+        case ast.AnnAssign(target=ast.Name(id=bound), value=ast.expr()):
+            return bound == name
+        case ast.Import() | ast.ImportFrom():
+            return any(name in names_bound_by(alias) for alias in statement.names)
+    return False
 
 
 def comprehension_around(code: Code, node: ast.comprehension) -> ast.AST:

@@ -3,7 +3,9 @@
 import ast
 from collections.abc import Iterator
 
-from autodev_learning.proposers.analysis.code import Code
+from autodev_learning.proposers.analysis.code import Code, names_bound_by
+from autodev_learning.proposers.analysis.effects import is_plain
+from autodev_learning.proposers.analysis.loops import is_bound_before
 from autodev_learning.proposers.speedups import Edit, Speedup
 
 
@@ -53,6 +55,16 @@ def _quicker(code: Code, node: ast.Subscript) -> str | None:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1)) if not keywords:
             return f"last_sorted({items})"
         case ast.Slice(lower=None, upper=ast.Name() | ast.Constant() as upper, step=None):
+            if isinstance(upper, ast.Name) and not _is_settled(code, node, upper.id):
+                return None
             key = f", {code.source(keywords['key'])}" if "key" in keywords else ""
             return f"{'greatest_n' if is_reversed else 'least_n'}({items}, {code.source(upper)}{key})"
     return None
+
+
+def _is_settled(code: Code, node: ast.AST, name: str) -> bool:
+    """Whether it can be asked for before the sorting: it has a value, and nobody else can give it another one."""
+    function = code.function_around(node)
+    if function is None or not is_plain(function) or not is_bound_before(code, node, name):
+        return False
+    return any(name in names_bound_by(each) for each in ast.walk(function))

@@ -22,20 +22,26 @@ def last_sorted(items):
 
 
 def least_n(items, count, key=None):
-    """`sorted(items, key=key)[:count]`"""
+    """`sorted(items, key=key)[:count]`, with the key of each asked once, as there"""
     import heapq
 
     listed = list(items)
-    if type(count) is int and count >= 0 and has_order(listed if key is None else list(map(key, listed))):
-        return heapq.nsmallest(count, listed, key=key)
-    return sorted(listed, key=key)[:count]
+    keys = listed if key is None else list(map(key, listed))
+    if type(count) is int and count >= 0 and has_order(keys):
+        places = heapq.nsmallest(count, range(len(listed)), key=keys.__getitem__)
+    else:
+        places = sorted(range(len(listed)), key=keys.__getitem__)[:count]
+    return [listed[place] for place in places]
 
 
 def greatest_n(items, count, key=None):
-    """`sorted(items, key=key, reverse=True)[:count]`"""
+    """`sorted(items, key=key, reverse=True)[:count]`, with the key of each asked once, as there"""
     import heapq
 
     listed = list(items)
-    if type(count) is int and count >= 0 and has_order(listed if key is None else list(map(key, listed))):
-        return heapq.nlargest(count, listed, key=key)
-    return sorted(listed, key=key, reverse=True)[:count]
+    keys = listed if key is None else list(map(key, listed))
+    if type(count) is int and count >= 0 and has_order(keys):
+        places = heapq.nlargest(count, range(len(listed)), key=keys.__getitem__)
+    else:
+        places = sorted(range(len(listed)), key=keys.__getitem__, reverse=True)[:count]
+    return [listed[place] for place in places]
