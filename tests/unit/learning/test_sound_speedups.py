@@ -64,6 +64,26 @@ CALLED_BY_VALUE = [
      "f([1, 2])"),
     ("def f(xs):\n    if not xs:\n        n = 2\n    return sorted(xs)[:n]\n", "f([1, 'a'])"),
 ]  # fmt: skip
+KEYS = [
+    # The key that is looked for changes with what is found, or by another clause.
+    ("def f(xs, ys):\n    rows = []\n    for x in xs:\n        for y in ys:\n            if y == len(rows):\n"
+     "                rows.append(y)\n    return rows\n", "f([1], [0, 1, 2])"),
+    ("def f(xs, ys):\n    return [(x, y) for x in xs for y in ys if y == x for x in [7]]\n", "f([1, 2], [1, 2, 7])"),
+    # It cannot be computed, and need not be.
+    ("def f(xs):\n    rows = []\n    for i in range(len(xs)):\n        for y in xs[i + 1 :]:\n"
+     "            if y == 10 // xs[i]:\n                rows.append(y)\n    return rows\n", "f([5, 2, 0])"),
+    # It, or a partner's, uses up what it is made of.
+    ("def f(xs, ys):\n    return [x for x in xs for y in ys if sum(y) == x]\n", "f([3, 3, 0], [iter([1, 2])])"),
+    ("def f(xs, ys):\n    return [y for x in xs for y in ys if y == sum(x)]\n", "f([iter([1, 2])], [5, 3, 0])"),
+    # The places begin before the first, or are none.
+    ("def f(xs, k):\n    return [j for x in xs for j in range(k, len(xs)) if xs[j] == x]\n",
+     "f([5, 6, 5], -1), f([5, 6, 5], 1.0), f([5, 5], True)"),
+    ("def f(xs, k):\n    return [y for x in xs for y in xs[k:] if y == x]\n",
+     "f([5, 6, 5], None), f([5, 6, 5], 1.0), f([5, 6, 5], -1), f([5, 5], True), f({5: 5}, 0)"),
+    # Nothing asks for what is gone through, which cannot be made.
+    ("def f(xs, ys):\n    return [j for x in xs for j in range(len(ys)) if ys[j] == x]\n", "f([], None)"),
+    ("def f(xs):\n    if xs:\n        ys = xs\n    return [y for x in xs for y in ys if y == x]\n", "f([]), f([1])"),
+]  # fmt: skip
 SOUND = {"max(xs, key=operator.itemgetter(1))", "max(xs, key=ys.index)", "sum(map(str.isalpha, xs))", "sum(map(g, xs))"}
 
 
@@ -73,7 +93,7 @@ def test_functions_that_only_compute_may_be_handed_over(call: str) -> None:
     assert f"f: compute `{call}` once" in [mutation.description for mutation in performance_mutations(code)]
 
 
-@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE])
+@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE, *KEYS])
 def test_whatever_is_made_of_it_does_the_same(code: str, call: str) -> None:
     for mutation in performance_mutations(code):
         assert outcome(mutation.code, call) == outcome(code, call), mutation.description

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autodev_learning.proposers.analysis.code import (
     COMPREHENSIONS,
     Code,
+    Comprehension,
     Function,
     free_names,
     names_bound_by,
@@ -183,7 +184,7 @@ def _binds(statement: ast.stmt, name: str) -> bool:
     return False
 
 
-def comprehension_around(code: Code, node: ast.comprehension) -> ast.AST:
+def comprehension_around(code: Code, node: ast.comprehension) -> Comprehension:
     around = code.parent(node)
     assert isinstance(around, COMPREHENSIONS)
     return around

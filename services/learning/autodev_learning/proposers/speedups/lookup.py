@@ -4,15 +4,19 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autodev_learning.proposers.analysis.code import COMPREHENSIONS, Change, Code, names_of
+from autodev_learning.proposers.analysis.code import COMPREHENSIONS, Change, Code, names_bound_by, names_of
+from autodev_learning.proposers.analysis.effects import changes
 from autodev_learning.proposers.analysis.loops import (
     Loop,
+    comprehension_around,
     is_pure_expression,
     is_used_after,
     settled_loop,
     variables_of,
 )
 from autodev_learning.proposers.speedups import Edit, Speedup
+
+_LOOKS = frozenset({"abs", "bool", "chr", "float", "int", "len", "ord", "repr", "round", "str", "type"})
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Lookup(Speedup):
 
          def f(xs, ys):
              rows = []
-        +    ys_partners = Partners(ys, lambda y: y[0])
+        +    ys_partners = Partners(lambda: ys, lambda y: y[0])
              for x in xs:
         -        for y in ys:
         +        for y in ys_partners.having(lambda: x[0]):
@@ -71,7 +75,7 @@ def _changes(code: Code, search: Search, table: str) -> list[Change]:
         key = f"lambda {whole}: next({partner} for {target} in ({whole},))"
     start = f", {search.start}" if search.start else ""
     return [
-        code.before(search.loop.statement, f"{table} = Partners({search.items}, {key})"),
+        code.before(search.loop.statement, f"{table} = Partners(lambda: {search.items}, {key})"),
         code.replace(search.iterated, f"{table}.having(lambda: {code.source(search.own)}{start})"),
     ]
 
@@ -97,7 +101,7 @@ def _search(code: Code, iterated: ast.expr, target: ast.expr, test: ast.expr, in
     for partner, own in _equalities(test):
         if not names_of(partner) & own_names or names_of(own) & own_names:
             continue
-        if not is_pure_expression(code, partner) or not is_pure_expression(code, own):
+        if not _only_looks(code, partner) or not _only_looks(code, own):
             continue
         whole = _whole(code, items, start)
         names = variables_of(code, whole) | (variables_of(code, partner) - own_names)
@@ -109,10 +113,29 @@ def _search(code: Code, iterated: ast.expr, target: ast.expr, test: ast.expr, in
         return
 
 
+def _only_looks(code: Code, node: ast.expr) -> bool:
+    """Whether an expression computes without going through anything: an iterator in it would be used up."""
+    for each in ast.walk(node):
+        match each:
+            case ast.Call(func=ast.Name(id=name)) if name not in _LOOKS or not code.is_builtin(name):
+                return False
+            case ast.Call(func=ast.Attribute(attr=method), args=[_, *_]) if method not in ("count", "get", "index"):
+                return False
+            case ast.Starred() | ast.comprehension() | ast.In() | ast.NotIn():
+                return False
+    return is_pure_expression(code, node)
+
+
 def _is_still(code: Code, inner: ast.AST, own: ast.expr, target_names: set[str]) -> bool:
-    bound = {node.id for node in ast.walk(inner) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    bound |= target_names
-    return not variables_of(code, own) & bound
+    """Whether all that the inner loop does leaves the key that is looked for as it is."""
+    regions = [inner]
+    if isinstance(inner, ast.comprehension):
+        around = comprehension_around(code, inner)
+        regions = [each for each in ast.iter_child_nodes(around) if not isinstance(each, ast.comprehension)]
+        regions += around.generators[around.generators.index(inner) :]
+    bound = {name for region in regions for node in ast.walk(region) for name in names_bound_by(node)}
+    changed = {name for region in regions for name in changes(code, region)}
+    return not variables_of(code, own) & (bound | target_names | changed) and None not in changed
 
 
 def _items(code: Code, iterated: ast.expr) -> tuple[ast.expr | None, ast.expr | None]:
@@ -121,11 +144,11 @@ def _items(code: Code, iterated: ast.expr) -> tuple[ast.expr | None, ast.expr | 
         case ast.Name():
             return iterated, None
         case ast.Subscript(value=ast.Name(), slice=ast.Slice(lower=ast.expr() as lower, upper=None, step=None)):
-            return (iterated.value, lower) if _is_place(lower) else (None, None)
+            return (iterated.value, lower) if _is_sum(lower) else (None, None)
         case ast.Call(func=ast.Name(id="range"), args=[ast.expr() as stop], keywords=[]) if code.is_builtin("range"):
             return (iterated, None) if is_pure_expression(code, stop) else (None, None)
         case ast.Call(func=ast.Name(id="range"), args=[lower, stop], keywords=[]) if code.is_builtin("range"):
-            plain = _is_place(lower) and is_pure_expression(code, stop)
+            plain = _is_place(code, lower) and is_pure_expression(code, stop)
             return (iterated, lower) if plain else (None, None)
     return None, None
 
@@ -137,12 +160,45 @@ def _whole(code: Code, items: ast.expr, start: ast.expr | None) -> ast.expr:
     return items
 
 
-def _is_place(node: ast.expr) -> bool:
+def _is_sum(node: ast.expr) -> bool:
     match node:
-        case ast.Name() | ast.Constant(value=int()):
+        case ast.Name() | ast.Constant():
             return True
-        case ast.BinOp(left=ast.Name(), op=ast.Add(), right=ast.Constant(value=int())):
+        case ast.BinOp(left=ast.Name(), op=ast.Add(), right=ast.Constant()):
             return True
+    return False
+
+
+def _is_place(code: Code, node: ast.expr) -> bool:
+    """Whether it is a whole number that is not negative: a constant, or what a loop over a range counts."""
+    match node:
+        case ast.Constant(value=value):
+            return type(value) is int and value >= 0
+        case ast.Name(id=name):
+            return _counts(code, node, name)
+        case ast.BinOp(left=ast.Name() as left, op=ast.Add(), right=ast.Constant() as right):
+            return _is_place(code, left) and _is_place(code, right)
+    return False
+
+
+def _counts(code: Code, node: ast.expr, name: str) -> bool:
+    """Whether every place in the function that binds the variable is a loop over a range that begins at 0 or 1."""
+    function = code.function_around(node)
+    bindings = [each for each in ast.walk(function) if name in names_bound_by(each)] if function else []
+    return bool(bindings) and all(_counts_up(code, each) for each in bindings)
+
+
+def _counts_up(code: Code, binding: ast.AST) -> bool:
+    match code.parent(binding):
+        case ast.For(iter=numbers) | ast.comprehension(iter=numbers):
+            return _is_range(code, numbers)
+    return False
+
+
+def _is_range(code: Code, numbers: ast.expr) -> bool:
+    match numbers:
+        case ast.Call(func=ast.Name(id="range"), args=[_] | [ast.Constant(value=0 | 1), _], keywords=[]):
+            return code.is_builtin("range")
     return False
 
 
