@@ -84,6 +84,45 @@ KEYS = [
     ("def f(xs, ys):\n    return [j for x in xs for j in range(len(ys)) if ys[j] == x]\n", "f([], None)"),
     ("def f(xs):\n    if xs:\n        ys = xs\n    return [y for x in xs for y in ys if y == x]\n", "f([]), f([1])"),
 ]  # fmt: skip
+ALIASES = [
+    # A function that reads may give the list itself, and a generator reads it later.
+    ("def f(xs):\n    now = []\n    best = []\n    for x in xs:\n        now = now + [x]\n"
+     "        best = max(best, now, key=sum)\n    return best\n", "f([1, -5, 2])"),
+    ("def f(xs):\n    now = []\n    best = []\n    for x in xs:\n        now = now + [x]\n"
+     "        best = sum([], now)\n        now = now + [x]\n    return best\n", "f([1, -5, 2])"),
+    ("def f(xs):\n    kept = [0]\n    all_kept = (y for y in kept)\n    for x in xs:\n        kept = kept + [x]\n"
+     "    return list(all_kept)\n", "f([1, 2])"),
+    ("def f(xs):\n    kept = [0]\n    all_kept = zip(map(str, kept))\n    for x in xs:\n        kept = kept + [x]\n"
+     "    return list(all_kept)\n", "f([1, 2])"),
+    ("from collections import deque\n\n\ndef f(xs):\n    kept: deque = deque()\n    if not xs:\n        kept = []\n"
+     "    for x in xs:\n        kept = kept + [x]\n    return kept\n", "f([1])"),
+    # The text is read by somebody else while it grows.
+    ("def f(xs):\n    text = ''\n    def g(x):\n        return x + str(len(text))\n    for x in xs:\n"
+     "        text += g(x)\n    return text\n", "f('abc')"),
+    ("def f(xs):\n    text = ''\n    place = lambda: str(len(text))\n    for x in xs:\n        text += x + place()\n"
+     "    return text\n", "f('abc')"),
+    ("text = ''\ndef g(x):\n    return str(len(text))\ndef f(xs):\n    global text\n    text = ''\n    for x in xs:\n"
+     "        text += g(x)\n    return text\n", "f('abc')"),
+    # What did not fit is in the list, when it was not to be sorted.
+    ("def f(xs):\n    seen = []\n    for x in xs:\n        try:\n            seen.append(x)\n            seen.sort()\n"
+     "        except TypeError:\n            pass\n    return seen\n", "f([2, 'a', 1])"),
+    # A deque is not equal to a list, nor ordered with one.
+    ("def f(xs):\n    left = list(xs)\n    while len(left) > 1:\n        left.pop(0)\n        if left in [[3]]:\n"
+     "            return True\n    return False\n", "f([1, 2, 3])"),
+    ("def f(xs):\n    left = list(xs)\n    n = 0\n    while left:\n        n += len(max(left, [2]))\n"
+     "        left.pop(0)\n    return n\n", "f([1, 2, 3])"),
+    # The loop's variable is wanted by others.
+    ("def f(xs):\n    kept = []\n    for x in xs:\n        kept.append(x + 1)\n    del x\n"
+     "    return kept\n", "f([1, 2])"),
+    ("x = [1]\ndef f():\n    kept = []\n    for x in x:\n        kept.append(x + 1)\n    return kept\n", "f()"),
+    ("d = 0\ndef p(n):\n    global d\n    for d in range(2, n):\n        if n % d == 0:\n            return False\n"
+     "    return True\ndef f(n):\n    return p(n), d\n", "f(11)"),
+    ("x = 0\ndef g(xs):\n    global x\n    found = False\n    for x in xs:\n        if x == 1:\n"
+     "            found = True\n    return found\ndef f(xs):\n    return g(xs), x\n", "f([1, 2])"),
+    # It looks for the third divisor.
+    ("def f(n):\n    k = 0\n    for d in range(2, n):\n        if n % d == 0:\n            k += 1\n"
+     "            if k < 3:\n                continue\n            return False\n    return k\n", "f(12), f(10)"),
+]  # fmt: skip
 SOUND = {"max(xs, key=operator.itemgetter(1))", "max(xs, key=ys.index)", "sum(map(str.isalpha, xs))", "sum(map(g, xs))"}
 
 
@@ -93,7 +132,7 @@ def test_functions_that_only_compute_may_be_handed_over(call: str) -> None:
     assert f"f: compute `{call}` once" in [mutation.description for mutation in performance_mutations(code)]
 
 
-@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE, *KEYS])
+@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE, *KEYS, *ALIASES])
 def test_whatever_is_made_of_it_does_the_same(code: str, call: str) -> None:
     for mutation in performance_mutations(code):
         assert outcome(mutation.code, call) == outcome(code, call), mutation.description

@@ -14,9 +14,7 @@ from autodev_learning.proposers.analysis.code import (
     names_of,
 )
 from autodev_learning.proposers.analysis.effects import call_is_pure, changes, is_plain
-from autodev_learning.proposers.analysis.ownership import is_own
-
-_AT_ONCE = frozenset({"sorted", "min", "max", "sum", "any", "all", "list", "set", "tuple", "dict"})
+from autodev_learning.proposers.analysis.ownership import is_own, is_run_here
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def loops_around(code: Code, node: ast.AST) -> list[Loop]:
             repeated = inner in around.ifs
         elif _repeats(code, around, inner) or (isinstance(inner, ast.comprehension) and repeated):
             found.append(Loop(around, code.statement_around(around), function))
-        if isinstance(around, ast.Lambda | ast.GeneratorExp) and not _is_run_here(code, around):
+        if isinstance(around, ast.Lambda | ast.GeneratorExp) and not is_run_here(code, around):
             # It may be run when the loop is over.
             return []
         inner = around
@@ -62,28 +60,6 @@ def _repeats(code: Code, around: ast.AST, inner: ast.AST) -> bool:
         case ast.Call(func=ast.Name(id="sorted" | "min" | "max" as name)):
             return isinstance(inner, ast.keyword) and inner.arg == "key" and code.is_builtin(name)
     return False
-
-
-def _is_run_here(code: Code, lazy: ast.Lambda | ast.GeneratorExp) -> bool:
-    """Whether a built-in runs it and is done with it."""
-    parent = code.parent(lazy)
-    call = code.parent(parent) if isinstance(parent, ast.keyword) and parent.arg == "key" else parent
-    match call:
-        case ast.Call(func=ast.Name(id=name)):
-            return name in _AT_ONCE or name in _once_names(code)
-        case ast.Call(func=ast.Attribute(attr="join" | "extend" | "update")):
-            return True
-    return False
-
-
-def _once_names(code: Code) -> set[str]:
-    return {
-        target.id
-        for node in code.all(ast.Assign)
-        if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id == "Once"
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
 
 
 def is_settled(code: Code, loop: Loop, names: Collection[str]) -> bool:
@@ -191,10 +167,13 @@ def comprehension_around(code: Code, node: ast.comprehension) -> Comprehension:
 
 
 def is_used_after(code: Code, function: Function, loop: ast.For, names: Collection[str]) -> bool:
-    """Whether a variable of a loop's is read outside of the loop."""
+    """Whether a variable of a loop's is read, or taken away, outside of the loop."""
     inside = {id(node) for node in ast.walk(loop)}
     return any(
-        isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load) and id(node) not in inside
+        isinstance(node, ast.Name)
+        and node.id in names
+        and not isinstance(node.ctx, ast.Store)
+        and id(node) not in inside
         for node in ast.walk(function)
     )
 

@@ -31,7 +31,7 @@ class Appending(Speedup):
         for node in code.all(ast.Assign):
             match node:
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(left=left, op=ast.Add(), right=right)) if (
-                    is_name(left, name) and makes_list(right)
+                    is_name(left, name) and makes_list(code, right)
                 ):
                     function = code.function_around(node)
                     if function is None or not is_plain(function) or not loops_around(code, node):
@@ -51,11 +51,14 @@ def _is_list_but_for_sums(code: Code, function: ast.FunctionDef, name: str) -> b
     started = [
         each.value
         for each in ast.walk(function)
-        if isinstance(each, ast.Assign) and any(is_name(target, name) for target in each.targets)
+        if (isinstance(each, ast.Assign) and is_name(each.targets[0], name))
+        or (isinstance(each, ast.AnnAssign) and is_name(each.target, name))
     ]
     lists = [
-        value
-        for value in started
-        if makes_list(value) or (isinstance(value, ast.BinOp) and is_name(value.left, name) and makes_list(value.right))
+        value for value in started if value is not None and (makes_list(code, value) or _is_longer(code, value, name))
     ]
-    return len(lists) == len(started) and any(makes_list(value) for value in started) and is_own(code, function, name)
+    return len(lists) == len(started) and any(makes_list(code, each) for each in lists) and is_own(code, function, name)
+
+
+def _is_longer(code: Code, value: ast.expr, name: str) -> bool:
+    return isinstance(value, ast.BinOp) and is_name(value.left, name) and makes_list(code, value.right)

@@ -64,6 +64,9 @@ def _made(code: Code, function: Function, start: ast.stmt, loop: ast.stmt) -> tu
                 return None
             if any(isinstance(node, ast.Try) for node in ast.walk(function)):
                 return None
+            # Without the loop it has no value of the function's own.
+            if names_of(loop.target) & names_of(loop.iter):
+                return None
             if is_used_after(code, function, loop, names_of(loop.target)) or not _plain_target(loop.target):
                 return None
             tail = f" if {_one_line(code, condition)}" if condition is not None else ""

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from autodev_learning.proposers.analysis.code import Code
+from autodev_learning.proposers.analysis.effects import is_plain
 from autodev_learning.proposers.analysis.loops import is_used_after
 from autodev_learning.proposers.speedups import Edit, Speedup
 from autodev_learning.proposers.speedups.membership import is_name
@@ -53,9 +54,12 @@ def _number(code: Code, loop: ast.For) -> str | None:
             orelse=[],
         ) if all(map(code.is_builtin, ("range", "min", "max"))):
             function = code.function_around(loop)
-            if function is None or divisor == number or is_used_after(code, function, loop, {divisor}):
+            if function is None or not is_plain(function) or divisor == number:
                 return None
-            if not _asks(test, number, divisor) or not isinstance(body[-1], ast.Return | ast.Break):
+            if is_used_after(code, function, loop, {divisor}):
+                return None
+            goes_on = any(isinstance(node, ast.Continue) for statement in body for node in ast.walk(statement))
+            if not _asks(test, number, divisor) or not isinstance(body[-1], ast.Return | ast.Break) or goes_on:
                 return None
             alike = not any(is_name(node, divisor) for statement in body for node in ast.walk(statement))
             return number if alike else None

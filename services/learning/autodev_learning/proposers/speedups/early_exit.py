@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from autodev_learning.proposers.analysis.code import Code, names_bound_by, names_of
+from autodev_learning.proposers.analysis.effects import is_plain
 from autodev_learning.proposers.analysis.loops import is_used_after
 from autodev_learning.proposers.speedups import Edit, Speedup
 
@@ -60,7 +61,9 @@ def _found(code: Code, loop: ast.For) -> ast.Assign | None:
             function = code.function_around(loop)
             variables = names_of(loop.target)
             safe = isinstance(loop.target, ast.Name) and _cannot_fail(test) and name not in names_of(test)
-            if function is None or not safe or items in variables or name in variables or name == items:
+            if function is None or not is_plain(function) or not safe:
+                return None
+            if items in variables or name in variables or name == items:
                 return None
             if is_used_after(code, function, loop, variables) or not _is_bound_before(code, function, test, variables):
                 return None

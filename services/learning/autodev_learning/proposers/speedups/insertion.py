@@ -72,7 +72,9 @@ def _appended(statement: ast.stmt, name: str) -> ast.expr | None:
 
 
 def _start(function: Function, name: str) -> ast.stmt | None:
-    """Where the list is made, empty: the only place that binds it."""
+    """Where the list is made, empty: the only place that binds it. None where a failed sort may be seen."""
+    if any(isinstance(node, ast.Try) for node in ast.walk(function)):
+        return None
     starts = [
         node
         for node in ast.walk(function)

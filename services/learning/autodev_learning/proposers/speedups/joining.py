@@ -3,7 +3,8 @@
 import ast
 from collections.abc import Iterator
 
-from autodev_learning.proposers.analysis.code import Change, Code, names_bound_by
+from autodev_learning.proposers.analysis.code import Change, Code, names_bound_by, names_of
+from autodev_learning.proposers.analysis.effects import is_plain
 from autodev_learning.proposers.analysis.loops import is_pure_expression, loops_around
 from autodev_learning.proposers.speedups import Edit, Speedup
 from autodev_learning.proposers.speedups.membership import is_name
@@ -75,6 +76,10 @@ def _is_text(code: Code, loop: ast.For, name: str) -> bool:
     parent = code.parent(loop)
     # Where the loop is left by an exception, the text would be as it was before.
     if function is None or parent is None or any(isinstance(node, ast.Try) for node in ast.walk(function)):
+        return False
+    # Somebody else could read it meanwhile.
+    lazy = [node for node in ast.walk(function) if isinstance(node, ast.Lambda | ast.GeneratorExp)]
+    if not is_plain(function) or any(name in names_of(node) for node in lazy):
         return False
     body = next((each for each in (getattr(parent, "body", []), getattr(parent, "orelse", [])) if loop in each), [])
     for statement in reversed(body[: body.index(loop)] if body else []):

@@ -11,6 +11,7 @@ from autodev_learning.proposers.speedups import Edit, Speedup
 from autodev_learning.proposers.speedups.membership import is_name
 
 _KEPT = frozenset({"append", "extend", "clear", "remove", "count", "index", "reverse"})
+_READERS = frozenset({"len", "sum", "min", "max", "sorted", "list", "set", "tuple"})
 
 
 class Queue(Speedup):
@@ -88,7 +89,7 @@ def _changes(code: Code, function: Function, name: str) -> list[Change] | None:
                 changes += change
             case ast.Return():
                 changes.append(code.replace(node, f"list({name})"))
-            case ast.Call(func=ast.Name(id="len" | "sum" | "min" | "max" | "sorted" | "list" | "set" | "tuple")):
+            case ast.Call(func=ast.Name(id=reader), args=[_]) if reader in _READERS:
                 continue
             case ast.Call(func=ast.Attribute(attr="join")):
                 continue
@@ -96,7 +97,7 @@ def _changes(code: Code, function: Function, name: str) -> list[Change] | None:
                 continue
             case ast.BoolOp():
                 continue
-            case ast.Compare(ops=[ast.In() | ast.NotIn()]):
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[items]) if items is node:
                 continue
             case ast.Subscript(slice=ast.Constant(value=0 | -1), ctx=ast.Load()):
                 continue
