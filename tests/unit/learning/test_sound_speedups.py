@@ -96,6 +96,9 @@ ALIASES = [
      "    return list(all_kept)\n", "f([1, 2])"),
     ("from collections import deque\n\n\ndef f(xs):\n    kept: deque = deque()\n    if not xs:\n        kept = []\n"
      "    for x in xs:\n        kept = kept + [x]\n    return kept\n", "f([1])"),
+    # What a function of the program gives is not its own.
+    ("def sorted(xs):\n    return xs\n\n\ndef f(xs):\n    kept = sorted(xs)\n    for x in [1, 2]:\n"
+     "        kept = kept + [x]\n    return xs\n", "f([5])"),
     # The text is read by somebody else while it grows.
     ("def f(xs):\n    text = ''\n    def g(x):\n        return x + str(len(text))\n    for x in xs:\n"
      "        text += g(x)\n    return text\n", "f('abc')"),
@@ -123,7 +126,34 @@ ALIASES = [
     ("def f(n):\n    k = 0\n    for d in range(2, n):\n        if n % d == 0:\n            k += 1\n"
      "            if k < 3:\n                continue\n            return False\n    return k\n", "f(12), f(10)"),
 ]  # fmt: skip
+NAMES = [
+    # A name of Python's own means something else.
+    ("def f(list, wanted):\n    found = False\n    for x in list:\n        if x == wanted:\n            found = True\n"
+     "    return found\n", "f([1, 2], 2)"),
+    ("def f(list):\n    left = [list]\n    while left:\n        left.pop(0)\n    return left\n", "f(5)"),
+    ("def len(xs):\n    return 0\n\n\ndef f(xs):\n    return [sum(xs[i : i + 2]) for i in range(3)]\n", "f([1, 2, 3])"),
+    ("def f(type):\n    return 1 if type < 2 else f(type - 1) + f(type - 2)\n", "f(5)"),
+    # A variable has no value, and nobody asks for one.
+    ("def f(xs, known):\n    if known:\n        ys = [1]\n    return [x for x in xs if x in ys]\n", "f([], False)"),
+    ("def f(xs, known):\n    if known:\n        ys = [1]\n    return [ys.count(x) for x in xs]\n", "f([], False)"),
+    ("def f(xs, known):\n    if known:\n        ys = [1]\n    return [sum(ys[:x]) for x in xs]\n", "f([], False)"),
+    ("def f(xs, known):\n    if known:\n        ys = [1]\n    return [sum(1 for y in ys if y < x) for x in xs]\n",
+     "f([], False)"),
+    ("def f(xs, ys):\n    del ys\n    return [x for x in xs if x in ys]\n", "f([], [])"),
+    ("def f(xs):\n    found = False\n    for x in xs:\n        if x == 1 or x == wanted:\n            found = True\n"
+     "    wanted = 2\n    return found\n", "f([1, 2])"),
+]  # fmt: skip
+BOUND = {
+    "ys = list(zs)\n    for z in zs:",
+    "for ys in zs:",
+}
 SOUND = {"max(xs, key=operator.itemgetter(1))", "max(xs, key=ys.index)", "sum(map(str.isalpha, xs))", "sum(map(g, xs))"}
+
+
+@pytest.mark.parametrize("lines", sorted(BOUND))
+def test_what_always_has_a_value_before_the_loop_may_be_looked_through_there(lines: str) -> None:
+    code = f"def f(xs, zs):\n    {lines}\n        for x in xs:\n            print(x in ys)\n"
+    assert "f: look up in a set of `ys`" in [mutation.description for mutation in performance_mutations(code)]
 
 
 @pytest.mark.parametrize("call", sorted(SOUND))
@@ -132,7 +162,7 @@ def test_functions_that_only_compute_may_be_handed_over(call: str) -> None:
     assert f"f: compute `{call}` once" in [mutation.description for mutation in performance_mutations(code)]
 
 
-@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE, *KEYS, *ALIASES])
+@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE, *KEYS, *ALIASES, *NAMES])
 def test_whatever_is_made_of_it_does_the_same(code: str, call: str) -> None:
     for mutation in performance_mutations(code):
         assert outcome(mutation.code, call) == outcome(code, call), mutation.description

@@ -2,7 +2,8 @@
 
 import ast
 import builtins
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -174,14 +175,25 @@ class Code:
         return end + len(line) + len(newline)
 
     def changed(self, changes: Sequence[Change], pieces: Sequence[str] = ()) -> str:
-        """The text with the changes made, and pieces of support put in. Raises CannotChange."""
+        """The text with the changes made, and pieces of support put in.
+
+        Raises CannotChange, also where what is put in would read a name of Python's own that the program binds.
+        """
         ordered = sorted(changes, key=lambda change: (change.start, change.end))
         if IMPOSSIBLE in ordered or any(left.end > right.start for left, right in pairwise(ordered)):
             raise CannotChange
         text = self._bytes
         for change in reversed(ordered):
             text = text[: change.start] + change.text.encode() + text[change.end :]
-        return _with_support(text.decode(), self, pieces)
+        made = _with_support(text.decode(), self, pieces)
+        if self._hidden and _count_of(self._hidden, ast.parse(made)) - _count_of(self._hidden, self.tree):
+            raise CannotChange
+        return made
+
+    @cached_property
+    def _hidden(self) -> frozenset[str]:
+        """The names of Python's own that the program gives another meaning somewhere."""
+        return frozenset(name for name in self.bound if hasattr(builtins, name))
 
 
 class CannotChange(Exception):
@@ -214,6 +226,12 @@ def _with_support(text: str, code: Code, names: Sequence[str]) -> str:
         place = node.end_lineno
     head = "\n".join([*lines[:place], *imports])
     return "\n\n\n".join(part for part in (head, *texts, "\n".join(lines[place:]).lstrip("\n")) if part)
+
+
+def _count_of(names: Collection[str], tree: ast.AST) -> Counter[str]:
+    """How often the tree reads each of the names."""
+    read = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+    return Counter(name for name in read if name in names)
 
 
 def names_bound_by(node: ast.AST) -> Iterator[str]:

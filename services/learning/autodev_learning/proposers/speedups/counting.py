@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from autodev_learning.proposers.analysis.code import Code
-from autodev_learning.proposers.analysis.loops import settled_loop
+from autodev_learning.proposers.analysis.loops import is_bound_before, settled_loop
 from autodev_learning.proposers.speedups import Edit, Speedup
 from autodev_learning.proposers.speedups.membership import is_name
 
@@ -31,6 +31,8 @@ class Counting(Speedup):
             name = node.value.id
             loop = settled_loop(code, node, {name}) if name not in code.modules else None
             if loop is None or (id(loop.node), name) in done or name.endswith("_counts"):
+                continue
+            if not is_bound_before(code, loop.statement, name):
                 continue
             done.add((id(loop.node), name))
             asked = [

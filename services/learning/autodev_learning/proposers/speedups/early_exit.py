@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Iterator
 
-from autodev_learning.proposers.analysis.code import Code, names_bound_by, names_of
+from autodev_learning.proposers.analysis.code import Code, names_of
 from autodev_learning.proposers.analysis.effects import is_plain
-from autodev_learning.proposers.analysis.loops import is_used_after
+from autodev_learning.proposers.analysis.loops import is_bound_before, is_used_after
 from autodev_learning.proposers.speedups import Edit, Speedup
 
 
@@ -65,7 +65,8 @@ def _found(code: Code, loop: ast.For) -> ast.Assign | None:
                 return None
             if items in variables or name in variables or name == items:
                 return None
-            if is_used_after(code, function, loop, variables) or not _is_bound_before(code, function, test, variables):
+            known = all(is_bound_before(code, loop, each) for each in names_of(test) - variables)
+            if is_used_after(code, function, loop, variables) or not known:
                 return None
             return found
     return None
@@ -80,14 +81,3 @@ def _cannot_fail(test: ast.expr) -> bool:
         case ast.UnaryOp(op=ast.Not()):
             return _cannot_fail(test.operand)
     return False
-
-
-def _is_bound_before(code: Code, function: ast.FunctionDef, test: ast.expr, variables: set[str]) -> bool:
-    """Whether every variable of the test has a value: a parameter's, or one bound at the function's top level."""
-    bound = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
-    for statement in function.body:
-        if isinstance(statement, ast.Assign):
-            bound |= {
-                name for target in statement.targets for node in ast.walk(target) for name in names_bound_by(node)
-            }
-    return names_of(test) <= bound | variables

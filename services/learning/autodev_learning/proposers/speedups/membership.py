@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from autodev_learning.proposers.analysis.code import Code
-from autodev_learning.proposers.analysis.loops import settled_loop
+from autodev_learning.proposers.analysis.loops import is_bound_before, settled_loop
 from autodev_learning.proposers.speedups import Edit, Speedup
 
 
@@ -35,6 +35,8 @@ class Membership(Speedup):
             name = compare.comparators[0].id
             loop = settled_loop(code, compare, {name})
             if loop is None or (id(loop.node), name) in done or is_fast(code, loop.function, name):
+                continue
+            if not is_bound_before(code, loop.statement, name):
                 continue
             done.add((id(loop.node), name))
             asked = [

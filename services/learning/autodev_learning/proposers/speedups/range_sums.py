@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from autodev_learning.proposers.analysis.code import Code
-from autodev_learning.proposers.analysis.loops import is_pure_expression, settled_loop
+from autodev_learning.proposers.analysis.loops import is_bound_before, is_pure_expression, settled_loop
 from autodev_learning.proposers.speedups import Edit, Speedup
 from autodev_learning.proposers.speedups.membership import is_name
 
@@ -29,6 +29,8 @@ class PartSums(Speedup):
             name = _summed(code, call)
             loop = settled_loop(code, call, {name}) if name else None
             if loop is None or name is None or (id(loop.node), name) in done:
+                continue
+            if not is_bound_before(code, loop.statement, name):
                 continue
             done.add((id(loop.node), name))
             same = [each for each in ast.walk(loop.node) if isinstance(each, ast.Call) and _summed(code, each) == name]

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from autodev_learning.proposers.analysis.code import Code
-from autodev_learning.proposers.analysis.loops import settled_loop
+from autodev_learning.proposers.analysis.loops import is_bound_before, settled_loop
 from autodev_learning.proposers.speedups import Edit, Speedup
 
 _METHODS = {ast.Lt: "less", ast.LtE: "less_or_equal", ast.Gt: "greater", ast.GtE: "greater_or_equal"}
@@ -34,6 +34,8 @@ class Ranking(Speedup):
             if loop is None or counted is None or (id(loop.node), counted[0]) in done:
                 continue
             name = counted[0]
+            if not is_bound_before(code, loop.statement, name):
+                continue
             done.add((id(loop.node), name))
             same = [
                 (each, found)
