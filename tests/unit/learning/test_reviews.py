@@ -17,6 +17,17 @@ def test_a_review_shows_the_diff_from_what_it_replaces() -> None:
     assert unified_diff("x = 1\n", "x = 1\n") == ""
 
 
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
+def test_a_diff_shows_what_would_end_a_line_to_the_eye_only(separator: str) -> None:
+    diff = unified_diff("x = 'a\\\nb'\n", f"x = 'a\\{separator}b'\n")
+    assert f"<U+{ord(separator):04X}>" in diff
+    assert len(diff.splitlines()) == len(diff.split("\n"))
+
+
+def test_a_diff_shows_what_turns_the_order_of_its_letters() -> None:
+    assert "+x = '<U+202E>a'" in unified_diff("x = 'a'\n", "x = '\u202ea'\n")
+
+
 def test_a_decision_says_who_when_and_why() -> None:
     at = now()
     review = decided(WAITING, Decision.APPROVED, "ada", "it reads well", at)

@@ -143,11 +143,26 @@ NAMES = [
     ("def f(xs):\n    found = False\n    for x in xs:\n        if x == 1 or x == wanted:\n            found = True\n"
      "    wanted = 2\n    return found\n", "f([1, 2])"),
 ]  # fmt: skip
+LINES = [
+    # A carriage return ends a line, alone too; within a text nothing else does.
+    ("def f(xs, ys):\r    return [x for x in xs if x in ys]\r", "f([1, 2], [2])"),
+    ('def f(xs, ys):\n    """It\r is"""\n    return [x for x in xs if x in ys]\n', "f([1, 2], [2])"),
+    ('"""It\r is"""\r\nimport math\r\ndef f(xs, ys):\r\n    return [x for x in xs if x in ys]\r\n', "f([1, 2], [2])"),
+    ("def f(xs, ys):\n    z = '\x0c\u2028'\n    return [x + z for x in xs if x in ys]\n", "f(['1', '2'], ['2'])"),
+]
 BOUND = {
     "ys = list(zs)\n    for z in zs:",
     "for ys in zs:",
 }
 SOUND = {"max(xs, key=operator.itemgetter(1))", "max(xs, key=ys.index)", "sum(map(str.isalpha, xs))", "sum(map(g, xs))"}
+
+
+@pytest.mark.parametrize(("code", "call"), LINES)
+def test_however_its_lines_end_a_program_is_changed_where_it_says(code: str, call: str) -> None:
+    mutations = list(performance_mutations(code))
+    assert mutations
+    for mutation in mutations:
+        assert outcome(mutation.code, call) == outcome(code, call)
 
 
 @pytest.mark.parametrize("lines", sorted(BOUND))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from autodev_learning.evolution.novelty import NotPython
+from autodev_learning.lines import lines_of
 
 TEXTS_KEPT = 1024
 LARGEST = 1e15
@@ -44,8 +45,8 @@ def literals_of(code: str) -> tuple[Literal, ...]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise NotPython(f"no valid Python: {type(error).__name__}") from None
     starts = [0]
-    for line in code.encode().splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+    for line in lines_of(code):
+        starts.append(starts[-1] + len(line.encode()))
     found: list[Literal] = []
     waiting: list[tuple[ast.AST, int, int]] = [(tree, -1, -1)]
     while waiting:

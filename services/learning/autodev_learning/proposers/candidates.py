@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from autodev_learning.lines import lines_of
 from autodev_learning.proposers import Budget, Problem
 from autodev_learning.proposers.pieces import Definition, Piece, Surroundings
 from autodev_learning.proposers.trials import nearness
@@ -52,7 +53,7 @@ def split(code: str) -> Pieces:
     body = ast.parse(code).body
     if not body:
         return ()
-    lines = code.splitlines(keepends=True)
+    lines = lines_of(code)
     firsts = [min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))]) for node in body]
     if len(set(firsts)) != len(firsts):
         return tuple(f"{ast.unparse(node)}\n" for node in body)

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from autodev_learning.lines import lines_of
 from autodev_learning.proposers.candidates import Bench, Candidate
 
 
 async def minimised(repair: Candidate, starts: Sequence[Candidate], calls: Sequence[str], bench: Bench) -> str:
     """The repair's code with each of its changes taken back without which every example and probe gives the same."""
-    repaired = repair.code.splitlines(keepends=True)
+    repaired = lines_of(repair.code)
     base = max(
-        (start.code.splitlines(keepends=True) for start in starts),
+        (lines_of(start.code) for start in starts),
         key=lambda lines: SequenceMatcher(None, lines, repaired).ratio(),
         default=[],
     )

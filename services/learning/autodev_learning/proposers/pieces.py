@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+from autodev_learning.lines import lines_of
+
 Node = TypeVar("Node", bound=ast.AST)
 Splice = tuple[int, int, str]
 
@@ -100,7 +102,7 @@ class Piece:
         self.text = text if text.endswith("\n") else text + "\n"
         self.tree = tree
         self.around = around or Surroundings()
-        self._lines = self.text.splitlines(keepends=True)
+        self._lines = lines_of(self.text)
         self._starts = [0]
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line))
@@ -212,8 +214,7 @@ class Piece:
         text = self.text[self.rows(statements[0])[0] : self.rows(statements[-1])[1]]
         old = self.indent(statements[0])
         return "".join(
-            indent + line[len(old) :] if line.startswith(old) and line.strip() else line
-            for line in text.splitlines(keepends=True)
+            indent + line[len(old) :] if line.startswith(old) and line.strip() else line for line in lines_of(text)
         )
 
     def replace(self, place: Place, text: str, description: str = "") -> Edit:
@@ -288,7 +289,7 @@ def _is_docstring(node: ast.AST) -> bool:
 
 def _one_statement_a_line(text: str, tree: ast.Module) -> bool:
     """Whether each statement has its lines for itself, so that statements can be moved as lines."""
-    lines = text.splitlines()
+    lines = lines_of(text)
     for node in ast.walk(tree):
         if not isinstance(node, ast.stmt):
             continue

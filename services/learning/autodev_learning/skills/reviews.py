@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from autodev_learning.lines import lines_of
 from autodev_learning.proof.agreement import Overfit
 from autodev_runtime.columns import now
 from autodev_runtime.errors import FailedPrecondition
@@ -103,9 +104,17 @@ def review_of(
 
 
 def unified_diff(before: str, after: str) -> str:
-    """The difference of two programs, as `diff -u` prints it; empty where there is none."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="")
-    return "\n".join(lines)[:MOST_DIFF_CHARACTERS]
+    """The difference of two programs, as `diff -u` prints it; empty where there is none.
+
+    What would not be seen, or seen as the end of a line or in another order, is written as `<U+2028>`.
+    """
+    was, now_is = ([line.removesuffix("\n") for line in lines_of(code)] for code in (before, after))
+    lines = difflib.unified_diff(was, now_is, "before", "after", lineterm="")
+    return "\n".join(map(_visible, lines))[:MOST_DIFF_CHARACTERS]
+
+
+def _visible(line: str) -> str:
+    return "".join(each if each.isprintable() or each == "\t" else f"<U+{ord(each):04X}>" for each in line)
 
 
 def decided(review: Review, decision: Decision, reviewer: str, reason: str, at: datetime) -> Review:

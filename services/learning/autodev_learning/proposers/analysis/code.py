@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TypeVar
 
+from autodev_learning.lines import lines_of
 from autodev_learning.proposers.support import support, support_names
 
 Node = TypeVar("Node", bound=ast.AST)
@@ -38,11 +39,7 @@ class Code:
         self.text = text
         self.tree = ast.parse(text)
         self._bytes = text.encode()
-        # As `ast` counts lines: form feeds and the like end none.
-        self._starts = [0]
-        for index, byte in enumerate(self._bytes):
-            if byte == 10:
-                self._starts.append(index + 1)
+        self._starts = [0, *accumulate(len(line.encode()) for line in lines_of(text))]
         self._support = {
             id(node)
             for definition in self.tree.body
@@ -150,7 +147,7 @@ class Code:
         if indent is None or end is None:
             return IMPOSSIBLE
         text = "".join(f"{indent}{line}\n" for line in lines)
-        is_last = not self._bytes[:end].endswith(b"\n")
+        is_last = not self._bytes[:end].endswith((b"\n", b"\r"))
         return Change(end, end, f"\n{text}" if is_last else text)
 
     def without(self, statement: ast.stmt) -> Change:
@@ -169,10 +166,10 @@ class Code:
     def _end_of_line(self, statement: ast.stmt) -> int | None:
         """Where the line after a statement begins, if there is but a comment behind it."""
         _, end = self.span(statement)
-        line, newline, _ = self._bytes[end:].partition(b"\n")
-        if line.strip() and not line.strip().startswith(b"#"):
-            return None
-        return end + len(line) + len(newline)
+        assert statement.end_lineno is not None
+        end_of_line = self._starts[statement.end_lineno]
+        behind = self._bytes[end:end_of_line].strip()
+        return None if behind and not behind.startswith(b"#") else end_of_line
 
     def changed(self, changes: Sequence[Change], pieces: Sequence[str] = ()) -> str:
         """The text with the changes made, and pieces of support put in.
@@ -217,15 +214,16 @@ def _with_support(text: str, code: Code, names: Sequence[str]) -> str:
         texts += [rest] if rest else []
     if not imports and not texts:
         return text
-    place, lines = 0, text.split("\n")
+    place, lines = 0, lines_of(text)
     for index, node in enumerate(ast.parse(text).body):
         is_docstring = index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if not is_docstring and not isinstance(node, ast.Import | ast.ImportFrom):
             break
         assert node.end_lineno is not None
         place = node.end_lineno
-    head = "\n".join([*lines[:place], *imports])
-    return "\n\n\n".join(part for part in (head, *texts, "\n".join(lines[place:]).lstrip("\n")) if part)
+    first = "".join(lines[:place]).removesuffix("\n").removesuffix("\r")
+    head = "\n".join([*([first] if place else []), *imports])
+    return "\n\n\n".join(part for part in (head, *texts, "".join(lines[place:]).lstrip("\r\n")) if part)
 
 
 def _count_of(names: Collection[str], tree: ast.AST) -> Counter[str]:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from autodev_learning.lines import lines_of
 from autodev_learning.proposers.edits import Operator
 from autodev_learning.proposers.pieces import Edit, Piece, Scope
 
@@ -44,6 +45,6 @@ def _taken(piece: Piece, scope: Scope, name: str, source: str) -> Edit | None:
         node for node in definition.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
     ]
     indent = piece.indent(scope.node.body[0])
-    text = "".join(f"{indent}{line}\n" for node in body for line in ast.unparse(node).splitlines())
+    text = "".join(indent + line for node in body for line in lines_of(f"{ast.unparse(node)}\n"))
     start, end = piece.rows(scope.node.body[0])[0], piece.rows(scope.node.body[-1])[1]
     return Edit(f"{scope.name}: do what `{name}` does", ((start, end, text),))
