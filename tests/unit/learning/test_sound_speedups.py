@@ -1,8 +1,13 @@
 """Programs that seem to invite a speed-up, and do otherwise with it: whatever is made of them does the same."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from autodev_learning.proposers.analysis.code import Code
 from autodev_learning.proposers.performance import performance_mutations
+from autodev_learning.proposers.speedups import Edit
+from autodev_learning.proposers.speedups.membership import Membership
 from tests.unit.learning.test_speedups import outcome
 
 SHARED = [
@@ -163,6 +168,23 @@ def test_however_its_lines_end_a_program_is_changed_where_it_says(code: str, cal
     assert mutations
     for mutation in mutations:
         assert outcome(mutation.code, call) == outcome(code, call)
+
+
+def test_a_helper_that_says_only_what_it_is_for_is_left_alone() -> None:
+    code = "def g(n=int()):\n    'Nothing yet.'\n\n\ndef f(xs):\n    return [g(x) for x in xs]\n"
+    assert list(performance_mutations(code)) == []
+
+
+def test_a_speed_up_that_breaks_leaves_the_others_their_turn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Membership, code: Code) -> Iterator[Edit]:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(Membership, "edits", broken)
+    code = "def f(xs, ys):\n    return [(x in ys, ys.count(x)) for x in xs]\n"
+    assert [each.description for each in performance_mutations(code)] == ["f: count what is in `ys` once"]
+    assert "speed-up Membership broke" in caplog.text
 
 
 @pytest.mark.parametrize("lines", sorted(BOUND))

@@ -54,8 +54,7 @@ def _changes(code: Code, function: Function, calls: list[ast.Call], passed_on: l
     whole = code.text.encode()
     signature = whole[start:first_argument].decode()
     head = whole[start : whole.index(b":", _end_of_signature(code, function))].decode()
-    first = function.body[0]
-    first = function.body[1] if ast.get_docstring(function, clean=False) is not None else first
+    first = _first(function)
     arguments = "".join(f", {each}" for each in params)
     indent = code.indent(first)
     wrapper = f"{head}:\n{indent}return {asked}({{}}{arguments})\n\n\n"
@@ -69,10 +68,15 @@ def _changes(code: Code, function: Function, calls: list[ast.Call], passed_on: l
 
 def remembering(code: Code, function: Function, passed_on: list[str], known: str, key: str) -> list[Change]:
     """The changes that make a function look up what it gave, and keep what it gives."""
-    first = function.body[1] if ast.get_docstring(function, clean=False) is not None else function.body[0]
+    first = _first(function)
     keyed = [each for each in _params(function) if each not in passed_on]
     asking = (f"{key} = {_key(passed_on, keyed)}", f"if {key} in {known}:", f"    return {known}[{key}]")
     return [code.before(first, *asking), *_returning(code, function, known, key)]
+
+
+def _first(function: Function) -> ast.stmt:
+    """The first statement behind what is said of the function."""
+    return function.body[1 if ast.get_docstring(function, clean=False) is not None else 0]
 
 
 def _key(passed_on: list[str], keyed: list[str]) -> str:
@@ -150,8 +154,9 @@ def _within(code: Code, node: ast.AST, function: Function | None) -> Iterator[as
 def can_be_split(function: Function) -> bool:
     arguments = function.args
     plain = not (arguments.posonlyargs or arguments.kwonlyargs or arguments.vararg or arguments.kwarg)
+    is_empty = len(function.body) == 1 and ast.get_docstring(function, clean=False) is not None
     # Lines of their own: the body is not on the line of `def`.
-    return plain and bool(arguments.args) and function.body[0].lineno > function.lineno
+    return plain and bool(arguments.args) and function.body[0].lineno > function.lineno and not is_empty
 
 
 def _is_passed_on(function: Function, calls: list[ast.Call], name: str) -> bool:
