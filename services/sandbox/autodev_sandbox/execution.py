@@ -97,11 +97,15 @@ class ExecutionError:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an execution ended. `value` has meaning only where `status` is OK; `exit_code` is 128 + n for signal n."""
+    """How an execution ended. `value` has meaning only where `status` is OK; `exit_code` is 128 + n for signal n.
+
+    `value_bytes` is how long the value's JSON text was.
+    """
 
     status: Status
     level: IsolationLevel
     value: JsonValue = None
+    value_bytes: int = 0
     error: ExecutionError | None = None
     stdout: str = ""
     stderr: str = ""

@@ -1,6 +1,7 @@
 """What counts as a JSON-shaped value: what every JSON reader, and protobuf's Value, keeps exactly (RFC 7493)."""
 
 import math
+from typing import NamedTuple
 
 from autodev_runtime.json_value import JsonValue
 
@@ -12,29 +13,47 @@ class NotJsonShaped(ValueError):
     """The value is not JSON-shaped; the message says where."""
 
 
-def check_json(value: JsonValue, path: str = "the result", levels: int = MAX_NESTING) -> None:
+class Flaw(NamedTuple):
+    """What is wrong: the path from the value that was looked at, made on the way back, and the words."""
+
+    path: str
+    words: str
+
+
+def check_json(value: JsonValue) -> None:
     """Raise NotJsonShaped unless another reader gets exactly this value from its JSON text."""
+    if flaw := flaw_of(value, MAX_NESTING):
+        raise NotJsonShaped(f"the result{flaw.path} {flaw.words}")
+
+
+def flaw_of(value: JsonValue, levels: int) -> Flaw | None:
+    """The first flaw of the value, which may have so many levels."""
     if levels < 0:
-        raise NotJsonShaped(f"{path} is nested deeper than {MAX_NESTING} levels")
+        return Flaw("", f"is nested deeper than {MAX_NESTING} levels")
     if isinstance(value, str):
-        check_text(value, path)
-    elif isinstance(value, int):
-        if abs(value) > MAX_INTEGER:
-            raise NotJsonShaped(f"{path} is an integer beyond 2**53, which JSON does not keep; give it as a string")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise NotJsonShaped(f"{path} is {value}")
-    elif isinstance(value, list):
+        return None if is_text(value) else Flaw("", "holds half a surrogate pair")
+    if isinstance(value, int):
+        beyond = "is an integer beyond 2**53, which JSON does not keep; give it as a string"
+        return Flaw("", beyond) if abs(value) > MAX_INTEGER else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else Flaw("", f"is {value}")
+    if isinstance(value, list):
         for index, item in enumerate(value):
-            check_json(item, f"{path}[{index}]", levels - 1)
+            if flaw := flaw_of(item, levels - 1):
+                return Flaw(f"[{index}]{flaw.path}", flaw.words)
     elif isinstance(value, dict):
         for key, item in value.items():
-            check_text(key, f"a key of {path}")
-            check_json(item, f"{path}[{key!r}]", levels - 1)
+            if not is_text(key):
+                return Flaw("", "has a key that holds half a surrogate pair")
+            if flaw := flaw_of(item, levels - 1):
+                return Flaw(f"[{key!r}]{flaw.path}", flaw.words)
+    return None
 
 
-def check_text(text: str, path: str) -> None:
+def is_text(text: str) -> bool:
+    """Whether it can be written: half a surrogate pair cannot."""
     try:
         text.encode()
-    except UnicodeEncodeError as error:
-        raise NotJsonShaped(f"{path} holds half a surrogate pair") from error
+    except UnicodeEncodeError:
+        return False
+    return True

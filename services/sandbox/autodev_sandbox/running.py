@@ -19,6 +19,7 @@ from autodev_sandbox.execution import (
     Status,
     Stream,
 )
+from autodev_sandbox.sizes import by_size
 from autodev_sandbox.wire import BrokenReport, Kind
 from autodev_sdk.ending import ended
 
@@ -48,7 +49,9 @@ async def run(sandbox: Sandbox, execution: Execution, heard: Heard | None = None
             await sandbox.send(wire.encode_execution(execution, sandbox.confinement, streams=heard is not None))
             async for kind, body in answers:
                 if kind is Kind.REPORT:
-                    outcome = outcome_of(sandbox, wire.parse_report(body), expects_value=bool(execution.entry_point))
+                    outcome = await outcome_of(
+                        sandbox, wire.parse_report(body), expects_value=bool(execution.entry_point)
+                    )
                     return replace(outcome, files=files)
                 if kind is Kind.FILE:
                     path, files[path] = wire.parse_file(body)
@@ -75,14 +78,14 @@ async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncGene
     try:
         async for kind, body in answers:
             if kind is Kind.UNLOADED:
-                outcome = outcome_of(sandbox, wire.parse_report(body), expects_value=True)
+                outcome = await outcome_of(sandbox, wire.parse_report(body), expects_value=True)
                 for place in range(index, total):
                     yield CallOutcome(place, outcome)
                 return
             if kind is not Kind.CALL:
                 raise BrokenReport("no report of a call")
             call = wire.parse_call(body)
-            yield call_outcome_of(sandbox, call, index, last=index == total - 1)
+            yield await call_outcome_of(sandbox, call, index, last=index == total - 1)
             index += 1
             if index == total or call.report.ending is not wire.Ending.ANSWERED:
                 return
@@ -135,8 +138,10 @@ async def frames(
             yield frame
 
 
-def outcome_of(sandbox: Sandbox, report: wire.Report, *, expects_value: bool) -> Outcome:
-    return wire.outcome_of(
+async def outcome_of(sandbox: Sandbox, report: wire.Report, *, expects_value: bool) -> Outcome:
+    return await by_size(
+        len(report.message),
+        wire.outcome_of,
         report,
         sandbox.level,
         expects_value=expects_value,
@@ -145,12 +150,20 @@ def outcome_of(sandbox: Sandbox, report: wire.Report, *, expects_value: bool) ->
     )
 
 
-def call_outcome_of(sandbox: Sandbox, call: wire.CallReport, index: int, last: bool) -> CallOutcome:
+async def call_outcome_of(sandbox: Sandbox, call: wire.CallReport, index: int, last: bool) -> CallOutcome:
     if last or call.report.ending is not wire.Ending.ANSWERED:
-        outcome = outcome_of(sandbox, call.report, expects_value=True)
+        outcome = await outcome_of(sandbox, call.report, expects_value=True)
     else:
         # What the host sees is the whole interpreter's: it is looked at once, not thousands of times a second.
-        outcome = wire.outcome_of(call.report, sandbox.level, expects_value=True, peak_bytes=0, oom_kills=0)
+        outcome = await by_size(
+            len(call.report.message),
+            wire.outcome_of,
+            call.report,
+            sandbox.level,
+            expects_value=True,
+            peak_bytes=0,
+            oom_kills=0,
+        )
     return CallOutcome(index, outcome, call.call_s, call.varied)
 
 

@@ -11,8 +11,9 @@ from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceServicer
 from autodev_runtime.identity import current_tenant
 from autodev_sandbox.ceiling import Ceiling
 from autodev_sandbox.dispatcher import Dispatcher
-from autodev_sandbox.execution import CallOutcome, Stream
+from autodev_sandbox.execution import CallOutcome, Outcome, Stream
 from autodev_sandbox.feed import Feed, fed_by
+from autodev_sandbox.sizes import by_size
 from autodev_sandbox.translating import (
     LEVELS,
     calls_from,
@@ -43,7 +44,7 @@ class SandboxServicer(SandboxServiceServicer):
         started_s = time.monotonic()
         execution = execution_from(request, self._ceiling)
         outcome = await self._dispatcher.execute(execution, current_tenant(), request.execution_id)
-        return response_from(outcome, time.monotonic() - started_s, self._ceiling)
+        return await self._response(outcome, started_s)
 
     async def ExecuteStream(
         self, request: pb.ExecuteStreamRequest, context: Any
@@ -63,7 +64,7 @@ class SandboxServicer(SandboxServiceServicer):
                 heard=lambda stream, data: feed.put((stream, data), len(data)),
                 accepted=lambda: feed.put(started, 0),
             )
-            finished = response_from(outcome, time.monotonic() - started_s, self._ceiling)
+            finished = await self._response(outcome, started_s)
             feed.put(pb.ExecuteStreamResponse(finished=finished), finished.ByteSize())
 
         async with fed_by(run, WAITING_BYTES) as feed:
@@ -79,7 +80,7 @@ class SandboxServicer(SandboxServiceServicer):
 
         async def run(feed: Feed[pb.InputResult]) -> None:
             async def give(call: CallOutcome) -> None:
-                result = result_from(call, self._ceiling)
+                result = await by_size(call.outcome.value_bytes, result_from, call, self._ceiling)
                 feed.put(result, result.ByteSize())
                 await feed.room()
 
@@ -102,6 +103,9 @@ class SandboxServicer(SandboxServiceServicer):
             running=turns.running,
             waiting=turns.waiting,
         )
+
+    async def _response(self, outcome: Outcome, started_s: float) -> pb.ExecuteResponse:
+        return await by_size(outcome.value_bytes, response_from, outcome, time.monotonic() - started_s, self._ceiling)
 
 
 def _messages_of(happenings: Iterable[Happening]) -> Iterator[pb.ExecuteStreamResponse]:

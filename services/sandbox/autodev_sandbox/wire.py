@@ -228,6 +228,7 @@ def outcome_of(
         status=status,
         level=level,
         value=value,
+        value_bytes=len(report.message) if status is Status.OK else 0,
         error=error,
         stdout=report.stdout.decode(errors="replace"),
         stderr=report.stderr.decode(errors="replace"),

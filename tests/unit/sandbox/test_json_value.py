@@ -39,6 +39,16 @@ def test_the_message_says_where() -> None:
         check_json({"a": [1, math.inf]})
 
 
+def test_a_path_is_made_only_where_something_is_wrong() -> None:
+    class Key(str):
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            raise AssertionError("a path was made")
+
+    check_json({Key("long"): [0, 1, {"deeper": 2}]})
+
+
 def test_the_deepest_value_that_passes_can_be_read_by_protobuf() -> None:
     value: JsonValue = 1
     for _ in range(MAX_NESTING):
