@@ -11,6 +11,7 @@ import grpc
 from autodev_runtime.peers import Callers, name_of
 from autodev_runtime.renewed_channel import RenewedChannel
 from autodev_runtime.settings import CertificateFiles, ServiceSettings
+from autodev_sdk.channel import DIRECT
 from autodev_sdk.ending import ended
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ class MeshTls:
         self._certificates = certificates
 
     def channel(self, peer: str, address: str, options: Options) -> grpc.aio.Channel:
-        """A channel to the service `peer`, which must prove that it is, wherever it is found."""
+        """A channel to the service `peer`, which must prove that it is, wherever it is found. It asks no proxy."""
         certificates = self._certificates
+        options = [*options, DIRECT]
         if certificates is None:
             return grpc.aio.insecure_channel(address, options=options)
         # The name is checked, not the address: replicas come and go, and an address says nothing of who has it.

@@ -13,6 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from autodev_runtime.peers import DOMAIN
+from autodev_sdk.channel import DIRECT
 
 TIMEOUT_S = 3.0
 FILES = ("CA_FILE", "KEY_FILE", "CERT_FILE")
@@ -31,10 +32,10 @@ def serves(address: str, service: str = "") -> bool:
 def _channel(address: str, service: str) -> grpc.Channel:
     authority, key, certificate = (_file(service, name) for name in FILES)
     if not (authority and key and certificate):
-        return grpc.insecure_channel(address)
+        return grpc.insecure_channel(address, [DIRECT])
     pem = Path(certificate).read_bytes()
     credentials = grpc.ssl_channel_credentials(Path(authority).read_bytes(), Path(key).read_bytes(), pem)
-    return grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", _name_in(pem))])
+    return grpc.secure_channel(address, credentials, [("grpc.ssl_target_name_override", _name_in(pem)), DIRECT])
 
 
 def _file(service: str, name: str) -> str:

@@ -30,6 +30,10 @@ _SERVICE_CONFIG = json.dumps(
 RESOLUTION_OPTIONS: list[tuple[str, Any]] = [("grpc.dns_min_time_between_resolutions_ms", 2_000)]
 """A name is looked up again when a connection ends, at most this often: so a new replica is found soon."""
 
+DIRECT: tuple[str, Any] = ("grpc.enable_http_proxy", 0)
+"""Of a channel that goes through no proxy, whatever `http_proxy` says. gRPC would go through one to this very machine,
+and what is plain text would be read there."""
+
 KEEPALIVE_S = 30.0
 """After so long without a word, a client asks the other end whether it is there, ..."""
 KEEPALIVE_ANSWER_S = 5.0
@@ -71,12 +75,13 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel to a gateway: TLS where certificates are given, else plain text.
 
-    Raises PlainTextRefused for plain text to another machine, unless `plain_text_anywhere` says that something else
-    (a service mesh, a tunnel) protects the way.
+    Plain text goes through no proxy; TLS goes through the one that `https_proxy` or `http_proxy` names, which reads
+    nothing of it. Raises PlainTextRefused for plain text to another machine, unless `plain_text_anywhere` says that
+    something else (a service mesh, a tunnel) protects the way.
     """
     if root_certificates is None:
         if not plain_text_anywhere and not stays_here(address):
             raise PlainTextRefused(f"{address} is not on this machine, and nothing would hide the key from who listens")
-        return grpc.aio.insecure_channel(address, options=channel_options())
+        return grpc.aio.insecure_channel(address, options=[*channel_options(), DIRECT])
     credentials = grpc.ssl_channel_credentials(root_certificates or None)
     return grpc.aio.secure_channel(address, credentials, options=channel_options())

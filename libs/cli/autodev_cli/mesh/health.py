@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from autodev_runtime.mesh_tls import MeshTls, renewed
 from autodev_runtime.settings import CertificateFiles
+from autodev_sdk.channel import DIRECT
 
 RETRY_S = 0.05
 Serving = health_pb2.HealthCheckResponse.ServingStatus
@@ -18,6 +19,7 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
+    DIRECT,
 ]
 
 

@@ -22,7 +22,7 @@ from autodev_runtime.renewed_channel import RenewedChannel
 from autodev_runtime.rules import check_message
 from autodev_runtime.settings import CertificateFiles
 from autodev_runtime.tracing import TRACEPARENT_KEY, current_trace
-from autodev_sdk.channel import channel_options
+from autodev_sdk.channel import DIRECT, channel_options
 
 if TYPE_CHECKING:
     from autodev_runtime.certificates import Material
@@ -195,7 +195,7 @@ async def _connector(settings: ExtensionSettings, stack: contextlib.AsyncExitSta
 
     def connect(address: str) -> Any:
         if not address.startswith(TLS):
-            return grpc.aio.insecure_channel(address, options=options)
+            return grpc.aio.insecure_channel(address, options=[*options, DIRECT])
         return secure(address.removeprefix(TLS))
 
     return connect
