@@ -105,7 +105,9 @@ class SandboxServicer(SandboxServiceServicer):
         )
 
     async def _response(self, outcome: Outcome, started_s: float) -> pb.ExecuteResponse:
-        return await by_size(outcome.value_bytes, response_from, outcome, time.monotonic() - started_s, self._ceiling)
+        return await by_size(
+            outcome.value_bytes, response_from, outcome, time.monotonic() - started_s, self._ceiling.answer_bytes
+        )
 
 
 def _messages_of(happenings: Iterable[Happening]) -> Iterator[pb.ExecuteStreamResponse]:

@@ -84,7 +84,8 @@ class SandboxSettings(ServiceSettings):
     max_cpus: float = Field(default_factory=lambda: float(os.cpu_count() or 1), gt=0)
     """The most cores that an execution may ask for."""
     max_output_bytes: int = Field(default=1 * MIB, ge=1)
-    """Held so that an answer, which may take seven times as much, fits into a message."""
+    """The most that an execution may print, and that its value's JSON text may have. An answer may take nearly nine
+    times as much; one that does not fit into a message ends as OUTPUT_LIMIT."""
     max_processes: int = Field(default=256, ge=1)
     """The most processes and threads that an execution may ask for."""
     max_file_bytes: int = Field(default=4 * MIB, ge=0)

@@ -30,6 +30,9 @@ STATUSES: Final = {status: pb.ExecutionStatus.Value(f"EXECUTION_STATUS_{status.n
 LEVELS: Final = {level: pb.IsolationLevel.Value(f"ISOLATION_LEVEL_{level.name}") for level in IsolationLevel}
 LEVELS_BACK: Final = {number: level for level, number in LEVELS.items()}
 SHARINGS: Final = {pb.BATCH_SHARING_INTERPRETER: Sharing.INTERPRETER}
+DOUBLE_BYTES: Final = 8
+# What an answer that is too large goes without, in turn.
+LEFT_OUT: Final = (("result", "output_files"), ("stdout", "stderr", "error"))
 # The field of the request that asks for each limit.
 LIMIT_FIELDS: Final = {
     "timeout_s": "timeout",
@@ -90,8 +93,9 @@ def within(field: str) -> Iterator[None]:
         ) from None
 
 
-def response_from(outcome: Outcome, total_s: float, ceiling: Ceiling) -> pb.ExecuteResponse:
-    """The answer. Files that do not fit into a message with the rest are more than was allowed."""
+def response_from(outcome: Outcome, total_s: float, most_bytes: int) -> pb.ExecuteResponse:
+    """The answer. What is larger is more than was allowed: without value and files, and where that is not enough,
+    without what was printed and raised."""
     response = pb.ExecuteResponse(
         status=STATUSES[outcome.status],
         stdout=outcome.stdout,
@@ -105,19 +109,21 @@ def response_from(outcome: Outcome, total_s: float, ceiling: Ceiling) -> pb.Exec
     )
     if outcome.status is Status.OK:
         fill_value(response.result, outcome.value)
-    if outcome.files:
-        response.output_files.extend(pb.File(path=path, content=data) for path, data in outcome.files.items())
-        if response.ByteSize() > ceiling.message_bytes:
-            response.status = pb.EXECUTION_STATUS_OUTPUT_LIMIT
-            response.ClearField("output_files")
-            response.ClearField("result")
+    response.output_files.extend(pb.File(path=path, content=data) for path, data in outcome.files.items())
+    for left_out in LEFT_OUT:
+        if response.ByteSize() <= most_bytes:
+            break
+        response.status = pb.EXECUTION_STATUS_OUTPUT_LIMIT
+        for name in left_out:
+            response.ClearField(name)
     return response
 
 
 def result_from(call: CallOutcome, ceiling: Ceiling) -> pb.InputResult:
+    most_bytes = ceiling.answer_bytes - DOUBLE_BYTES * len(call.call_s)
     return pb.InputResult(
         index=call.index,
-        outcome=response_from(call.outcome, sum(call.call_s), ceiling),
+        outcome=response_from(call.outcome, sum(call.call_s), most_bytes),
         call_seconds=call.call_s,
         varied=call.varied,
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import pytest_asyncio
@@ -10,12 +11,15 @@ import pytest_asyncio
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_learning.evolution.screening import single
 from autodev_learning.peers.sandbox import Sandbox
-from autodev_runtime.errors import InvalidArgument
+from autodev_runtime.errors import InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import acting_as, service_identity
-from autodev_sandbox.execution import IsolationLevel
+from autodev_sandbox.execution import MIB, IsolationLevel
 from autodev_sandbox.settings import SandboxSettings
 from tests.integration.sandbox.conftest import eventually, ready
 from tests.integration.sandbox.service import Service, serving, within
+
+if TYPE_CHECKING:
+    from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceAsyncStub
 
 COUNTS = "seen = []\ndef f(n):\n    seen.append(n)\n    return [n, len(seen)]\n"
 
@@ -53,6 +57,25 @@ async def test_a_full_queue_is_waited_for(service: Service, sandbox: Sandbox) ->
     await eventually(lambda: service.waiting == 1, "the queue is full")
     assert [each.result for each in await sandbox.execute_each(COUNTS, "f", [{"n": 7}], 5.0)] == [[7, 1]]
     await asyncio.gather(*others)
+
+
+class Counted:
+    """The stub, and how often it was asked to execute."""
+
+    def __init__(self, stub: "SandboxServiceAsyncStub") -> None:
+        self._stub = stub
+        self.calls = 0
+
+    def Execute(self, *asked: Any, **options: Any) -> Any:
+        self.calls += 1
+        return self._stub.Execute(*asked, **options)
+
+
+async def test_a_message_that_is_too_large_is_sent_once(service: Service) -> None:
+    counted = Counted(service.stub)
+    with pytest.raises(ResourceExhausted, match="larger than max"):
+        await Sandbox(cast("SandboxServiceAsyncStub", counted)).run("#" * 9 * MIB, "f", {}, 5.0)
+    assert counted.calls == 1
 
 
 async def test_who_goes_away_leaves_nothing_running(service: Service, sandbox: Sandbox) -> None:

@@ -35,6 +35,7 @@ class Flaky:
         (DeadlineExceeded(), True),
         (ResourceExhausted("full", reason="QUEUE_FULL"), True),
         (FailedPrecondition("none", reason="ISOLATION_UNAVAILABLE"), True),
+        (ResourceExhausted("Sent message larger than max", reason="RESOURCE_EXHAUSTED"), False),
         (ResourceExhausted("met", reason="QUOTA_EXCEEDED"), False),
         (FailedPrecondition("no", reason="NOT_APPROVED"), False),
         (PermissionDenied("no", reason="MATURITY_TOO_LOW"), False),

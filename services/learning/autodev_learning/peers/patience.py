@@ -16,6 +16,8 @@ from autodev_sdk.events import EventWorker, Handler, WorkerOptions
 
 log = logging.getLogger(__name__)
 
+MESSAGE_TOO_LARGE = "RESOURCE_EXHAUSTED"
+"""The reason where a peer gives none: gRPC's own refusal of a message's size."""
 WAIT_S = (0.1, 5.0)
 Answer = TypeVar("Answer")
 
@@ -25,7 +27,7 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error, FailedPrecondition):
         return error.reason == "ISOLATION_UNAVAILABLE"
     if isinstance(error, ResourceExhausted):
-        return error.reason != "QUOTA_EXCEEDED"
+        return error.reason not in ("QUOTA_EXCEEDED", MESSAGE_TOO_LARGE)
     return isinstance(error, Unavailable | DeadlineExceeded)
 
 

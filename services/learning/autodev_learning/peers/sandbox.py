@@ -16,6 +16,7 @@ from autodev_runtime.structs import value_from
 if TYPE_CHECKING:
     from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceAsyncStub
 
+FULL = ("QUEUE_FULL", "TOO_MANY_CALLS")
 QUEUE_TRIES = 8
 QUEUE_WAIT_S = (0.05, 1.0)
 WAITING_S = 60.0
@@ -89,12 +90,14 @@ def _allow(request: pb.ExecuteRequest | pb.ExecuteBatchRequest, timeout_s: float
 
 
 async def _patiently(asked: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask, and again a little later where the sandbox's queue is full."""
+    """Ask, and again a little later where the sandbox is full."""
     wait_s, longest_s = QUEUE_WAIT_S
     for _ in range(QUEUE_TRIES):
         try:
             return await asked()
-        except ResourceExhausted:
+        except ResourceExhausted as error:
+            if error.reason not in FULL:
+                raise
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, longest_s)
     return await asked()
