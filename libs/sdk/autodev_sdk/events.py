@@ -286,12 +286,21 @@ class EventBus:
 def _all_of(handlers: Iterable[Handler]) -> Handler:
     async def call_each(event: event_pb2.Event) -> None:
         results = await asyncio.gather(*(handler(event) for handler in handlers), return_exceptions=True)
-        errors = [result for result in results if isinstance(result, Exception)]
+        errors = [_as_failure(result) for result in results if isinstance(result, BaseException)]
         if errors:
             # Every handler had its turn; the event comes again for those that failed.
             raise ExceptionGroup("event handlers failed", errors)
 
     return call_each
+
+
+def _as_failure(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    # A handler that waits for what somebody cancelled ends as if it had been cancelled itself.
+    failure = RuntimeError(f"a handler ended by {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 @contextlib.asynccontextmanager
