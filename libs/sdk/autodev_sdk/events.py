@@ -30,6 +30,7 @@ Outgoing = asyncio.Queue[event_service_pb2.ConsumeRequest | None]
 """What a worker has to say, until None: no more."""
 
 RECONNECT_S = (0.1, 2.0)
+MOST_ERROR_CHARACTERS = 4000
 JOIN_S = 30.0
 """How long a worker waits for the gateway before it asks anew, by what its channel is made of then."""
 
@@ -168,19 +169,18 @@ class EventWorker:
         except Exception as error:
             self._tell_failure(delivery, error)
             settlement.reject.delivery_id = delivery.delivery_id
-            settlement.reject.error = f"{type(error).__name__}: {error}".replace("\0", "")[:4000]
+            settlement.reject.error = _told(error)
         outgoing.put_nowait(settlement)
 
     def _tell_failure(self, delivery: event_service_pb2.Delivery, error: Exception) -> None:
         event, trace_id = delivery.event, trace_id_of(delivery.event)
         log.warning(
-            "%s: event %s%s failed at try %d: %s: %s",
+            "%s: event %s%s failed at try %d: %s",
             self._group,
             event.id,
             f" of trace {trace_id}" if trace_id else "",
             delivery.attempt,
-            type(error).__name__,
-            error,
+            _told(error),
             # For formatters that have fields, as the services' own. What is current here is not the event's trace.
             extra={"trace_id": trace_id, "tenant": event.tenant_id},
         )
@@ -192,6 +192,18 @@ class EventWorker:
                 request = event_service_pb2.ConsumeRequest()
                 request.extend.delivery_ids.extend(running)
                 outgoing.put_nowait(request)
+
+
+def _told(error: Exception) -> str:
+    """What failed, in words that every reader takes; of a group, each of its errors."""
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(_told(each) for each in error.exceptions)[:MOST_ERROR_CHARACTERS]
+    try:
+        words = str(error)
+    except Exception:
+        words = "(its message cannot be made)"
+    told = f"{type(error).__name__}: {words}".replace("\0", "")[:MOST_ERROR_CHARACTERS]
+    return told.encode(errors="replace").decode()
 
 
 def _forget(running: dict[str, "asyncio.Task[None]"], key: str, _: "asyncio.Task[None]") -> None:
@@ -278,20 +290,28 @@ class EventBus:
         options: WorkerOptions = DEFAULT_OPTIONS,
         metadata: Metadata = (),
     ) -> None:
-        """Consume for ever as this bus's group."""
+        """Consume for ever as this bus's group. Raises ValueError for a bus without handlers."""
+        if not self._handlers:
+            # A worker that names no kinds is given all of them.
+            raise ValueError(f"the bus of the group {self._group!r} has no handlers")
         handlers = {each: _all_of(hooked) for each, hooked in self._handlers.items()}
         await EventWorker(stub, self._group, handlers, options, metadata).run()
 
 
 def _all_of(handlers: Iterable[Handler]) -> Handler:
     async def call_each(event: event_pb2.Event) -> None:
-        results = await asyncio.gather(*(handler(event) for handler in handlers), return_exceptions=True)
+        results = await asyncio.gather(*(_call(handler, event) for handler in handlers), return_exceptions=True)
         errors = [_as_failure(result) for result in results if isinstance(result, BaseException)]
         if errors:
             # Every handler had its turn; the event comes again for those that failed.
             raise ExceptionGroup("event handlers failed", errors)
 
     return call_each
+
+
+async def _call(handler: Handler, event: event_pb2.Event) -> None:
+    """Call the handler, all of whose errors are this call's: also one before it is waited for."""
+    await handler(event)
 
 
 def _as_failure(error: BaseException) -> Exception:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import pytest
@@ -16,6 +16,7 @@ from autodev.gateway.v1.event_service_pb2_grpc import (
 )
 from autodev_sdk import EventBus, make_event
 from autodev_sdk.ending import ended
+from autodev_sdk.events import Handler
 
 if TYPE_CHECKING:
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
@@ -47,11 +48,14 @@ class Connected:
     async def said_by(self, bus: EventBus) -> pb.ConsumeRequest:
         """What the bus says of the event."""
         running = asyncio.ensure_future(bus.run(self.stub))
+        said = asyncio.ensure_future(self.servicer.said.get())
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await self.servicer.said.get()
+            await asyncio.wait([running, said], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+            return said.result()
         finally:
-            await ended(running)
+            await ended(running, said)
 
 
 @pytest.fixture
@@ -79,3 +83,64 @@ async def test_a_handler_whose_work_was_cancelled_did_not_handle_the_event(conne
 
     said = await connected.said_by(bus)
     assert said.reject.delivery_id == "d-1"
+
+
+async def test_a_handler_that_fails_before_it_is_waited_for_stops_no_other(connected: Connected, bus: EventBus) -> None:
+    ran: list[str] = []
+
+    def plain(event: event_pb2.Event) -> None:
+        raise ValueError("at once")
+
+    async def other(event: event_pb2.Event) -> None:
+        ran.append("other")
+
+    bus.on_task_fail(cast(Handler, plain))
+    bus.on_task_fail(other)
+    said = await connected.said_by(bus)
+    assert ran == ["other"]
+    assert said.reject.error == "ValueError: at once"
+
+
+async def test_each_handlers_error_is_told(
+    connected: Connected, bus: EventBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    @bus.on_task_fail
+    async def one(event: event_pb2.Event) -> None:
+        raise ValueError("boom")
+
+    @bus.on_task_fail
+    async def two(event: event_pb2.Event) -> None:
+        raise KeyError("gone")
+
+    said = await connected.said_by(bus)
+    assert said.reject.error == "ValueError: boom; KeyError: 'gone'"
+    assert "failed at try 1: ValueError: boom; KeyError: 'gone'" in caplog.text
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("caf\udce9\0"), "ValueError: caf?"),
+        (Unspeakable(), "Unspeakable: (its message cannot be made)"),
+        (ValueError("x" * 10_000), "ValueError: " + "x" * 3_988),
+    ],
+)
+async def test_an_error_of_any_message_gives_the_event_back(
+    connected: Connected, bus: EventBus, error: Exception, told: str
+) -> None:
+    @bus.on_task_fail
+    async def breaks(event: event_pb2.Event) -> None:
+        raise error
+
+    said = await connected.said_by(bus)
+    assert (said.reject.delivery_id, said.reject.error) == ("d-1", told)
+
+
+async def test_a_bus_without_handlers_takes_no_events(connected: Connected, bus: EventBus) -> None:
+    with pytest.raises(ValueError, match="'pager' has no handlers"):
+        await connected.said_by(bus)
