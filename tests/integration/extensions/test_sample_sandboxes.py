@@ -79,6 +79,24 @@ async def test_how_code_ends(sandbox: "SandboxServiceAsyncStub", code: str, stat
     assert (await execute(sandbox, code)).status == status
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        '{"value": NaN, "files": {}}',
+        '{"value": 1, "files": {"a": 5}}',
+        '{"error": [1], "files": {}}',
+        '{"value": 1, "files": [1]}',
+        "[" * 100_000,
+    ],
+)
+async def test_a_forged_answer_is_the_codes_error_and_nobody_elses(
+    sandbox: "SandboxServiceAsyncStub", forged: str
+) -> None:
+    code = f"import os, sys\ndef run():\n    os.write(int(sys.argv[1]), {forged!r}.encode())\n    os._exit(0)\n"
+    assert (await execute(sandbox, code)).status == pb.EXECUTION_STATUS_ERROR
+    assert (await execute(sandbox, "def run(): return 1")).status == pb.EXECUTION_STATUS_OK
+
+
 async def test_code_that_does_not_end_is_ended(sandbox: "SandboxServiceAsyncStub") -> None:
     limits = pb.ExecutionLimits()
     limits.timeout.FromMilliseconds(500)

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -128,27 +129,44 @@ def request_of(execution: RawExecution) -> bytes:
 
 def result_of(stdout: bytes, stderr: bytes, answer: bytes, exit_code: int, duration_s: float) -> RawResult:
     """What came of it. The answer was written beside the code, which may have written anything there."""
-    said = answer_of(answer)
-    if exit_code < 0 or said is None:
+    said = None if exit_code < 0 else answer_of(answer)
+    if said is None:
         status = RawStatus.KILLED if exit_code < 0 else RawStatus.ERROR
         return RawResult(status, stdout=stdout, stderr=stderr, exit_code=max(1, exit_code), duration_s=duration_s)
-    error = said.get("error")
     return RawResult(
-        RawStatus.ERROR if error else RawStatus.OK,
-        value=said.get("value"),
-        error=(str(error[0]), str(error[1]), str(error[2])) if error else None,
+        RawStatus.ERROR if said.error else RawStatus.OK,
+        value=said.value,
+        error=said.error,
         stdout=stdout,
         stderr=stderr,
-        exit_code=1 if error else exit_code,
+        exit_code=1 if said.error else exit_code,
         duration_s=duration_s,
-        files={str(path): base64.b64decode(data) for path, data in said.get("files", {}).items()},
+        files=said.files,
     )
 
 
-def answer_of(text: bytes) -> dict[str, Any] | None:
-    """The runner's answer; None where it gave none."""
+@dataclass(frozen=True)
+class Answer:
+    """What the runner says: a value or an error, and files."""
+
+    value: Any
+    error: tuple[str, str, str] | None
+    files: dict[str, bytes]
+
+
+def answer_of(text: bytes) -> Answer | None:
+    """The runner's answer; None where it gave none, or the code something else in its place."""
     try:
-        said = json.loads(text)
-    except ValueError:
-        return None
-    return said if isinstance(said, dict) else None
+        match json.loads(text):
+            case {"error": [str(kind), str(words), str(frames)], "files": dict(files)}:
+                return Answer(None, (kind, words, frames), decoded(files))
+            case {"value": value, "files": dict(files)}:
+                return Answer(value, None, decoded(files))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    return None
+
+
+def decoded(files: dict[str, Any]) -> dict[str, bytes]:
+    """The files' contents. Raises ValueError, TypeError."""
+    return {path: base64.b64decode(data) for path, data in files.items()}

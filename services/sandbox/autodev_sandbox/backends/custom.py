@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import marshal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,7 +144,7 @@ class CustomSandbox:
                 bounded(await self._sandbox.execute_raw_python(asked), self._limits) for _ in range(request["repeat"])
             ]
             last = results[-1]
-            varied = any((each.status, each.value) != (last.status, last.value) for each in results)
+            varied = _differ(results)
             times = b"".join(int(each.duration_s * NS).to_bytes(8) for each in results)
             ending = Ending.ANSWERED if last.status in (RawStatus.OK, RawStatus.ERROR) else Ending.EXITED
             self._say(Kind.CALL, CALL_HEAD.pack(index, len(results), varied) + times + report_of(last, True, ending))
@@ -206,19 +206,37 @@ _TOLD = {
 
 
 def report_of(result: RawResult, expects_value: bool, ending: Ending) -> bytes:
-    """The result as a supervisor's report. Raises ValueError, TypeError for a value that is not JSON-shaped."""
+    """The result as a supervisor's report."""
     told = _TOLD[result.status]
     message, exit_code = b"", result.exit_code
     if result.status is RawStatus.ERROR and result.error is not None:
-        kind, words, frames = result.error
-        message = _json({"error": {"type": kind, "message": words, "traceback": frames}})
+        message = _error(*result.error)
     elif result.status is RawStatus.ERROR:
         exit_code = exit_code or 1
     elif result.status is RawStatus.OK:
-        exit_code = 0
-        message = _json({"value": result.value}) if expects_value else b""
+        exit_code, message = _value(result.value) if expects_value else (0, b"")
     parts = (result.stdout, result.stderr, message)
     return b" ".join(_figures(result, told, told.ending or ending, exit_code, parts)) + b"\n" + b"".join(parts)
+
+
+def _value(value: object) -> tuple[int, bytes]:
+    """The exit code, and the message. One that is not JSON-shaped is the code's fault, not the sandbox's."""
+    try:
+        return 0, _json({"value": value})
+    except (ValueError, TypeError, RecursionError) as error:
+        return 1, _error("TypeError", f"the result is not JSON-shaped: {error}", "")
+
+
+def _error(kind: str, words: str, frames: str) -> bytes:
+    return _json({"error": {"type": kind, "message": words, "traceback": frames}})
+
+
+def _differ(results: Sequence[RawResult]) -> bool:
+    """Whether two of the results are not the same. Those that are nested too deep to be compared are errors anyhow."""
+    try:
+        return any((each.status, each.value) != (results[-1].status, results[-1].value) for each in results)
+    except RecursionError:
+        return False
 
 
 def _figures(
