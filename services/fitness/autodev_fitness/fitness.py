@@ -11,7 +11,7 @@ from autodev_fitness.explanation import Explanation, explain
 from autodev_fitness.functions import FitnessFunctions
 from autodev_fitness.score_comparison import ScoreComparison, Told, compare_scores
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, total_score
-from autodev_fitness.store import FitnessStore, Transaction
+from autodev_fitness.store import FitnessStore, Listed, Transaction
 from autodev_fitness.variants import Cause, Compared, Origin, Scored, Variant
 from autodev_fitness.weights import UNRECORDED, NumberedWeights, WeightsInUse
 from autodev_runtime.errors import AutoDevError, FailedPrecondition, Unavailable
@@ -86,9 +86,7 @@ class Fitness:
         async with self._store.reading(tenant) as transaction:
             return await transaction.variant(variant_id)
 
-    async def variants(
-        self, tenant: str, agent_id: str, before: str, limit: int, request_id: str = ""
-    ) -> list[Variant]:
+    async def variants(self, tenant: str, agent_id: str, before: str, limit: int, request_id: str = "") -> Listed:
         """Variants, newest first, older than the one with the id `before`; of one agent or request, or (empty) all."""
         async with self._store.reading(tenant) as transaction:
             return await transaction.variants(agent_id, before, limit, request_id)

@@ -46,13 +46,10 @@ class FitnessServicer(FitnessServiceServicer):
     async def ListVariants(self, request: pb.ListVariantsRequest, context: Any) -> pb.ListVariantsResponse:
         size, key = page_size(request.page_size), key_from(request.page_token, str)
         before = str(key[0]) if key else ""
-        variants = await self._fitness.variants(
-            current_tenant(), request.agent_id, before, size + 1, request.request_id
-        )
-        page = fitting([_variant_to_proto(variant) for variant in variants[:size]])
-        return pb.ListVariantsResponse(
-            variants=page, next_page_token=token_after([page[-1].id]) if len(variants) > len(page) else ""
-        )
+        listed = await self._fitness.variants(current_tenant(), request.agent_id, before, size, request.request_id)
+        page = fitting([_variant_to_proto(variant) for variant in listed.variants])
+        more = listed.more or len(listed.variants) > len(page)
+        return pb.ListVariantsResponse(variants=page, next_page_token=token_after([page[-1].id]) if more else "")
 
     async def EvaluateInitialProxy(
         self, request: pb.EvaluateInitialProxyRequest, context: Any

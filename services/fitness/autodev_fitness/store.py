@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import Select, literal, select, update
+from sqlalchemy import Select, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_fitness.events import event_of
@@ -20,6 +20,16 @@ from autodev_runtime.errors import NotFound
 from autodev_runtime.outbox import Outbox
 
 LINEAGE_DEPTH = 1000
+MOST_SIGNALS = 20_000
+"""Of the variants of one answer together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Variants in an order, and whether there are more."""
+
+    variants: Sequence[Variant]
+    more: bool
 
 
 class FitnessStore:
@@ -66,24 +76,26 @@ class Transaction:
         found = await self._variants(select(VariantRow).where(VariantRow.request_id == request_id))
         return found[0] if found else None
 
-    async def variants(self, agent_id: str, before: str, limit: int, request_id: str = "") -> list[Variant]:
+    async def variants(self, agent_id: str, before: str, limit: int, request_id: str = "") -> Listed:
         """Variants, newest first (ids sort by age), older than `before`; each condition unless it is empty."""
-        query = select(VariantRow).order_by(VariantRow.id.desc()).limit(limit)
+        query = select(VariantRow).order_by(VariantRow.id.desc()).limit(limit + 1)
         if agent_id:
             query = query.where(VariantRow.agent_id == agent_id)
         if request_id:
             query = query.where(VariantRow.request_id == request_id)
         if before:
             query = query.where(VariantRow.id < before)
-        return await self._variants(query)
+        rows = await self._rows(query)
+        variants = await self._with_signals(rows[:limit])
+        return Listed(variants, more=len(rows) > len(variants))
 
     async def top(self, limit: int) -> list[Variant]:
-        """The fittest variants whose score is above 0, best first; ties by age, oldest first."""
+        """The fittest variants whose score is above 0, best first; ties by age, oldest first; at most MOST_SIGNALS."""
         best = VariantRow.fitness_score.desc(), VariantRow.created_at, VariantRow.id
         return await self._variants(select(VariantRow).where(VariantRow.fitness_score > 0).order_by(*best).limit(limit))
 
     async def lineage(self, variant_id: str) -> list[Variant]:
-        """The variant and its ancestors, the root last, at most 1,000. Raises NotFound."""
+        """The variant and its ancestors, the root last, at most 1,000 or MOST_SIGNALS. Raises NotFound."""
         await self.variant(variant_id)
         start = select(VariantRow.id, VariantRow.parent_variant_id, literal(0).label("depth"))
         line = start.where(VariantRow.id == variant_id).cte("line", recursive=True)
@@ -94,13 +106,13 @@ class Transaction:
         )
         line = line.union_all(parents)
         # Looked up by a list and put in order here: for a join SQLite reads all of the tenant's variants.
-        found = await self._variants(select(VariantRow).where(VariantRow.id.in_(select(line.c.id))))
-        by_id = {each.id: each for each in found}
-        ancestors: list[Variant] = []
+        found = await self._rows(select(VariantRow).where(VariantRow.id.in_(select(line.c.id))))
+        by_id = {row.id: row for row in found}
+        ancestors: list[VariantRow] = []
         while variant_id in by_id:
             ancestors.append(by_id.pop(variant_id))
-            variant_id = ancestors[-1].parent_variant_id
-        return ancestors
+            variant_id = ancestors[-1].parent_variant_id or ""
+        return await self._with_signals(ancestors)
 
     async def add_variant(self, variant: Variant, request_id: str) -> bool:
         """Add a pending variant. Returns False when the request made one already."""
@@ -204,9 +216,27 @@ class Transaction:
         return found[0]
 
     async def _variants(self, query: Select[VariantRow]) -> list[Variant]:
-        rows = list(await self._session.scalars(query.execution_options(populate_existing=True)))
-        signals = await self._signals([row.id for row in rows])
-        return [_variant_from(row, signals[row.id]) for row in rows]
+        return await self._with_signals(await self._rows(query))
+
+    async def _rows(self, query: Select[VariantRow]) -> list[VariantRow]:
+        return list(await self._session.scalars(query.execution_options(populate_existing=True)))
+
+    async def _with_signals(self, rows: Sequence[VariantRow]) -> list[Variant]:
+        """The first of the variants, as many as have MOST_SIGNALS in all; one at least."""
+        kept = await self._bounded(rows) if len(rows) > 1 else rows
+        signals = await self._signals([row.id for row in kept])
+        return [_variant_from(row, signals[row.id]) for row in kept]
+
+    async def _bounded(self, rows: Sequence[VariantRow]) -> Sequence[VariantRow]:
+        query = select(SignalRow.variant_id, func.count().label("signals")).group_by(SignalRow.variant_id)
+        found = await self._session.execute(query.where(SignalRow.variant_id.in_([row.id for row in rows])))
+        signals = {row.variant_id: row.signals for row in found}
+        total = 0
+        for count, row in enumerate(rows):
+            total += signals.get(row.id, 0)
+            if total > MOST_SIGNALS and count:
+                return rows[:count]
+        return rows
 
     async def _signals(self, variant_ids: Sequence[str]) -> dict[str, list[ExternalSignal]]:
         signals: dict[str, list[ExternalSignal]] = {variant_id: [] for variant_id in variant_ids}

@@ -46,7 +46,8 @@ async def scored(parts: Parts, tenant: str, name: str, function: str = "", signa
 
 
 async def scores(parts: Parts) -> list[float]:
-    return [each.fitness_score for tenant in TENANTS for each in await parts.fitness.variants(tenant, "", "", 100)]
+    listed = [await parts.fitness.variants(tenant, "", "", 100) for tenant in TENANTS]
+    return [variant.fitness_score for each in listed for variant in each.variants]
 
 
 async def test_every_evaluated_variant_of_every_tenant_is_scored_again_once(storage: Storage) -> None:
@@ -61,7 +62,7 @@ async def test_every_evaluated_variant_of_every_tenant_is_scored_again_once(stor
         assert await parts.recalculation.catch_up() == 4
         assert await parts.recalculation.catch_up() == 0
         for tenant in TENANTS:
-            for variant in await parts.fitness.variants(tenant, "", "", 100):
+            for variant in (await parts.fitness.variants(tenant, "", "", 100)).variants:
                 if variant.id == pending.id:
                     assert (variant.last_evaluated_at, variant.weights_version) == (None, None)
                     continue
@@ -112,12 +113,12 @@ async def test_of_two_replicas_with_other_weights_only_the_last_started_recalcul
         assert await later.recalculation.catch_up() == 1
         assert await earlier.recalculation.catch_up() == 0
         async with started(storage) as back:
-            assert (await back.fitness.variants("acme", "", "", 9))[0].weights_version == 2
+            assert (await back.fitness.variants("acme", "", "", 9)).variants[0].weights_version == 2
             assert await later.recalculation.catch_up() == 0
             # A replica whose weights are in use again takes part again.
             assert await earlier.recalculation.catch_up() == 1
             assert await back.recalculation.catch_up() == 0
-            assert (await back.fitness.variants("acme", "", "", 9))[0].weights_version == 3
+            assert (await back.fitness.variants("acme", "", "", 9)).variants[0].weights_version == 3
 
 
 async def test_a_function_that_is_gone_or_broken_takes_no_first_run_away(storage: Storage) -> None:
@@ -128,7 +129,7 @@ async def test_a_function_that_is_gone_or_broken_takes_no_first_run_away(storage
         parts.fitness._rules = replace(parts.fitness._rules, functions=FitnessFunctions(DEARER.proxy, DEARER.measured))
         assert await parts.recalculation.catch_up() == 1
         assert await scores(parts) == pytest.approx([0.9 - 0.2])
-        (kept,) = await parts.fitness.variants("acme", "", "", 9)
+        (kept,) = (await parts.fitness.variants("acme", "", "", 9)).variants
         assert (kept.function_version, kept.weights_version) == ("7", 2)
 
 

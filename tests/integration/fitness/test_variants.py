@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
+from autodev_fitness import store
 from tests.clock import Clock
 from tests.integration.fitness.parts import create, evaluate, signal, workflow
 from tests.serving import refusal
@@ -66,6 +67,28 @@ async def test_a_score_says_which_version_of_its_function_made_it(fitness: "Stub
     explained = await fitness.ExplainFitness(pb.ExplainFitnessRequest(variant_id=made.id))
     assert explained.fitness_function_version == "7"
     assert MessageToDict(explained.weights.weights)["functions"] == {"acme.cost": "7"}
+
+
+async def test_lists_are_cut_by_the_signals_of_their_variants(fitness: "Stub", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_SIGNALS", 3)
+    line: list[str] = []
+    for number in range(3):
+        line.append((await create(fitness, f"r-{number}", parent=line[-1] if line else "")).id)
+        await evaluate(fitness, line[-1])
+        told = [pb.ExternalSignal(id=f"s-{each}", crm_conversion=True) for each in range(2)]
+        await signal(fitness, line[-1], *told)
+    listed, token = list[str](), ""
+    while True:
+        page = await fitness.ListVariants(pb.ListVariantsRequest(page_size=3, page_token=token))
+        assert [len(variant.external_signals) for variant in page.variants] == [2]
+        listed += [variant.id for variant in page.variants]
+        if not (token := page.next_page_token):
+            break
+    assert listed == line[::-1]
+    top = (await fitness.ListTopVariants(pb.ListTopVariantsRequest(limit=3))).variants
+    assert [variant.id for variant in top] == line[:1]
+    lineage = (await fitness.GetLineage(pb.GetLineageRequest(variant_id=line[-1]))).variants
+    assert [variant.id for variant in lineage] == line[-1:]
 
 
 async def test_lineage_goes_from_a_variant_to_its_root(fitness: "Stub") -> None:
