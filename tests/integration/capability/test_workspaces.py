@@ -9,6 +9,7 @@ from autodev_capability.gates import ALPHA_EVOLVER, BACKGROUND_EVOLUTION, MEMENT
 from autodev_runtime.identity import Role
 from tests.integration.capability.parts import Parts, settings_on
 from tests.serving import refusal
+from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub as Stub
@@ -142,6 +143,25 @@ async def test_a_walk_through_the_gates_meets_each_once_built_in_ones_first(oper
             break
         assert len(page.gates) == page_size
     assert names == [ALPHA_EVOLVER, BACKGROUND_EVOLUTION, MEMENTO_SKILLS, "acme.deploy", "auto_dev.own", "zeta"]
+
+
+async def test_a_walk_through_the_gates_meets_each_where_the_database_has_an_order_of_its_own(
+    storage: Storage, caller: Any
+) -> None:
+    if storage.database is not None:
+        its_own = 'ALTER TABLE gates ALTER capability TYPE varchar(128) COLLATE "en-US-x-icu"'
+        await storage.alter("capability", its_own)
+    operator = caller("acme", Role.OPERATOR)
+    names = ["Zeta", "acme.deploy", "alpha"]
+    for name in names:
+        await operator.RegisterGate(pb.RegisterGateRequest(gate=gate(name)))
+    walked, token = list[str](), ""
+    while True:
+        page = await operator.ListGates(pb.ListGatesRequest(page_size=1, page_token=token))
+        walked += [each.capability for each in page.gates if not each.built_in]
+        if not (token := page.next_page_token):
+            break
+    assert walked == names
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 7, 500])

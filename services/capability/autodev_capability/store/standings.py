@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, collate, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_capability.gates import Gate, WorkspaceSettings, built_in_gate
@@ -41,7 +41,10 @@ class Standings:
 
     async def custom_gates(self, after: str = "", limit: int | None = None) -> list[Gate]:
         """The gates that are not built in, by name: extensions' and the workspace's own."""
-        query = select(GateRow).where(GateRow.capability > after).order_by(GateRow.capability).limit(limit)
+        # Installed gates are sorted in among them, by code point, as SQLite does; other databases may sort otherwise.
+        is_sqlite = self._session.get_bind().dialect.name == "sqlite"
+        name = GateRow.capability if is_sqlite else collate(GateRow.capability, "C")
+        query = select(GateRow).where(name > after).order_by(name).limit(limit)
         own = {row.capability: _gate_from(row) for row in await self._session.scalars(query)}
         installed = {name: gate for name, gate in self._installed.items() if name > after}
         gates = own | installed
