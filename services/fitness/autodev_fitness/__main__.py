@@ -25,6 +25,7 @@ from autodev_runtime.server import Endpoint, Served, serve
 from autodev_runtime.telemetry import configure_logging
 
 NAME = "fitness"
+SLACK_S = 1.0
 
 
 async def main() -> None:
@@ -47,7 +48,14 @@ async def main() -> None:
         weights = WeightsInUse(stated, weights_store, now)
         await weights.start()
         rules = FitnessRules(
-            FitnessFunctions(settings.proxy_weights, settings.measured_weights, own, broken),
+            FitnessFunctions(
+                settings.proxy_weights,
+                settings.measured_weights,
+                own,
+                broken,
+                # A gRPC service's own timeout ends it first, and counts as its failure.
+                settings.extension_timeout_s + SLACK_S,
+            ),
             weights,
             settings.comparison,
             settings.most_signals,

@@ -7,6 +7,7 @@ service that the settings name (docs/extensions.md):
     "acme.cost" = "acme_fitness:COST"
 """
 
+import asyncio
 import inspect
 import logging
 import math
@@ -22,6 +23,7 @@ from autodev_runtime.structs import fill_struct
 from autodev_sdk.extensions import Broken, FitnessFunction, Group, RunSignals, installed
 
 DEFAULT = "proxy"
+AWAY = "FITNESS_FUNCTION_AWAY"
 MOST_VERSION_CHARACTERS = 64
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class FitnessFunctions:
         proxy, measured: what the built-in functions weigh.
         others: the user's own.
         broken: those of the user's own that could not be loaded: who asks for one learns why.
+        timeout_s: how long a function may take. One that blocks is not ended by it.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class FitnessFunctions:
         measured: MeasuredWeights,
         others: Iterable[FitnessFunction] = (),
         broken: Iterable[Broken] = (),
+        timeout_s: float = 5.0,
     ) -> None:
+        self._timeout_s = timeout_s
         built_in = (
             FitnessFunction(
                 DEFAULT,
@@ -123,20 +128,33 @@ class FitnessFunctions:
     async def score(self, name: str, tenant: str, signals: ProxySignals) -> float:
         """The score by a function, in [0, 1].
 
-        Raises FailedPrecondition where it fails or gives no number, Unavailable where it is away.
+        Raises FailedPrecondition where it fails or gives no number, Unavailable where it is away or takes too long.
         """
         try:
-            answer = self.named(name).score(run_signals(tenant, signals))
-            score = float(await answer if inspect.isawaitable(answer) else answer)
+            async with asyncio.timeout(self._timeout_s) as limit:
+                answer = self.named(name).score(run_signals(tenant, signals))
+                score = float(await answer if inspect.isawaitable(answer) else answer)
         except AutoDevError:
             raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if limit.expired():
+                raise Unavailable(
+                    f"the fitness function {name!r} gave no score within {self._timeout_s:g} s", reason=AWAY
+                ) from None
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             # A user's function may raise anything; only its own variants suffer.
             log.exception("the fitness function %r failed", name)
             raise _failed(name, f"raised {type(error).__name__}") from error
         if not math.isfinite(score):
             raise _failed(name, f"gave {score}")
         return clamp(score)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is the caller that is cancelled, and not what a function waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _failed(name: str, how: str) -> FailedPrecondition:
@@ -207,7 +225,7 @@ def _remote_function(extension: Extension, version: str) -> FitnessFunction:
         except FailedPrecondition as error:
             raise _failed(extension.name, f"did not score the run: {error.message}") from None
         except AutoDevError as error:
-            raise Unavailable(error.message, reason="FITNESS_FUNCTION_AWAY") from None
+            raise Unavailable(error.message, reason=AWAY) from None
         return answer.score
 
     return FitnessFunction(extension.name, "a gRPC service of the user's own", score, version)

@@ -1,5 +1,6 @@
 """Fitness functions by name."""
 
+import asyncio
 import math
 import sys
 from dataclasses import replace
@@ -20,8 +21,8 @@ from autodev_fitness.functions import (
 )
 from autodev_fitness.scoring import ProxySignals, ProxyWeights
 from autodev_fitness.weights import Weights, weights_from
-from autodev_runtime.errors import FailedPrecondition, InvalidArgument
-from autodev_sdk.extensions import FitnessFunction, Group
+from autodev_runtime.errors import FailedPrecondition, InvalidArgument, Unavailable
+from autodev_sdk.extensions import FitnessFunction, Group, RunSignals
 
 finding = sys.modules["autodev_sdk.extensions.installed"]
 
@@ -72,6 +73,39 @@ async def test_a_custom_function_that_gives_no_number_is_at_fault(given_score: A
     with pytest.raises(FailedPrecondition) as caught:
         await of(constant("own", given_score)).score("own", "acme", ProxySignals())
     assert caught.value.reason == "FITNESS_FUNCTION_FAILED"
+
+
+async def test_a_custom_function_that_never_answers_is_away() -> None:
+    async def hangs(signals: RunSignals) -> float:
+        await asyncio.Event().wait()
+        return 1.0
+
+    functions = FitnessFunctions(ProxyWeights(), WEIGHTS, [FitnessFunction("own", "", hangs)], timeout_s=0.01)
+    with pytest.raises(Unavailable, match="no score within") as caught:
+        await functions.score("own", "acme", ProxySignals())
+    assert caught.value.reason == "FITNESS_FUNCTION_AWAY"
+
+
+async def test_a_custom_function_whose_work_was_cancelled_is_at_fault() -> None:
+    async def waits(signals: RunSignals) -> float:
+        work = asyncio.ensure_future(asyncio.Event().wait())
+        work.cancel()
+        return float(await work)
+
+    with pytest.raises(FailedPrecondition, match="raised CancelledError"):
+        await of(FitnessFunction("own", "", waits)).score("own", "acme", ProxySignals())
+
+
+async def test_a_custom_function_is_cancelled_with_its_caller() -> None:
+    async def hangs(signals: RunSignals) -> float:
+        await asyncio.Event().wait()
+        return 1.0
+
+    caller = asyncio.ensure_future(of(FitnessFunction("own", "", hangs)).score("own", "acme", ProxySignals()))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
 
 
 async def test_a_custom_function_that_raises_is_at_fault() -> None:
