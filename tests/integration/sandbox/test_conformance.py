@@ -67,6 +67,41 @@ async def test_an_exception_is_told_with_the_codes_own_frames(backend: Backend) 
     )
 
 
+async def test_a_line_is_told_where_python_itself_ends_lines(backend: Backend) -> None:
+    outcome = await call(backend, "text = '\x0c \u2028 \x85'\r\ndef f():\r    return 1 / 0\n")
+    assert outcome.error
+    assert '  File "skill.py", line 3, in f\n    return 1 / 0\n' in outcome.error.traceback
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("class E(Exception):\n  def __str__(self): raise KeyboardInterrupt\ndef f(): raise E", "E"),
+        (
+            "class M(type):\n  @property\n  def __name__(self): raise ValueError\n"
+            "class E(Exception, metaclass=M): pass\ndef f(): raise E",
+            "E",
+        ),
+        ("def f(): raise SyntaxError('x', ('skill.py', 'no line', 1, ''))", "SyntaxError"),
+    ],
+)
+async def test_an_error_that_cannot_be_described_keeps_its_type(backend: Backend, code: str, kind: str) -> None:
+    outcome = await call(backend, code)
+    assert outcome.status is Status.ERROR
+    assert outcome.error
+    assert (outcome.error.type, outcome.error.message) == (kind, "(its message cannot be made)")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "told"), [("sys.stderr", "bye\n"), ("None", "bye\n"), ("type('Silent', (), {})", "")]
+)
+async def test_an_exit_with_words_is_one_wherever_they_can_be_told(backend: Backend, stderr: str, told: str) -> None:
+    outcome = await run(backend, f"import sys\nsys.stderr = {stderr}\nsys.exit('bye')")
+    assert (outcome.status, outcome.exit_code, outcome.stdout, outcome.stderr) == (Status.ERROR, 1, "", told)
+    assert outcome.error
+    assert outcome.error.type == "SystemExit"
+
+
 async def test_endless_recursion_is_an_error_of_bounded_length(backend: Backend) -> None:
     outcome = await call(backend, "def f(): return f()")
     assert outcome.status is Status.ERROR

@@ -28,6 +28,7 @@ NONCE_BYTES, LENGTH_BYTES = 16, 4
 MAX_DESCRIPTORS = 256
 MAX_TEXT_CHARACTERS = 10_000
 MAX_FRAMES = 20
+UNSPEAKABLE = "(its message cannot be made)"
 RESERVE_BYTES = 4 * 1024 * 1024
 reserve: list[bytes] = []
 
@@ -164,7 +165,11 @@ def outcome_of(work: Callable[[], object], code: str) -> tuple[int, str]:
     except BaseException as error:
         # Where memory is used up, telling so takes some.
         reserve.clear()
-        return 1, describe(error, code)
+        try:
+            return 1, describe(error, code)
+        except BaseException:
+            # The code made its error so that it cannot be described.
+            return 1, error_message(type.__dict__["__name__"].__get__(type(error)), UNSPEAKABLE, "")
 
 
 def run_module(request: Request) -> object:
@@ -207,11 +212,15 @@ def compiled(code: str) -> CodeType:
 
 
 def exit_code_of(error: SystemExit) -> int:
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code & 0xFF
-    print(error.code, file=sys.stderr)
+    try:
+        if error.code is None:
+            return 0
+        if isinstance(error.code, int):
+            return int.__and__(error.code, 0xFF)
+        print(error.code, file=sys.__stderr__ if sys.stderr is None else sys.stderr)
+    except BaseException:
+        # The code made its exit so that it cannot be told, or put something else in the place of stderr.
+        return 1
     return 1
 
 
@@ -264,10 +273,11 @@ def key_text(key: object) -> str:
 def describe(error: BaseException, code: str) -> str:
     try:
         text = str(error)[:MAX_TEXT_CHARACTERS]
-    except Exception:
-        text = "(its message cannot be made)"
+    except BaseException:
+        text = UNSPEAKABLE
     kind = type(error).__name__
-    frames = frames_of(error, code.splitlines())
+    # Not splitlines, which knows more ends of lines than Python's own grammar.
+    frames = frames_of(error, code.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     if len(frames) > MAX_FRAMES:
         half = MAX_FRAMES // 2
         frames = [*frames[:half], f"  [{len(frames) - 2 * half} more]\n", *frames[-half:]]
