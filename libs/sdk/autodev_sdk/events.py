@@ -34,6 +34,14 @@ MOST_ERROR_CHARACTERS = 4000
 JOIN_S = 30.0
 """How long a worker waits for the gateway before it asks anew, by what its channel is made of then."""
 
+_NEVER = (
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED,
+)
+"""What a worker is refused by that the next try would be refused by as well."""
+
 _FIELD_OF = {
     field.message_type.full_name: field.name
     for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["payload"].fields
@@ -114,14 +122,14 @@ class EventWorker:
         self._joined = False
 
     async def run(self) -> None:
-        """Work for ever, through reconnections."""
+        """Work for ever, through reconnections. Raises AioRpcError where joining can never succeed."""
         wait_s, longest_s = RECONNECT_S
         while True:
             self._joined = False
             try:
                 await self._work_once()
             except grpc.aio.AioRpcError as error:
-                if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
+                if error.code() in _NEVER:
                     raise
                 log.info("%s: the event stream ended (%s); joining again", self._group, error.code().name)
             except TimeoutError:

@@ -29,10 +29,13 @@ class Delivering(EventServiceServicer):
     """Delivers one event to whoever joins. Serves nothing else."""
 
     def __init__(self) -> None:
+        self.refusal: grpc.StatusCode | None = None
         self.said: asyncio.Queue[pb.ConsumeRequest] = asyncio.Queue()
 
     async def Consume(self, requests: AsyncIterator[pb.ConsumeRequest], context: Any) -> AsyncIterator[Any]:
         await anext(requests)
+        if self.refusal is not None:
+            await context.abort(self.refusal, "as the test says")
         yield pb.ConsumeResponse(deliveries=[pb.Delivery(delivery_id="d-1", event=FAILED, attempt=1)])
         async for request in requests:
             self.said.put_nowait(request)
@@ -144,3 +147,14 @@ async def test_an_error_of_any_message_gives_the_event_back(
 async def test_a_bus_without_handlers_takes_no_events(connected: Connected, bus: EventBus) -> None:
     with pytest.raises(ValueError, match="'pager' has no handlers"):
         await connected.said_by(bus)
+
+
+@pytest.mark.parametrize("refusal", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED])
+async def test_who_can_never_join_is_told(connected: Connected, bus: EventBus, refusal: grpc.StatusCode) -> None:
+    @bus.on_task_fail
+    async def handles(event: event_pb2.Event) -> None: ...
+
+    connected.servicer.refusal = refusal
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await connected.said_by(bus)
+    assert caught.value.code() is refusal
