@@ -1,4 +1,4 @@
-"""How clients of the mesh connect: balancing over every address of a name, and retries of calls that never arrived."""
+"""How clients of the mesh connect: balancing over every address of a name, and retries of calls that found nobody."""
 
 import json
 from typing import Any
@@ -13,7 +13,9 @@ _SERVICE_CONFIG = json.dumps(
         "methodConfig": [
             {
                 "name": [{}],
-                # UNAVAILABLE only: the call did not reach a rule. Creating calls carry a request_id besides.
+                # UNAVAILABLE mostly says that the call did not reach a rule; where the connection was lost under it, it
+                # may have. Then a creating call's request_id has it done once, what sets a state sets the same again,
+                # and code is executed a second time.
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.1s",

@@ -29,7 +29,6 @@ PYTHON = "/usr/bin/python3"
 OPTIONS = ("-P", "-s", "-S", "-X", "utf8")
 # Where packages are: after the standard library, so that none can take a name of it.
 SETUP = "import sys; sys.path.append('/usr/lib/python%d.%d/site-packages' % sys.version_info[:2]); "
-COMMAND = (PYTHON, *OPTIONS, "-c", f"{SETUP}from {INSIDE_PACKAGE}.supervisor import main; main()")
 # Where the code shares /proc with the supervisor, and the host does not see when that is ready.
 HIDDEN_COMMAND = (
     PYTHON,

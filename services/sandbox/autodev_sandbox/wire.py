@@ -1,7 +1,7 @@
 """The wire between the host and the supervisor inside, and what a report means.
 
 To the supervisor: one request, then for `Calls` one piece an input; each is four bytes of length and that many bytes.
-From it: frames of a kind, four bytes of length, and that many bytes (`inside/channel.py` writes them).
+From it: frames of a kind, four bytes of length, and that many bytes (`inside/host.py` writes them).
 """
 
 import json
@@ -28,7 +28,7 @@ Verdict = tuple[Status, JsonValue, ExecutionError | None]
 
 
 class Ending(Enum):
-    """Why the supervisor ended the execution (the numbers are `inside/supervisor.py`'s)."""
+    """Why the supervisor ended the execution (the numbers are `inside/interpreter.py`'s)."""
 
     EXITED = 0
     TIMEOUT = 1
@@ -40,7 +40,7 @@ ENDINGS: Final = frozenset(ending.value for ending in Ending)
 
 
 class Kind(Enum):
-    """What a frame holds (the letters are `inside/channel.py`'s)."""
+    """What a frame holds (the letters are `inside/host.py`'s)."""
 
     STDOUT = b"o"
     STDERR = b"e"

@@ -202,7 +202,7 @@ async def test_closing_removes_all_even_those_in_use(client: docker.DockerClient
 def left_behind(client: docker.DockerClient, backend: ContainerBackend, **labels: str) -> str:
     """A container as a service makes it."""
     named = {LABEL: "1"} | {f"{LABEL}.{name}": value for name, value in labels.items()}
-    made: str = client.api.create_container(backend.image, command=list(rootfs.COMMAND), labels=named)["Id"]
+    made: str = client.api.create_container(backend.image, command=list(rootfs.HIDDEN_COMMAND), labels=named)["Id"]
     return made
 
 
