@@ -167,6 +167,16 @@ async def test_a_request_whose_reservation_lapsed_is_granted_anew_if_the_limit_a
     assert (await commit(enabled, first.id)).reservation.state == pb.RESERVATION_STATE_COMMITTED
 
 
+async def test_a_lapsed_request_of_another_agent_is_that_agents(enabled: "Stub", clock: Clock) -> None:
+    await enabled.SetMaturity(pb.SetMaturityRequest(agent_id="bob", maturity=pb.MATURITY_LEVEL_AUTONOMOUS))
+    first = (await reserve(enabled, "slow", hold_s=60)).reservation
+    clock.advance(minutes=5)
+    again = (await reserve(enabled, "slow", agent_id="bob")).reservation
+    assert (again.id, again.agent_id) == (first.id, "bob")
+    assert (await commit(enabled, first.id)).reservation.agent_id == "bob"
+    assert ((await check(enabled)).used, (await check(enabled, agent_id="bob")).used) == (0, 1)
+
+
 async def test_a_lapsed_request_finds_no_room_where_others_took_it(enabled: "Stub", clock: Clock) -> None:
     await reserve(enabled, "slow", hold_s=60)
     clock.advance(minutes=5)

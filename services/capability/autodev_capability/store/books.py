@@ -48,8 +48,8 @@ SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, valu
 FROM EACH($2) WHERE TRUE ON CONFLICT DO NOTHING RETURNING id
 """
 RENEW = """
-UPDATE reservations SET state = 'reserved', capability = $3, holder = $4, day = $5, expires_at = MOMENT($6),
-    used = $7, quota = $8
+UPDATE reservations SET state = 'reserved', agent_id = $3, capability = $4, holder = $5, day = $6,
+    expires_at = MOMENT($7), used = $8, quota = $9
 WHERE tenant_id = $1 AND id = $2 AND state = 'lapsed' RETURNING id
 """
 
@@ -125,7 +125,7 @@ class Reserving:
             rows = array([_row_of(each, self.dialect) for each in granting.added])
             _require(len(granting.added), (yield Statement(ADD, (self.tenant, rows))))
         for each in granting.renewed:
-            _, _, _, *values = _row_of(each, self.dialect)
+            _, _, *values = _row_of(each, self.dialect)
             _require(1, (yield Statement(RENEW, (self.tenant, each.id, *values))))
         for wish, notice in granting.notices.items():
             with tracing_as(wish.trace) if wish.trace is not None else nullcontext():
