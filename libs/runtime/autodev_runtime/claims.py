@@ -26,17 +26,23 @@ class Claims:
         self._connecting = asyncio.Lock()
 
     async def claim(self, name: str) -> bool:
-        """Claim a name, until `close`. Returns False where another process has it. Raises Unavailable."""
+        """Claim a name, until it is released. Returns False where another process has it. Raises Unavailable."""
         if self._database.is_sqlite:
             return True
-        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
         async with self._connecting:
             try:
                 if self._connection is None:
                     await self._connect()
-                return bool(await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", key))
+                return bool(await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _key(name)))
             except postgresql.driver_errors() as error:
                 raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
+
+    async def release(self, name: str) -> None:
+        """Give a claimed name back. Where the database is away, the claim ends with its connection."""
+        async with self._connecting:
+            if self._connection is not None:
+                with contextlib.suppress(*postgresql.driver_errors()):
+                    await self._connection.execute("SELECT pg_advisory_unlock($1)", _key(name))
 
     async def _connect(self) -> None:
         connection = await postgresql.connect(self._database.url, self._database.options)
@@ -54,3 +60,7 @@ class Claims:
         if connection is not None:
             with contextlib.suppress(*postgresql.driver_errors()):
                 await connection.close(timeout=1)
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)

@@ -10,6 +10,8 @@ import pytest_asyncio
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_gateway.event_log import log as event_log
+from autodev_gateway.groups.store import GroupStore
+from autodev_runtime.errors import Unavailable
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started, working
 from tests.postgresql import Server
@@ -168,3 +170,28 @@ async def test_a_gateway_that_loses_its_claims_ends_its_workers_and_they_join_ag
             assert (await refusal(worker.next())).reason == "GROUP_ELSEWHERE"
         async with working(client) as worker:
             assert (await worker.next()).event.task_failed.episode_id == "episode-1"
+
+
+async def test_whoever_asked_for_a_group_that_is_not_there_leaves_its_name_to_others(
+    clients: list[AutoDevClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = pb.ReplayDeadLettersRequest(group="group")
+    assert (await clients[0].events.ReplayDeadLetters(asked)).replayed == 0
+    monkeypatch.setattr("autodev_gateway.groups.groups.MAX_GROUPS", 0)
+    assert (await refusal(joined(clients[1]))).reason == "TOO_MANY_GROUPS"
+    monkeypatch.undo()
+    async with working(clients[2]):
+        assert (await refusal(clients[0].events.ReplayDeadLetters(asked))).reason == "GROUP_ELSEWHERE"
+
+
+async def test_whoever_could_not_make_a_group_leaves_its_name_to_others(
+    clients: list[AutoDevClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("the database is away", reason="DATABASE_UNAVAILABLE")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(GroupStore, "create", away)
+        assert (await refusal(joined(clients[0]))).reason == "DATABASE_UNAVAILABLE"
+    async with working(clients[1]):
+        assert (await refusal(joined(clients[0]))).reason == "GROUP_ELSEWHERE"

@@ -1,8 +1,9 @@
 """All consumer groups: finds or makes them, and stores what they did, many changes in one transaction."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -52,17 +53,8 @@ class Groups:
         Raises ResourceExhausted (TOO_MANY_GROUPS), Unavailable (GROUP_ELSEWHERE).
         """
         async with self._finding:
-            runner = await self._find(key)
-            if runner is None:
-                if await self._store.count(key.tenant) >= MAX_GROUPS:
-                    raise ResourceExhausted(f"the tenant has {MAX_GROUPS} groups", reason="TOO_MANY_GROUPS")
-                await self._log.catch_up()
-                position = self._log.head if options.from_now else self._log.oldest(key.tenant)
-                await self._store.create(key, position, options.wanted)
-                gaps = self._log.gaps(key.tenant, from_start=position)
-                ledger = Ledger(position)
-                runner = self._start(GroupRunner(key, ledger, options.wanted, self._log, gaps, self._changed.set))
-            elif runner.wanted != options.wanted:
+            runner = await self._find(key) or await self._make(key, options)
+            if runner.wanted != options.wanted:
                 await self._store.set_filter(key, options.wanted)
                 runner.want(options.wanted)
         return runner
@@ -136,15 +128,45 @@ class Groups:
     async def _find(self, key: GroupKey) -> GroupRunner | None:
         if (runner := self._runners.get(key)) is not None:
             return runner
-        # Two gateways that served one group would each deliver all of its events.
-        if not await self._claims.claim(f"group {key.tenant} {key.name}"):
-            raise Unavailable("another gateway serves this group; join it there", reason="GROUP_ELSEWHERE")
+        if not await self._store.exists(key):
+            return None
+        async with self._claimed(key):
+            return await self._load(key)
+
+    async def _make(self, key: GroupKey, options: JoinOptions) -> GroupRunner:
+        if await self._store.count(key.tenant) >= MAX_GROUPS:
+            raise ResourceExhausted(f"the tenant has {MAX_GROUPS} groups", reason="TOO_MANY_GROUPS")
+        async with self._claimed(key):
+            # Another gateway may have made it before the claim.
+            if (runner := await self._load(key)) is not None:
+                return runner
+            await self._log.catch_up()
+            position = self._log.head if options.from_now else self._log.oldest(key.tenant)
+            await self._store.create(key, position, options.wanted)
+            gaps = self._log.gaps(key.tenant, from_start=position)
+            ledger = Ledger(position)
+            return self._start(GroupRunner(key, ledger, options.wanted, self._log, gaps, self._changed.set))
+
+    async def _load(self, key: GroupKey) -> GroupRunner | None:
         stored = await self._store.load(key)
         if stored is None:
             return None
         ledger = Ledger(stored.position, stored.entries)
         gaps = self._log.gaps(key.tenant)
         return self._start(GroupRunner(key, ledger, stored.wanted, self._log, gaps, self._changed.set))
+
+    @contextlib.asynccontextmanager
+    async def _claimed(self, key: GroupKey) -> AsyncIterator[None]:
+        """The block starts the group's runner, in this gateway alone; a claim that serves nobody is given back."""
+        claim = f"group {key.tenant} {key.name}"
+        try:
+            # Two gateways that served one group would each deliver all of its events.
+            if not await self._claims.claim(claim):
+                raise Unavailable("another gateway serves this group; join it there", reason="GROUP_ELSEWHERE")
+            yield
+        finally:
+            if key not in self._runners:
+                await to_the_end(self._claims.release(claim))
 
     def _moved(self) -> None:
         """Other gateways may serve the groups now. What was not stored is delivered again, by them."""

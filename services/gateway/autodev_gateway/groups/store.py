@@ -63,6 +63,11 @@ class GroupStore:
         """What this gateway alone serves, where several share the database."""
         return Claims(self._database, lost)
 
+    async def exists(self, key: GroupKey) -> bool:
+        """Whether the group is there."""
+        async with self._database.connection(key.tenant) as connection:
+            return (await connection.execute(select(1).where(*_is_group(key)))).scalar_one_or_none() is not None
+
     async def load(self, key: GroupKey) -> StoredGroup | None:
         """The group; None when there is none."""
         async with self._database.connection(key.tenant) as connection:
