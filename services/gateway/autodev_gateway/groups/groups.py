@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autodev_gateway import metrics
 from autodev_gateway.event_log import ALL_EVENTS, EventLog, Filter, Record
-from autodev_gateway.groups.ledger import Ledger
+from autodev_gateway.groups.ledger import Changes, Ledger
 from autodev_gateway.groups.runner import GroupRunner
 from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
 from autodev_gateway.shutdown import to_the_end
@@ -83,9 +83,11 @@ class Groups:
         try:
             while True:
                 try:
-                    await self._store_changes()
-                except (SQLAlchemyError, AutoDevError) as error:
+                    stored = await self._store_changes()
+                except AutoDevError as error:
                     log.error("consumer groups could not be stored, and will be: %s", error)
+                    stored = False
+                if not stored:
                     await asyncio.sleep(RETRY_S)
         finally:
             await ended(*self._tasks)
@@ -94,25 +96,42 @@ class Groups:
             finally:
                 await self._claims.close()
 
-    async def flush(self) -> None:
-        """Store all changes now."""
+    async def flush(self) -> bool:
+        """Store all changes now. Returns whether the database took them all; what it did not is to be stored yet.
+
+        Raises Unavailable.
+        """
         async with self._storing:
-            taken = [
-                (runner, changes)
+            waiting = {
+                runner: changes
                 for runner in self._runners.values()
                 if (changes := runner.ledger.take_changes()) is not None
-            ]
-            if not taken:
-                return
+            }
+            if not waiting:
+                return True
             try:
-                await self._store.save([(runner.key, changes) for runner, changes in taken])
-            except BaseException:
-                for runner, changes in taken:
+                await self._save(waiting)
+            finally:
+                for runner, changes in waiting.items():
                     runner.ledger.give_back(changes)
-                raise
         self._measure()
+        return not waiting
 
-    async def _store_changes(self) -> None:
+    async def _save(self, waiting: dict[GroupRunner, Changes]) -> None:
+        """Store changes, and take out what is stored."""
+        try:
+            await self._store.save([(runner.key, changes) for runner, changes in waiting.items()])
+            waiting.clear()
+        except SQLAlchemyError:
+            # Some group's rows are at fault, which must not keep the others' from the disk.
+            for runner, changes in list(waiting.items()):
+                try:
+                    await self._store.save([(runner.key, changes)])
+                    del waiting[runner]
+                except SQLAlchemyError as error:
+                    log.error("group %s of %s is not stored: %s", runner.key.name, runner.key.tenant, error)
+
+    async def _store_changes(self) -> bool:
         """Wait for changes and store them: what was leased or settled soon, mere positions in a while."""
         try:
             async with asyncio.timeout(POSITIONS_S):
@@ -123,7 +142,7 @@ class Groups:
             # What is leased and settled within this time needs no row at all.
             await asyncio.sleep(GATHER_S)
         self._changed.clear()
-        await to_the_end(self.flush())
+        return await to_the_end(self.flush())
 
     async def _find(self, key: GroupKey) -> GroupRunner | None:
         if (runner := self._runners.get(key)) is not None:

@@ -114,8 +114,9 @@ class GroupRunner:
         self._touch()
 
     def reject(self, worker: Worker, delivery_id: str, error: str, retry_s: float | None) -> None:
-        """The worker could not do this."""
-        if self.ledger.reject(worker.number, delivery_id, error, retry_s, time.monotonic()):
+        """The worker could not do this. Of the error, what no database stores is left out."""
+        told = error.replace("\0", "").encode(errors="replace").decode()
+        if self.ledger.reject(worker.number, delivery_id, told, retry_s, time.monotonic()):
             metrics.DELIVERIES.labels("rejected").inc()
         self._touch()
 

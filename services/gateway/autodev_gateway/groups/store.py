@@ -55,9 +55,9 @@ class GroupStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         conflicting = conflicting_insert("sqlite" if database.is_sqlite else "postgresql")
-        save = conflicting(_deliveries)
-        latest = {name: save.excluded[name] for name in ("attempts", "failures", "error")}
-        self._save_entry = save.on_conflict_do_update(index_elements=["tenant_id", "group_name", "seq"], set_=latest)
+        self._save_entry = _saving(conflicting(_deliveries), "attempts", "failures", "error")
+        # A commit whose answer was lost is done again.
+        self._save_dead = _saving(conflicting(_dead), "attempts", "error", "dead_us")
 
     def claims(self, lost: Callable[[], None]) -> Claims:
         """What this gateway alone serves, where several share the database."""
@@ -120,7 +120,7 @@ class GroupStore:
             for key, seqs in settled:
                 await _delete(connection, _deliveries, key, seqs)
             if dead:
-                await connection.execute(insert(_dead), dead)
+                await connection.execute(self._save_dead, dead)
 
     async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[StoredDeadLetter]:
         """The group's dead letters after a place, in the order of the log."""
@@ -143,6 +143,12 @@ class GroupStore:
                 await connection.execute(self._save_entry, rows)
                 await _delete(connection, _dead, key, found)
         return found
+
+
+def _saving(inserting: Any, *latest: str) -> Any:
+    """The insertion of events of groups, where those that are there take these columns."""
+    columns = {name: inserting.excluded[name] for name in latest}
+    return inserting.on_conflict_do_update(index_elements=["tenant_id", "group_name", "seq"], set_=columns)
 
 
 async def _delete(connection: AsyncConnection, table: Table, key: GroupKey, seqs: Sequence[int]) -> None:

@@ -1,0 +1,99 @@
+"""What consumer groups leave on disk, whatever one of them does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog
+from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.groups.groups import Groups, JoinOptions
+from autodev_gateway.groups.ledger import MAX_FAILURES, Changes, DeadLetter
+from autodev_gateway.groups.runner import Delivery, GroupRunner, Worker
+from autodev_gateway.groups.store import GroupKey, GroupStore
+from autodev_runtime.database import Database
+from autodev_runtime.migrations import upgrade
+from autodev_sdk.ending import ended
+from tests.integration.gateway.parts import PATIENCE_S
+from tests.storage import Storage
+
+KEY = GroupKey("acme", "group")
+FROM_START = JoinOptions(ALL_EVENTS, from_now=False)
+REFUSED_ON_SQLITE = (
+    "CREATE TRIGGER refused BEFORE INSERT ON deliveries WHEN new.group_name = 'refused'"
+    " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+)
+REFUSED_ON_POSTGRESQL = "ALTER TABLE deliveries ADD CONSTRAINT refused CHECK (group_name <> 'refused')"
+
+
+@pytest_asyncio.fixture
+async def database(storage: Storage) -> AsyncIterator[Database]:
+    async with storage.open("gateway") as opened:
+        await upgrade(opened, "autodev_gateway")
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def log(database: Database) -> AsyncIterator[EventLog]:
+    opened = await EventLog.open(EventStore(database))
+    running = asyncio.create_task(opened.run())
+    await opened.append([Draft("acme", f"{1:036d}", 20, "ada", "", b"event")])
+    yield opened
+    await ended(running)
+
+
+@pytest_asyncio.fixture
+async def groups(database: Database, log: EventLog) -> AsyncIterator[Groups]:
+    opened = Groups(GroupStore(database), log)
+    running = asyncio.create_task(opened.run())
+    yield opened
+    await ended(running)
+
+
+@contextlib.asynccontextmanager
+async def working(groups: Groups, key: GroupKey = KEY) -> AsyncIterator[tuple[GroupRunner, Worker]]:
+    group = await groups.join(key, FROM_START)
+    with group.worker(1, 30.0) as worker:
+        yield group, worker
+
+
+async def delivered(group: GroupRunner, worker: Worker) -> Delivery:
+    async with asyncio.timeout(PATIENCE_S):
+        while not (taken := group.take(worker, 1)):
+            await worker.wake.wait()
+            worker.wake.clear()
+    return taken[0]
+
+
+async def give_up(group: GroupRunner, worker: Worker, error: str) -> None:
+    for _ in range(MAX_FAILURES):
+        delivery = await delivered(group, worker)
+        group.reject(worker, delivery.lease.delivery_id, error, 0.0)
+
+
+async def test_an_error_of_any_text_is_stored(groups: Groups) -> None:
+    async with working(groups) as (group, worker):
+        await give_up(group, worker, "no\0 text \ud800")
+        ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
+    assert letter.error == "no text ?"
+
+
+async def test_a_dead_letter_whose_commit_was_not_answered_is_stored_again(
+    database: Database, groups: Groups, log: EventLog
+) -> None:
+    store = GroupStore(database)
+    changes = Changes(log.head, dead=[DeadLetter(log.head, 5, "boom")])
+    await store.save([(KEY, changes)])
+    await store.save([(KEY, changes)])
+    ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
+    assert (letter.attempts, letter.error) == (5, "boom")
+
+
+async def test_a_group_that_the_database_refuses_keeps_no_other_from_the_disk(storage: Storage, groups: Groups) -> None:
+    await storage.alter("gateway", REFUSED_ON_SQLITE if storage.database is None else REFUSED_ON_POSTGRESQL)
+    async with working(groups, GroupKey("acme", "refused")) as refused, working(groups) as (group, worker):
+        await delivered(*refused)
+        await give_up(group, worker, "boom")
+        ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
+    assert letter.error == "boom"
