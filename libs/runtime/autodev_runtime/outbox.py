@@ -20,6 +20,7 @@ from autodev.gateway.v1.event_pb2 import Event
 from autodev_runtime.columns import LargeInteger, Moment, now
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import AutoDevError, InvalidArgument
+from autodev_runtime.paging import fitting
 from autodev_runtime.spans import made
 
 log = logging.getLogger(__name__)
@@ -101,22 +102,24 @@ class Outbox:
             LAG.set(0)
             return 0
         LAG.set((now() - rows[0].created_at).total_seconds())
-        await self._publish(publish, rows)
+        # No more than a message holds: one that is too large would be tried again for ever.
+        events = fitting([Event.FromString(row.event) for row in rows])
+        await self._publish(publish, events)
+        sent = [row.position for row in rows[: len(events)]]
         async with self._database.across_tenants() as session:
-            await session.execute(delete(self._row).where(self._row.position.in_([row.position for row in rows])))
-        return len(rows)
+            await session.execute(delete(self._row).where(self._row.position.in_(sent)))
+        return len(sent)
 
-    async def _publish(self, publish: Publish, rows: Sequence[OutboxRow]) -> None:
-        events = [Event.FromString(row.event) for row in rows]
+    async def _publish(self, publish: Publish, events: Sequence[Event]) -> None:
         try:
             await publish(events)
         except InvalidArgument as error:
-            if len(rows) == 1:
+            if len(events) == 1:
                 # The log will never take it: waiting for it would hold up every event behind it.
                 log.error("dropped an event that the log refuses, %s: %s", events[0].id, error)
                 return
-            for row in rows:
-                await self._publish(publish, [row])
+            for event in events:
+                await self._publish(publish, [event])
 
     async def _wait(self) -> None:
         try:
