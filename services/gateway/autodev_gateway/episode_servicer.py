@@ -8,7 +8,7 @@ from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import EventLog
 from autodev_runtime.errors import PermissionDenied
 from autodev_runtime.identity import ALL_TENANTS, current_tenant
-from autodev_runtime.paging import key_from, page_size, token_after
+from autodev_runtime.paging import fitting, key_from, page_size, token_after
 
 
 class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
@@ -30,8 +30,9 @@ class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
         query = EpisodeQuery(request.agent_id, request.outcome)
         await self._log.indexed()
         found = await self._episodes.page(_one_tenant(), query, int(key[0]) if key else None, size + 1)
-        token = token_after([found[size - 1].recorded_us]) if len(found) > size else ""
-        return pb.ListEpisodesResponse(episodes=[_to_proto(each) for each in found[:size]], next_page_token=token)
+        episodes = fitting([_to_proto(each) for each in found[:size]])
+        token = token_after([found[len(episodes) - 1].recorded_us]) if len(found) > len(episodes) else ""
+        return pb.ListEpisodesResponse(episodes=episodes, next_page_token=token)
 
 
 def _one_tenant() -> str:

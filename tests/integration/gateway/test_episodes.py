@@ -64,6 +64,21 @@ async def test_episodes_are_listed_newest_first_a_page_at_a_time(acme: AutoDevCl
     assert found == [f"episode-{number}" for number in reversed(range(7))]
 
 
+async def test_a_page_of_large_episodes_is_shorter_than_asked_for(acme: AutoDevClient) -> None:
+    code = "#" * 130_000
+    for start in range(0, 40, 10):
+        await publish(acme, [failed(number, code=code, preamble=code) for number in range(start, start + 10)])
+    first = await acme.episodes.ListEpisodes(pb.ListEpisodesRequest(page_size=40))
+    assert 1 < len(first.episodes) < 40
+    found = [episode.id for episode in first.episodes]
+    token = first.next_page_token
+    while token:
+        page = await acme.episodes.ListEpisodes(pb.ListEpisodesRequest(page_size=40, page_token=token))
+        found += [episode.id for episode in page.episodes]
+        token = page.next_page_token
+    assert found == [f"episode-{number}" for number in reversed(range(40))]
+
+
 async def test_episodes_are_found_by_agent_and_outcome(acme: AutoDevClient) -> None:
     await publish(acme, [failed(1), failed(2, "bob"), succeeded(3), succeeded(4, "bob")])
     assert await listed(acme, agent_id="bob") == ["episode-4", "episode-2"]
