@@ -3,16 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pytest
 import pytest_asyncio
 
-from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog
+from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, Record
 from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.groups import runner
 from autodev_gateway.groups.groups import Groups, JoinOptions
-from autodev_gateway.groups.ledger import MAX_FAILURES, Changes, DeadLetter
+from autodev_gateway.groups.ledger import MAX_DELIVERIES, MAX_FAILURES, Changes, DeadLetter
 from autodev_gateway.groups.runner import Delivery, GroupRunner, Worker
 from autodev_gateway.groups.store import GroupKey, GroupStore
 from autodev_runtime.database import Database
+from autodev_runtime.errors import Unavailable
 from autodev_runtime.migrations import upgrade
 from autodev_sdk.ending import ended
 from tests.integration.gateway.parts import PATIENCE_S
@@ -97,3 +101,19 @@ async def test_a_group_that_the_database_refuses_keeps_no_other_from_the_disk(st
         await give_up(group, worker, "boom")
         ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
     assert letter.error == "boom"
+
+
+async def test_an_event_that_could_not_be_read_was_not_tried(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "RETRY_S", 0.0)
+    async with working(groups) as (group, worker):
+        assert (await delivered(group, worker)).lease.attempt == 1
+    failing, by_seq = iter(range(MAX_DELIVERIES)), EventStore.by_seq
+
+    async def away_at_first(store: EventStore, *asked: Any) -> list[Record]:
+        if next(failing, None) is not None:
+            raise Unavailable("the database is away", reason="DATABASE_UNAVAILABLE")
+        return await by_seq(store, *asked)
+
+    monkeypatch.setattr(EventStore, "by_seq", away_at_first)
+    async with working(groups) as (group, worker):
+        assert (await delivered(group, worker)).lease.attempt == 2

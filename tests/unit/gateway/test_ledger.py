@@ -22,6 +22,18 @@ def one_lease(ledger: Ledger, worker: int = ONE, now_s: float = 0.0) -> Lease:
     return lease
 
 
+def test_an_event_that_is_recalled_is_ready_and_was_not_tried() -> None:
+    ledger = ledger_of(1)
+    for _ in range(MAX_DELIVERIES + 1):
+        ledger.recall(one_lease(ledger))
+    ledger.advance(2 * LEASE_S)
+    lease = one_lease(ledger)
+    assert (lease.seq, lease.attempt) == (1, 1)
+    ledger.acknowledge(ONE, [lease.delivery_id])
+    ledger.recall(lease)
+    assert ledger.unsettled == 0
+
+
 def test_events_are_leased_oldest_first_and_to_one_worker_each() -> None:
     ledger = ledger_of(3, 1, 2)
     assert [lease.seq for lease in ledger.lease(ONE, 2, LEASE_S, 0)] == [1, 2]
@@ -195,6 +207,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def extend(self, data: st.DataObject) -> None:
         lease = data.draw(st.sampled_from(self.leases))
         self.ledger.extend(lease.worker, [lease.delivery_id], self.now_s)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def recall(self, data: st.DataObject) -> None:
+        self.ledger.recall(data.draw(st.sampled_from(self.leases)))
 
     @rule(worker=st.sampled_from([ONE, OTHER]))
     def leave(self, worker: int) -> None:

@@ -138,6 +138,13 @@ class Ledger:
         if self._release(lease.worker, lease.delivery_id) is not None:
             self._settle(lease.seq)
 
+    def recall(self, lease: Lease) -> None:
+        """Take back an event that was never sent to the worker, which is no try of it."""
+        if self._release(lease.worker, lease.delivery_id) is not None:
+            self._entries[lease.seq].attempts -= 1
+            heapq.heappush(self._ready, lease.seq)
+            self._changed.add(lease.seq)
+
     def leave(self, worker: int) -> None:
         """A worker is gone: what it held is ready again."""
         for delivery_id in sorted(self._held.get(worker, ())):

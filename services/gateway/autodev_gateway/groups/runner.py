@@ -155,7 +155,12 @@ class GroupRunner:
         taken = await self._take_from_log()
         leases = self._lease()
         if leases:
-            await self._send(leases)
+            try:
+                await self._send(leases)
+            except Exception:
+                for lease in leases:
+                    self.ledger.recall(lease)
+                raise
         if self.ledger.urgent:
             self._changed()
         return taken
