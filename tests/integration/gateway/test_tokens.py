@@ -52,6 +52,10 @@ def token(algorithm: str = "ES256", private: Any = None, header: Any = None, **c
     return jwt.encode(claims, private or PRIVATE[algorithm], algorithm, {k: v for k, v in stated.items() if v})
 
 
+def encoded(header: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+
+
 def by_secret(secret: bytes) -> str:
     """What a token library that takes a public key for a secret would accept."""
     head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": "RS256"}).encode()).rstrip(b"=")
@@ -170,6 +174,9 @@ async def test_a_token_with_anything_wrong_opens_nothing(provider: Provider, tmp
         "for something else": token(header={"typ": "logout+jwt"}),
         "too long": token(more="x" * 4800),
         "nonsense": "a.b.c",
+        "an algorithm that is a list": f"{encoded({'alg': ['ES256'], 'kid': 'ES256'})}.{body}.{signature}",
+        "an algorithm that is an object": f"{encoded({'alg': {}, 'kid': 'ES256'})}.{body}.{signature}",
+        "an end that is too great for a number": token(exp=10**400),
         "deep": f"{'W1tbW1tb' * 600}.e30.e30",
     }
     async with trusting(provider, Storage(tmp_path)) as gateway:

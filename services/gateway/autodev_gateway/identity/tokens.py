@@ -88,7 +88,7 @@ class Tokens:
         except (PyJWTError, ValueError, RecursionError) as error:
             raise _refused("it is no JSON Web Token") from error
         algorithm, key_id = header.get("alg"), header.get("kid")
-        if algorithm not in self._rules.algorithms:
+        if not isinstance(algorithm, str) or algorithm not in self._rules.algorithms:
             raise _refused(f"its algorithm is none of {', '.join(sorted(self._rules.algorithms))}")
         if "crit" in header or str(header.get("typ", "JWT")).lower() not in TYPES:
             raise _refused("it is not an access token that is understood here")
@@ -96,12 +96,12 @@ class Tokens:
         if key is None or key.algorithm_name != algorithm:
             raise _refused("the provider has no such key")
         claims = self._claims(text, key, algorithm)
-        lease = Lease(float(claims["exp"]) + self._rules.leeway_s)
+        lease = Lease(claims["exp"] + self._rules.leeway_s)
         return _Known(str(key_id), self._caller(claims, lease), lease)
 
     def _claims(self, text: str, key: Any, algorithm: str) -> dict[str, Any]:
         try:
-            return jwt.decode(
+            claims = jwt.decode(
                 text,
                 key,
                 algorithms=[algorithm],
@@ -110,6 +110,7 @@ class Tokens:
                 leeway=self._rules.leeway_s,
                 options={"require": list(REQUIRED)},
             )
+            return {**claims, "exp": float(claims["exp"])}
         except ExpiredSignatureError as error:
             raise Unauthenticated("the token has expired", reason="CREDENTIAL_ENDED") from error
         except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
