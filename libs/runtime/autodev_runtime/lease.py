@@ -11,7 +11,7 @@ from autodev_runtime.errors import Unauthenticated
 class Lease:
     """The validity of one credential, shared by all of its calls."""
 
-    __slots__ = ("_ended", "_open", "expires_at")
+    __slots__ = ("__weakref__", "_ended", "_open", "expires_at")
 
     def __init__(self, expires_at: float | None = None) -> None:
         self.expires_at = expires_at

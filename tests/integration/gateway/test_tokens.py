@@ -239,6 +239,20 @@ async def test_what_a_withdrawn_key_signed_ends_with_its_streams(provider: Provi
         assert await told(gateway, token("ES256")) is not None
 
 
+async def test_streams_end_with_their_key_also_where_their_tokens_are_forgotten(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodev_gateway.identity.tokens.MOST_KNOWN", 1)
+    async with (
+        trusting(provider, Storage(tmp_path), jwt_refresh_s=0.1, jwt_look_again_s=0.05) as gateway,
+        AutoDevClient(gateway.public_address, token("ES256")) as ada,
+    ):
+        stream = await following(ada)
+        assert await told(gateway, token("RS256")) is None
+        provider.keys = [key for key in provider.keys if key["kid"] != "ES256"]
+        assert (await end_of(stream)).reason == "CREDENTIAL_ENDED"
+
+
 async def test_a_token_that_expires_ends_its_streams(provider: Provider, tmp_path: Path) -> None:
     text = token(exp=int(time.time()) + 2)
     async with trusting(provider, Storage(tmp_path)) as gateway:

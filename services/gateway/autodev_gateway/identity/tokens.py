@@ -7,6 +7,7 @@ issuer, its audience, its end, its tenant and its subject.
 import re
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import jwt
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
@@ -45,7 +46,6 @@ class TokenRules:
 class _Known:
     """A token that was verified."""
 
-    key_id: str
     caller: Caller
     lease: Lease
 
@@ -56,6 +56,8 @@ class Tokens:
     def __init__(self, rules: TokenRules, source: Source, options: JwksOptions) -> None:
         self._rules = rules
         self._known: dict[bytes, _Known] = {}
+        self._signed: dict[str, WeakSet[Lease]] = {}
+        """What is in use by key id, also of tokens that are remembered no more."""
         self.jwks = Jwks(source, rules.algorithms, options, self._forget)
 
     async def caller(self, text: str, digest: bytes) -> Caller:
@@ -75,10 +77,10 @@ class Tokens:
 
     def _forget(self, key_ids: frozenset[str]) -> None:
         """Keys are gone: what they have signed is good no more, also where it is in use."""
-        for digest, known in list(self._known.items()):
-            if known.key_id in key_ids:
-                known.lease.end()
-                del self._known[digest]
+        for key_id in key_ids:
+            for lease in self._signed.pop(key_id, ()):
+                lease.end()
+        self._known = {digest: known for digest, known in self._known.items() if not known.lease.ended}
 
     async def _verified(self, text: str) -> _Known:
         if len(text) > MOST_TOKEN_BYTES:
@@ -97,7 +99,9 @@ class Tokens:
             raise _refused("the provider has no such key")
         claims = self._claims(text, key, algorithm)
         lease = Lease(claims["exp"] + self._rules.leeway_s)
-        return _Known(str(key_id), self._caller(claims, lease), lease)
+        known = _Known(self._caller(claims, lease), lease)
+        self._signed.setdefault(str(key_id), WeakSet()).add(lease)
+        return known
 
     def _claims(self, text: str, key: Any, algorithm: str) -> dict[str, Any]:
         try:
