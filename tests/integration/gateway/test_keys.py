@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -13,7 +14,15 @@ from autodev.gateway.v1 import event_service_pb2
 from autodev.gateway.v1 import key_service_pb2 as pb
 from autodev.options.v1 import access_pb2
 from autodev_gateway.identity import issued
+from autodev_gateway.identity.issued import FollowOptions, IssuedKeys
+from autodev_gateway.identity.issued_key import Grant
+from autodev_gateway.identity.issuing import KeyIssuer
+from autodev_gateway.identity.key_store import KeyStore
+from autodev_gateway.identity.texts import digest_of
 from autodev_gateway.settings import Mode
+from autodev_runtime.errors import Unauthenticated
+from autodev_runtime.identity import Identity
+from autodev_runtime.migrations import upgrade
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, started, working
 from tests.serving import Refusal, refusal
@@ -252,6 +261,30 @@ async def test_keys_outlive_the_gateway(storage: Storage) -> None:
     async with started(storage, mode=Mode.PRODUCTION, data_dir=storage.directory / "empty") as gateway:
         assert await opens(gateway, good.text)
         assert not await opens(gateway, ended.text)
+
+
+async def test_a_clock_that_was_ahead_costs_nobody_a_key(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with storage.open("gateway") as database:
+        await upgrade(database, "autodev_gateway")
+        store = KeyStore(database)
+        operator = Identity("acme", "ada", frozenset())
+        grant = Grant("bob", frozenset(), lifetime=timedelta(minutes=10))
+        running, started_meanwhile = IssuedKeys(store, FollowOptions()), IssuedKeys(store, FollowOptions())
+        await running.load()
+        made = await KeyIssuer(store, 10).create(operator, grant, "k1", issued.now_us())
+        digest = digest_of(made.text)
+        assert await running.find(digest) is not None
+        with monkeypatch.context() as ahead:
+            late_s = time.time() + 3600
+            ahead.setattr(time, "time", lambda: late_s)
+            ahead.setattr(time, "time_ns", lambda: int(late_s * 1e9))
+            running.forget_ended()
+            await started_meanwhile.load()
+            for keys in (running, started_meanwhile):
+                with pytest.raises(Unauthenticated):
+                    await keys.find(digest)
+        for keys in (running, started_meanwhile):
+            assert await keys.find(digest) is not None
 
 
 async def test_a_role_that_is_none_is_refused(acme: AutoDevClient) -> None:

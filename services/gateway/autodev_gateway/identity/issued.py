@@ -1,8 +1,9 @@
 """The keys that operators made, as this gateway knows them: in memory, following the database.
 
 A change made anywhere is known here a poll later (`key_poll_s`), and one made here at once. A key that is not known is
-looked for before it is refused. A gateway that cannot follow for `key_stale_s` lets nobody in by these keys: one of
-them may have been revoked.
+looked for before it is refused. One that has expired is known for another day: a clock that was ahead, and was set
+right, must not have cost its holder the key. A gateway that cannot follow for `key_stale_s` lets nobody in by these
+keys: one of them may have been revoked.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ LOOKED_FOR_S = 0.2
 """How often, at most, the database is asked for keys that are not known."""
 USED_PERIOD_S = 60.0
 MICROSECONDS = 1_000_000
+KNOWN_AFTER_S = 24 * 3600
+"""For how long an expired key is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class IssuedKeys:
 
     async def load(self) -> None:
         """Learn every key. Raises Unavailable."""
-        self._take(await self._store.living(now_us()), self._began())
+        began = self._began()
+        self._take(await self._store.living(now_us() - KNOWN_AFTER_S * MICROSECONDS), began)
 
     async def find(self, digest: bytes) -> Caller | None:
         """Whom the key makes its holder; None where there is no such key.
@@ -92,7 +96,11 @@ class IssuedKeys:
         while True:
             await asyncio.sleep(USED_PERIOD_S)
             await self.write_uses()
-            self._known = {digest: known for digest, known in self._known.items() if not known.lease.ended}
+            self.forget_ended()
+
+    def forget_ended(self) -> None:
+        """Know no more of keys that were revoked, or expired long ago."""
+        self._known = {digest: known for digest, known in self._known.items() if _to_be_known(known.lease)}
 
     async def write_uses(self) -> None:
         """Write down which keys were used since the last time."""
@@ -132,7 +140,7 @@ class IssuedKeys:
         digest = bytes.fromhex(key.sha256)
         known = self._known.get(digest)
         expires_at = None if key.expires_us is None else key.expires_us / MICROSECONDS
-        if key.ended(now_us()):
+        if key.revoked_us is not None:
             if known is not None:
                 known.lease.end()
             return
@@ -143,6 +151,11 @@ class IssuedKeys:
         lease = Lease(expires_at)
         caller = Caller(key.tenant, key.subject, key.roles, f"key:{key.id}", key.read_only, lease)
         self._known[digest] = _Known(key.id, caller, lease)
+
+
+def _to_be_known(lease: Lease) -> bool:
+    expired_s = 0.0 if lease.expires_at is None else time.time() - lease.expires_at
+    return not lease.ended or 0 < expired_s < KNOWN_AFTER_S
 
 
 def now_us() -> int:
