@@ -25,7 +25,7 @@ GROUP_LAG = Gauge(
 )
 GROUP_GAPS = Counter(
     "autodev_group_gaps_total",
-    "Times that retention deleted events of a tenant before a group had taken them; the log says which",
+    "Times that retention deleted events of a tenant before a group had taken or settled them; the log says which",
 )
 WEBHOOKS = Counter(
     "autodev_webhooks_total",

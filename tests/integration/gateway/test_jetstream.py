@@ -16,6 +16,9 @@ from autodev_gateway.event_log import ALL_EVENTS, EventLog, PageBounds
 from autodev_gateway.event_log.engine import Newest, WrongLog
 from autodev_gateway.event_log.engines import engine_for
 from autodev_gateway.event_log.jetstream.connection import UnfitServer
+from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.groups.ledger import Changes, Entry
+from autodev_gateway.groups.store import GroupKey, GroupStore
 from autodev_runtime.database import Database
 from autodev_sdk import AutoDevClient, EventWorker
 from autodev_sdk.events import working as sdk_working
@@ -184,6 +187,29 @@ async def test_what_retention_deletes_is_gone_from_the_stream_but_for_what_a_gro
         worker.reject(delivery)
         again = await worker.next()
         assert again.event == delivery.event
+
+
+async def test_what_a_group_takes_until_its_row_is_deleted_is_kept(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        started(storage, retention_bytes=1) as gateway,
+        gateway.client() as acme,
+        storage.open("gateway") as other,
+    ):
+        (cursor,) = await publish(acme, [failed(0)])
+        await publish(acme, [failed(1)])
+        seq, key, trim = int(cursor, 16), GroupKey("acme", "group"), EventStore.trim
+
+        async def trimmed_late(store: EventStore, through: dict[str, int]) -> int:
+            await GroupStore(other).create(key, seq, ALL_EVENTS)
+            await GroupStore(other).save([(key, Changes(seq, entries=[Entry(seq)]))])
+            return await trim(store, through)
+
+        monkeypatch.setattr(EventStore, "trim", trimmed_late)
+        assert await gateway.parts.log.sweep() == 1
+        async with working(acme) as worker:
+            assert (await worker.next()).event.cursor == cursor
 
 
 @pytest.mark.parametrize("hours", [-1, 0, 1])

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
-from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, Record
+from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, LogOptions, Record
+from autodev_gateway.event_log.retention import Retention
 from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.groups import runner
 from autodev_gateway.groups.groups import Groups, JoinOptions
@@ -19,7 +21,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.migrations import upgrade
 from autodev_sdk.ending import ended
-from tests.integration.gateway.parts import PATIENCE_S
+from tests.integration.gateway.parts import PATIENCE_S, until
 from tests.storage import Storage
 
 KEY = GroupKey("acme", "group")
@@ -40,7 +42,7 @@ async def database(storage: Storage) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture
 async def log(database: Database) -> AsyncIterator[EventLog]:
-    opened = await EventLog.open(EventStore(database))
+    opened = await EventLog.open(EventStore(database), LogOptions(retention=Retention(size_bytes=1)))
     running = asyncio.create_task(opened.run())
     await opened.append([Draft("acme", f"{1:036d}", 20, "ada", "", b"event")])
     yield opened
@@ -117,3 +119,35 @@ async def test_an_event_that_could_not_be_read_was_not_tried(groups: Groups, mon
     monkeypatch.setattr(EventStore, "by_seq", away_at_first)
     async with working(groups) as (group, worker):
         assert (await delivered(group, worker)).lease.attempt == 2
+
+
+@pytest_asyncio.fixture
+async def unstored(database: Database, log: EventLog) -> AsyncIterator[Groups]:
+    """Groups whose changes nobody stores by the way."""
+    opened = Groups(GroupStore(database), log)
+    yield opened
+    # Its end ends the groups' tasks.
+    running = asyncio.create_task(opened.run())
+    await asyncio.sleep(0)
+    await ended(running)
+
+
+async def test_what_a_group_has_just_taken_is_kept(unstored: Groups, log: EventLog) -> None:
+    async with working(unstored) as (group, worker):
+        delivery = await delivered(group, worker)
+        assert await log.sweep() == 0
+        group.reject(worker, delivery.lease.delivery_id, "boom", 0.0)
+        assert (await delivered(group, worker)).record == delivery.record
+
+
+async def test_what_another_gateway_deletes_of_what_a_group_has_taken_is_told(
+    database: Database, unstored: Groups, log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = REGISTRY.get_sample_value("autodev_group_gaps_total") or 0
+    async with working(unstored) as (group, worker):
+        delivery = await delivered(group, worker)
+        await EventStore(database).trim({"acme": log.head})
+        group.reject(worker, delivery.lease.delivery_id, "boom", 0.0)
+        await until(lambda: group.ledger.unsettled == 0, "the event is given up")
+    assert REGISTRY.get_sample_value("autodev_group_gaps_total") == before + 1
+    assert "group group: 1 events that it had taken and not settled are gone" in caplog.messages

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Self
@@ -169,6 +169,10 @@ class EventLog:
     def listening(self, tenant: str, listener: Callable[[], None]) -> AbstractContextManager[None]:
         """Call the listener, within the block, after each append to the tenant's log."""
         return self._tail.listening(tenant, listener)
+
+    def before_deleting(self, prepare: Callable[[], Awaitable[object]]) -> None:
+        """Have this done before events are deleted, when no reader comes to them any more."""
+        self._sweeper.prepare = prepare
 
     async def sweep(self) -> int:
         """Delete what is past retention. Returns how many events."""

@@ -7,7 +7,7 @@ events, and what a sweep reads is bounded by what it keeps.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -54,6 +54,7 @@ class Sweeper:
         self._engine = engine
         self._trims = trims
         self._retention = retention
+        self.prepare: Callable[[], Awaitable[object]] | None = None
 
     async def sweep(self, head: int) -> int:
         """Delete what is past retention, up to a place. Returns how many events."""
@@ -82,6 +83,8 @@ class Sweeper:
         while through > 0 and (trimmed := await self._engine.index.trimmable(tenant, through)):
             # Before the deletion: who reads in between is told, and never finds a gap.
             self._trims.advance({tenant: trimmed})
+            if self.prepare is not None:
+                await self.prepare()
             deleted += await self._engine.trim({tenant: trimmed})
         return deleted
 

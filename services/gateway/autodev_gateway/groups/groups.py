@@ -46,6 +46,8 @@ class Groups:
         self._finding = asyncio.Lock()
         self._storing = asyncio.Lock()
         self._changed = asyncio.Event()
+        # What a group has taken is kept from retention by its row.
+        event_log.before_deleting(self.flush)
 
     async def join(self, key: GroupKey, options: JoinOptions) -> GroupRunner:
         """The group, made where it is not there yet.

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from autodev_gateway import metrics
-from autodev_gateway.event_log import EventLog, Filter, PageBounds, Record
+from autodev_gateway.event_log import ALL_EVENTS, EventLog, Filter, PageBounds, Record
 from autodev_gateway.event_log.gaps import Gaps
 from autodev_gateway.groups.ledger import Lease, Ledger
 from autodev_gateway.groups.store import GroupKey
@@ -199,6 +199,13 @@ class GroupRunner:
                 ", ..." if len(gaps) > NAMED_GAPS else "",
             )
 
+    async def _tell_lost(self, seqs: Sequence[int]) -> None:
+        """Of events that are not delivered, some may be there and not wanted; the operator is told of the others."""
+        kept = await self._log.at(self.key.tenant, seqs, ALL_EVENTS)
+        if lost := len(seqs) - len(kept):
+            metrics.GROUP_GAPS.inc()
+            log.warning("group %s: %d events that it had taken and not settled are gone", self.key.name, lost)
+
     def _lease(self) -> list[Lease]:
         """Share what is ready among the workers, evenly where it is not enough for all."""
         leases: list[Lease] = []
@@ -211,13 +218,14 @@ class GroupRunner:
         return leases
 
     async def _send(self, leases: list[Lease]) -> None:
-        missing = [lease.seq for lease in leases if lease.seq not in self._records]
-        if missing:
-            found = await self._log.at(self.key.tenant, missing, self.wanted)
-            self._records.update((record.seq, record) for record in found)
+        records = {lease.seq: record for lease in leases if (record := self._records.pop(lease.seq, None)) is not None}
+        if missing := [lease.seq for lease in leases if lease.seq not in records]:
+            records |= {record.seq: record for record in await self._log.at(self.key.tenant, missing, self.wanted)}
+        if absent := [seq for seq in missing if seq not in records]:
+            await self._tell_lost(absent)
         workers = {worker.number: worker for worker in self._workers}
         for lease in leases:
-            record = self._records.pop(lease.seq, None)
+            record = records.get(lease.seq)
             worker = workers.get(lease.worker)
             if record is None:
                 # It is past retention, or of a kind that the group no longer wants.

@@ -305,10 +305,11 @@ class JetStreamEngine:
 
     async def trim(self, through: dict[str, int]) -> int:
         """See Engine. What a group still needs goes to the database before it is deleted here."""
+        deleted = await self.index.trim(through)
+        # Now, since a group of another gateway may have taken some until their rows were gone.
         for tenant, seqs in (await self._index.needed(through)).items():
             kept = await self._at(tenant, seqs, ALL_EVENTS)
             await self._index.keep([(record.seq, wire.unsized(record.sized)) for record in kept])
-        deleted = await self.index.trim(through)
         for tenant, place in through.items():
             await self._stream.purge(self._stream.subject_of(tenant), await self._first_after(place))
         return deleted
