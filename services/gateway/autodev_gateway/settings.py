@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_gateway.event_log import AppendBounds, LogOptions, Retention
 from autodev_gateway.event_log.jetstream.options import NatsOptions
+from autodev_gateway.identity.configured import Identifier
 from autodev_gateway.webhooks.settings import WebhookSettings
 from autodev_runtime.settings import CertificateFiles, host_port
 from autodev_sdk.addresses import is_loopback
@@ -131,7 +132,7 @@ class GatewaySettings(WebhookSettings):
     """How long each tenant's events are kept; unset: for ever."""
     retention_bytes: int | None = Field(default=None, gt=0)
     """How many bytes of each tenant's events are kept; unset: all."""
-    tenant_retention: dict[FileName, TenantRetention] = Field(default={})
+    tenant_retention: dict[Identifier, TenantRetention] = Field(default={})
     """For single tenants instead: a JSON object, `{"acme": {"age_s": 86400, "bytes": null}}`. What a tenant's says
     nothing of is as for all; null: everything is kept."""
     event_log: EventLogEngine = EventLogEngine.SQL

@@ -106,6 +106,12 @@ async def test_a_setting_for_one_tenant_leaves_the_others_as_they_are(storage: S
         assert [each.id for each in await read(acme, 3, at=pb.START_AT_EARLIEST)] == [each.id for each in kept]
 
 
+def test_any_tenant_may_have_a_retention() -> None:
+    tenants = ["acme/eu", "a@b.c", "a:b", ".a"]
+    stated = GatewaySettings(tenant_retention={tenant: {"bytes": 1} for tenant in tenants})
+    assert [stated.retention.of(tenant).size_bytes for tenant in tenants] == [1] * 4
+
+
 def test_what_a_tenants_setting_says_nothing_of_is_as_for_all() -> None:
     stated = GatewaySettings.model_validate(
         {"retention_age_s": 60, "retention_bytes": 1000, "tenant_retention": {"a": {"bytes": None}, "b": {"age_s": 5}}}
