@@ -287,6 +287,17 @@ async def test_a_clock_that_was_ahead_costs_nobody_a_key(storage: Storage, monke
             assert await keys.find(digest) is not None
 
 
+async def test_any_number_of_keys_may_have_been_used(storage: Storage) -> None:
+    async with storage.open("gateway") as database:
+        await upgrade(database, "autodev_gateway")
+        store = KeyStore(database)
+        made = await KeyIssuer(store, 10).create(
+            Identity("acme", "ada", frozenset()), Grant("bob", frozenset()), "k1", issued.now_us()
+        )
+        await store.used({made.key.id, *(f"{number:036d}" for number in range(33_000))}, 7)
+        assert [key.last_used_us for key in await store.page("acme", None, 10)] == [7]
+
+
 async def test_a_role_that_is_none_is_refused(acme: AutoDevClient) -> None:
     told = await refusal(acme.keys.CreateKey(request(roles=[access_pb2.ROLE_UNSPECIFIED])))
     assert (told.code, told.fields) == ("INVALID_ARGUMENT", ["roles"])

@@ -20,6 +20,9 @@ from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import ALL_TENANTS, Role
 from autodev_runtime.repeating import repeatable
 
+IDS_AT_ONCE = 1000
+"""How many a statement names: PostgreSQL takes 32,767 parameters."""
+
 _KEYS = IssuedKeyRow.__table__
 _REVISION = KeyRevisionRow.__table__
 
@@ -141,10 +144,11 @@ class KeyStore:
     @repeatable
     async def used(self, key_ids: Collection[str], now_us: int) -> None:
         """Note that the keys were used, of any tenant."""
+        ids = sorted(key_ids)
         async with self._database.across_tenants() as session:
-            await session.execute(
-                update(IssuedKeyRow).where(IssuedKeyRow.id.in_(sorted(key_ids))).values(last_used_us=now_us)
-            )
+            for start in range(0, len(ids), IDS_AT_ONCE):
+                part = ids[start : start + IDS_AT_ONCE]
+                await session.execute(update(IssuedKeyRow).where(IssuedKeyRow.id.in_(part)).values(last_used_us=now_us))
 
 
 def _alive(now_us: int) -> list[Any]:
