@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from autodev.gateway.v1 import key_service_pb2 as pb
+from autodev_cli.commands.keys import all_keys
 from autodev_gateway.settings import Mode
+from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import Running, started
 from tests.storage import Storage
 
@@ -69,3 +72,11 @@ async def keys_saved(storage: Storage, file: Path, *arguments: str) -> None:
     assert status == 1
     assert "File exists" in err
     assert file.read_text().strip() == text
+
+
+async def test_all_keys_are_listed_however_many(acme: AutoDevClient) -> None:
+    for number in range(5):
+        await acme.keys.CreateKey(pb.CreateKeyRequest(request_id=f"k{number}", subject="bob"))
+    listed = await all_keys(acme, 2)
+    assert len({key.id for key in listed.keys}) == 5
+    assert not listed.next_page_token

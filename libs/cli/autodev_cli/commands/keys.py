@@ -18,7 +18,7 @@ from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, print_json, print_table
 from autodev_cli.spans import span_given
 from autodev_cli.target import ask
-from autodev_sdk import uuid7
+from autodev_sdk import AutoDevClient, uuid7
 
 app = new_app("Make, list, rotate and revoke API keys. Needs the role operator.")
 
@@ -79,11 +79,21 @@ def create(
     _print_made(connection, made, save)
 
 
+async def all_keys(mesh: AutoDevClient, page_size: int = MOST) -> pb.ListKeysResponse:
+    """Every page of the keys as one."""
+    whole = await mesh.keys.ListKeys(pb.ListKeysRequest(page_size=page_size))
+    while token := whole.next_page_token:
+        page = await mesh.keys.ListKeys(pb.ListKeysRequest(page_size=page_size, page_token=token))
+        whole.keys.extend(page.keys)
+        whole.next_page_token = page.next_page_token
+    return whole
+
+
 @app.command("list")
 @connected
 def list_keys(connection: Connection) -> None:
     """List the keys that were made here, newest first. Those of the gateway's settings are not among them."""
-    answer = ask(connection, lambda mesh: mesh.keys.ListKeys(pb.ListKeysRequest(page_size=MOST)))
+    answer = ask(connection, all_keys)
     if connection.json:
         print_json(as_dict(answer))
         return
