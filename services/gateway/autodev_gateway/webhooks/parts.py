@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ssl
 from functools import partial
-from typing import TYPE_CHECKING
 
 import grpc
 
@@ -18,9 +17,6 @@ from autodev_gateway.webhooks.store import ReceiptStore
 from autodev_runtime.clients import ask
 from autodev_runtime.database import Database
 from autodev_runtime.settings import CertificateFiles
-
-if TYPE_CHECKING:
-    pass
 
 CERTIFICATE_LOOK_S = 10.0
 
