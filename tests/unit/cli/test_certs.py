@@ -1,6 +1,7 @@
 """`autodev certs`: an authority of one's own, without accidents."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -93,6 +94,27 @@ def test_what_is_valid_is_kept_and_what_is_past_its_middle_is_renewed(tmp_path: 
     directory.create(authority_lifetime=LIFETIME / 2)
     directory.keep_valid()
     assert directory.held("ca").expires - datetime.now(UTC) > LIFETIME
+
+
+def test_who_keeps_certificates_keeps_the_public_names(tmp_path: Path) -> None:
+    directory = CertificateDirectory(tmp_path / "certs")
+    directory.create(["gateway.example"], authority_lifetime=LIFETIME / 2)
+    hosts = directory.held(PUBLIC).hosts
+    assert "gateway.example" in hosts
+    directory.keep_valid()
+    assert directory.held(PUBLIC).hosts == hosts
+    assert directory.held("ca").expires - datetime.now(UTC) > LIFETIME
+
+
+@pytest.mark.parametrize("lost", [*SERVICES, PUBLIC])
+def test_who_keeps_certificates_makes_those_that_are_gone(lost: str, tmp_path: Path) -> None:
+    directory = CertificateDirectory(tmp_path / "certs")
+    directory.create()
+    authority = (directory.path / "ca.crt").read_bytes()
+    shutil.rmtree(directory.path / lost)
+    directory.keep_valid()
+    assert directory.held(lost).expires - datetime.now(UTC) > LIFETIME / 2
+    assert (directory.path / "ca.crt").read_bytes() == authority
 
 
 @pytest.mark.parametrize("written", [0, 2, 9, 18, 19])

@@ -67,7 +67,7 @@ class CertificateDirectory:
         # Its key is there while the rest is: what ends in between is made anew.
         (self.path / "ca.key").unlink(missing_ok=True)
         for name in (*SERVICES, PUBLIC):
-            self._issue(authority, name, [*LOCAL, *named], lifetime)
+            self._issue(authority, name, list(dict.fromkeys([*LOCAL, *named])), lifetime)
         _write(self.path / "ca.crt", authority.pair.certificate, 0o644)
         _write(self.path / "ca.key", authority.pair.key, 0o600)
 
@@ -79,7 +79,7 @@ class CertificateDirectory:
                 f"the authority in {self.path} expires {authority.expires:%Y-%m-%d %H:%M} UTC, before what it would "
                 "sign: make another with `autodev certs create --force`, and give every service its ca.crt"
             )
-        hosts = [_host(host) for host in self.held(PUBLIC).hosts]
+        hosts = [_host(host) for host in self._public_hosts()]
         for name in (*SERVICES, PUBLIC):
             self._issue(authority, name, hosts, lifetime)
 
@@ -87,9 +87,21 @@ class CertificateDirectory:
         """Make what is missing and renew what is past the middle of its time. Raises CommandError."""
         now = datetime.now(UTC)
         if not self.made or self.authority().expires - now < LIFETIME:
-            self.create()
-        elif any(each.expires - now < LIFETIME / 2 for each in self.all()):
+            self.create(self._public_hosts())
+        elif not all(self._lasts(name, now + LIFETIME / 2) for name in (*SERVICES, PUBLIC)):
             self.renew()
+
+    def _public_hosts(self) -> tuple[str, ...]:
+        try:
+            return self.held(PUBLIC).hosts
+        except CommandError:
+            return tuple(map(str, LOCAL))
+
+    def _lasts(self, name: str, until: datetime) -> bool:
+        try:
+            return self.held(name).expires >= until
+        except CommandError:
+            return False
 
     def all(self) -> list[Held]:
         """The authority's certificate, then all others. Raises CommandError."""
