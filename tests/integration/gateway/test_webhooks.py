@@ -377,6 +377,18 @@ async def test_no_more_connections_than_may_be(files: Storage) -> None:
             await eventually(let_in, "there is room again", PATIENCE_S)
 
 
+@pytest.mark.parametrize("head", [b"POST * HTTP/1.1", b"POST / HTTP/1.1\r\nno header"])
+async def test_what_is_no_http_is_refused_and_leaves_nothing_in_the_log(
+    files: Storage, head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hooked(files) as hooks:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(hooks.sender.address.rsplit(":", 1)[1]))
+        writer.write(head + b"\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_other_ways_in_lead_nowhere(files: Storage) -> None:
     async with hooked(files) as hooks:
         session, address = hooks.sender.session, hooks.sender.address

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from autodev_gateway import metrics
 from autodev_gateway.webhooks.door import RETRY_S, Answer, Door, refusal
@@ -20,6 +21,7 @@ from autodev_gateway.webhooks.signature import Attempt
 from autodev_runtime.tracing import TRACEPARENT_KEY
 
 log = logging.getLogger(__name__)
+request_log = logging.getLogger(f"{__name__}.requests")
 
 PATH = "/webhooks/"
 SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -55,6 +57,7 @@ class HttpServer:
         server = web.Server(
             self._handle,
             access_log=None,
+            logger=request_log,
             # What is signed is what was sent; and nobody makes us unpack more than the bound.
             auto_decompress=False,
             keepalive_timeout=self._bounds.receive_s,
@@ -140,6 +143,14 @@ class HttpServer:
             if len(body) > most:
                 return None
         return bytes(body)
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Who sends what is no HTTP is told so; in the log it would be a stack trace for each request of anybody."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+request_log.addFilter(_is_our_fault)
 
 
 class _Full(asyncio.Protocol):
