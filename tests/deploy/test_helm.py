@@ -212,6 +212,16 @@ def test_the_gateway_takes_what_the_chart_gives_it(monkeypatch: pytest.MonkeyPat
     assert (settings.webhook_host, settings.webhook_port) == ("0.0.0.0", 8080)
 
 
+@pytest.mark.parametrize("value", [2, 1_000_000, 10_737_418_240, 0.25, True, "x"])
+def test_a_setting_of_a_values_file_comes_to_the_service_as_it_was_written(value: Any, tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps({"services": {"gateway": {"settings": {"retention_bytes": value}}}}))
+    done = helm("template", RELEASE, str(CHART), "--values", str(file))
+    assert done.returncode == 0, done.stderr
+    config = of_kind([each for each in yaml.safe_load_all(done.stdout) if each], "ConfigMap")["gateway"]
+    assert config["data"]["AUTODEV_GATEWAY_RETENTION_BYTES"] == (value if value == "x" else json.dumps(value))
+
+
 def test_webhooks_come_in_where_a_secret_names_their_sources_and_from_who_is_named(default: list[Manifest]) -> None:
     assert "8080" not in json.dumps(default)
     manifests = rendered(*EVERYTHING)
