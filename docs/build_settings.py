@@ -58,7 +58,7 @@ def differs(name: str, field: FieldInfo, shared: dict[str, FieldInfo]) -> bool:
 def section(title: str, table: dict[str, FieldInfo]) -> str:
     """One table."""
     rows = "".join(
-        f"| `{field.validation_alias or name.upper()}` | {default_of(field)} | {text_of(field)} |\n"
+        f"| `{field.validation_alias or name.upper()}` | {default_of(field)} | {text_of(name, field)} |\n"
         for name, field in table.items()
     )
     return f"## {title}\n\n| setting | default | what it does |\n|---|---|---|\n{rows}"
@@ -86,9 +86,12 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def text_of(field: FieldInfo) -> str:
+def text_of(name: str, field: FieldInfo) -> str:
     """What the field's docstring says, on one line; addresses of peers speak for themselves."""
-    return " ".join((field.description or "Where that service listens.").split())
+    said = field.description or ("Where that service listens." if name.endswith("_address") else "")
+    if not said:
+        raise ValueError(f"the setting {name} has no docstring")
+    return " ".join(said.split())
 
 
 if __name__ == "__main__":

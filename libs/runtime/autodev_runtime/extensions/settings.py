@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autodev_runtime.extensions.addresses import check_address, parse_pairs
 
@@ -13,6 +13,8 @@ Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(parse_pairs)]
 
 class ExtensionSettings(BaseSettings):
     """Where extensions are, and what asking them may take. See docs/extensions.md."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     extensions: Pairs = {}
     """Extensions that are gRPC services, `name=address` between commas: `host:port` on loopback (or `unix:path`) in
