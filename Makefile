@@ -64,7 +64,7 @@ bench-learning: setup ## Measure repair, optimisation and evolution (ARGS='--qui
 sandbox-image: setup ## Build the sandbox's container image without a registry
 	@$(BIN)/python -m autodev_sandbox.image
 
-settings-page: setup ## Build docs/settings.md from the code
+settings-page: setup ## Build docs/settings.md, and the names of settings in the chart's schema, from the code
 	@$(BIN)/python docs/build_settings.py
 
 metrics-page: setup ## Build docs/metrics.md from the code

@@ -1,5 +1,8 @@
-"""Writes docs/settings.md from the services' settings classes: `make settings-page`."""
+"""Writes docs/settings.md, and which settings the chart's values may hold, from the services' settings classes:
+`make settings-page`.
+"""
 
+import json
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,10 +17,11 @@ from autodev_fitness.settings import FitnessSettings
 from autodev_gateway.settings import GatewaySettings
 from autodev_learning.settings import LearningSettings
 from autodev_runtime.database_settings import DatabaseSettings
-from autodev_runtime.settings import ServiceSettings
+from autodev_runtime.settings import MESH_FILES, ServiceSettings
 from autodev_sandbox.settings import SandboxSettings
 
 PAGE = Path(__file__).with_name("settings.md")
+SCHEMA = Path(__file__).parents[1] / "deploy/helm/autodev/values.schema.json"
 SERVICES: dict[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
     "capability": CapabilitySettings,
@@ -26,6 +30,27 @@ SERVICES: dict[str, type[ServiceSettings]] = {
     "sandbox": SandboxSettings,
 }
 COMMON = ServiceSettings.model_fields
+# Their passwords make them secrets, which values and ConfigMaps must not hold.
+WITH_PASSWORDS = {"database_url", "database_all_tenants_url"}
+# What the chart itself states, by values of its own or since the rest of it counts on that.
+BY_THE_CHART = {"data_dir", "host", "metrics_port", "otlp_endpoint", "port", *MESH_FILES}
+OF_THE_GATEWAY_BY_THE_CHART = {
+    "allow_plaintext",
+    "api_keys_file",
+    "event_log",
+    "internal_host",
+    "internal_port",
+    "jetstream_replicas",
+    "mode",
+    "nats_credentials_file",
+    "nats_monitor_urls",
+    "nats_url",
+    "tls_cert_file",
+    "tls_key_file",
+    "webhook_host",
+    "webhook_port",
+    "webhook_secrets_file",
+}
 HEAD = """# Settings
 
 Each service reads its settings from the environment: `AUTODEV_<SERVICE>_<NAME>`, for instance
@@ -44,6 +69,24 @@ def page() -> str:
         own = {key: field for key, field in settings.model_fields.items() if differs(key, field, COMMON | tables)}
         parts.append(section(f"{name}: `AUTODEV_{name.upper()}_`", own))
     return "\n".join(parts)
+
+
+def schema() -> str:
+    """The whole schema of the chart's values: as it is, with the names of each service's settings renewed."""
+    whole = json.loads(SCHEMA.read_text())
+    for service, values in whole["properties"]["services"]["properties"].items():
+        values["properties"]["settings"]["properties"] = dict.fromkeys(chart_settings(service), True)
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def chart_settings(service: str) -> list[str]:
+    """The settings that the chart's values may hold: not those that are secret, nor those that the chart states."""
+    stated = WITH_PASSWORDS | BY_THE_CHART | (OF_THE_GATEWAY_BY_THE_CHART if service == "gateway" else set())
+    return sorted(
+        name
+        for name, field in SERVICES[service].model_fields.items()
+        if name not in stated and not name.endswith("_address") and field.annotation is not SecretStr
+    )
 
 
 def differs(name: str, field: FieldInfo, shared: dict[str, FieldInfo]) -> bool:
@@ -96,3 +139,4 @@ def text_of(name: str, field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    SCHEMA.write_text(schema())

@@ -14,6 +14,7 @@ import yaml
 
 from autodev_gateway.settings import GatewaySettings
 from autodev_runtime.peers import CALLERS, name_of
+from docs.build_settings import SERVICES
 from tests.conftest import require
 
 REPOSITORY = Path(__file__).parents[2]
@@ -212,6 +213,27 @@ def test_the_gateway_takes_what_the_chart_gives_it(monkeypatch: pytest.MonkeyPat
     assert (settings.webhook_host, settings.webhook_port) == ("0.0.0.0", 8080)
 
 
+def test_values_hold_what_a_service_can_be_told_but_no_secret_and_nothing_twice() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["services"]["properties"]
+    plain = rendered(*EVERYTHING, "gateway.tlsSecret=", "gateway.allowPlaintext=true")
+    for service, settings in SERVICES.items():
+        allowed = set(schema[service]["properties"]["settings"]["properties"])
+        secret = {name for name, field in settings.model_fields.items() if "Secret" in str(field.annotation)}
+        own = {
+            variable.removeprefix(f"AUTODEV_{service.upper()}_").removeprefix("AUTODEV_").lower()
+            for manifests in (rendered(*EVERYTHING), plain)
+            for variable in of_kind(manifests, "ConfigMap")[service]["data"]
+        }
+        own -= set(yaml.safe_load((CHART / "values.yaml").read_text())["services"][service]["settings"])
+        assert allowed <= set(settings.model_fields)
+        assert not allowed & (secret | own | {"database_url", "database_all_tenants_url"}), service
+        addresses = {name for name in settings.model_fields if name.endswith("_address")}
+        left_out = set(settings.model_fields) - allowed - secret - own - addresses
+        assert left_out <= {"database_url", "database_all_tenants_url"}, service
+    allowed = set(schema["learning"]["properties"]["settings"]["properties"])
+    assert {"llm_api_key_file", "llm_base_url", "skill_signing_key_file", "extensions"} <= allowed
+
+
 @pytest.mark.parametrize("value", [2, 1_000_000, 10_737_418_240, 0.25, True, "x"])
 def test_a_setting_of_a_values_file_comes_to_the_service_as_it_was_written(value: Any, tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
@@ -253,6 +275,9 @@ def test_migration_comes_before_the_pods_and_alone_knows_the_owner(default: list
     [
         ("database.password=x", "password"),
         ("services.gateway.settings.database_url=x", "database_url"),
+        ("services.learning.settings.llm_api_key=x", "llm_api_key"),
+        ("services.learning.settings.patern_threshold=3", "patern_threshold"),
+        ("services.sandbox.settings.levels[0]=namespace", "levels"),
         ("gateway.tlsSecret=", "allowPlaintext"),
         ("services.sandbox.seccompProfile.type=None", "seccompProfile"),
         ("eventLog.engine=jetstream", "natsUrl"),

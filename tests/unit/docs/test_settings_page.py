@@ -1,14 +1,18 @@
-"""The page of settings says what the code does."""
+"""The page of settings, and the chart's schema, say what the code does."""
 
 import pytest
 from pydantic.fields import FieldInfo
 
 from autodev_runtime.settings import ServiceSettings
-from docs.build_settings import PAGE, SERVICES, page, text_of
+from docs.build_settings import PAGE, SCHEMA, SERVICES, page, schema, text_of
 
 
 def test_the_page_is_what_the_code_builds() -> None:
     assert PAGE.read_text() == page(), "run `make settings-page`"
+
+
+def test_the_chart_knows_the_settings_that_the_code_has() -> None:
+    assert SCHEMA.read_text() == schema(), "run `make settings-page`"
 
 
 def test_every_setting_says_what_it_does() -> None:
