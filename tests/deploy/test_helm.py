@@ -278,6 +278,7 @@ def test_migration_comes_before_the_pods_and_alone_knows_the_owner(default: list
         ("services.learning.settings.llm_api_key=x", "llm_api_key"),
         ("services.learning.settings.patern_threshold=3", "patern_threshold"),
         ("services.sandbox.settings.levels[0]=namespace", "levels"),
+        ("services.gateway.replicas.min=12", "services.gateway.replicas: min is greater than max"),
         ("gateway.tlsSecret=", "allowPlaintext"),
         ("services.sandbox.seccompProfile.type=None", "seccompProfile"),
         ("eventLog.engine=jetstream", "natsUrl"),
