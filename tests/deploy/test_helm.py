@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from autodev_gateway.settings import GatewaySettings
+from autodev_learning.evolution import consumers as evolution
+from autodev_learning.memento import consumers as memento
 from autodev_runtime.peers import CALLERS, name_of
 from docs.build_settings import SERVICES
 from tests.conftest import require
@@ -161,6 +163,31 @@ def test_services_scale_by_metrics_that_they_have(default: list[Manifest]) -> No
         assert f"`{series[source]}`" in page, name
     by_cpu = of_kind(rendered("autoscaling.by=cpu"), "HorizontalPodAutoscaler")
     assert {each["spec"]["metrics"][0]["resource"]["name"] for each in by_cpu.values()} == {"cpu"}
+
+
+def test_learning_scales_by_the_lag_of_its_own_groups(default: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+    for consumers in (memento, evolution):
+        monkeypatch.setattr(consumers, "patient_worker", lambda _gateway, _patience_s, name, *_rest: name)
+    nothing: Any = None
+    names = [
+        *memento.memento_workers(*[nothing] * 5, proposals_at_a_time=1, patience_s=1),
+        *evolution.evolution_workers(*[nothing] * 6, patience_s=1),
+    ]
+    (metric,) = of_kind(default, "HorizontalPodAutoscaler")["learning"]["spec"]["metrics"]
+    (wanted,) = metric["external"]["metric"]["selector"]["matchExpressions"]
+    assert (wanted["key"], wanted["operator"]) == ("group", "In")
+    assert wanted["values"] == sorted(f"learning.{name}" for name in names)
+    page = (REPOSITORY / "docs/metrics.md").read_text()
+    assert f"| `autodev_group_lag_seconds` | gauge | `{wanted['key']}` |" in page
+
+
+def test_the_adapter_asks_for_what_the_autoscalers_select() -> None:
+    rules = yaml.safe_load((HELM_FOLDER / "prometheus-adapter.yaml").read_text())["rules"]
+    for rule in (*rules["custom"], *rules["external"]):
+        assert "<<.Series>>{<<.LabelMatchers>>}" in rule["metricsQuery"]
+        assert rule["resources"]["overrides"]["namespace"] == {"resource": "namespace"}
+    # More than one answer is added up.
+    assert {rule["metricsQuery"] for rule in rules["external"]} == {"max(<<.Series>>{<<.LabelMatchers>>})"}
 
 
 def test_the_network_lets_through_what_the_services_let_through(default: list[Manifest]) -> None:
