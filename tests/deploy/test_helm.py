@@ -39,6 +39,8 @@ EVERYTHING = (
     "gateway.webhooks.secret=webhooks",
     "gateway.webhooks.senders[0].namespaceSelector.matchLabels.name=ingress",
     "networkPolicy.scrapers[0].namespaceSelector.matchLabels.name=monitoring",
+    "services.sandbox.extraSecrets={extensions,more}",
+    "services.sandbox.egress[0].ports[0].port=7443",
 )
 
 Manifest = dict[str, Any]
@@ -50,9 +52,11 @@ def helm(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def rendered(*values: str) -> list[Manifest]:
+def rendered(*values: str, values_file: Path | None = None) -> list[Manifest]:
     """What Kubernetes would be given."""
     stated = [word for value in values for word in ("--set", value)]
+    if values_file is not None:
+        stated += ["--values", str(values_file)]
     done = helm("template", RELEASE, str(CHART), *stated)
     assert done.returncode == 0, done.stderr
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
@@ -211,6 +215,49 @@ def test_the_network_lets_through_what_the_services_let_through(default: list[Ma
     assert "ingress" not in policies["migrate"]["spec"]
 
 
+def test_ports_are_those_of_the_addresses() -> None:
+    manifests = rendered(
+        *EVERYTHING,
+        "telemetry.otlpEndpoint=http://collector:14317",
+        "eventLog.natsUrl=nats://one:4223\\, tls://two\\,nats://three:4223",
+        "eventLog.natsMonitorUrls=http://one:8223\\,https://two/",
+    )
+    policies = of_kind(manifests, "NetworkPolicy")
+    assert outside(policies["learning"]) == {5432, 14317}
+    assert outside(policies["sandbox"]) == {14317, 7443}
+    assert outside(policies["gateway"]) == {5432, 14317, 4223, 4222, 8223, 443}
+    usual = rendered(*EVERYTHING, "telemetry.otlpEndpoint=https://collector", "eventLog.natsMonitorUrls=http://nats")
+    assert outside(of_kind(usual, "NetworkPolicy")["gateway"]) == {5432, 443, 4222, 80}
+
+
+def outside(policy: Manifest) -> set[int]:
+    """The ports, but for names', that a policy lets a service reach wherever they are."""
+    rules = [rule for rule in policy["spec"]["egress"] if "to" not in rule]
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+@pytest.mark.parametrize("page", ["llm.md", "deployment.md"])
+def test_a_service_is_given_the_secrets_and_the_ways_out_that_the_pages_tell_of(page: str, tmp_path: Path) -> None:
+    (block,) = re.findall(r"^    services:\n(?:     .+\n)+", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE)
+    ((service, stated),) = yaml.safe_load(block)["services"].items()
+    file = tmp_path / "values.yaml"
+    file.write_text(block)
+    manifests = rendered(values_file=file)
+    for name, manifest in of_kind(manifests, "Deployment").items():
+        pod = manifest["spec"]["template"]["spec"]
+        names = [volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"].startswith("extra-")]
+        assert names == (stated["extraSecrets"] if name == service else [])
+        if name == service:
+            (mount,) = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "extra-0"]
+            assert (mount["mountPath"], mount["readOnly"]) == (f"/run/autodev/extra/{names[0]}", True)
+            assert any(str(value).startswith(mount["mountPath"]) for value in stated["settings"].values())
+    for name, policy in of_kind(manifests, "NetworkPolicy").items():
+        for rule in stated["egress"]:
+            assert (rule in policy["spec"].get("egress", [])) == (name == service)
+    config = of_kind(manifests, "ConfigMap")[service]["data"]
+    assert all(f"AUTODEV_{service.upper()}_{setting.upper()}" in config for setting in stated["settings"])
+
+
 def components(peers: list[Manifest]) -> set[str]:
     labels = [peer.get("podSelector", {}).get("matchLabels", {}) for peer in peers]
     return {each["app.kubernetes.io/component"] for each in labels if "app.kubernetes.io/component" in each}
@@ -265,9 +312,7 @@ def test_values_hold_what_a_service_can_be_told_but_no_secret_and_nothing_twice(
 def test_a_setting_of_a_values_file_comes_to_the_service_as_it_was_written(value: Any, tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(json.dumps({"services": {"gateway": {"settings": {"retention_bytes": value}}}}))
-    done = helm("template", RELEASE, str(CHART), "--values", str(file))
-    assert done.returncode == 0, done.stderr
-    config = of_kind([each for each in yaml.safe_load_all(done.stdout) if each], "ConfigMap")["gateway"]
+    config = of_kind(rendered(values_file=file), "ConfigMap")["gateway"]
     assert config["data"]["AUTODEV_GATEWAY_RETENTION_BYTES"] == (value if value == "x" else json.dumps(value))
 
 
