@@ -131,6 +131,22 @@ def test_a_replay_puts_the_settings_back(mesh: OwnMesh, replayed: dict[str, Any]
     assert settings["max_skill_candidates_per_day"] == 5
 
 
+def test_a_replay_that_is_told_to_end_puts_the_settings_back(mesh: OwnMesh, tmp_path: Path) -> None:
+    before = mesh.json("settings", "show")
+    tasks, attempts = solved_sample(tmp_path)
+    arguments = ["replay", "--tasks", tasks, "--attempts", attempts, "--data-dir", str(mesh.data_dir)]
+    with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True) as replaying:
+        try:
+            assert replaying.stderr is not None
+            while not (said := replaying.stderr.readline()).startswith("episodes:"):
+                assert said, "the replay ended before it reported anything"
+            replaying.send_signal(signal.SIGTERM)
+            assert replaying.wait(STOP_S) == 128 + signal.SIGTERM
+        finally:
+            replaying.kill()
+    assert mesh.json("settings", "show") == before
+
+
 def test_the_table_of_a_replay_has_a_row_a_task(mesh: OwnMesh, tmp_path: Path) -> None:
     tasks, attempts = solved_sample(tmp_path)
     ended = mesh.run("replay", "--tasks", tasks, "--attempts", attempts, "--no-approve")

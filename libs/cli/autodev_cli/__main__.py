@@ -9,7 +9,7 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, Told
 
 COMMANDS = {
     "up": "Start the whole mesh on this machine.",
@@ -66,6 +66,8 @@ def main() -> None:
     except CommandError as error:
         print(f"autodev: {error}", file=sys.stderr)
         sys.exit(1)
+    except Told as told:
+        sys.exit(told.status)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -1,6 +1,5 @@
 """Which mesh a command talks to, and as whom."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from autodev_cli.errors import CommandError
 from autodev_cli.failures import line_of
 from autodev_cli.mesh import state as mesh_state
 from autodev_cli.options import Connection
+from autodev_cli.told import finished
 from autodev_sdk import AutoDevClient
 from autodev_sdk.channel import PlainTextRefused
 
@@ -86,18 +86,18 @@ def key_path(data_dir: Path, tenant: str) -> Path:
 
 
 def run(target: Target, work: Callable[[AutoDevClient], Awaitable[T]]) -> T:
-    """Run `work` with a client of the target. Raises CommandError for an RPC that fails."""
+    """Run `work` with a client of the target. Raises CommandError for an RPC that fails, and Told."""
 
     async def connected() -> T:
         async with target.client() as client:
             return await work(client)
 
     with telling_failures(target):
-        return asyncio.run(connected())
+        return finished(connected())
 
 
 def ask(connection: Connection, work: Callable[[AutoDevClient], Awaitable[T]]) -> T:
-    """Run `work` with a client of the mesh that the options name. Raises CommandError."""
+    """Run `work` with a client of the mesh that the options name. Raises CommandError, and Told."""
     return run(find(connection), work)
 
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from autodev_cli.certs.directory import AUTHORITY_LIFETIME, LIFETIME, PUBLIC, CertificateDirectory
-from autodev_cli.commands.up import until_told
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Output, OutputFormat, new_app
 from autodev_cli.output import console, print_json, print_table
+from autodev_cli.told import until_told
 
 app = new_app("Make and renew the certificates that services know each other by.")
 

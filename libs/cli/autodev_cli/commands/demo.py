@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from autodev_cli import workspace
-from autodev_cli.commands.up import for_ever, tell_ready, until_told
+from autodev_cli.commands.up import for_ever, tell_ready
 from autodev_cli.demo.evolver import SLOW_TASK, EvolverOutcome, StepMissing, evolver_loop
 from autodev_cli.demo.memento import MementoOutcome, memento_loop, of_this_run
 from autodev_cli.demo.story import Story
@@ -22,11 +22,11 @@ from autodev_cli.options import AllowProcess, Connection, Ports, connected, new_
 from autodev_cli.output import console, print_json
 from autodev_cli.sandbox import ADVICE, settled_status
 from autodev_cli.target import Target, find, telling_failures
+from autodev_cli.told import finished
 from autodev_sdk import AutoDevClient
 
 app = new_app()
 
-INTERRUPTED = 130
 NEXT = """\
 The mesh stays up; Ctrl-C ends it. In another terminal:
   autodev skills list                                  what the agents can do now
@@ -64,11 +64,11 @@ def demo(
     """Watch both learning loops close on sample episodes. Exit status 0 only if both do."""
     if not up:
         target = find(connection)
-        closed = until_told(_on(target, connection))
+        closed = finished(_on(target, connection))
     else:
         plan = MeshPlan(connection.data_dir, ports_named(ports), connection.tenant, allow_process_sandbox)
-        closed = until_told(_with_mesh(plan, connection, stay=not leave))
-    raise typer.Exit(INTERRUPTED if closed is None else 0 if closed else 1)
+        closed = finished(_with_mesh(plan, connection, stay=not leave))
+    raise typer.Exit(0 if closed else 1)
 
 
 async def _with_mesh(plan: MeshPlan, connection: Connection, *, stay: bool) -> bool:

@@ -1,6 +1,5 @@
 """`autodev replay`: what the mesh learns from recorded attempts."""
 
-import asyncio
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from autodev_cli.replay.progress import Ending
 from autodev_cli.replay.results import TaskResult
 from autodev_cli.replay.run import ReplayOptions, ReplayResult, Said, replay
 from autodev_cli.target import Target, find, run, telling_failures
+from autodev_cli.told import finished
 
 app = new_app()
 
@@ -65,7 +65,7 @@ def replay_command(
     options = ReplayOptions(agents_per_task, case_bank, ending, patience_s)
     with _saying(quiet=connection.json) as said:
         if up:
-            result = asyncio.run(_on_own_mesh(wanted, recorded, options, said, allow_process_sandbox))
+            result = finished(_on_own_mesh(wanted, recorded, options, said, allow_process_sandbox))
         else:
             result = run(find(connection), lambda mesh: replay(mesh, wanted, recorded, options, said))
     if connection.json:

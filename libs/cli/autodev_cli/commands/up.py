@@ -1,10 +1,8 @@
 """`autodev up`: the whole mesh on this machine."""
 
 import asyncio
-import signal
 import time
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from autodev_cli.mesh.layout import MeshPlan, ports_named
 from autodev_cli.mesh.running import RunningMesh, running
@@ -24,10 +22,9 @@ from autodev_cli.options import (
 )
 from autodev_cli.output import console, print_json_line
 from autodev_cli.sandbox import levels_of, lines_of, settled_status
+from autodev_cli.told import until_told
 
 app = new_app()
-
-T = TypeVar("T")
 
 HINT = "Ctrl-C ends it. In another terminal: autodev status, autodev events tail -f, autodev demo"
 
@@ -44,30 +41,6 @@ def up(
     """Start the whole mesh on this machine and keep it running; Ctrl-C ends it."""
     plan = MeshPlan(data_dir, ports_named(ports), tenant, allow_process_sandbox, mutual_tls)
     until_told(serve(plan, output))
-
-
-def until_told(work: Coroutine[Any, Any, T]) -> T | None:
-    """Run `work` to its end, and give its result; or until a signal asks to end, which cancels it, and give None."""
-
-    async def main() -> T | None:
-        task = asyncio.ensure_future(work)
-        told = False
-
-        def end() -> None:
-            nonlocal told
-            # Once: a second request must not interrupt what the first one began to put away.
-            if not told:
-                told = True
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, end)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            return None
-
-    return asyncio.run(main())
 
 
 async def serve(plan: MeshPlan, output: Output) -> None:

@@ -1,0 +1,64 @@
+"""What signals do to a command's work."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from autodev_cli.errors import Told
+from autodev_cli.told import finished, until_told
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """The signals' handlers, put back."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Work:
+    """Work that tells itself to end, and must put something back."""
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self.numbers = numbers
+        self.put_back = False
+
+    async def run(self) -> str:
+        try:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+            await asyncio.sleep(0.05)
+        finally:
+            await asyncio.sleep(0.05)
+            self.put_back = True
+        return "done"
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_has_work_put_back_what_it_changed(number: signal.Signals) -> None:
+    work = Work(number)
+    with pytest.raises(Told) as told:
+        finished(work.run())
+    assert told.value.status == 128 + number
+    assert work.put_back
+
+
+def test_a_second_signal_does_not_interrupt_the_putting_back() -> None:
+    work = Work(signal.SIGTERM, signal.SIGINT)
+    assert until_told(work.run()) is None
+    assert work.put_back
+
+
+def test_work_that_ends_gives_its_result() -> None:
+    assert finished(Work().run()) == until_told(Work().run()) == "done"
+
+
+def test_what_was_started_with_nohup_outlives_the_terminal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert finished(Work(signal.SIGHUP).run()) == "done"
