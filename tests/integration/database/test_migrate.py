@@ -150,6 +150,18 @@ def test_the_command_makes_sqlite_files_by_default(tmp_path: Path) -> None:
     assert {path.stem for path in (tmp_path / "data").glob("*.sqlite3")} == set(SERVICES)
 
 
+def test_an_owner_without_the_services_urls_makes_no_sqlite_files(tmp_path: Path) -> None:
+    done = autodev_migrate(
+        *("--owner-url", "postgresql+asyncpg://owner@/autodev"),
+        cwd=tmp_path,
+        environment={"AUTODEV_FITNESS_DATABASE_URL": "postgresql+asyncpg://autodev_fitness@/autodev"},
+    )
+    assert done.returncode == 1
+    assert "gateway, capability, learning would be on SQLite: set AUTODEV_GATEWAY_DATABASE_URL, " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / ".autodev").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

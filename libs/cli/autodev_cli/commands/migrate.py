@@ -1,6 +1,7 @@
 """`autodev migrate`: the services' databases, brought to the schema of this release."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated
@@ -60,11 +61,24 @@ def migrate_databases(
         raise CommandError(f"no service with a database is called {unknown[0]!r}: {', '.join(SERVICES)}")
     owner_url = owner_url or stated(OWNER_URL) or None
     plans = [(name, database_settings(name, data_dir)) for name in services or SERVICES]
+    if owner_url is not None:
+        _require_postgresql(plans)
     done = [asyncio.run(_migrate(name, settings, owner_url)) for name, settings in plans]
     if output is Output.JSON:
         print_json([vars(each) for each in done])
     else:
         print_table(("service", "engine", "where"), [(d.service, d.engine, d.place) for d in done], empty="")
+
+
+def _require_postgresql(plans: Sequence[tuple[str, DatabaseSettings]]) -> None:
+    """Raises CommandError where a service would be on SQLite, of which no owner's URL is ever given."""
+    left = [name for name, settings in plans if not settings.database_url or settings.database_url.startswith("sqlite")]
+    if left:
+        raise CommandError(
+            f"an owner's URL was given, and {', '.join(left)} would be on SQLite: set "
+            f"{', '.join(f'AUTODEV_{name.upper()}_DATABASE_URL' for name in left)}, or name only the services that are "
+            "on PostgreSQL"
+        )
 
 
 async def _migrate(service: str, settings: DatabaseSettings, owner_url: str | None) -> Migrated:
