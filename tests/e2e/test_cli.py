@@ -147,6 +147,23 @@ def test_a_replay_that_is_told_to_end_puts_the_settings_back(mesh: OwnMesh, tmp_
     assert mesh.json("settings", "show") == before
 
 
+def test_a_demo_on_a_running_mesh_puts_the_settings_back(mesh: OwnMesh) -> None:
+    before = mesh.json("settings", "show")
+    assert not before["enabled"]
+    arguments = ["demo", "--data-dir", str(mesh.data_dir)]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as showing:
+        try:
+            assert showing.stdout is not None
+            while "failure " not in (said := showing.stdout.readline()):
+                assert said, "the demonstration ended before it reported a failure"
+            assert mesh.json("settings", "show")["enabled"]
+            showing.send_signal(signal.SIGINT)
+            assert showing.wait(STOP_S) == 128 + signal.SIGINT
+        finally:
+            showing.kill()
+    assert mesh.json("settings", "show") == before
+
+
 def test_the_table_of_a_replay_has_a_row_a_task(mesh: OwnMesh, tmp_path: Path) -> None:
     tasks, attempts = solved_sample(tmp_path)
     ended = mesh.run("replay", "--tasks", tasks, "--attempts", attempts, "--no-approve")

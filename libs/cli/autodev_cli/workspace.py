@@ -15,20 +15,27 @@ async def settings_of(mesh: AutoDevClient) -> pb.WorkspaceSettings:
 
 
 @asynccontextmanager
-async def working(mesh: AutoDevClient, proposers: Iterable[str] = ()) -> AsyncIterator[None]:
-    """Have Auto-Dev on, with limits that nothing here meets, within the block; then as it was."""
+async def put_back(mesh: AutoDevClient) -> AsyncIterator[pb.WorkspaceSettings]:
+    """The settings as they are, and at the block's end are again."""
     before = await settings_of(mesh)
-    within = pb.WorkspaceSettings()
-    within.CopyFrom(before)
-    within.enabled = within.memento_skills = within.alpha_evolver = within.background_evolution = True
-    within.auto_promote = False
-    within.max_mutations_per_day = within.max_skill_candidates_per_day = PLENTY
-    within.proposers[:] = proposers
-    await _put(mesh, within)
     try:
-        yield
+        yield before
     finally:
         await _put(mesh, before)
+
+
+@asynccontextmanager
+async def working(mesh: AutoDevClient, proposers: Iterable[str] = ()) -> AsyncIterator[None]:
+    """Have Auto-Dev on, with limits that nothing here meets, within the block; then as it was."""
+    async with put_back(mesh) as before:
+        within = pb.WorkspaceSettings()
+        within.CopyFrom(before)
+        within.enabled = within.memento_skills = within.alpha_evolver = within.background_evolution = True
+        within.auto_promote = False
+        within.max_mutations_per_day = within.max_skill_candidates_per_day = PLENTY
+        within.proposers[:] = proposers
+        await _put(mesh, within)
+        yield
 
 
 async def enable(mesh: AutoDevClient) -> None:

@@ -61,10 +61,14 @@ def demo(
     allow_process_sandbox: AllowProcess = False,
     ports: Ports = "default",
 ) -> None:
-    """Watch both learning loops close on sample episodes. Exit status 0 only if both do."""
+    """Watch both learning loops close on sample episodes. Exit status 0 only if both do.
+
+    On a mesh that runs already, the workspace's settings are changed for the time of the demonstration, and put back;
+    with --up, Auto-Dev stays turned on. The demonstration's agents and skills stay either way.
+    """
     if not up:
         target = find(connection)
-        closed = finished(_on(target, connection))
+        closed = finished(_on_running(target, connection))
     else:
         plan = MeshPlan(connection.data_dir, ports_named(ports), connection.tenant, allow_process_sandbox)
         closed = finished(_with_mesh(plan, connection, stay=not leave))
@@ -86,6 +90,13 @@ async def _with_mesh(plan: MeshPlan, connection: Connection, *, stay: bool) -> b
                 with contextlib.suppress(asyncio.CancelledError):
                     await for_ever()
     return closed
+
+
+async def _on_running(target: Target, connection: Connection) -> bool:
+    """On a mesh that others may use: its settings are theirs."""
+    with telling_failures(target):
+        async with target.client() as mesh, workspace.put_back(mesh):
+            return await _on(target, connection)
 
 
 async def _on(target: Target, connection: Connection) -> bool:
