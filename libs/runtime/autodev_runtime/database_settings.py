@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from autodev_runtime.database_urls import DatabaseUrl
 from autodev_runtime.postgresql import DatabaseOptions
 from autodev_runtime.settings import ServiceSettings
 
@@ -11,7 +12,7 @@ from autodev_runtime.settings import ServiceSettings
 class DatabaseSettings(ServiceSettings):
     """How the service uses PostgreSQL; without effect on SQLite."""
 
-    database_all_tenants_url: str = ""
+    database_all_tenants_url: DatabaseUrl = ""
     """As `database_url`, with the role for jobs that serve all tenants; unset: the same, `_all` after the user."""
     database_pool_size: int = Field(default=8, ge=1)
     """Connections to PostgreSQL, of each of the two roles."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+from autodev_runtime.database_urls import DatabaseUrl
 from autodev_runtime.extensions.settings import ExtensionSettings
 from autodev_runtime.secret_files import secrets_dir
 from autodev_runtime.telemetry import LogFormat
@@ -44,8 +45,8 @@ class ServiceSettings(ExtensionSettings):
     """HTTP port for /metrics and /healthz; 0: none."""
     data_dir: Path = Path(".autodev")
     """Where SQLite files and keys are, unless `database_url` says otherwise."""
-    database_url: str = ""
-    """An SQLAlchemy URL; empty: an SQLite file in `data_dir`."""
+    database_url: DatabaseUrl = ""
+    """`postgresql://user:password@host/database`, or an SQLAlchemy URL; empty: an SQLite file in `data_dir`."""
     gateway_address: str = "127.0.0.1:50050"
     """The gateway's internal address, for events."""
     mesh_ca_file: Path | None = None

@@ -143,6 +143,22 @@ def test_the_command_migrates_every_service_and_may_be_repeated(bare: TestDataba
     asyncio.run(serves(bare))
 
 
+def test_urls_may_leave_the_driver_out(bare: TestDatabase, tmp_path: Path) -> None:
+    def plain(user: str) -> str:
+        return bare.url(user).replace("postgresql+asyncpg://", "postgresql://")
+
+    urls = {"AUTODEV_FITNESS_DATABASE_URL": plain("autodev_fitness")}
+    done = autodev_migrate("fitness", "--owner-url", plain(OWNER), cwd=tmp_path, environment=urls)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_services_url_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
+    done = autodev_migrate("fitness", cwd=tmp_path, environment={"AUTODEV_FITNESS_DATABASE_URL": "mysql://u:pw@h/d"})
+    assert done.returncode == 1
+    assert "AUTODEV_FITNESS_DATABASE_URL begins with mysql://" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_command_makes_sqlite_files_by_default(tmp_path: Path) -> None:
     for _ in range(2):
         done = autodev_migrate("--data-dir", "data", cwd=tmp_path)
@@ -167,6 +183,9 @@ def test_an_owner_without_the_services_urls_makes_no_sqlite_files(tmp_path: Path
     [
         (["fitness"], "--owner-url"),
         (["fitness", "--owner-url", "postgresql+asyncpg://owner@/elsewhere"], "elsewhere"),
+        (["fitness", "--owner-url", "nonsense"], "--owner-url (or AUTODEV_DATABASE_OWNER_URL) is no database's URL"),
+        (["fitness", "--owner-url", "postgresql://owner@here:port/autodev"], "is no database's URL"),
+        (["fitness", "--owner-url", "postgresql+psycopg://owner@/autodev"], "begins with postgresql+psycopg://"),
         (["sandbox"], "no service"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from autodev_runtime.database_settings import DatabaseSettings
 from autodev_runtime.settings import CertificateFiles, ServiceSettings
 from autodev_sdk.addresses import is_loopback
 
@@ -31,6 +32,14 @@ def test_the_database_is_a_file_of_the_services_own_unless_said_otherwise(tmp_pa
     other = ServiceSettings(port=1, database_url="postgresql+asyncpg://db/autodev", data_dir=tmp_path / "unused")
     assert other.database_url_for("fitness") == "postgresql+asyncpg://db/autodev"
     assert not (tmp_path / "unused").exists()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+def test_a_url_of_postgresql_may_leave_the_driver_out(scheme: str) -> None:
+    url = f"{scheme}://u:p@db/autodev"
+    settings = DatabaseSettings(port=1, database_url=url, database_all_tenants_url=url)
+    assert settings.database_url_for("fitness") == "postgresql+asyncpg://u:p@db/autodev"
+    assert settings.database_options("fitness").all_tenants_url == "postgresql+asyncpg://u:p@db/autodev"
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
