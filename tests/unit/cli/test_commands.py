@@ -71,6 +71,16 @@ def test_an_address_that_does_not_answer_is_one_line() -> None:
     assert "no answer from 127.0.0.1:1" in ended.stderr
 
 
+@pytest.mark.parametrize("arguments", [["up", "--ports", "auto", "--data-dir"], ["certs", "create", "--dir"]])
+def test_a_place_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    # Where root may not make a folder either.
+    ended = autodev(*arguments, "/proc/nowhere")
+    assert (ended.returncode, ended.stderr.splitlines()) == (
+        1,
+        ["autodev: /proc/nowhere: No such file or directory"],
+    )
+
+
 def test_nothing_to_set_is_said(tmp_path: Path) -> None:
     ended = autodev("settings", "set", "--data-dir", str(tmp_path))
     assert (ended.returncode, ended.stderr.splitlines()) == (
