@@ -15,7 +15,7 @@ from autodev_cli.mesh import state as mesh_state
 from autodev_cli.options import Connection
 from autodev_cli.told import finished
 from autodev_sdk import AutoDevClient
-from autodev_sdk.channel import PlainTextRefused
+from autodev_sdk.channel import AddressUnclear, PlainTextRefused
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ class Target:
         options = {"plain_text_anywhere": self.plain_text_anywhere}
         try:
             return AutoDevClient(self.address, self.api_key, self.root_certificates, **options)
+        except AddressUnclear as unclear:
+            raise CommandError(str(unclear)) from unclear
         except PlainTextRefused as refused:
             raise CommandError(f"{refused}: give --ca-file (or --plain-text, if the way is safe)") from refused
 

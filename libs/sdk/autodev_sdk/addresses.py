@@ -1,9 +1,13 @@
 """What an address says about who can listen in on the way to it."""
 
 import ipaddress
+import re
 
+_SOCKETS = ("unix:", "unix-abstract:")
 _LISTS = ("ipv4:", "ipv6:")
 _NAMES = ("dns:///", "dns:")
+_RESOLVER = re.compile(r"^(ipv[46]:|dns:(//[^/]*/)?)")
+_PLACE = re.compile(r"(\[[^\]/]+\]|[^:/\[\]]+):[0-9]{1,5}")
 
 
 def is_loopback(host: str) -> bool:
@@ -16,9 +20,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def names_a_port(target: str) -> bool:
+    """Whether a gRPC target is of a form that has one: `host:port`, maybe after a resolver's name; or needs none."""
+    if target.startswith((*_SOCKETS, "xds:")):
+        return True
+    return all(_PLACE.fullmatch(each) for each in _RESOLVER.sub("", target).split(","))
+
+
 def stays_here(target: str) -> bool:
     """Whether a gRPC target is on this machine: a Unix socket, or nothing but loopback addresses."""
-    if target.startswith(("unix:", "unix-abstract:")):
+    if target.startswith(_SOCKETS):
         return True
     for scheme in (*_LISTS, *_NAMES):
         target = target.removeprefix(scheme)

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from autodev_sdk.addresses import stays_here
+from autodev_sdk.addresses import names_a_port, stays_here
 
 _SERVICE_CONFIG = json.dumps(
     {
@@ -68,6 +68,10 @@ def keepalive_options(keepalive_s: float) -> list[tuple[str, Any]]:
     ]
 
 
+class AddressUnclear(ValueError):
+    """An address that is not of the form that gateways are reached by."""
+
+
 class PlainTextRefused(ValueError):
     """A credential would travel in plain text over a network."""
 
@@ -78,9 +82,12 @@ def open_channel(
     """A channel to a gateway: TLS where certificates are given, else plain text.
 
     Plain text goes through no proxy; TLS goes through the one that `https_proxy` or `http_proxy` names, which reads
-    nothing of it. Raises PlainTextRefused for plain text to another machine, unless `plain_text_anywhere` says that
-    something else (a service mesh, a tunnel) protects the way.
+    nothing of it. Raises AddressUnclear where the address has no port, or a scheme that gRPC does not know;
+    PlainTextRefused for plain text to another machine, unless `plain_text_anywhere` says that something else (a service
+    mesh, a tunnel) protects the way.
     """
+    if not names_a_port(address):
+        raise AddressUnclear(f"{address!r} is no gateway's address: give host:port, without a scheme")
     if root_certificates is None:
         if not plain_text_anywhere and not stays_here(address):
             raise PlainTextRefused(f"{address} is not on this machine, and nothing would hide the key from who listens")

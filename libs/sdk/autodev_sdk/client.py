@@ -51,7 +51,7 @@ class AutoDevClient:
             trusts; None: no TLS, for loopback.
         plain_text_anywhere: without TLS to another machine too, where something else protects the way.
 
-    Raises PlainTextRefused.
+    Raises AddressUnclear, PlainTextRefused.
     """
 
     def __init__(
