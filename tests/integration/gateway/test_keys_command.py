@@ -10,6 +10,7 @@ from typing import Any
 from autodev.gateway.v1 import key_service_pb2 as pb
 from autodev_cli.commands.keys import all_keys
 from autodev_gateway.settings import Mode
+from autodev_runtime.migrations import upgrade
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import Running, started
 from tests.storage import Storage
@@ -43,6 +44,8 @@ def at(gateway: Running, key: str) -> tuple[str, ...]:
 async def test_the_first_key_is_made_offline_and_the_others_with_it(storage: Storage, tmp_path: Path) -> None:
     file = tmp_path / "first.key"
     place = ("--data-dir", str(storage.directory), "--tenant", "acme")
+    async with storage.open("gateway") as database:
+        await upgrade(database, "autodev_gateway")
     await keys_saved(storage, file, "create", "bob", "--role", "operator", "--offline", *place)
     async with started(storage, mode=Mode.PRODUCTION) as gateway:
         first = at(gateway, file.read_text().strip())
@@ -67,6 +70,7 @@ async def keys_saved(storage: Storage, file: Path, *arguments: str) -> None:
     text = file.read_text().strip()
     assert len(text) >= 46
     assert text not in out
+    assert err.startswith("in the gateway's database ")
     # A file that is there already is somebody's key, and none is made in vain.
     status, _, err = await keys(storage, *arguments, "--save", str(file))
     assert status == 1

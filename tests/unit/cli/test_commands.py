@@ -81,6 +81,15 @@ def test_a_place_that_cannot_be_written_is_one_line(arguments: list[str]) -> Non
     )
 
 
+@pytest.mark.parametrize("directory", ["missing", "."])
+def test_no_key_is_made_where_no_gateway_has_its_database(tmp_path: Path, directory: str) -> None:
+    ended = autodev("keys", "create", "ada", "--offline", "--data-dir", directory, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"autodev: no gateway database in {directory}: give --data-dir or AUTODEV_GATEWAY_")
+    assert len(ended.stderr.splitlines()) == 1
+    assert not any(tmp_path.iterdir())
+
+
 def test_nothing_to_set_is_said(tmp_path: Path) -> None:
     ended = autodev("settings", "set", "--data-dir", str(tmp_path))
     assert (ended.returncode, ended.stderr.splitlines()) == (

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -141,12 +142,16 @@ def _create(connection: Connection, request: pb.CreateKeyRequest) -> pb.CreateKe
 
 def _create_offline(connection: Connection, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
     # Imported when asked for: it loads what a service is made of.
-    from autodev_cli.offline_keys import create_offline
+    from autodev_cli.offline_keys import create_offline, gateway_database
 
     for given in (connection.tenant, request.subject):
         if not IDENTIFIER.fullmatch(given):
             raise CommandError(f"{given!r} is no name: up to 128 of letters, digits and . _ : / @ -")
-    return create_offline(connection.data_dir, connection.tenant, request)
+    database = gateway_database(connection.data_dir)
+    made = create_offline(database, connection.tenant, request)
+    # On stderr, since stdout may be for a machine.
+    print(f"in the gateway's database {database.place}", file=sys.stderr)
+    return made
 
 
 @contextmanager

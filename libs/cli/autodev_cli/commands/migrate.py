@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from typing import Annotated
 
 import typer
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
-from autodev_cli.databases import database_settings
+from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url
 from autodev_cli.errors import CommandError
 from autodev_cli.options import DEFAULT_DATA_DIR, DataDir, Output, OutputFormat, new_app
 from autodev_cli.output import print_json, print_table
 from autodev_runtime.database import Database
 from autodev_runtime.database_settings import DatabaseSettings
-from autodev_runtime.database_urls import WITH_DRIVER, with_driver
+from autodev_runtime.database_urls import with_driver
 from autodev_runtime.errors import AutoDevError
 from autodev_runtime.migrations import NotMigrated, migrate, upgrade
 from autodev_runtime.row_security import RoleUnfit, roles_of
@@ -24,7 +24,6 @@ from autodev_runtime.secret_files import stated
 
 SERVICES = ("gateway", "capability", "learning", "fitness")
 OWNER_URL = "AUTODEV_DATABASE_OWNER_URL"
-SQLITE, POSTGRESQL = "sqlite+aiosqlite", WITH_DRIVER.removesuffix("://")
 
 app = new_app()
 
@@ -88,9 +87,9 @@ async def _migrate(service: str, settings: DatabaseSettings, owner_url: str | No
     if find_spec(package) is None:
         raise CommandError(f"the {service} service is not installed here: migrate it where it is")
     url, options = settings.database_url_for(service), settings.database_options(service)
-    place = _parsed(f"AUTODEV_{service.upper()}_DATABASE_URL", url, SQLITE, POSTGRESQL)
+    place = parsed_url(f"AUTODEV_{service.upper()}_DATABASE_URL", url, SQLITE, POSTGRESQL)
     if options.all_tenants_url:
-        _parsed(f"AUTODEV_{service.upper()}_DATABASE_ALL_TENANTS_URL", options.all_tenants_url, POSTGRESQL)
+        parsed_url(f"AUTODEV_{service.upper()}_DATABASE_ALL_TENANTS_URL", options.all_tenants_url, POSTGRESQL)
     try:
         if place.drivername == SQLITE:
             async with Database(url) as database:
@@ -111,21 +110,10 @@ def _owner(service: str, place: URL, owner_url: str | None) -> str:
     if owner_url is None:
         raise CommandError(f"{service} is on PostgreSQL: give the owner's URL by --owner-url or {OWNER_URL}")
     owner_url = with_driver(owner_url)
-    owner = _parsed(f"--owner-url (or {OWNER_URL})", owner_url, POSTGRESQL)
+    owner = parsed_url(f"--owner-url (or {OWNER_URL})", owner_url, POSTGRESQL)
     if place.database != owner.database:
         raise CommandError(
             f"{service} is in the database {place.database!r}, and the owner's URL names {owner.database!r}: "
             "migrate each by a command of its own"
         )
     return owner_url
-
-
-def _parsed(source: str, url: str, *drivers: str) -> URL:
-    """The URL's parts. Raises CommandError, which says where it was given and shows no password."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise CommandError(f"{source} is no database's URL: give postgresql://user:password@host/database") from error
-    if parsed.drivername not in drivers:
-        raise CommandError(f"{source} begins with {parsed.drivername}://, which is none of: {', '.join(drivers)}")
-    return parsed
