@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.main
@@ -16,7 +16,7 @@ COMMANDS = {
     "demo": "Watch both learning loops close on sample episodes.",
     "replay": "Report recorded attempts as episodes and see what is learnt.",
     "status": "What of the mesh serves, and what waits.",
-    "events": "Follow what happens.",
+    "events": "Follow what happens; see what workers could not handle, and deliver it again.",
     "review": "See, approve and reject what waits for a person.",
     "skills": "List, show, run and roll back skills.",
     "fitness": "See how variants of workflows score, and why; make others of them.",
@@ -54,8 +54,21 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        # Imported when asked for, as everything else.
+        from importlib.metadata import version
+
+        print(version("autodev-cli"))
+        raise typer.Exit
+
+
 @app.callback()
-def autodev() -> None:
+def autodev(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Agents that learn from their own failures: a mesh of gRPC services, from one terminal."""
 
 

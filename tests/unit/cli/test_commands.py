@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
@@ -54,6 +55,11 @@ def test_every_command_has_help(command: str) -> None:
     ended = autodev(command, "--help")
     assert ended.returncode == 0, ended.stderr
     assert "Usage:" in ended.stdout
+
+
+def test_it_says_its_version() -> None:
+    ended = autodev("--version")
+    assert (ended.returncode, ended.stdout) == (0, f"{version('autodev-cli')}\n")
 
 
 def test_without_a_mesh_a_command_says_what_to_do_in_one_line(tmp_path: Path) -> None:

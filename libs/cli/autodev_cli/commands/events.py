@@ -1,4 +1,4 @@
-"""`autodev events`: what happens."""
+"""`autodev events`: what happens, and what a group of workers could not handle."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -10,23 +10,26 @@ import typer
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_cli.errors import CommandError
-from autodev_cli.narration import KINDS, line
+from autodev_cli.narration import KINDS, kind_of, line
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, print_json_line
+from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
 from autodev_cli.spans import span_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
 from autodev_sdk.events import follow
 from autodev_sdk.extensions import NoHandlers, run_handlers
 
-app = new_app("Follow what happens.")
+app = new_app("Follow what happens; see what workers could not handle, and deliver it again.")
 
 CAUGHT_UP_MS = 200
+PAGE = 500
+
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="A group of workers: learning.memento, or your own.")]
 
 
 @app.callback()
 def events() -> None:
-    """Follow what happens."""
+    """Follow what happens; see what workers could not handle, and deliver it again."""
 
 
 @app.command()
@@ -87,6 +90,60 @@ def handle(
             raise CommandError(str(error)) from None
 
     ask(connection, run)
+
+
+@app.command()
+@connected
+def dead(
+    connection: Connection,
+    group: Group,
+    first: Annotated[int, typer.Option("--first", min=1, max=100_000, help="How many, the oldest first.")] = 50,
+) -> None:
+    """List a group's dead letters: events that it failed to handle again and again, and why."""
+
+    async def listed(mesh: AutoDevClient) -> list[pb.DeadLetter]:
+        found: list[pb.DeadLetter] = []
+        request = pb.ListDeadLettersRequest(group=group)
+        while True:
+            request.page_size = min(PAGE, first - len(found))
+            answer = await mesh.events.ListDeadLetters(request)
+            found += answer.dead_letters
+            request.page_token = answer.next_page_token
+            if not request.page_token or len(found) >= first:
+                return found
+
+    letters = ask(connection, listed)
+    if connection.json:
+        for each in letters:
+            print_json_line(as_dict(each))
+        return
+    print_table(
+        ("letter", "event", "agent", "dead since", "tries", "last error"),
+        [
+            (each.id, kind_of(each.event), each.event.agent_id, each.dead_at, each.attempts, one_line(each.error))
+            for each in letters
+        ],
+        empty=f"The group {group} has no dead letters.",
+    )
+
+
+@app.command()
+@connected
+def replay(
+    connection: Connection,
+    group: Group,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LETTER]...", help="Their ids, as `dead` shows them. Default: all of the group."),
+    ] = None,
+) -> None:
+    """Deliver dead letters to their group again, with their tries counted anew."""
+    request = pb.ReplayDeadLettersRequest(group=group, dead_letter_ids=ids or ())
+    answer = ask(connection, lambda mesh: mesh.events.ReplayDeadLetters(request))
+    if connection.json:
+        print_json(as_dict(answer))
+    else:
+        console().print(f"{answer.replayed} will be delivered again")
 
 
 async def _events(mesh: AutoDevClient, request: pb.SubscribeRequest) -> AsyncIterator[event_pb2.Event | None]:

@@ -1,0 +1,54 @@
+"""`autodev events` on a gateway: what a group could not handle, and has once more."""
+
+import asyncio
+import json
+import sys
+
+from tests.integration.gateway.parts import ACME, Running, WorkerStream, failed, publish, started, working
+from tests.storage import Storage
+
+RUN_S = 60.0
+TRIES = 5
+
+
+async def events(gateway: Running, *arguments: str) -> str:
+    """What the command printed, which must have worked."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "autodev_cli", "events", *arguments),
+        *("--address", gateway.public_address, "--api-key", gateway.key(ACME)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(RUN_S):
+        out, err = await process.communicate()
+    assert process.returncode == 0, err
+    return out.decode()
+
+
+async def give_up(worker: WorkerStream, count: int) -> None:
+    """Fail at so many events as often as it takes."""
+    for _ in range(count * TRIES):
+        worker.reject(await worker.next(), "boom\nand why")
+
+
+async def test_dead_letters_are_listed_with_their_errors_and_replayed(storage: Storage) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
+        assert "has no dead letters" in await events(gateway, "dead", "group")
+        given_up = [failed(number) for number in range(3)]
+        await publish(acme, given_up)
+        async with working(acme, "group") as worker:
+            await give_up(worker, len(given_up))
+            letters = [json.loads(line) for line in (await events(gateway, "dead", "group", "-o", "json")).splitlines()]
+            assert [each["event"]["id"] for each in letters] == [event.id for event in given_up]
+            assert letters[0]["error"] == "boom\nand why"
+            told = await events(gateway, "dead", "group", "--first", "1")
+            assert [each["id"] in told for each in letters] == [True, False, False]
+            assert "task_failed" in told
+            assert "boom" in told
+
+            assert await events(gateway, "replay", "group", letters[1]["id"]) == "1 will be delivered again\n"
+            again = await worker.next()
+            assert (again.event.id, again.attempt) == (given_up[1].id, 1)
+            worker.acknowledge(again)
+            assert json.loads(await events(gateway, "replay", "group", "-o", "json")) == {"replayed": 2}
+        assert "has no dead letters" in await events(gateway, "dead", "group")
