@@ -1,11 +1,13 @@
 """The settings that every service has. Each service adds its own in its `settings.py`."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 from autodev_runtime.database_urls import DatabaseUrl
@@ -15,6 +17,8 @@ from autodev_runtime.telemetry import LogFormat
 from autodev_sdk.addresses import is_loopback
 
 MESH_FILES = ("mesh_ca_file", "mesh_cert_file", "mesh_key_file")
+WRONG_SETTINGS = 2
+"""The exit status of a service that was given settings with which it cannot start."""
 
 
 def host_port(host: str, port: int) -> str:
@@ -81,6 +85,18 @@ class ServiceSettings(ExtensionSettings):
     """How long calls on such a connection may go on; longer than the longest call."""
 
     @classmethod
+    def of_environment(cls) -> Self:
+        """The settings that the process was given. Where there is a wrong one, says which and ends the process."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [_line_of(cls, each) for each in error.errors(include_input=False, include_url=False)]
+        except ValueError as error:
+            lines = [str(error)]
+        print(*lines, sep="\n", file=sys.stderr)
+        sys.exit(WRONG_SETTINGS)
+
+    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -140,3 +156,16 @@ class ServiceSettings(ExtensionSettings):
             return self.database_url
         self.data_dir.mkdir(parents=True, exist_ok=True)
         return f"sqlite+aiosqlite:///{(self.data_dir / f'{service}.sqlite3').resolve()}"
+
+
+def _line_of(settings: type[ServiceSettings], error: ErrorDetails) -> str:
+    """What is wrong, and with which variable. Never its value, which may be a secret."""
+    said = error["msg"].removeprefix("Value error, ")
+    prefix = settings.model_config.get("env_prefix", "")
+    if not error["loc"]:
+        return f"{prefix}*: {said}"
+    name, *inner = (str(each) for each in error["loc"])
+    field = settings.model_fields.get(name)
+    # A name that is no field's is the variable's own: that of a setting of the whole mesh.
+    variable = name if field is None else str(field.validation_alias or f"{prefix}{name.upper()}")
+    return f"{'.'.join((variable, *inner))}: {said}"

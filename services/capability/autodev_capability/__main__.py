@@ -30,7 +30,7 @@ NAME = "capability"
 
 
 async def main() -> None:
-    settings = CapabilitySettings()
+    settings = CapabilitySettings.of_environment()
     configure_logging(NAME, settings.log_level, settings.log_format)
     async with (
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,

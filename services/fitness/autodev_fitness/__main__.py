@@ -29,7 +29,7 @@ SLACK_S = 1.0
 
 
 async def main() -> None:
-    settings = FitnessSettings()
+    settings = FitnessSettings.of_environment()
     configure_logging(NAME, settings.log_level, settings.log_format)
     async with (
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,

@@ -138,7 +138,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
 
 
 async def main() -> None:
-    settings = GatewaySettings()
+    settings = GatewaySettings.of_environment()
     configure_logging(NAME, settings.log_level, settings.log_format)
     collect_seldom()
     async with gateway(settings) as parts:

@@ -78,7 +78,7 @@ PACKAGE = "autodev.learning.v1"
 
 
 async def main() -> None:
-    settings = LearningSettings()
+    settings = LearningSettings.of_environment()
     configure_logging(SERVICE, settings.log_level, settings.log_format)
     async with (
         Database(settings.database_url_for(SERVICE), settings.database_options(SERVICE)) as database,

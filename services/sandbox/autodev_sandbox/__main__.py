@@ -83,7 +83,7 @@ def dispatcher_for(settings: SandboxSettings, sandboxes: Mapping[str, SandboxPro
 
 
 async def main() -> None:
-    settings = SandboxSettings()
+    settings = SandboxSettings.of_environment()
     configure_logging("sandbox", settings.log_level, settings.log_format)
     async with extensions_of(settings) as extensions:
         dispatcher = dispatcher_for(settings, custom_sandboxes(settings, extensions))

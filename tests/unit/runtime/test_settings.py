@@ -1,13 +1,18 @@
 """The settings that every service has."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from autodev_gateway.settings import GatewaySettings
+from autodev_learning.settings import LearningSettings
 from autodev_runtime.database_settings import DatabaseSettings
-from autodev_runtime.settings import CertificateFiles, ServiceSettings
+from autodev_runtime.settings import WRONG_SETTINGS, CertificateFiles, ServiceSettings
 from autodev_sdk.addresses import is_loopback
 
 
@@ -72,3 +77,54 @@ def test_files_that_are_unset_for_a_service_are_those_of_all(monkeypatch: pytest
     monkeypatch.setenv("AUTODEV_FITNESS_MESH_KEY_FILE", "own.key")
     settings = ServiceSettings(_env_prefix="AUTODEV_FITNESS_", port=1)
     assert settings.mesh_files == CertificateFiles(Path("all/tls.crt"), Path("own.key"), Path("all/ca.crt"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "stated", "lines"),
+    [
+        (
+            LearningSettings,
+            {"AUTODEV_LEARNING_PATTERN_THRESHOLD": "s3cret", "AUTODEV_LEARNING_PORT": "70000"},
+            [
+                "AUTODEV_LEARNING_PORT: Input should be less than or equal to 65535",
+                "AUTODEV_LEARNING_PATTERN_THRESHOLD: Input should be a valid integer, unable to parse string as an "
+                "integer",
+            ],
+        ),
+        (
+            LearningSettings,
+            {"AUTODEV_TRACE_RATIO": "2"},
+            ["AUTODEV_TRACE_RATIO: Input should be less than or equal to 1"],
+        ),
+        (
+            GatewaySettings,
+            {"AUTODEV_GATEWAY_TLS_CERT_FILE": "tls.crt"},
+            ["AUTODEV_GATEWAY_*: tls_cert_file and tls_key_file go together"],
+        ),
+        (LearningSettings, {"AUTODEV_SECRETS_DIR": "/nowhere"}, ["AUTODEV_SECRETS_DIR: /nowhere is no folder"]),
+    ],
+)
+def test_wrong_settings_are_told_by_their_variables_and_without_their_values(
+    settings: type[ServiceSettings],
+    stated: dict[str, str],
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for variable, value in stated.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as ended:
+        settings.of_environment()
+    assert ended.value.code == WRONG_SETTINGS
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+@pytest.mark.parametrize("service", ["gateway", "capability", "learning", "fitness", "sandbox"])
+def test_a_service_with_a_wrong_setting_does_not_start_and_says_which(service: str) -> None:
+    variable = f"AUTODEV_{service.upper()}_DRAIN_S"
+    command = [sys.executable, "-m", f"autodev_{service}"]
+    environment = {**os.environ, variable: "soon"}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert ended.returncode == WRONG_SETTINGS
+    assert ended.stderr.startswith(f"{variable}: Input should be a valid number")
+    assert len(ended.stderr.splitlines()) == 1
