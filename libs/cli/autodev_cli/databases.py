@@ -1,7 +1,9 @@
 """Which database a service's own settings name, for commands that work on it without the service."""
 
 import os
+from typing import Any
 
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -13,15 +15,33 @@ from autodev_runtime.secret_files import stated
 SQLITE, POSTGRESQL = "sqlite+aiosqlite", WITH_DRIVER.removesuffix("://")
 
 
+class _Given(DatabaseSettings):
+    """Settings of no one service: a variable without a service's name, as HOST, is none of them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def database_settings(service: str, data_dir: os.PathLike[str]) -> DatabaseSettings:
-    """Only what names a database: the other settings are for the service itself to check."""
+    """Only what names a database: the other settings are for the service itself to check. Raises CommandError."""
     prefix = f"AUTODEV_{service.upper()}_"
-    return DatabaseSettings(
+    return _Given(
         port=0,
         data_dir=os.environ.get(f"{prefix}DATA_DIR", data_dir),
-        database_url=stated(f"{prefix}DATABASE_URL"),
-        database_all_tenants_url=stated(f"{prefix}DATABASE_ALL_TENANTS_URL"),
+        database_url=stated_here(f"{prefix}DATABASE_URL"),
+        database_all_tenants_url=stated_here(f"{prefix}DATABASE_ALL_TENANTS_URL"),
     )
+
+
+def stated_here(variable: str) -> str:
+    """The variable's value, or its file's; "" where there is neither. Raises CommandError."""
+    try:
+        return stated(variable)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def parsed_url(source: str, url: str, *drivers: str) -> URL:

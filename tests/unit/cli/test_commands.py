@@ -15,6 +15,7 @@ from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev_cli import narration
 from autodev_cli.__main__ import COMMANDS
 from autodev_cli.commands.events import kind_numbered, since_time
+from autodev_cli.databases import database_settings
 from autodev_cli.errors import CommandError
 from autodev_cli.failures import line_of
 from autodev_cli.options import Connection, Output
@@ -94,6 +95,16 @@ def test_no_key_is_made_where_no_gateway_has_its_database(tmp_path: Path, direct
     assert ended.stderr.startswith(f"autodev: no gateway database in {directory}: give --data-dir or AUTODEV_GATEWAY_")
     assert len(ended.stderr.splitlines()) == 1
     assert not any(tmp_path.iterdir())
+
+
+def test_only_a_services_own_variables_name_its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    monkeypatch.setenv("DATABASE_POOL_SIZE", "none")
+    monkeypatch.setenv("AUTODEV_FITNESS_DATABASE_URL", "postgresql://u@h/d")
+    assert database_settings("fitness", tmp_path).database_url == "postgresql+asyncpg://u@h/d"
+    monkeypatch.setenv("AUTODEV_SECRETS_DIR", str(tmp_path / "none"))
+    with pytest.raises(CommandError, match=r"AUTODEV_SECRETS_DIR: .*none is no folder"):
+        database_settings("gateway", tmp_path)
 
 
 def test_nothing_to_set_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url
+from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url, stated_here
 from autodev_cli.errors import CommandError
 from autodev_cli.options import DEFAULT_DATA_DIR, DataDir, Output, OutputFormat, new_app
 from autodev_cli.output import print_json, print_table
@@ -20,7 +20,6 @@ from autodev_runtime.database_urls import with_driver
 from autodev_runtime.errors import AutoDevError
 from autodev_runtime.migrations import NotMigrated, migrate, upgrade
 from autodev_runtime.row_security import RoleUnfit, roles_of
-from autodev_runtime.secret_files import stated
 
 SERVICES = ("gateway", "capability", "learning", "fitness")
 OWNER_URL = "AUTODEV_DATABASE_OWNER_URL"
@@ -60,7 +59,7 @@ def migrate_databases(
     unknown = sorted(set(services or ()) - set(SERVICES))
     if unknown:
         raise CommandError(f"no service with a database is called {unknown[0]!r}: {', '.join(SERVICES)}")
-    owner_url = owner_url or stated(OWNER_URL) or None
+    owner_url = owner_url or stated_here(OWNER_URL) or None
     plans = [(name, database_settings(name, data_dir)) for name in services or SERVICES]
     if owner_url is not None:
         _require_postgresql(plans)
