@@ -19,6 +19,7 @@ from autodev_sdk.channel import AddressUnclear, PlainTextRefused
 
 T = TypeVar("T")
 
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 SYSTEM = "system"
 """In place of a file: the authorities that this machine trusts."""
 
@@ -57,6 +58,9 @@ def find(connection: Connection) -> Target:
             )
         address = state.gateway
     key = connection.api_key or _key_from_files(connection.data_dir, connection.tenant)
+    # gRPC would fail without a word of what is wrong.
+    if not key.isascii() or not key.isprintable():
+        raise CommandError("the API key has a character that no key has: a line's end, or one beyond ASCII")
     return Target(address, key, _root_certificates(connection.ca_file), connection.plain_text)
 
 
@@ -66,9 +70,13 @@ def _root_certificates(ca_file: str | None) -> bytes | None:
     if ca_file == SYSTEM:
         return b""
     try:
-        return Path(ca_file).read_bytes()
+        found = Path(ca_file).read_bytes()
     except OSError as error:
         raise CommandError(f"--ca-file {ca_file}: {error.strerror}") from error
+    # gRPC would say that the gateway does not answer.
+    if CERTIFICATE not in found:
+        raise CommandError(f"--ca-file {ca_file}: it holds no certificate in PEM")
+    return found
 
 
 def _key_from_files(data_dir: Path, tenant: str) -> str:

@@ -13,7 +13,7 @@ from grpc_status import rpc_status
 from autodev.gateway.v1 import event_pb2
 from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev_cli import narration
-from autodev_cli.__main__ import COMMANDS
+from autodev_cli.__main__ import COMMANDS, app
 from autodev_cli.commands.events import kind_numbered, since_time
 from autodev_cli.databases import database_settings
 from autodev_cli.errors import CommandError
@@ -107,6 +107,30 @@ def test_only_a_services_own_variables_name_its_database(tmp_path: Path, monkeyp
         database_settings("gateway", tmp_path)
 
 
+@pytest.mark.parametrize("key", ["two\nlines", "schl\u00fcssel", "zero\0"])
+def test_a_key_that_cannot_be_one_is_told(tmp_path: Path, key: str) -> None:
+    with pytest.raises(CommandError, match="the API key has a character that no key has"):
+        find(Connection("127.0.0.1:1", key, tmp_path, "default", Output.TEXT))
+
+
+@pytest.mark.parametrize("value", ["-1", "2147483648"])
+@pytest.mark.parametrize("option", ["--canary-percent", "--max-mutations-per-day", "--max-skill-candidates-per-day"])
+def test_a_number_that_no_setting_may_be_is_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app(["settings", "set", option, value, "--address", "127.0.0.1:1"])
+    assert ended.value.code == 2
+    assert f"Invalid value for '{option}'" in capsys.readouterr().err
+
+
+def test_an_authoritys_file_must_hold_a_certificate(tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text("nothing of the kind")
+    connection = Connection("127.0.0.1:1", "k", tmp_path, "default", Output.TEXT, str(tmp_path / "ca.crt"))
+    with pytest.raises(CommandError, match=r"--ca-file .*ca.crt: it holds no certificate in PEM"):
+        find(connection)
+
+
 def test_nothing_to_set_is_said(tmp_path: Path) -> None:
     ended = autodev("settings", "set", "--data-dir", str(tmp_path))
     assert (ended.returncode, ended.stderr.splitlines()) == (
@@ -172,7 +196,7 @@ def test_since_takes_spans_and_times(text: str, time: datetime) -> None:
     assert since_time(text, NOW) == time
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "10", "m", "10 m", "-5m"])
+@pytest.mark.parametrize("text", ["", "yesterday", "10", "m", "10 m", "-5m", "9999-12-31T23:59:59-12:00"])
 def test_since_refuses_the_rest(text: str) -> None:
     with pytest.raises(CommandError, match="give start, a span"):
         since_time(text, NOW)

@@ -171,7 +171,7 @@ def since_time(text: str, now: datetime) -> datetime:
         return now - span
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise CommandError(f"--since {text}: give start, a span (30s, 10m, 2h, 1d), or an ISO time") from None
 
 

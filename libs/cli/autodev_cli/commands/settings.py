@@ -15,6 +15,9 @@ app = new_app("See and change what the workspace allows.")
 
 Switch = bool | None
 
+MOST = 2**31 - 1
+"""What the contract has room for."""
+
 
 @app.command()
 @connected
@@ -36,11 +39,11 @@ def set_settings(
         Switch, typer.Option(help="Try autonomous agents' wins on some runs, without a person.")
     ] = None,
     canary_percent: Annotated[
-        int | None, typer.Option(help="Of runs, for a version on trial. 0: the service's.", max=100)
+        int | None, typer.Option(help="Of runs, for a version on trial. 0: the service's.", min=0, max=100)
     ] = None,
     cluster_failures: Annotated[Switch, typer.Option(help="Find patterns across agents, too.")] = None,
-    max_mutations_per_day: Annotated[int | None, typer.Option(help="Of all agents.", min=0)] = None,
-    max_skill_candidates_per_day: Annotated[int | None, typer.Option(help="For each agent.", min=0)] = None,
+    max_mutations_per_day: Annotated[int | None, typer.Option(help="Of all agents.", min=0, max=MOST)] = None,
+    max_skill_candidates_per_day: Annotated[int | None, typer.Option(help="For each agent.", min=0, max=MOST)] = None,
     proposers: Annotated[
         str | None, typer.Option(help="Names with commas between, in order: llm,case_bank,search,crossover. '': all.")
     ] = None,
