@@ -1,8 +1,10 @@
 """Skill packages: what goes out comes in again, and nothing else does."""
 
+import contextlib
 import io
 import json
 import stat
+import struct
 import warnings
 import zipfile
 from pathlib import Path
@@ -69,9 +71,9 @@ def test_any_reader_of_agent_skills_can_read_its_head() -> None:
     assert (head["name"], head["description"]) == ("even-sum", PACKAGE.description)
 
 
-def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
+def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+    with zipfile.ZipFile(buffer, "w", method) as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, content in entries:
             archive.writestr(name, content)
@@ -103,6 +105,8 @@ def linked(name: str) -> zipfile.ZipInfo:
         (zipped(*((f"a/{number}", b"x") for number in range(9))), "more than 8 files"),
         (zipped(("a/bomb", b"\0" * 1_000_000)), "larger"),
         (zipped(*((f"a/{number}", b"x" * 4000) for number in range(3))), "larger"),
+        (zipped(("a/bomb", b"\0" * 1_000_000), method=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
+        (zipped(("a/SKILL.md", b"x"), method=zipfile.ZIP_LZMA), "neither stored nor deflated"),
     ],
 )
 def test_what_is_no_package_is_refused_before_it_is_anywhere(data: bytes, told: str) -> None:
@@ -120,6 +124,24 @@ def test_damage_is_a_bad_package_or_nothing(tail: bytes, place: int, byte: int) 
             package_from(folder, files)
         except BadPackage:
             continue
+
+
+def test_each_damaged_byte_is_a_bad_package_or_nothing() -> None:
+    whole = zipped(("a/SKILL.md", b"x"), method=zipfile.ZIP_STORED)
+    for place in range(len(whole)):
+        for byte in (0, 255):
+            with contextlib.suppress(BadPackage):
+                unpack(whole[:place] + bytes([byte]) + whole[place + 1 :], BOUNDS)
+
+
+def test_a_file_that_begins_further_than_anything_can_is_damage() -> None:
+    entry = zipfile.ZipInfo("a/SKILL.md")
+    entry.extra = struct.pack("<HHQ", 1, 8, 2**63)
+    data = bytearray(zipped((entry, b"x")))
+    offset = data.index(b"PK\x01\x02") + 42
+    data[offset : offset + 4] = b"\xff" * 4
+    with pytest.raises(BadPackage, match="no zip"):
+        unpack(bytes(data), BOUNDS)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -12,6 +13,20 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 REGULAR_FILE = (stat.S_IFREG | 0o644) << 16
 MOST_PATH_CHARACTERS = 200
 ENCRYPTED = 0x1
+BOUNDED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How files may be compressed: of other methods `zipfile` unpacks an input chunk whole, however large that gets."""
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What `zipfile` raises for bytes that are no zip, or a damaged one."""
 
 
 class BadPackage(ValueError):
@@ -52,7 +67,7 @@ def unpack(data: bytes, bounds: ArchiveBounds) -> tuple[str, dict[str, bytes]]:
                 files[entry.filename] = _read(archive, entry, min(left, bounds.file_bytes))
                 left -= len(files[entry.filename])
             return _in_one_folder(files)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+    except DAMAGE as error:
         if isinstance(error, BadPackage):
             raise
         raise BadPackage(f"it is no zip that can be read: {type(error).__name__}") from error
@@ -76,6 +91,8 @@ def _checked(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
             raise BadPackage(f"{entry.filename!r} is no ordinary file")
         if entry.flag_bits & ENCRYPTED:
             raise BadPackage(f"{entry.filename!r} is encrypted")
+        if entry.compress_type not in BOUNDED_METHODS:
+            raise BadPackage(f"{entry.filename!r} is neither stored nor deflated")
         if (folded := entry.filename.casefold()) in seen:
             raise BadPackage(f"{entry.filename!r} is there twice")
         seen.add(folded)
