@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autodev_learning.proposers.candidates import split
 from autodev_learning.proposers.edits import Operator, operators
-from autodev_learning.proposers.frontier import ordered, shape, suspicions
+from autodev_learning.proposers.frontier import MOST_EDITS, ordered, shape, suspicions
 from autodev_learning.proposers.pieces import Edit, Piece, Surroundings
 from autodev_learning.proposers.trials import is_python
 from tests.unit.learning.programs import programs
@@ -64,6 +64,34 @@ def test_the_order_of_edits_is_the_seeds_and_loses_none(code: str, seed: int) ->
 @given(programs)
 def test_a_program_split_into_pieces_is_the_program(code: str) -> None:
     assert ast.dump(ast.parse("".join(split(code)))) == ast.dump(ast.parse(code))
+
+
+def assignments(count: int) -> Piece:
+    return Piece("def f(a):\n" + "".join(f"    v{i} = a + {i}\n" for i in range(count)) + "    return v1\n")
+
+
+def test_the_edits_of_a_long_function_are_bounded_and_leave_out_no_statement() -> None:
+    piece = assignments(80)
+    made = ordered(piece, 0, {}, random.Random(0))
+    assert len(made) < len(OPERATORS) * MOST_EDITS / 4
+    inserted = {piece.line_of(edit.splices[0][0]) for _, edit in made if "insert" in edit.description}
+    assert inserted >= set(range(2, 83))
+
+
+def test_no_operator_makes_more_than_its_share_however_long_a_function_is() -> None:
+    tests = "".join(f"    elif a == {number}:\n        return {number}\n" for number in range(1, 90))
+    piece = Piece(f"def f(a):\n    if a == 0:\n        return 0\n{tests}")
+    by_operator = [len(list(operator.edits(piece))) for operator in OPERATORS]
+    assert max(by_operator) > MOST_EDITS
+    assert len(ordered(piece, 0, {}, random.Random(0))) == sum(min(made, MOST_EDITS) for made in by_operator)
+
+
+def test_of_many_names_the_nearest_are_edited_with() -> None:
+    piece = assignments(80)
+    (place,) = [place for place in piece.statements if piece.source(place.node) == "v40 = a + 40"]
+    assert place.scope is not None
+    assert piece.nearest_names(place, place.scope, 4) == ("a", "v39", "v40", "v41")
+    assert piece.nearest_names(place, place.scope, 81) == place.scope.names
 
 
 def test_every_operator_has_a_name_of_its_own_and_a_prior() -> None:

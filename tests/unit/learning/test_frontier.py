@@ -53,3 +53,11 @@ async def test_what_is_no_program_has_no_edits(tester: SandboxTester) -> None:
     (broken,) = await bench.outcomes([replace(failed, pieces=("def f(xs):\n    return xs in1\n",))], range(3))
     frontier.add(broken)
     assert await frontier.batch(1) == []
+
+
+async def test_nothing_is_edited_once_the_budget_is_spent(tester: SandboxTester) -> None:
+    bench, failed = await start(tester)
+    bench.budget = Budget(seconds=0.0)
+    frontier = Frontier(bench, range(3), ["f"], ())
+    frontier.add(failed)
+    assert await frontier.batch(1) == []

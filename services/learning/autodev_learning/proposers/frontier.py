@@ -22,6 +22,8 @@ PARENTS_A_ROUND = 5
 DEPTH_COST = 0.05
 EDIT_COST = 0.00015
 MAX_DEPTH = 4
+MOST_EDITS = 15_000
+"""Of one operator and piece: all are made before any is tried, and the clock is not looked at meanwhile."""
 LEAST_SUSPICION = 0.15
 REPEATED_BITS = 1.0
 """What an edit costs that mended another function of the program already."""
@@ -133,6 +135,8 @@ class Frontier:
             return
         keyed: list[tuple[float, float, int, Piece, Edit]] = []
         for place in sorted(outline.reached(self._entries)):
+            if self._bench.exhausted:
+                return
             if outline.names[place] in self._cleared:
                 continue
             try:
@@ -173,13 +177,13 @@ def ordered(
     draw: random.Random,
     mistakes: Collection[str] = (),
 ) -> list[tuple[tuple[float, float], Edit]]:
-    """All edits, with when to try each and what it costs: an operator's share of the first goes by its prior."""
+    """The edits, with when to try each and what it costs: an operator's share of the first goes by its prior."""
     keyed: list[tuple[tuple[float, float], Edit]] = []
     priors = sum(operator.prior for operator in operators())
     for operator in operators():
         # Of edits at equally suspicious places the first ones are the likeliest: operators say them in that order.
         weighed: list[tuple[float, Edit]] = []
-        for edit in operator.edits(piece):
+        for edit in islice(operator.edits(piece), MOST_EDITS):
             suspected = max((_suspicion(piece, place, start, suspicion) for start, _, _ in edit.splices), default=0.0)
             weighed.append(((1.2 - suspected) * (0.5 + draw.random()) * (1 + 0.2 * edit.bits), edit))
         weighed.sort(key=lambda pair: pair[0])

@@ -162,6 +162,26 @@ class Piece:
         characters = column if text.isascii() else len(text.encode()[:column].decode(errors="ignore"))
         return self._starts[line - 1] + characters
 
+    def nearest_names(self, place: Place, scope: Scope, most: int) -> tuple[str, ...]:
+        """A scope's names; where it has more than `most`, those that are used nearest to the place, in their order."""
+        if len(scope.names) <= most:
+            return scope.names
+        line = self.line_of(self.span(place.node)[0])
+        by_distance = sorted(scope.names, key=lambda name: min(abs(line - used) for used in self._uses[name]))
+        nearest = set(by_distance[:most])
+        return tuple(name for name in scope.names if name in nearest)
+
+    @cached_property
+    def _uses(self) -> Mapping[str, Sequence[int]]:
+        """The lines that each name is on."""
+        uses: dict[str, list[int]] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name):
+                uses.setdefault(node.id, []).append(node.lineno)
+            elif isinstance(node, ast.arg):
+                uses.setdefault(node.arg, []).append(node.lineno)
+        return uses
+
     def line_of(self, offset: int) -> int:
         """The line, from 1, that an offset is in."""
         low, high = 0, len(self._starts) - 1

@@ -2,11 +2,14 @@
 
 import ast
 from collections.abc import Iterator
+from math import isqrt
 
 from autodev_learning.proposers.edits import Operator
 from autodev_learning.proposers.pieces import Edit, Piece, Place, Scope
 
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.Expr, ast.Return, ast.Break, ast.Continue)
+_MOST_COPIES = 8_000
+"""Statements `name = other` in all places together: where there would be more, each place has its nearest names."""
 
 
 class Insert(Operator):
@@ -46,9 +49,10 @@ def _lines(piece: Piece, place: Place, scope: Scope) -> Iterator[str]:
         yield from ("break", "continue")
         for name in scope.locals:
             yield from (f"{name} += 1", f"{name} -= 1")
-    for name in scope.locals:
-        for other_name in scope.names:
-            if name != other_name:
+    names = piece.nearest_names(place, scope, isqrt(_MOST_COPIES // len(piece.statements)))
+    for name in names:
+        for other_name in names:
+            if name != other_name and name not in scope.params:
                 yield f"{name} = {other_name}"
     for call in _calls(piece, scope):
         for name in scope.names:

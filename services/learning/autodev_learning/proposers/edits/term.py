@@ -1,12 +1,14 @@
 """A missing term, or one too many."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autodev_learning.proposers.edits import Operator
-from autodev_learning.proposers.pieces import Edit, Piece, Place, Scope
+from autodev_learning.proposers.pieces import Edit, Piece, Place
 
 _SIGNS = ("+", "-", "*", "**")
+_MOST_TERMS = 1_000
+"""Terms in all places together: where there would be more, each place has its nearest names."""
 
 
 class Term(Operator):
@@ -24,11 +26,13 @@ class Term(Operator):
         for place, node in piece.of(ast.BinOp):
             yield piece.replace(place, piece.source(node.left))
             yield piece.replace(place, piece.source(node.right))
-        for place in piece.expressions:
-            if place.scope is None or not _is_summed(place):
+        summed = [place for place in piece.expressions if _is_summed(place)]
+        for place in summed:
+            if place.scope is None:
                 continue
             text = piece.source(place.node)
-            for other in _terms(place.scope, text):
+            names = piece.nearest_names(place, place.scope, _MOST_TERMS // len(summed))
+            for other in _terms(names, text):
                 for sign in _SIGNS[:2]:
                     yield piece.replace(place, f"{text} {sign} {other}")
                 yield piece.replace(place, f"max({text}, {other})")
@@ -37,8 +41,8 @@ class Term(Operator):
                 yield piece.replace(place, form.format(text))
 
 
-def _terms(scope: Scope, text: str) -> Iterator[str]:
-    for name in scope.names:
+def _terms(names: Sequence[str], text: str) -> Iterator[str]:
+    for name in names:
         if name != text:
             yield name
             yield f"[{name}]"
