@@ -129,6 +129,20 @@ def test_of_calls_without_a_literal_nothing_is_made(calls: list[str]) -> None:
     assert generated_calls(calls, "s", 12) == ()
 
 
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [f"f({400 * '9'})", "f(2.5)", "f(1.5)"],
+        [f"f([1.5, {400 * '9'}])"],
+        ["f(1.7e308, -1.7e308)", "f(1, 2.5)"],
+        [f"f({4300 * '9'})", "f(1)"],
+    ],
+)
+def test_numbers_that_no_float_holds_or_that_are_too_long_are_given_as_they_are(calls: list[str]) -> None:
+    for call in generated_calls(calls, "s", 24):
+        ast.parse(call.call)
+
+
 def test_within_means_numbers_lengths_and_letters_that_were_seen() -> None:
     calls = [f"f([{n}, {n + 2}], 'abc{n}', {n})" for n in range(10, 20)]
     for made in generated_calls(calls, "s", 60):

@@ -45,6 +45,10 @@ def test_numbers_that_have_no_place_of_their_own_are_left_alone() -> None:
     assert not literals_of("x = f'{1 + 1:.2f}'\ny = True\nz = 2j\nw = 1e999\n")
 
 
+def test_a_number_larger_than_any_fraction_is_left_alone() -> None:
+    assert [each.value for each in literals_of(f"x = [1.5, {400 * '9'}, -{400 * '9'}]\n")] == [1.5]
+
+
 def test_numbers_belong_to_their_brackets() -> None:
     literals = literals_of("a = 7\nb = [(1.0, 2), (3.0, 4.0)]\nc = f(5.0)\n")
     points = [each.point for each in literals]

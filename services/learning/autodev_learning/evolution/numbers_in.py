@@ -130,7 +130,7 @@ def _value(node: ast.AST) -> Number | None:
         return None if inner is None else -inner
     if not isinstance(node, ast.Constant) or isinstance(node.value, bool) or not isinstance(node.value, int | float):
         return None
-    return node.value if math.isfinite(node.value) and abs(node.value) <= LARGEST else None
+    return node.value if abs(node.value) <= LARGEST else None
 
 
 def _end(node: ast.expr) -> int:

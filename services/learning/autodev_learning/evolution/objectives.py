@@ -1,7 +1,7 @@
 """What a program is scored by, where it is no skill: its result, and a scorer that never shares a process with it."""
 
 import ast
-import math
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -56,7 +56,7 @@ def score_from(text: str | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if abs(value) <= sys.float_info.max else None
 
 
 WAVES = Objective(

@@ -12,6 +12,8 @@ from typing import TypeVar
 MOST_ELEMENTS = 48
 MOST_LETTERS = 200
 MOST_LEVELS = 12
+LARGEST = 1e300
+"""Larger numbers are drawn as they are: twice one may be more than a float holds, or than Python writes."""
 SORTED_PAIRS = 12
 """So many neighbours in order, and none out of order, are a rule and no habit of who wrote the examples."""
 Part = TypeVar("Part")
@@ -241,10 +243,8 @@ def _domain(kind: str, seen: tuple[object, ...], levels: int) -> Domain:
         return Fixed(values)
     if kind == "bool":
         return Fixed((False, True))
-    if kind == "int":
-        return Integers(values)  # type: ignore[arg-type]
-    if kind == "float" and all(math.isfinite(each) for each in values):  # type: ignore[arg-type]
-        return Reals(values)  # type: ignore[arg-type]
+    if kind in ("int", "float"):
+        return _numbers(kind, values)  # type: ignore[arg-type]
     if kind == "str":
         return _texts(values)  # type: ignore[arg-type]
     if kind in ("list", "tuple", "set"):
@@ -252,6 +252,12 @@ def _domain(kind: str, seen: tuple[object, ...], levels: int) -> Domain:
     if kind == "dict":
         return _mappings(values, levels)  # type: ignore[arg-type]
     return Fixed(values)
+
+
+def _numbers(kind: str, seen: tuple[float, ...]) -> Domain:
+    if not all(abs(each) <= LARGEST for each in seen):
+        return Fixed(seen)
+    return Reals(seen) if kind == "float" else Integers(seen)  # type: ignore[arg-type]
 
 
 def _texts(seen: tuple[str, ...]) -> Domain:

@@ -64,7 +64,7 @@ def described(name: str, params: Sequence[str], examples: Sequence[Example], pre
                         argument = bound.get(argument.id, argument)
                     try:
                         values.append(ast.literal_eval(argument))
-                    except ValueError:
+                    except (ValueError, TypeError, RecursionError, MemoryError):
                         continue
     return [_parameter(param, values) for param, values in zip(params, arguments, strict=True)]
 

@@ -1,6 +1,7 @@
 """Programs tried on a problem's visible examples: each once, within a budget, scored."""
 
 import ast
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -149,6 +150,13 @@ def nearness(actual: str | None, expected: str) -> float:
     if isinstance(wanted, bool) or value is None:
         return 0.1 if isinstance(value, bool) else 0.05
     if isinstance(value, int | float) and isinstance(wanted, int | float):
-        return 0.9 / (1 + min(abs(value - wanted), 1e9))
+        return 0.9 / (1 + min(_distance(value, wanted), 1e9))
     same_kind = 0.3 if type(value) is type(wanted) else 0.1
     return same_kind + 0.6 * SequenceMatcher(None, actual[:500], expected[:500]).ratio()
+
+
+def _distance(value: float, wanted: float) -> float:
+    try:
+        return abs(value - wanted)
+    except OverflowError:  # One is a fraction, and the other larger than any can be.
+        return math.inf
