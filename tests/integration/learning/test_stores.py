@@ -394,6 +394,49 @@ async def test_a_trial_that_ends_badly_is_announced_and_recorded_once(stores: St
     assert (await mutations.promote(mutation_id, "", "good")).outcome is MutationOutcome.DISCARDED
 
 
+async def rewrite_that_wins(stores: Stores, mutations: MutationStore, name: str, parent: str) -> str:
+    skill = await stores.skills.get("total")
+    order = Order(f"request:{name}", name, skill.id, skill.name, parent, "a1")
+    mutation = mutation_from(order, Rewrite(f"def total(values): ...  # {name}\n", Purpose.FASTER, Provenance()))
+    await mutations.add(mutation, None, "")
+    await mutations.record_run(mutation, "", (), None, "")
+    return mutation.id
+
+
+async def test_what_was_made_from_a_version_that_is_active_no_more_goes_on_no_trial(stores: Stores) -> None:
+    mutations, first, _ = await mutation_on_trial(stores)
+    late = await rewrite_that_wins(stores, mutations, "late", "1.0.0")
+    await mutations.promote(first, "", "20 good runs on trial")
+    refused = await mutations.put_on_trial(late, 0.3, "it wins")
+    assert refused.outcome is MutationOutcome.DISCARDED
+    assert refused.outcome_reason == "it was made from 1.0.0, and 1.1.0 is in use by now"
+    skill = await stores.skills.get("total")
+    assert (skill.active.version, skill.canary) == ("1.1.0", None)
+    assert (await stores.events()).count("skill_trial_started") == 1
+
+
+async def test_a_version_on_trial_replaces_none_but_the_one_that_it_was_compared_with(stores: Stores) -> None:
+    mutations, on_trial, skill_id = await mutation_on_trial(stores)
+    await next_version(stores, skill_id, "1.0.0", "another")
+    for _ in range(2):
+        ended = await mutations.promote(on_trial, "", "20 good runs on trial")
+        assert ended.outcome is MutationOutcome.DISCARDED
+        assert ended.outcome_reason == "it was made from 1.0.0, and 1.2.0 is in use by now"
+    skill = await stores.skills.get("total")
+    assert (skill.active.version, skill.canary, skill.canary_share) == ("1.2.0", None, None)
+    assert (await stores.events()).count("skill_rolled_back") == 1
+
+
+async def test_of_rewrites_that_win_at_once_none_is_on_trial_beside_what_it_was_not_made_from(stores: Stores) -> None:
+    mutations, first, _ = await mutation_on_trial(stores)
+    late = [await rewrite_that_wins(stores, mutations, f"late-{number}", "1.0.0") for number in range(3)]
+    await asyncio.gather(
+        mutations.promote(first, "", "good"), *(mutations.put_on_trial(each, 0.3, "") for each in late)
+    )
+    skill = await stores.skills.get("total")
+    assert skill.canary is None or skill.canary.parent_version == skill.active.version
+
+
 async def test_a_promoted_rewrites_calls_join_the_suite_and_its_marks_are_kept(stores: Stores) -> None:
     mutations, mutation_id, skill_id = await mutation_on_trial(stores)
     kept = await mutations.promote(mutation_id, "", "20 good runs on trial")

@@ -124,9 +124,10 @@ class Judge:
             return await self._mutations.discard(mutation.id, comparison.explanation)
         if await may_promote_itself(self._capabilities, mutation.agent_id):
             share = (await self._capabilities.workspace()).canary_share or self._canary_share
-            log.info("mutation %s goes on trial: %s", mutation.id, comparison.explanation)
-            metrics.MUTATIONS.labels(Outcome.CANARY).inc()
-            return await self._mutations.put_on_trial(mutation.id, share, comparison.explanation)
+            tried = await self._mutations.put_on_trial(mutation.id, share, comparison.explanation)
+            log.info("mutation %s wins and is %s: %s", mutation.id, tried.outcome, tried.outcome_reason)
+            metrics.MUTATIONS.labels(tried.outcome).inc()
+            return tried
         version = await self._skills.version(mutation.skill_id, mutation.parent_version)
         review = review_for(mutation, version.code, measured, comparison, judged.scores)
         log.info("mutation %s waits for a person: %s", mutation.id, comparison.explanation)

@@ -23,8 +23,9 @@ from autodev_learning.skills.reviews import Review
 from autodev_learning.store.candidates import PROVENANCE
 from autodev_learning.store.reviews import add_review
 from autodev_learning.store.shapes import Json
-from autodev_learning.store.skills import add_version, end_trial
+from autodev_learning.store.skills import TURN, add_version, end_trial
 from autodev_learning.store.suites import Addition, grow_suite
+from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
@@ -164,11 +165,16 @@ class MutationStore:
     async def put_on_trial(self, mutation_id: str, share: float, reason: str) -> Mutation:
         """Make a mutation the skill's next version, on trial, and announce it, once. It replaces another one on trial.
 
-        `share`: of the executions, that run it while the trial lasts.
+        `share`: of the executions, that run it while the trial lasts. It is discarded if what it was compared with is
+        no longer the active version.
         """
         async with self._database.session(current_tenant()) as session:
+            await take_turn(session, TURN)
             row = await _row(session, mutation_id)
             if row.outcome != Outcome.OPEN:
+                return mutation_from_row(row)
+            if overtaken := await _overtaken(session, row):
+                row.outcome, row.outcome_reason = Outcome.DISCARDED, overtaken
                 return mutation_from_row(row)
             await end_trial(session, row.skill_id, REPLACED)
             version = await add_version(session, _next_version(row, ""), Stage.CANARY)
@@ -187,11 +193,15 @@ class MutationStore:
     async def promote(self, mutation_id: str, approved_by: str, reason: str = "", caused_by: str = "") -> Mutation:
         """Make a mutation that waits or is on trial the version that agents run, and announce it, once.
 
-        Raises NotFound.
+        One on trial is taken off trial if what it was compared with is no longer the active version. Raises NotFound.
         """
         async with self._database.session(current_tenant()) as session:
+            await take_turn(session, TURN)
             row = await _row(session, mutation_id)
             if row.outcome not in (Outcome.IN_REVIEW, Outcome.CANARY):
+                return mutation_from_row(row)
+            if row.outcome == Outcome.CANARY and (overtaken := await _overtaken(session, row)):
+                await self._take_off_trial(session, row, overtaken)
                 return mutation_from_row(row)
             if row.outcome == Outcome.IN_REVIEW:
                 # What a person approved is not replaced by an older rewrite that happens to do well.
@@ -213,10 +223,13 @@ class MutationStore:
         async with self._database.session(current_tenant()) as session:
             row = await _row(session, mutation_id)
             if row.outcome == Outcome.CANARY:
-                await self._announce_end(session, row, reason)
-                await end_trial(session, row.skill_id, reason)
-                await session.refresh(row)
+                await self._take_off_trial(session, row, reason)
             return mutation_from_row(row)
+
+    async def _take_off_trial(self, session: AsyncSession, row: ToolMutationRow, reason: str) -> None:
+        await self._announce_end(session, row, reason)
+        await end_trial(session, row.skill_id, reason)
+        await session.refresh(row)
 
     async def _announce_end(self, session: AsyncSession, row: ToolMutationRow, reason: str) -> None:
         skill = (await session.scalars(select(SkillRow).where(SkillRow.id == row.skill_id))).one()
@@ -277,6 +290,13 @@ async def _row(session: AsyncSession, mutation_id: str) -> ToolMutationRow:
     if row is None:
         raise NotFound("mutation", mutation_id)
     return row
+
+
+async def _overtaken(session: AsyncSession, row: ToolMutationRow) -> str:
+    """Why a mutation says nothing of the version in use, empty where it was made from it. The caller holds the turn."""
+    made_from = mutation_from_row(row).parent_version
+    active = await session.scalar(select(SkillRow.active_version).where(SkillRow.id == row.skill_id))
+    return "" if made_from == active else f"it was made from {made_from}, and {active} is in use by now"
 
 
 def _next_version(row: ToolMutationRow, approved_by: str) -> NextVersion:
