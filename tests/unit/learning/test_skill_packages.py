@@ -7,6 +7,7 @@ import stat
 import struct
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,12 @@ packages = st.builds(
 def test_what_is_packed_is_what_is_unpacked(package: SkillPackage) -> None:
     folder, files = unpack(pack(package.package_name, files_of(package)), ArchiveBounds())
     assert package_from(folder, files) == package
+
+
+def test_the_largest_skill_that_can_be_learnt_comes_in_again() -> None:
+    examples = tuple(Example(f"{100 * 'f'}_2({number})", "1") for number in range(256))
+    largest = replace(PACKAGE, name=100 * "f" + "_2", examples=examples)
+    assert package_from(largest.package_name, files_of(largest)) == largest
 
 
 def test_the_same_skill_makes_the_same_zip() -> None:
@@ -157,10 +164,16 @@ def test_a_file_that_begins_further_than_anything_can_is_damage() -> None:
         (SKILL, b"---\nname: even-sum\ndescription: x\nmetadata: {version: '1.2'}\n---\n", "semantic"),
         (SKILL, b"---\nname: even-sum\ndescription: x\nmetadata: {version: '01.2.0'}\n---\n", "semantic"),
         (SKILL, b"---\nname: even-sum\ndescription: x\nmetadata: {function: 'a b'}\n---\n", "name in Python"),
+        (SKILL, b"---\nname: even-sum\ndescription: x\nmetadata: {function: 'class'}\n---\n", "name in Python"),
+        (SKILL, b"---\nname: even-sum\ndescription: !!bool foo\n---\n", "no YAML"),
+        (SKILL, b"---\nname: even-sum\ndescription: !!timestamp foo\n---\n", "no YAML"),
+        (SKILL, b"---\nname: even-sum\ndescription: !!int ''\n---\n", "no YAML"),
+        (SKILL, b'---\nname: even-sum\ndescription: "a\\0b"\n---\n', "NUL"),
         (SKILL, b"\xff", "no UTF-8"),
         ("scripts/skill.py", b"  \n", "must hold code"),
         (EXAMPLES, b"[]", "without any"),
         (EXAMPLES, b'[{"call": "f()"}]', "what is expected"),
+        (EXAMPLES, b'[{"call": "f(\'\\ud800\')", "expected": "1"}]', "half of a character"),
         (EXAMPLES, b"[" * 100_000, "no JSON"),
         ("provenance.json", b"[]", "must have a proposer"),
     ],

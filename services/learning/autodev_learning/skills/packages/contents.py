@@ -10,8 +10,9 @@ even-sum/
 """
 
 import json
+import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,11 +24,14 @@ SKILL, CODE, PREAMBLE = "SKILL.md", "scripts/skill.py", "scripts/preamble.py"
 EXAMPLES, PROVENANCE, SIGNATURE = "tests/examples.json", "provenance.json", "signature.json"
 VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 """A semantic version without pre-release and build, which the registry has none of."""
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,119}")
+"""A skill's name here: 100 characters, and a number behind it where that was taken."""
+NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What no database takes: NUL, and halves of characters, which JSON and YAML can write."""
 PACKAGE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MOST_PACKAGE_NAME = 64
 MOST_DESCRIPTION = 1024
-MOST_EXAMPLES = 200
+MOST_EXAMPLES = 256
 MOST_CODE_CHARACTERS = 256 * 1024
 MOST_TEXT_CHARACTERS = 16 * 1024
 
@@ -82,12 +86,12 @@ def package_from(folder: str, files: Mapping[str, bytes]) -> SkillPackage:
     version, function = metadata.get("version", "1.0.0"), metadata.get("function", name.replace("-", "_"))
     if not VERSION.fullmatch(version):
         raise BadPackage(f"{SKILL}: version must be semantic, as 1.2.0")
-    if not NAME.fullmatch(function):
+    if not NAME.fullmatch(function) or keyword.iskeyword(function):
         raise BadPackage(f"{SKILL}: function must be a name in Python")
     code = _text(files, CODE)
     if not code.strip() or len(code) > MOST_CODE_CHARACTERS:
         raise BadPackage(f"{CODE}: must hold code, {MOST_CODE_CHARACTERS} characters at most")
-    return SkillPackage(
+    package = SkillPackage(
         name=function,
         description=description,
         version=version,
@@ -97,6 +101,19 @@ def package_from(folder: str, files: Mapping[str, bytes]) -> SkillPackage:
         entry_points=tuple(metadata.get("entry-points", "").split()),
         provenance=_provenance(files),
     )
+    if any(NOT_TEXT.search(text) for text in _texts_of(package)):
+        raise BadPackage("it holds a NUL character, or half of a character")
+    return package
+
+
+def _texts_of(package: SkillPackage) -> Iterator[str]:
+    """What stands in JSON or YAML, by escapes too."""
+    yield package.description
+    yield from package.entry_points
+    for example in package.examples:
+        yield from (example.call, example.expected)
+    yield package.provenance.proposer
+    yield from package.provenance.steps
 
 
 def _skill_text(package: SkillPackage) -> str:
@@ -140,7 +157,7 @@ def _front_matter(text: str) -> dict[str, Any]:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(head, yaml.SafeLoader)):
             raise BadPackage(f"{SKILL}: its head must have no aliases")
         found = yaml.safe_load(head)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         if isinstance(error, BadPackage):
             raise
         raise BadPackage(f"{SKILL}: its head is no YAML: {type(error).__name__}") from error
