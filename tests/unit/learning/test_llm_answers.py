@@ -87,6 +87,33 @@ def test_a_decorated_function_is_replaced_with_its_decorators() -> None:
     assert with_functions(base, "def f(n):\n    return n + 1\n").count("functools.cache") == 0
 
 
+def test_edits_are_found_in_a_program_whatever_ends_its_lines() -> None:
+    base = "def f(x):\r\n    y = x\r\n    return y\r\n"
+    for end in ("\n", "\r\n"):
+        edit = Replacement(search=f"    y = x{end}    return y", replace=f"    x += 1{end}    return x")
+        assert edited(base, [edit]) == "def f(x):\n    x += 1\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "code", "program"),
+    [
+        ("X = 1\ndef f():\n    return X\n", "X = 2\n", "X = 2\ndef f():\n    return X\n\n"),
+        ("X: int = 1\ny = 3\n", "X = (\n    2\n)\n", "X = (\n    2\n)\ny = 3\n\n"),
+        ("X = 1; y = 3\n", "X = 2\n", "X = 2\nX = 1; y = 3\n\n"),
+        ("x, y = 1, 2\n", "x = 3\n", "x = 3\nx, y = 1, 2\n\n"),
+        (
+            '"""Sums."""\nfrom __future__ import annotations\nX = 1\n',
+            "import math\nX = math.pi\n",
+            '"""Sums."""\nfrom __future__ import annotations\nimport math\nX = math.pi\n\n',
+        ),
+    ],
+)
+def test_what_is_assigned_is_replaced_where_it_was_and_imports_stand_where_they_may(
+    base: str, code: str, program: str
+) -> None:
+    assert with_functions(base, code) == program
+
+
 def test_a_form_feed_ends_no_line() -> None:
     base = "x = 1\n\x0c\ndef f():\n    return 1\n"
     scope: dict[str, object] = {}

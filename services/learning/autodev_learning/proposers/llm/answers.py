@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, Field, ValidationError
 
+from autodev_learning.proposers.pieces import Definition
+
 MOST_CODE_CHARACTERS = 64_000
 MOST_EDITS = 64
 TEXT_CHARACTERS = 2_000
@@ -100,41 +102,44 @@ def programs_of(answer: Answer, base: str, entry_points: Sequence[str]) -> list[
 
 def edited(base: str, edits: Sequence[Replacement]) -> str:
     """A program after edits. Raises WrongAnswer for one whose text is not found in it once."""
+    base = _with_line_feeds(base)
     for number, edit in enumerate(edits, 1):
-        search = edit.search if edit.search in base else edit.search.strip("\n")
+        wanted, replacement = _with_line_feeds(edit.search), _with_line_feeds(edit.replace)
+        search = wanted if wanted in base else wanted.strip("\n")
         found = base.count(search) if search.strip() else 0
         if found != 1:
             raise WrongAnswer(f"edit {number}: its `search` is found {found} times in the program, and has to be once")
-        base = base.replace(search, edit.replace if search is edit.search else edit.replace.strip("\n"))
+        base = base.replace(search, replacement if search is wanted else replacement.strip("\n"))
         if len(base) > 2 * MOST_CODE_CHARACTERS:
             raise WrongAnswer("the edited program is too long")
     return base
 
 
 def with_functions(base: str, code: str) -> str:
-    """A program with functions and classes replaced by those of the same name, and what else is stated added.
+    """A program with functions, classes and assignments replaced by those of the same name; what else is stated, added.
 
     Code that does not parse, in either, replaces the whole.
     """
     old, new = _parsed(base), _parsed(code)
     if old is None or new is None:
         return code
-    places = dict(_definitions(old))
+    places = {_name(statement): _lines(statement) for statement in _on_lines_of_their_own(old)}
     replaced: dict[tuple[int, int], str] = {}
     first: list[str] = []
     last: list[str] = []
     known = {_text(base, statement) for statement in old.body}
     for statement in new.body:
         text = _text(code, statement)
-        name = getattr(statement, "name", "")
+        name = _name(statement)
         if name and name in places:
             replaced[places[name]] = text
         elif text not in known:
-            (last if name else first).append(text)
+            (last if isinstance(statement, Definition) else first).append(text)
     lines = _code_lines(base)
     for (start, end), text in sorted(replaced.items(), reverse=True):
         lines[start - 1 : end] = _code_lines(text)
-    return "\n".join([*first, *lines, *(f"\n\n{text}" for text in last)]) + "\n"
+    head = _head(old)
+    return "\n".join([*lines[:head], *first, *lines[head:], *(f"\n\n{text}" for text in last)]) + "\n"
 
 
 @dataclass
@@ -224,7 +229,7 @@ def _fault(code: str, entry_points: Sequence[str]) -> str:
 def _bound_names(tree: ast.Module) -> Iterator[str]:
     """The names that a module binds at its top."""
     for statement in tree.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(statement, Definition):
             yield statement.name
         for node in ast.walk(statement):
             if isinstance(node, ast.alias):
@@ -236,13 +241,36 @@ def _bound_names(tree: ast.Module) -> Iterator[str]:
 def _names(code: str) -> set[str]:
     """The functions and classes at the top of code; none of what does not parse."""
     tree = _parsed(code)
-    return {name for name, _ in _definitions(tree)} if tree is not None else set()
+    return {statement.name for statement in tree.body if isinstance(statement, Definition)} if tree else set()
 
 
-def _definitions(tree: ast.Module) -> Iterator[tuple[str, tuple[int, int]]]:
-    for statement in tree.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield statement.name, _lines(statement)
+def _name(statement: ast.stmt) -> str:
+    """What a statement at the top defines, or assigns to one name."""
+    if isinstance(statement, Definition):
+        return statement.name
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    is_binding = isinstance(statement, ast.Assign | ast.AnnAssign) and len(targets) == 1
+    return targets[0].id if is_binding and isinstance(targets[0], ast.Name) else ""
+
+
+def _on_lines_of_their_own(tree: ast.Module) -> Iterator[ast.stmt]:
+    before = 0
+    for statement, following in zip(tree.body, [*tree.body[1:], None], strict=True):
+        start, end = _lines(statement)
+        if start > before and (following is None or _lines(following)[0] > end):
+            yield statement
+        before = end
+
+
+def _head(tree: ast.Module) -> int:
+    """The last line of the docstring and of what is imported from the future, which has to stand first; else 0."""
+    end = 0
+    for place, statement in enumerate(tree.body):
+        is_docstring = place == 0 and ast.get_docstring(tree, clean=False) is not None
+        if not is_docstring and not (isinstance(statement, ast.ImportFrom) and statement.module == "__future__"):
+            break
+        end = _lines(statement)[1]
+    return end
 
 
 def _lines(statement: ast.stmt) -> tuple[int, int]:
@@ -259,7 +287,11 @@ def _text(code: str, statement: ast.stmt) -> str:
 
 def _code_lines(code: str) -> list[str]:
     """The lines as Python counts them: a form feed, say, ends none."""
-    return code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return _with_line_feeds(code).split("\n")
+
+
+def _with_line_feeds(code: str) -> str:
+    return code.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _parsed(code: str) -> ast.Module | None:
