@@ -1,5 +1,6 @@
 """Taking skills out as packages, and taking packages in as candidates, which are proven and reviewed like any other."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +75,9 @@ class Exchange:
             entry_points=wanted.entry_points,
             provenance=wanted.provenance,
         )
+        return await asyncio.to_thread(self._packed, package)
+
+    def _packed(self, package: SkillPackage) -> Exported:
         files = files_of(package)
         told = digest(files)
         if self._signer is not None:
@@ -89,13 +93,16 @@ class Exchange:
         key = f"import:{wish.request_id}"
         if (known := await self._candidates.find(key)) is not None:
             return known
+        return await self._candidates.add(await asyncio.to_thread(self._unpacked, wish, key), "")
+
+    def _unpacked(self, wish: Import, key: str) -> Candidate:
         try:
             folder, files = unpack(wish.data, self._bounds)
             package = package_from(folder, files)
             vouched = self._vouched(files, wish)
         except BadPackage as error:
             raise InvalidArgument.field("package", str(error)) from None
-        return await self._candidates.add(candidate_of(package, key, wish, digest(files), vouched), "")
+        return candidate_of(package, key, wish, digest(files), vouched)
 
     def _vouched(self, files: dict[str, bytes], wish: Import) -> str:
         try:
