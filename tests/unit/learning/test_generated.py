@@ -136,6 +136,7 @@ def test_of_calls_without_a_literal_nothing_is_made(calls: list[str]) -> None:
         [f"f([1.5, {400 * '9'}])"],
         ["f(1.7e308, -1.7e308)", "f(1, 2.5)"],
         [f"f({4300 * '9'})", "f(1)"],
+        [f"f(0x{4000 * 'f'})", "f(1)"],
     ],
 )
 def test_numbers_that_no_float_holds_or_that_are_too_long_are_given_as_they_are(calls: list[str]) -> None:

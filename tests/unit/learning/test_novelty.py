@@ -52,7 +52,7 @@ def test_layout_comments_and_docstrings_are_no_part_of_it() -> None:
     assert plain == dressed
 
 
-@pytest.mark.parametrize("text", ["def f(:", "", "# nothing", "\0", "(" * 5000])
+@pytest.mark.parametrize("text", ["def f(:", "", "# nothing", "\0", "(" * 5000, f"x = 0x{4000 * 'f'}"])
 def test_what_is_no_program_is_refused(text: str) -> None:
     with pytest.raises(NotPython):
         profile_of(text)

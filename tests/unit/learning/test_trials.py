@@ -25,6 +25,7 @@ async def test_a_search_goes_on_past_whole_numbers_that_no_float_holds(tester: S
     assert "x + n" in found.code
 
 
-def test_arguments_that_are_no_values_are_left_out_of_what_a_function_might_be() -> None:
-    examples = (Example("f(2)", "3"), Example("f({[1]: 2})", "1"))
+@pytest.mark.parametrize("call", ["f({[1]: 2})", "f(1", " f(2)", f"f({5000 * '9'})", f"f({3000 * '-'}1)"])
+def test_calls_that_say_no_values_are_left_out_of_what_a_function_might_be(call: str) -> None:
+    examples = (Example("f(2)", "3"), Example(call, "1"))
     assert "x + 1" in rewritings("f", ["x"], examples, "", {})

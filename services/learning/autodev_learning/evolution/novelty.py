@@ -38,6 +38,13 @@ def profile_of(code: str) -> Profile:
         raise NotPython(f"no valid Python: {type(error).__name__}: {error}") from None
     if not tree.body:
         raise NotPython("no code")
+    try:
+        return _profile(code, tree)
+    except ValueError as error:  # A number in it is too long to be written.
+        raise NotPython(f"no code that can be told: {error}") from None
+
+
+def _profile(code: str, tree: ast.Module) -> Profile:
     if '"' in code or "'" in code:
         _leave_out_docstrings(tree)
     pairs: list[tuple[str, str]] = []

@@ -47,7 +47,10 @@ def _parsed(call: str) -> ast.Expression | None:
     if len(call) > MOST_CALL_CHARACTERS:
         return None
     try:
-        return ast.parse(call.strip(), mode="eval")
+        tree = ast.parse(call.strip(), mode="eval")
+        # A number in it may be too long to be written again.
+        ast.unparse(tree)
+        return tree
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

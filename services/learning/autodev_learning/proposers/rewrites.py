@@ -56,8 +56,8 @@ def described(name: str, params: Sequence[str], examples: Sequence[Example], pre
     """Look at the arguments of the examples' calls; a name in them stands for what the preamble binds it to."""
     bound = _bound(preamble)
     arguments: list[list[object]] = [[] for _ in params]
-    for example in examples:
-        for node in ast.walk(ast.parse(example.call, mode="eval")):
+    for call in (each for example in examples if (each := _parsed(example.call))):
+        for node in ast.walk(call):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
                 for values, argument in zip(arguments, node.args, strict=False):
                     if isinstance(argument, ast.Name):
@@ -67,6 +67,13 @@ def described(name: str, params: Sequence[str], examples: Sequence[Example], pre
                     except (ValueError, TypeError, RecursionError, MemoryError):
                         continue
     return [_parameter(param, values) for param, values in zip(params, arguments, strict=True)]
+
+
+def _parsed(call: str) -> ast.Expression | None:
+    try:
+        return ast.parse(call.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _bound(preamble: str) -> dict[str, ast.expr]:
