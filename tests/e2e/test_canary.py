@@ -19,6 +19,7 @@ from tests.chaos.load import called
 from tests.evolving import AUTONOMOUS, QUICK, SUPERVISED, Workspace
 from tests.loop import events_of, kinds
 from tests.mesh import OTHER_TENANT, TENANT, Mesh, eventually
+from tests.storage import Storage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,16 +31,16 @@ SEED = int(os.environ.get("AUTODEV_CHAOS_SEED", str(random.SystemRandom().randra
 TRIALS = ("skill_trial_started", "skill_promoted", "skill_rolled_back")
 KILLED = ("learning", "gateway", "learning")
 LATEST_KILL_S = 0.15
+SETTINGS = {
+    **QUICK,
+    "AUTODEV_LEARNING_CANARY_GOOD_RUNS": str(GOOD_RUNS),
+    "AUTODEV_LEARNING_CANARY_SHARE": "1",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
-    settings = {
-        **QUICK,
-        "AUTODEV_LEARNING_CANARY_GOOD_RUNS": str(GOOD_RUNS),
-        "AUTODEV_LEARNING_CANARY_SHARE": "1",
-    }
-    async with Mesh(tmp_path_factory.mktemp("canary"), settings=settings) as started:
+    async with Mesh(tmp_path_factory.mktemp("canary"), settings=SETTINGS) as started:
         yield started
 
 
@@ -256,11 +257,17 @@ async def test_a_limit_met_after_the_start_is_kept_with_the_opportunity(mesh: Me
         assert await workspace.mutations(skill.id) == []
 
 
-async def test_whoever_is_killed_amid_trials_they_end_once_and_by_each_run_once(
-    mesh: Mesh, workspace: Workspace
-) -> None:
+async def test_whoever_is_killed_amid_trials_they_end_once_and_by_each_run_once(storage: Storage) -> None:
+    async with Mesh(storage.directory, settings=SETTINGS | storage.settings) as mesh, mesh.client() as client:
+        workspace = Workspace(mesh, client)
+        await workspace.configure(auto_promote=True)
+        await _trials_amid_kills(workspace)
+
+
+async def _trials_amid_kills(workspace: Workspace) -> None:
     """Kills come at seeded moments. Each run is reported twice, as by a runtime that was not answered."""
     print(f"AUTODEV_CHAOS_SEED={SEED}")
+    mesh = workspace.mesh
     chance = random.Random(SEED)
     good, bad = await asyncio.gather(_known_and_on_trial(workspace), _known_and_on_trial(workspace))
     waiting = [(*good, True)] * GOOD_RUNS + [(*bad, False)] * FAILURES
