@@ -302,6 +302,20 @@ def test_a_mesh_that_ends_leaves_no_process_and_no_state(tmp_path: Path) -> None
     assert state.read(mesh.data_dir) is None
 
 
+def test_a_mesh_whose_reader_is_gone_ends_without_a_word(tmp_path: Path) -> None:
+    command = [*COMMAND, "up", "-o", "json", "--ports", "auto", "--data-dir", str(tmp_path / "data")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as mesh:
+        try:
+            assert mesh.stdout is not None
+            mesh.stdout.readline()
+            mesh.stdout.close()
+            assert mesh.wait(START_S) == 0
+            assert mesh.stderr is not None
+            assert mesh.stderr.read() == ""
+        finally:
+            mesh.kill()
+
+
 def test_a_demo_without_any_sandbox_says_what_to_install(tmp_path: Path) -> None:
     arguments = ["demo", "--up", "--exit", "--ports", "auto", "--data-dir", str(tmp_path / "data")]
     # As on a machine without an engine and without bubblewrap: no other level than PROCESS, and that not allowed.

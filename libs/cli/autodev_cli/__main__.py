@@ -1,7 +1,6 @@
 """The command line: which commands there are. Each is imported when it is called, so that `--help` is quick."""
 
 import importlib
-import os
 import sys
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from autodev_cli.errors import CommandError, Told
+from autodev_cli.readers import print_nowhere
 
 COMMANDS = {
     "up": "Start the whole mesh on this machine.",
@@ -84,8 +84,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader has seen enough; the interpreter would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough.
+        print_nowhere()
         sys.exit(141)
     except OSError as error:
         if error.filename is None:

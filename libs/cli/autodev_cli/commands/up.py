@@ -1,6 +1,7 @@
 """`autodev up`: the whole mesh on this machine."""
 
 import asyncio
+import signal
 import time
 from typing import Any
 
@@ -21,6 +22,7 @@ from autodev_cli.options import (
     new_app,
 )
 from autodev_cli.output import console, print_json_line
+from autodev_cli.readers import print_nowhere
 from autodev_cli.sandbox import levels_of, lines_of, settled_status
 from autodev_cli.told import until_told
 
@@ -46,9 +48,9 @@ def up(
 async def serve(plan: MeshPlan, output: Output) -> None:
     """Run the mesh until cancelled."""
     if output is Output.JSON:
-        async with running(plan, lambda status: print_json_line(status_dict(status, plan))) as mesh:
+        async with running(plan, lambda status: _tell(status_dict(status, plan))) as mesh:
             async with mesh.target.client() as client:
-                print_json_line({"ready": mesh.target.address, "sandbox": levels_of(await settled_status(client))})
+                _tell({"ready": mesh.target.address, "sandbox": levels_of(await settled_status(client))})
             await for_ever()
         return
     started = time.monotonic()
@@ -57,6 +59,15 @@ async def serve(plan: MeshPlan, output: Output) -> None:
             await tell_ready(mesh, time.monotonic() - started)
             console().print(HINT, style="dim")
             await for_ever()
+
+
+def _tell(value: Any) -> None:
+    """A line for the machine that reads; where it reads no more, the mesh is asked to end."""
+    try:
+        print_json_line(value)
+    except BrokenPipeError:
+        print_nowhere()
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def for_ever() -> None:
