@@ -412,6 +412,38 @@ async def test_with_a_certificate_webhooks_come_in_by_tls_only(files: Storage) -
             assert (await replace(hooks.sender, session=session, address=address).send(body)).status == 202
 
 
+async def test_who_is_silent_in_the_handshake_holds_a_connection_too(files: Storage) -> None:
+    certificate, key = await certificate_in(files.directory)
+    stated = {"mode": Mode.PRODUCTION, "api_keys_file": key_file(files.directory, "the-key")}
+    async with hooked(files, tls_cert_file=certificate, tls_key_file=key, webhook_max_connections=2, **stated) as hooks:
+        port = int(hooks.sender.address.rsplit(":", 1)[1])
+
+        async def refused() -> bool:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            held.append(writer)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                return await asyncio.wait_for(reader.read(1), 0.5) == b""
+            return False
+
+        held: list[asyncio.StreamWriter] = []
+        # The test's own look at the port may still be in its handshake.
+        await eventually(refused, "no more is let in", PATIENCE_S)
+        assert len(held) <= 3
+        for each in held:
+            each.close()
+
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session:
+            sender = replace(hooks.sender, session=session, address=hooks.sender.address.replace("http:", "https:"))
+
+            async def let_in() -> bool:
+                with contextlib.suppress(aiohttp.ClientError):
+                    return (await sender.send(body_of("invoice_created", "v-1"))).status == 202
+                return False
+
+            await eventually(let_in, "there is room again", PATIENCE_S)
+
+
 def test_other_machines_are_let_in_by_the_public_doors_rules(tmp_path: Path) -> None:
     hook: dict[str, Any] = {"webhook_port": 1, "webhook_secrets_file": tmp_path}
     production: dict[str, Any] = {"mode": Mode.PRODUCTION, "api_keys_file": tmp_path}

@@ -17,15 +17,16 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from autodev_gateway import metrics
 from autodev_gateway.webhooks.door import RETRY_S, Answer, Door, refusal
+from autodev_gateway.webhooks.reception import Reception, listening_at
 from autodev_gateway.webhooks.signature import Attempt
 from autodev_runtime.tracing import TRACEPARENT_KEY
+from autodev_sdk.ending import ended
 
 log = logging.getLogger(__name__)
 request_log = logging.getLogger(f"{__name__}.requests")
 
 PATH = "/webhooks/"
 SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
-HANDSHAKE_S = 10.0
 DRAIN_S = 5.0
 
 
@@ -65,23 +66,17 @@ class HttpServer:
             max_line_size=8190,
             max_field_size=8190,
         )
-
-        def connection() -> asyncio.Protocol:
-            full = len(server.connections) >= self._bounds.max_connections
-            return _Full() if full else server()
-
-        listening = await asyncio.get_running_loop().create_server(
-            connection, host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_S if tls is not None else None
-        )
-        self.port = listening.sockets[0].getsockname()[1]
-        log.info("webhooks come in at %s:%d", host, self.port)
-        try:
-            yield
-        finally:
-            listening.close()
-            await server.shutdown(DRAIN_S)
-            if self._receiving:
-                await asyncio.wait(self._receiving, timeout=DRAIN_S)
+        with await listening_at(host, port) as listening:
+            self.port = listening.getsockname()[1]
+            log.info("webhooks come in at %s:%d", host, self.port)
+            accepting = asyncio.create_task(Reception(server, self._bounds.max_connections, tls).accept(listening))
+            try:
+                yield
+            finally:
+                await ended(accepting)
+        await server.shutdown(DRAIN_S)
+        if self._receiving:
+            await asyncio.wait(self._receiving, timeout=DRAIN_S)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         answer = await self._answer(request)
@@ -151,15 +146,3 @@ def _is_our_fault(record: logging.LogRecord) -> bool:
 
 
 request_log.addFilter(_is_our_fault)
-
-
-class _Full(asyncio.Protocol):
-    """A connection past the bound: told so, and closed."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        metrics.WEBHOOKS.labels("busy").inc()
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(
-            b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-        transport.close()
