@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from autodev_sandbox.settings import SandboxSettings
+
 REPOSITORY = Path(__file__).parents[2]
 MODEL = yaml.safe_load((REPOSITORY / "deploy/compose.llm.yml").read_text())
 MESH = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
@@ -24,3 +26,22 @@ def test_a_language_model_is_reached_by_learning_alone_and_only_where_it_is_aske
     assert secret["target"] == "autodev_learning_llm_api_key"
     assert MODEL["secrets"][secret["source"]]["file"] == "./secrets/llm_api_key"
     assert MESH["services"]["learning"]["environment"]["AUTODEV_SECRETS_DIR"] == "/run/secrets"
+
+
+def test_no_container_can_fill_the_machine() -> None:
+    for name, service in MESH["services"].items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"] > 0, name
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+        assert all("size=" in mount for mount in service.get("tmpfs", [])), name
+
+
+def test_the_sandbox_has_room_for_several_of_the_greatest_executions_and_gives_way_to_the_others() -> None:
+    sandbox = MESH["services"]["sandbox"]
+    settings = SandboxSettings.model_fields
+    memory = int(sandbox["mem_limit"].removeprefix("${SANDBOX_MEMORY:-").removesuffix("g}")) * 1024**3
+    assert memory >= 4 * settings["max_memory_bytes"].default
+    assert sandbox["pids_limit"] >= 16 * settings["max_processes"].default
+    # The others have 1024, as engines give where nothing is said.
+    assert sandbox["cpu_shares"] < 1024
+    assert not [name for name, service in MESH["services"].items() if name != "sandbox" and "cpu_shares" in service]
