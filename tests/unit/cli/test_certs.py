@@ -1,5 +1,6 @@
 """`autodev certs`: an authority of one's own, without accidents."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from autodev_cli.certs import directory
 from autodev_cli.certs.authority import Authority, Subject
-from autodev_cli.certs.directory import LIFETIME, PUBLIC, SERVICES, CertificateDirectory
+from autodev_cli.certs.directory import FORETOLD, LIFETIME, PUBLIC, SERVICES, CertificateDirectory
 from autodev_cli.errors import CommandError
 from autodev_runtime.certificates import agreed
 from autodev_runtime.peers import name_of
@@ -106,6 +109,78 @@ def test_who_keeps_certificates_keeps_the_public_names(tmp_path: Path) -> None:
     assert directory.held("ca").expires - datetime.now(UTC) > LIFETIME
 
 
+def trusted(directory: CertificateDirectory, name: str) -> list[x509.Certificate]:
+    path = directory.files(name).authority
+    assert path is not None
+    return x509.load_pem_x509_certificates(path.read_bytes())
+
+
+def agreed_files(directory: CertificateDirectory, name: str) -> None:
+    """A service takes them."""
+    files = directory.files(name)
+    assert files.authority is not None
+    agreed(files.certificate.read_bytes(), files.key.read_bytes(), files.authority.read_bytes())
+
+
+def signed_by(directory: CertificateDirectory, name: str) -> list[int]:
+    """Which of those that are trusted have signed a certificate: 0 is the first."""
+    certificate = x509.load_pem_x509_certificate(directory.files(name).certificate.read_bytes())
+    return [place for place, each in enumerate(trusted(directory, name)) if _signs(each, certificate)]
+
+
+def _signs(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def test_an_authority_is_trusted_before_it_signs_and_until_its_end(tmp_path: Path) -> None:
+    directory = CertificateDirectory(tmp_path / "certs")
+    directory.create(["gateway.example"], authority_lifetime=FORETOLD - timedelta(hours=1))
+    (old,) = trusted(directory, PUBLIC)
+    certificates = {name: directory.files(name).certificate.read_bytes() for name in (*SERVICES, PUBLIC)}
+
+    directory.keep_valid()
+    for name in (*SERVICES, PUBLIC):
+        first, following = trusted(directory, name)
+        assert first == old
+        assert directory.files(name).certificate.read_bytes() == certificates[name]
+    directory.keep_valid()
+    assert trusted(directory, PUBLIC) == [old, following]
+
+    nearly_over = datetime.now(UTC) + FORETOLD - LIFETIME
+    directory.keep_valid(nearly_over)
+    for name in (*SERVICES, PUBLIC):
+        assert trusted(directory, name) == [following, old]
+        assert signed_by(directory, name) == [0]
+        agreed_files(directory, name)
+    assert "gateway.example" in directory.held(PUBLIC).hosts
+    assert not list(directory.path.glob("next.*"))
+    assert directory.authority().pair.certificate == following.public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize("written", range(24))
+def test_one_that_follows_does_so_wherever_it_was_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    directory = CertificateDirectory(tmp_path / "certs")
+    directory.create(authority_lifetime=FORETOLD - timedelta(hours=1))
+    directory.keep_valid()
+    _, following = trusted(directory, PUBLIC)
+    nearly_over = datetime.now(UTC) + FORETOLD - LIFETIME
+    end_after(monkeypatch, written)
+    with contextlib.suppress(KeyboardInterrupt):
+        directory.keep_valid(nearly_over)
+    monkeypatch.undo()
+    directory.keep_valid(nearly_over)
+    for name in (*SERVICES, PUBLIC):
+        assert trusted(directory, name)[0] == following
+        assert signed_by(directory, name) == [0]
+    assert directory.authority().pair.certificate == following.public_bytes(Encoding.PEM)
+
+
 @pytest.mark.parametrize("lost", [*SERVICES, PUBLIC])
 def test_who_keeps_certificates_makes_those_that_are_gone(lost: str, tmp_path: Path) -> None:
     directory = CertificateDirectory(tmp_path / "certs")
@@ -117,12 +192,8 @@ def test_who_keeps_certificates_makes_those_that_are_gone(lost: str, tmp_path: P
     assert (directory.path / "ca.crt").read_bytes() == authority
 
 
-@pytest.mark.parametrize("written", [0, 2, 9, 18, 19])
-def test_what_was_ended_while_it_was_made_is_made_anew(
-    written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certificates = CertificateDirectory(tmp_path)
-    certificates.create()
+def end_after(monkeypatch: pytest.MonkeyPatch, written: int) -> None:
+    """The process is ended when it has written so many files."""
     files_before_end, write = iter(range(written)), directory._write
 
     def write_some(path: Path, content: bytes, mode: int) -> None:
@@ -131,15 +202,22 @@ def test_what_was_ended_while_it_was_made_is_made_anew(
         write(path, content, mode)
 
     monkeypatch.setattr(directory, "_write", write_some)
+
+
+@pytest.mark.parametrize("written", [0, 2, 9, 18, 19])
+def test_what_was_ended_while_it_was_made_is_made_anew(
+    written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = CertificateDirectory(tmp_path)
+    certificates.create()
+    end_after(monkeypatch, written)
     with pytest.raises(KeyboardInterrupt):
         certificates.create()
     monkeypatch.undo()
     certificates.keep_valid()
     for name in (*SERVICES, PUBLIC):
-        files = certificates.files(name)
-        assert files.authority is not None
-        agreed(files.certificate.read_bytes(), files.key.read_bytes(), files.authority.read_bytes())
-        assert files.authority.read_bytes() == (tmp_path / "ca.crt").read_bytes()
+        agreed_files(certificates, name)
+        assert [trusted(certificates, name)[0]] == x509.load_pem_x509_certificates((tmp_path / "ca.crt").read_bytes())
 
 
 def test_an_authority_that_is_nearly_over_signs_nothing_more(tmp_path: Path) -> None:

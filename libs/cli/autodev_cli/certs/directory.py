@@ -1,6 +1,7 @@
 """Where an authority and what it signed are kept.
 
-    ca.crt  ca.key
+    ca.crt  ca.key                                      the authority, and others that are trusted besides
+    next.crt  next.key                                  the one that follows, trusted before it signs
     gateway/ capability/ learning/ fitness/ sandbox/    ca.crt tls.crt tls.key: a service's, for its peers
     public/                                             the same: the gateway's, for clients
 
@@ -15,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from autodev_cli.certs.authority import Authority, Pair, Subject
 from autodev_cli.errors import CommandError
@@ -27,6 +29,8 @@ AUTHORITY = "ca"
 LOCAL: tuple[str | IPv4Address | IPv6Address, ...] = ("localhost", ip_address("127.0.0.1"), ip_address("::1"))
 LIFETIME = timedelta(days=7)
 AUTHORITY_LIFETIME = timedelta(days=90)
+FORETOLD = 3 * LIFETIME
+"""So long before an authority's end the next one is trusted; that one signs when a certificate's lifetime is left."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,11 @@ class CertificateDirectory:
         authority = Authority.new(authority_lifetime)
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Its key is there while the rest is: what ends in between is made anew.
-        (self.path / "ca.key").unlink(missing_ok=True)
+        for name in ("ca.key", "next.key", "next.crt"):
+            (self.path / name).unlink(missing_ok=True)
         for name in (*SERVICES, PUBLIC):
             self._issue(authority, name, list(dict.fromkeys([*LOCAL, *named])), lifetime)
+            self._trust(name, authority.pair.certificate)
         _write(self.path / "ca.crt", authority.pair.certificate, 0o644)
         _write(self.path / "ca.key", authority.pair.key, 0o600)
 
@@ -80,16 +86,63 @@ class CertificateDirectory:
                 "sign: make another with `autodev certs create --force`, and give every service its ca.crt"
             )
         hosts = [_host(host) for host in self._public_hosts()]
+        trusted = self._trusted(authority, datetime.now(UTC))
         for name in (*SERVICES, PUBLIC):
+            self._trust(name, trusted)
             self._issue(authority, name, hosts, lifetime)
 
-    def keep_valid(self) -> None:
-        """Make what is missing and renew what is past the middle of its time. Raises CommandError."""
-        now = datetime.now(UTC)
-        if not self.made or self.authority().expires - now < LIFETIME:
+    def keep_valid(self, now: datetime | None = None) -> None:
+        """Make what is missing, renew what is past the middle of its time, and let one authority follow another.
+
+        Raises CommandError.
+        """
+        now = now or datetime.now(UTC)
+        following = self._following(now)
+        if not self.made and following is None:
             self.create(self._public_hosts())
+        elif not self.made or self.authority().expires - now < LIFETIME:
+            self._succeed(following or Authority.new(AUTHORITY_LIFETIME, now), now)
+        elif following is None and self.authority().expires - now < FORETOLD:
+            self._foretell(Authority.new(AUTHORITY_LIFETIME, now), now)
         elif not all(self._lasts(name, now + LIFETIME / 2) for name in (*SERVICES, PUBLIC)):
             self.renew()
+
+    def _foretell(self, following: Authority, now: datetime) -> None:
+        """Have everybody trust the authority that will follow."""
+        trusted = self._trusted(self.authority(), now) + following.pair.certificate
+        for name in (*SERVICES, PUBLIC):
+            self._trust(name, trusted)
+        _write(self.path / "ca.crt", trusted, 0o644)
+        _write(self.path / "next.crt", following.pair.certificate, 0o644)
+        _write(self.path / "next.key", following.pair.key, 0o600)
+
+    def _succeed(self, authority: Authority, now: datetime) -> None:
+        """Sign every certificate by the authority that follows; the one before is trusted until its end."""
+        hosts = [_host(host) for host in self._public_hosts()]
+        trusted = self._trusted(authority, now)
+        for name in (*SERVICES, PUBLIC):
+            self._trust(name, trusted)
+        for name in (*SERVICES, PUBLIC):
+            self._issue(authority, name, hosts, LIFETIME)
+        # What ends between the next two is done again, as long as the one that follows is there.
+        (self.path / "ca.key").unlink(missing_ok=True)
+        _write(self.path / "ca.crt", trusted, 0o644)
+        _write(self.path / "ca.key", authority.pair.key, 0o600)
+        (self.path / "next.key").unlink(missing_ok=True)
+        (self.path / "next.crt").unlink(missing_ok=True)
+
+    def _trusted(self, first: Authority, now: datetime) -> bytes:
+        """An authority's certificate, and those of others that are trusted and have not ended."""
+        own = x509.load_pem_x509_certificate(first.pair.certificate)
+        known = x509.load_pem_x509_certificates((self.path / "ca.crt").read_bytes())
+        others = [each for each in known if each != own and each.not_valid_after_utc > now]
+        return b"".join(each.public_bytes(Encoding.PEM) for each in (own, *others))
+
+    def _trust(self, name: str, certificates: bytes) -> None:
+        trusted = self.files(name).authority
+        assert trusted is not None
+        trusted.parent.mkdir(mode=0o700, exist_ok=True)
+        _write(trusted, certificates, 0o644)
 
     def _public_hosts(self) -> tuple[str, ...]:
         try:
@@ -125,7 +178,17 @@ class CertificateDirectory:
 
     def authority(self) -> Authority:
         """The authority itself. Raises CommandError."""
-        key, certificate = self.path / "ca.key", self.path / "ca.crt"
+        return self._authority("ca")
+
+    def _following(self, now: datetime) -> Authority | None:
+        if not (self.path / "next.key").exists():
+            return None
+        following = self._authority("next")
+        has_begun = self.made and following.pair.key == self.authority().pair.key
+        return following if not has_begun and following.expires - now >= LIFETIME else None
+
+    def _authority(self, name: str) -> Authority:
+        key, certificate = self.path / f"{name}.key", self.path / f"{name}.crt"
         try:
             return Authority.read(Pair(certificate.read_bytes(), key.read_bytes()))
         except OSError as error:
@@ -141,8 +204,6 @@ class CertificateDirectory:
         pair = authority.issue(subject, lifetime)
         files = self.files(name)
         files.key.parent.mkdir(mode=0o700, exist_ok=True)
-        assert files.authority is not None
-        _write(files.authority, authority.pair.certificate, 0o644)
         _write(files.key, pair.key, 0o600)
         _write(files.certificate, pair.certificate, 0o644)
 
