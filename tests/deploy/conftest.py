@@ -1,4 +1,4 @@
-"""The images and the compose file, once for all tests of them."""
+"""The images and the compose file, once for all tests of them, and no longer: a mesh takes its share of two cores."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ REPLICAS = {"gateway": 2, "capability": 2, "learning": 2, "fitness": 1, "sandbox
 PROGRAMS = ("dockerd", "docker-compose", "ip", "iptables", "bwrap", "openssl", "wget")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An engine that has the images."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -40,7 +40,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         engine.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(built: Stack) -> Iterator[Stack]:
     """The mesh, with two replicas of some services, healthy."""
     built.up(REPLICAS)

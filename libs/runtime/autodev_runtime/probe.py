@@ -13,9 +13,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from autodev_runtime.peers import DOMAIN
-from autodev_sdk.channel import DIRECT
 
 TIMEOUT_S = 3.0
+# `autodev_sdk.channel.DIRECT`, whose import would take twice as long as the probe.
+DIRECT = ("grpc.enable_http_proxy", 0)
 FILES = ("CA_FILE", "KEY_FILE", "CERT_FILE")
 
 
