@@ -105,7 +105,7 @@ def agreed(certificate: bytes, key: bytes, authority: bytes | None) -> Material:
     """The material, if its parts are of one another. Raises CertificateError."""
     chain = _certificates(certificate, "the certificate")
     leaf = chain[0]
-    if _public(leaf.public_key()) != _public(_key(key)):
+    if _key_of(leaf) != _public(_key(key)):
         raise CertificateError("the key is not the certificate's")
     if leaf.not_valid_after_utc <= datetime.now(UTC):
         raise CertificateError(f"the certificate expired {leaf.not_valid_after_utc.isoformat()}")
@@ -147,6 +147,13 @@ def _key(pem: bytes) -> PublicKeyTypes:
         return load_pem_private_key(pem, password=None).public_key()
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
         raise CertificateError("the key is no unencrypted private key in PEM") from error
+
+
+def _key_of(certificate: x509.Certificate) -> bytes:
+    try:
+        return _public(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError("the certificate holds no public key that can be read") from error
 
 
 def _public(key: PublicKeyTypes) -> bytes:

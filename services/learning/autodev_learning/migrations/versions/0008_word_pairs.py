@@ -13,13 +13,14 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+large_integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 PLACED: Any = {name: sa.text("pattern_id IS NOT NULL") for name in ("sqlite_where", "postgresql_where")}
 ONE_IS_HALF, LONGEST_PAIRED = 2, 20
 
 
 def upgrade() -> None:
     """Put in the pairs of what is there, which is each task's first words; then take out the words by themselves."""
-    op.add_column("failure_tasks", sa.Column("bits", sa.BigInteger(), nullable=False, server_default="-1"))
+    op.add_column("failure_tasks", sa.Column("bits", large_integer, nullable=False, server_default="-1"))
     # What tells the latest apart stands in the index, or each would be read with all its code.
     _index("ix_episodes_placed", ["tenant_id", "agent_id", "id", "failure_task", "signature_key"])
     _index("ix_episodes_placed_of_all", ["tenant_id", "id", "agent_id", "failure_task", "signature_key"])
