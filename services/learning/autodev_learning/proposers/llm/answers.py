@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, Field, ValidationError
 
+from autodev_learning.lines import with_line_feeds
 from autodev_learning.proposers.pieces import Definition
 
 MOST_CODE_CHARACTERS = 64_000
@@ -102,9 +103,9 @@ def programs_of(answer: Answer, base: str, entry_points: Sequence[str]) -> list[
 
 def edited(base: str, edits: Sequence[Replacement]) -> str:
     """A program after edits. Raises WrongAnswer for one whose text is not found in it once."""
-    base = _with_line_feeds(base)
+    base = with_line_feeds(base)
     for number, edit in enumerate(edits, 1):
-        wanted, replacement = _with_line_feeds(edit.search), _with_line_feeds(edit.replace)
+        wanted, replacement = with_line_feeds(edit.search), with_line_feeds(edit.replace)
         search = wanted if wanted in base else wanted.strip("\n")
         found = base.count(search) if search.strip() else 0
         if found != 1:
@@ -287,11 +288,7 @@ def _text(code: str, statement: ast.stmt) -> str:
 
 def _code_lines(code: str) -> list[str]:
     """The lines as Python counts them: a form feed, say, ends none."""
-    return _with_line_feeds(code).split("\n")
-
-
-def _with_line_feeds(code: str) -> str:
-    return code.replace("\r\n", "\n").replace("\r", "\n")
+    return with_line_feeds(code).split("\n")
 
 
 def _parsed(code: str) -> ast.Module | None:
