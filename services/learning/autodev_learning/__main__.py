@@ -1,6 +1,8 @@
 """The learning service: settings, database, peers, rules, servicers, event workers, server."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -66,7 +68,7 @@ from autodev_learning.store.suites import SuiteStore
 from autodev_learning.store.trials import TrialStore
 from autodev_learning.workflows.spawning import Spawning
 from autodev_runtime.database import Database
-from autodev_runtime.extensions.remote import extensions_of
+from autodev_runtime.extensions.remote import Extension, extensions_of
 from autodev_runtime.mesh import publisher
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
@@ -75,6 +77,47 @@ from autodev_runtime.server import Endpoint, Served, serve
 from autodev_runtime.telemetry import configure_logging
 
 PACKAGE = "autodev.learning.v1"
+
+
+class Stores:
+    """The service's tables, each read and written by one of these."""
+
+    def __init__(self, database: Database, outbox: Outbox, settings: LearningSettings) -> None:
+        self.episodes = EpisodeStore(database, outbox)
+        self.candidates = CandidateStore(database, outbox)
+        self.skills = SkillStore(database, outbox)
+        self.suites = SuiteStore(database)
+        self.reviews = ReviewStore(database, outbox)
+        self.runs = RunStore(database, outbox)
+        self.recorded = EvolutionStore(database, outbox, settings.recorded_inputs)
+        self.mutations = MutationStore(database, outbox)
+        self.trials = TrialStore(database)
+        self.experiments = ExperimentStore(database, outbox)
+        self.advised = AdvisorStore(database)
+        self.spending = SpendingStore(database, settings.llm_limit)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What both loops work with."""
+
+    settings: LearningSettings
+    stores: Stores
+    peers: Peers
+    sandbox: Sandbox
+    capabilities: Capabilities
+    workshop: Workshop
+    proof: ProofLimits
+    prover: MutationProver
+    trials: Trials
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part of the service answers, and what it does by itself."""
+
+    served: Sequence[Served]
+    background: Sequence[Callable[[], Awaitable[None]]] = ()
 
 
 async def main() -> None:
@@ -88,142 +131,161 @@ async def main() -> None:
     ):
         await upgrade(database, "autodev_learning")
         outbox = Outbox(database, OutboxRow)
-        sandbox = Sandbox(peers.sandbox)
-        capabilities = Capabilities(peers.capability, hold=timedelta(seconds=settings.patience_s + 600))
-
-        # Memento: failures to patterns, to candidates, to reviews, to skills.
-        episodes, candidates = EpisodeStore(database, outbox), CandidateStore(database, outbox)
-        skills, suites = SkillStore(database, outbox), SuiteStore(database)
-        reviews = Reviews(ReviewStore(database, outbox))
-        runner = SkillRunner(skills, RunStore(database, outbox), sandbox, settings.canary_share)
-        spending = SpendingStore(database, settings.llm_limit)
-        workshop = Workshop(
-            sandbox.execute,
-            ProposalLimits(
-                settings.max_proposals,
-                Budget(settings.proposal_seconds, settings.proposal_programs),
-                settings.trial_seconds,
-            ),
-            llm_makers(settings.llm_choice(), spending) | engine_makers(extensions, settings.proposal_seconds),
-        )
-        material = MaterialLimits(settings.max_failing_programs, settings.max_cases)
-        memento = Memento(episodes, candidates, capabilities, workshop, material, settings.patience_s)
-        proof = ProofLimits(settings.generated_inputs, settings.generated_seconds, settings.validation_seconds)
-        validation = Validation(candidates, episodes, sandbox, settings.validation_seconds, proof)
-        promoter = CandidatePromoter(skills)
-        mutations = MutationStore(database, outbox)
-        prover = MutationProver(skills, suites, Prover(sandbox.execute, proof))
-        promoters: dict[SubjectKind, Promoter] = {
-            SubjectKind.CANDIDATE: promoter,
-            SubjectKind.MUTATION: MutationPromoter(mutations, prover),
-        }
-        workers = memento_workers(
-            peers.gateway,
-            Reflection(episodes, capabilities, PatternRule(settings.pattern_threshold, settings.pattern_window)),
-            memento,
-            validation,
-            Promotion(promoters),
-            proposals_at_a_time=settings.max_proposals,
-            patience_s=settings.patience_s,
+        shared = _shared(settings, Stores(database, outbox, settings), peers, extensions)
+        parts = [_memento(shared), _skills(shared), _evolution(shared), _advisor(shared)]
+        await serve(
+            SERVICE,
+            settings,
+            [Endpoint(settings.address, [each for part in parts for each in part.served], door=tls.door())],
+            ready=[database.ready, peers.ready],
+            background=[
+                partial(outbox.relay, publisher(peers.gateway, SERVICE)),
+                *(work for part in parts for work in part.background),
+            ],
         )
 
-        # Evolution: runs to opportunities, to mutations, to comparisons, to the next version.
-        recorded, advised = EvolutionStore(database, outbox, settings.recorded_inputs), AdvisorStore(database)
-        fitness, timer = FitnessClient(peers.fitness), Timer(sandbox.execute)
-        rule = TrialRule(
-            settings.canary_good_runs, settings.canary_most_runs, settings.canary_error, settings.canary_margin
-        )
-        trials = Trials(TrialStore(database), rule)
-        canaries = Canaries(mutations, skills, suites, trials, prover, capabilities)
-        triggers = TriggerLimits(settings.slow_run_seconds, settings.dear_run_tokens)
-        evolution = Evolution(recorded, capabilities, canaries, triggers)
-        rewriting = RewriteLimits(
-            settings.mutation_candidates, settings.mutation_seconds, settings.mutation_call_seconds
-        )
-        generation = Generation(mutations, recorded, skills, capabilities, Rewriter(timer, workshop, rewriting))
-        bounds = RunBounds(
-            settings.comparison_rounds,
-            budget_s=settings.comparison_seconds,
-            seconds_per_call=settings.mutation_call_seconds,
-        )
-        runs = MutationRuns(mutations, recorded, skills, timer, bounds, prover)
-        judge = Judge(mutations, skills, capabilities, fitness, runs, settings.canary_share)
-        experiments = ExperimentStore(database, outbox)
-        laboratory = Laboratory(
-            sandbox.execute,
-            sandbox.execute_each,
-            workshop,
-            recorded,
-            skills,
-            capabilities,
-            LaboratoryLimits(settings.experiment_sandboxes, settings.trial_seconds, settings.mutation_call_seconds),
-        )
-        research = Research(
-            experiments,
-            mutations,
-            skills,
-            advised,
-            capabilities,
-            Steps(experiments, skills, laboratory, generation, runs, judge),
-            judge,
-            ResearchLimits(settings.max_experiments, settings.experiment_programs),
-        )
-        workers += evolution_workers(
-            peers.gateway,
-            evolution,
-            generation,
-            runs,
-            judge,
-            research,
-            patience_s=settings.patience_s,
-        )
 
-        exchange = Exchange(
-            skills,
-            candidates,
-            signer_from(settings.skill_signing_key_file),
-            trusted_from(settings.skill_trusted_keys_file),
-            ArchiveBounds(),
-        )
-        reflection_servicer = ReflectionServicer(episodes)
-        memento_servicer = MementoServicer(memento, validation, promoter, candidates)
-        skill_servicer = SkillServicer(Skills(skills), runner, suites, trials, exchange)
-        review_servicer = ReviewServicer(reviews)
-        evolver_servicer = EvolverServicer(
-            evolution,
-            generation,
-            runs,
-            judge,
-            research,
-            fitness,
-            Spawning(fitness, capabilities),
-            recorded,
-            mutations,
-            settings.experiment_batch,
-        )
-        advisor_servicer = AdvisorServicer(advised, Skills(skills), Advisor(settings.llm_choice(), Purse.of(spending)))
-        served = [
+def _shared(settings: LearningSettings, stores: Stores, peers: Peers, extensions: Mapping[str, Extension]) -> Shared:
+    sandbox = Sandbox(peers.sandbox)
+    capabilities = Capabilities(peers.capability, hold=timedelta(seconds=settings.patience_s + 600))
+    budget = Budget(settings.proposal_seconds, settings.proposal_programs)
+    makers = llm_makers(settings.llm_choice(), stores.spending) | engine_makers(extensions, settings.proposal_seconds)
+    proposals = ProposalLimits(settings.max_proposals, budget, settings.trial_seconds)
+    proof = ProofLimits(settings.generated_inputs, settings.generated_seconds, settings.validation_seconds)
+    trial = TrialRule(
+        settings.canary_good_runs, settings.canary_most_runs, settings.canary_error, settings.canary_margin
+    )
+    return Shared(
+        settings,
+        stores,
+        peers,
+        sandbox,
+        capabilities,
+        Workshop(sandbox.execute, proposals, makers),
+        proof,
+        MutationProver(stores.skills, stores.suites, Prover(sandbox.execute, proof)),
+        Trials(stores.trials, trial),
+    )
+
+
+def _memento(shared: Shared) -> Part:
+    """Failures to patterns, to candidates, to reviews, to skills."""
+    settings, stores = shared.settings, shared.stores
+    material = MaterialLimits(settings.max_failing_programs, settings.max_cases)
+    memento = Memento(
+        stores.episodes, stores.candidates, shared.capabilities, shared.workshop, material, settings.patience_s
+    )
+    validation = Validation(
+        stores.candidates, stores.episodes, shared.sandbox, settings.validation_seconds, shared.proof
+    )
+    promoter = CandidatePromoter(stores.skills)
+    promoters: dict[SubjectKind, Promoter] = {
+        SubjectKind.CANDIDATE: promoter,
+        SubjectKind.MUTATION: MutationPromoter(stores.mutations, shared.prover),
+    }
+    rule = PatternRule(settings.pattern_threshold, settings.pattern_window)
+    workers = memento_workers(
+        shared.peers.gateway,
+        Reflection(stores.episodes, shared.capabilities, rule),
+        memento,
+        validation,
+        Promotion(promoters),
+        proposals_at_a_time=settings.max_proposals,
+        patience_s=settings.patience_s,
+    )
+    reflection_servicer = ReflectionServicer(stores.episodes)
+    memento_servicer = MementoServicer(memento, validation, promoter, stores.candidates)
+    return Part(
+        [
             Served(
                 f"{PACKAGE}.ReflectionService", partial(add_ReflectionServiceServicer_to_server, reflection_servicer)
             ),
             Served(f"{PACKAGE}.MementoService", partial(add_MementoServiceServicer_to_server, memento_servicer)),
+        ],
+        [worker.run for worker in workers],
+    )
+
+
+def _skills(shared: Shared) -> Part:
+    """What was promoted is run, reviewed, and goes in and out as packages."""
+    settings, stores = shared.settings, shared.stores
+    runner = SkillRunner(stores.skills, stores.runs, shared.sandbox, settings.canary_share)
+    exchange = Exchange(
+        stores.skills,
+        stores.candidates,
+        signer_from(settings.skill_signing_key_file),
+        trusted_from(settings.skill_trusted_keys_file),
+        ArchiveBounds(),
+    )
+    skill_servicer = SkillServicer(Skills(stores.skills), runner, stores.suites, shared.trials, exchange)
+    review_servicer = ReviewServicer(Reviews(stores.reviews))
+    return Part(
+        [
             Served(f"{PACKAGE}.SkillService", partial(add_SkillServiceServicer_to_server, skill_servicer)),
             Served(f"{PACKAGE}.ReviewService", partial(add_ReviewServiceServicer_to_server, review_servicer)),
-            Served(f"{PACKAGE}.EvolverService", partial(add_EvolverServiceServicer_to_server, evolver_servicer)),
-            Served(f"{PACKAGE}.AdvisorService", partial(add_AdvisorServiceServicer_to_server, advisor_servicer)),
         ]
+    )
 
-        await serve(
-            SERVICE,
-            settings,
-            [Endpoint(settings.address, served, door=tls.door())],
-            ready=[database.ready, peers.ready],
-            background=[
-                partial(outbox.relay, publisher(peers.gateway, SERVICE)),
-                research.run,
-                *(worker.run for worker in workers),
-            ],
-        )
+
+def _evolution(shared: Shared) -> Part:
+    """Runs to opportunities, to mutations, to comparisons, to the next version; and research experiments."""
+    settings, stores, capabilities = shared.settings, shared.stores, shared.capabilities
+    mutations, skills, recorded = stores.mutations, stores.skills, stores.recorded
+    call_seconds = settings.mutation_call_seconds
+    fitness, timer = FitnessClient(shared.peers.fitness), Timer(shared.sandbox.execute)
+
+    canaries = Canaries(mutations, skills, stores.suites, shared.trials, shared.prover, capabilities)
+    triggers = TriggerLimits(settings.slow_run_seconds, settings.dear_run_tokens)
+    evolution = Evolution(recorded, capabilities, canaries, triggers)
+    rewriting = RewriteLimits(settings.mutation_candidates, settings.mutation_seconds, call_seconds)
+    rewriter = Rewriter(timer, shared.workshop, rewriting)
+    generation = Generation(mutations, recorded, skills, capabilities, rewriter)
+    bounds = RunBounds(settings.comparison_rounds, budget_s=settings.comparison_seconds, seconds_per_call=call_seconds)
+    runs = MutationRuns(mutations, recorded, skills, timer, bounds, shared.prover)
+    judge = Judge(mutations, skills, capabilities, fitness, runs, settings.canary_share)
+    research = _research(shared, generation, runs, judge)
+
+    spawning = Spawning(fitness, capabilities)
+    evolver_servicer = EvolverServicer(
+        evolution, generation, runs, judge, research, fitness, spawning, recorded, mutations, settings.experiment_batch
+    )
+    workers = evolution_workers(
+        shared.peers.gateway, evolution, generation, runs, judge, research, patience_s=settings.patience_s
+    )
+    return Part(
+        [Served(f"{PACKAGE}.EvolverService", partial(add_EvolverServiceServicer_to_server, evolver_servicer))],
+        [research.run, *(worker.run for worker in workers)],
+    )
+
+
+def _research(shared: Shared, generation: Generation, runs: MutationRuns, judge: Judge) -> Research:
+    settings, stores, sandbox = shared.settings, shared.stores, shared.sandbox
+    laboratory = Laboratory(
+        sandbox.execute,
+        sandbox.execute_each,
+        shared.workshop,
+        stores.recorded,
+        stores.skills,
+        shared.capabilities,
+        LaboratoryLimits(settings.experiment_sandboxes, settings.trial_seconds, settings.mutation_call_seconds),
+    )
+    return Research(
+        stores.experiments,
+        stores.mutations,
+        stores.skills,
+        stores.advised,
+        shared.capabilities,
+        Steps(stores.experiments, stores.skills, laboratory, generation, runs, judge),
+        judge,
+        ResearchLimits(settings.max_experiments, settings.experiment_programs),
+    )
+
+
+def _advisor(shared: Shared) -> Part:
+    stores = shared.stores
+    advisor = Advisor(shared.settings.llm_choice(), Purse.of(stores.spending))
+    advisor_servicer = AdvisorServicer(stores.advised, Skills(stores.skills), advisor)
+    return Part([Served(f"{PACKAGE}.AdvisorService", partial(add_AdvisorServiceServicer_to_server, advisor_servicer))])
 
 
 if __name__ == "__main__":
