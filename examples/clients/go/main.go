@@ -1,0 +1,115 @@
+// A client in Go: reports an agent's failures, and follows what comes of them until a skill waits for review.
+//
+//	./build.sh && ./client 127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+
+	gatewayv1 "example.com/autodev/client/gen/autodev/gateway/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+)
+
+const task = "Write last_day(year, month), which gives the number of the last day of a month."
+
+var examples = []*gatewayv1.Example{
+	{Call: "last_day(2024, 2)", Expected: "29"},
+	{Call: "last_day(2023, 2)", Expected: "28"},
+	{Call: "last_day(2023, 4)", Expected: "30"},
+	{Call: "last_day(2023, 1)", Expected: "31"},
+	{Call: "last_day(2000, 2)", Expected: "29"},
+	{Call: "last_day(2023, 12)", Expected: "31"},
+}
+
+func main() {
+	if len(os.Args) != 4 {
+		log.Fatal("usage: client <address> <key file> <agent>")
+	}
+	address, keyFile, agent := os.Args[1], os.Args[2], os.Args[3]
+	if err := run(address, keyFile, agent); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(address, keyFile, agent string) error {
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return err
+	}
+	// Plain text is for this machine only: elsewhere, credentials.NewTLS.
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	events := gatewayv1.NewEventServiceClient(connection)
+	ctx := metadata.AppendToOutgoingContext(
+		context.Background(), "authorization", "Bearer "+strings.TrimSpace(string(key)),
+	)
+
+	published, err := events.Publish(ctx, &gatewayv1.PublishRequest{Events: []*gatewayv1.Event{
+		failure(agent, "return calendar.monthrange(year, month)[0]", "AssertionError: last_day(2024, 2) gave 3"),
+		failure(agent, "return calendar.monthrange(year, month)", "AssertionError: last_day(2024, 2) gave (3, 29)"),
+	}})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("reported %d failures\n", len(published.EventIds))
+	review, err := follow(ctx, events, agent, published.Cursors[len(published.Cursors)-1])
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: autodev review show %s\n", review.Title, review.ReviewId)
+	return nil
+}
+
+// failure is one failed attempt. Its episode id is the runtime's; the same id again changes nothing.
+func failure(agent, statement, errorTrace string) *gatewayv1.Event {
+	return &gatewayv1.Event{Payload: &gatewayv1.Event_TaskFailed{TaskFailed: &gatewayv1.TaskEvent{
+		EpisodeId:       "episode-" + rand.Text(),
+		AgentId:         agent,
+		TaskDescription: task,
+		Code:            "import calendar\n\n\ndef last_day(year, month):\n    " + statement + "\n",
+		ErrorTrace:      errorTrace,
+		Outcome:         gatewayv1.Outcome_OUTCOME_FAILURE,
+		Examples:        examples,
+	}}}
+}
+
+// follow prints the agent's events after a cursor, and gives the one that asks for a review.
+func follow(
+	ctx context.Context, events gatewayv1.EventServiceClient, agent, cursor string,
+) (*gatewayv1.ReviewRequested, error) {
+	stream, err := events.Subscribe(ctx, &gatewayv1.SubscribeRequest{
+		Start:  &gatewayv1.SubscribeRequest_AfterCursor{AfterCursor: cursor},
+		Filter: &gatewayv1.EventFilter{AgentIds: []string{agent}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		batch, err := stream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		for _, event := range batch.Events {
+			fmt.Println(kind(event))
+			if review := event.GetReviewRequested(); review != nil {
+				return review, nil
+			}
+		}
+	}
+}
+
+// kind is the name of what the event tells.
+func kind(event *gatewayv1.Event) string {
+	message := event.ProtoReflect()
+	return string(message.WhichOneof(message.Descriptor().Oneofs().ByName("payload")).Name())
+}

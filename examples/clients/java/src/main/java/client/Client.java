@@ -1,0 +1,119 @@
+package client;
+
+import autodev.gateway.v1.EventOuterClass.Event;
+import autodev.gateway.v1.EventOuterClass.Example;
+import autodev.gateway.v1.EventOuterClass.Outcome;
+import autodev.gateway.v1.EventOuterClass.ReviewRequested;
+import autodev.gateway.v1.EventOuterClass.TaskEvent;
+import autodev.gateway.v1.EventServiceGrpc;
+import autodev.gateway.v1.EventServiceGrpc.EventServiceBlockingStub;
+import autodev.gateway.v1.EventServiceOuterClass.EventFilter;
+import autodev.gateway.v1.EventServiceOuterClass.PublishRequest;
+import autodev.gateway.v1.EventServiceOuterClass.PublishResponse;
+import autodev.gateway.v1.EventServiceOuterClass.SubscribeRequest;
+import autodev.gateway.v1.EventServiceOuterClass.SubscribeResponse;
+import io.grpc.ClientInterceptor;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.stub.MetadataUtils;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.List;
+import java.util.UUID;
+
+/**
+ * Reports an agent's failures, and follows what comes of them until a skill waits for review.
+ *
+ * <pre>
+ * ./build.sh
+ * java -cp 'target/autodev-client-1.0.0.jar:target/dependency/*' client.Client \
+ *     127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
+ * </pre>
+ */
+public final class Client {
+  private static final String TASK = "Write last_day(year, month), which gives the number of the last day of a month.";
+  private static final List<Example> EXAMPLES =
+      List.of(
+          example("last_day(2024, 2)", "29"),
+          example("last_day(2023, 2)", "28"),
+          example("last_day(2023, 4)", "30"),
+          example("last_day(2023, 1)", "31"),
+          example("last_day(2000, 2)", "29"),
+          example("last_day(2023, 12)", "31"));
+
+  private Client() {}
+
+  public static void main(String[] arguments) throws IOException {
+    if (arguments.length != 3) {
+      throw new IllegalArgumentException("usage: client.Client <address> <key file> <agent>");
+    }
+    String agent = arguments[2];
+    // Plain text is for this machine only: elsewhere, TlsChannelCredentials.
+    ManagedChannel channel = Grpc.newChannelBuilder(arguments[0], InsecureChannelCredentials.create()).build();
+    try {
+      EventServiceBlockingStub events =
+          EventServiceGrpc.newBlockingStub(channel).withInterceptors(key(Path.of(arguments[1])));
+      PublishRequest failures =
+          PublishRequest.newBuilder()
+              .addEvents(failure(agent, "return calendar.monthrange(year, month)[0]", "last_day(2024, 2) gave 3"))
+              .addEvents(failure(agent, "return calendar.monthrange(year, month)", "last_day(2024, 2) gave (3, 29)"))
+              .build();
+      PublishResponse published = events.publish(failures);
+      System.out.printf("reported %d failures%n", published.getEventIdsCount());
+      ReviewRequested review = follow(events, agent, published.getCursors(published.getCursorsCount() - 1));
+      System.out.printf("%s: autodev review show %s%n", review.getTitle(), review.getReviewId());
+    } finally {
+      channel.shutdownNow();
+    }
+  }
+
+  /** Sends the key with every call. */
+  private static ClientInterceptor key(Path file) throws IOException {
+    Metadata headers = new Metadata();
+    Metadata.Key<String> authorization = Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+    headers.put(authorization, "Bearer " + Files.readString(file).strip());
+    return MetadataUtils.newAttachHeadersInterceptor(headers);
+  }
+
+  /** One failed attempt. Its episode id is the runtime's; the same id again changes nothing. */
+  private static Event failure(String agent, String statement, String error) {
+    TaskEvent attempt =
+        TaskEvent.newBuilder()
+            .setEpisodeId("episode-" + UUID.randomUUID())
+            .setAgentId(agent)
+            .setTaskDescription(TASK)
+            .setCode("import calendar\n\n\ndef last_day(year, month):\n    " + statement + "\n")
+            .setErrorTrace("AssertionError: " + error)
+            .setOutcome(Outcome.OUTCOME_FAILURE)
+            .addAllExamples(EXAMPLES)
+            .build();
+    return Event.newBuilder().setTaskFailed(attempt).build();
+  }
+
+  /** Prints the agent's events after a cursor; gives the one that asks for a review. */
+  private static ReviewRequested follow(EventServiceBlockingStub events, String agent, String cursor) {
+    SubscribeRequest request =
+        SubscribeRequest.newBuilder()
+            .setAfterCursor(cursor)
+            .setFilter(EventFilter.newBuilder().addAgentIds(agent))
+            .build();
+    Iterator<SubscribeResponse> batches = events.subscribe(request);
+    while (batches.hasNext()) {
+      for (Event event : batches.next().getEventsList()) {
+        System.out.println(event.getPayloadCase());
+        if (event.hasReviewRequested()) {
+          return event.getReviewRequested();
+        }
+      }
+    }
+    throw new IllegalStateException("the gateway ended the subscription");
+  }
+
+  private static Example example(String call, String expected) {
+    return Example.newBuilder().setCall(call).setExpected(expected).build();
+  }
+}

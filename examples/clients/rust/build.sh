@@ -1,0 +1,5 @@
+#!/bin/sh
+# Builds the client. Needs Rust.
+set -eu
+cd "$(dirname "$0")"
+cargo build --quiet

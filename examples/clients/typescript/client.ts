@@ -1,0 +1,82 @@
+// A client in TypeScript: reports an agent's failures, and follows what comes of them until a skill waits for review.
+//
+//     ./build.sh
+//     node dist/client.js 127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
+
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+
+import { create } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+
+import { type Event, EventSchema, Outcome, type ReviewRequested } from "./gen/autodev/gateway/v1/event_pb.js";
+import { EventService } from "./gen/autodev/gateway/v1/event_service_pb.js";
+
+const TASK = "Write last_day(year, month), which gives the number of the last day of a month.";
+const EXAMPLES = [
+  { call: "last_day(2024, 2)", expected: "29" },
+  { call: "last_day(2023, 2)", expected: "28" },
+  { call: "last_day(2023, 4)", expected: "30" },
+  { call: "last_day(2023, 1)", expected: "31" },
+  { call: "last_day(2000, 2)", expected: "29" },
+  { call: "last_day(2023, 12)", expected: "31" },
+];
+
+/** One failed attempt. Its episode id is the runtime's; the same id again changes nothing. */
+function failure(agent: string, statement: string, errorTrace: string): Event {
+  const attempt = {
+    episodeId: `episode-${randomUUID()}`,
+    agentId: agent,
+    taskDescription: TASK,
+    code: `import calendar\n\n\ndef last_day(year, month):\n    ${statement}\n`,
+    errorTrace,
+    outcome: Outcome.FAILURE,
+    examples: EXAMPLES,
+  };
+  return create(EventSchema, { payload: { case: "taskFailed", value: attempt } });
+}
+
+/** Print the agent's events after a cursor; give the one that asks for a review. */
+async function follow(
+  events: Client<typeof EventService>,
+  agent: string,
+  cursor: string,
+  headers: HeadersInit,
+): Promise<ReviewRequested> {
+  const request = { start: { case: "afterCursor" as const, value: cursor }, filter: { agentIds: [agent] } };
+  for await (const batch of events.subscribe(request, { headers })) {
+    for (const event of batch.events) {
+      console.log(event.payload.case);
+      if (event.payload.case === "reviewRequested") {
+        return event.payload.value;
+      }
+    }
+  }
+  throw new Error("the gateway ended the subscription");
+}
+
+const [address, keyFile, agent] = process.argv.slice(2);
+if (!address || !keyFile || !agent) {
+  throw new Error("usage: node dist/client.js <address> <key file> <agent>");
+}
+// Plain text is for this machine only: elsewhere, https.
+const baseUrl = `http://${address}`;
+const connection = new Http2SessionManager(baseUrl);
+const events = createClient(EventService, createGrpcTransport({ baseUrl, sessionManager: connection }));
+const headers = { authorization: `Bearer ${readFileSync(keyFile, "utf8").trim()}` };
+
+const published = await events.publish(
+  {
+    events: [
+      failure(agent, "return calendar.monthrange(year, month)[0]", "AssertionError: last_day(2024, 2) gave 3"),
+      failure(agent, "return calendar.monthrange(year, month)", "AssertionError: last_day(2024, 2) gave (3, 29)"),
+    ],
+  },
+  { headers },
+);
+console.log(`reported ${published.eventIds.length} failures`);
+const review = await follow(events, agent, published.cursors.at(-1)!, headers);
+console.log(`${review.title}: autodev review show ${review.reviewId}`);
+// It would be kept for further calls, and the process with it.
+connection.abort();
