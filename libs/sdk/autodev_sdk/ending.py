@@ -1,22 +1,58 @@
 """Ending tasks."""
 
 import asyncio
+import logging
+from collections.abc import Coroutine
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 AGAIN_S = 10.0
 """Longer than tasks take to clean up after themselves, which must not be broken off."""
+LONGEST_S = 30.0
+"""What goes on after so long does not end: whoever waits for it would never end either."""
 
 
 async def ended(*tasks: "asyncio.Future[Any]") -> None:
     """Cancel tasks and wait until none is left, whatever they end by.
 
     Those that go on for long are cancelled again: before Python 3.12 `asyncio.wait_for`, by which libraries wait, can
-    take an answer that comes with a cancellation for all there is (python/cpython#86296).
+    take an answer that comes with a cancellation for all there is (python/cpython#86296). So are all when the caller is
+    cancelled meanwhile; it goes on being cancelled once they are over. One that no cancellation ends is left after half
+    a minute, and the log says where it waits.
     """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LONGEST_S
     left = set(tasks)
-    while left:
+    cancelled: asyncio.CancelledError | None = None
+    while left and loop.time() < deadline:
         for task in left:
             task.cancel()
-        done, left = await asyncio.wait(left, timeout=AGAIN_S)
-        # What a task failed by is its own, and no longer of interest.
-        await asyncio.gather(*done, return_exceptions=True)
+        try:
+            _, left = await asyncio.wait(left, timeout=AGAIN_S)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            left = {task for task in left if not task.done()}
+    for task in tasks:
+        if task in left:
+            log.error("does not end, and is left: %r", task)
+        elif not task.cancelled():
+            # What it failed by is its own, and no longer of interest.
+            task.exception()
+    if cancelled is not None:
+        raise cancelled
+
+
+async def until_one_fails(*works: Coroutine[Any, Any, None]) -> None:
+    """Do works beside each other until all are over, or one fails, or the caller is cancelled, which ends the others.
+
+    An `asyncio.TaskGroup` cancels its tasks once, however often it is cancelled itself: with one that lost its
+    cancellation it would wait for ever. Raises what the one failed by.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        await ended(*tasks)

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from autodev_sdk import ending
-from autodev_sdk.ending import ended
+from autodev_sdk.ending import ended, until_one_fails
 
 
 async def losing(cancellations: int) -> None:
@@ -61,3 +61,74 @@ async def test_what_a_task_ends_by_is_not_raised_and_its_clean_up_is_waited_for(
     await ended(*tasks)
     await ended()
     assert cleaned
+
+
+async def test_whoever_is_cancelled_while_it_waits_cancels_again_and_still_leaves_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ending, "AGAIN_S", 3600)
+    losing_one = asyncio.ensure_future(losing(1))
+    await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(ended(losing_one))
+    await asyncio.sleep(0.01)
+    assert not losing_one.done()
+    waiting.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([waiting])
+    assert losing_one.cancelled()
+    assert waiting.cancelled()
+
+
+async def test_a_task_that_nothing_ends_is_left_and_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ending, "AGAIN_S", 0.01)
+    monkeypatch.setattr(ending, "LONGEST_S", 0.05)
+    over = False
+
+    async def deaf() -> None:
+        while not over:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    task = asyncio.ensure_future(deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await ended(task)
+    assert not task.done()
+    assert "deaf" in caplog.text
+    over = True
+    await ended(task)
+
+
+async def test_of_works_beside_each_other_a_failure_ends_the_others_and_is_raised() -> None:
+    ends: list[str] = []
+
+    async def going_on() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("ended")
+
+    async def failing() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("its own")
+
+    async def nothing_to_do() -> None:
+        pass
+
+    with pytest.raises(ValueError, match="its own"):
+        await until_one_fails(going_on(), failing(), nothing_to_do())
+    assert ends == ["ended"]
+    await until_one_fails(nothing_to_do(), nothing_to_do())
+
+
+async def test_works_beside_each_other_end_with_their_caller_though_one_loses_its_cancellation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ending, "AGAIN_S", 0.01)
+    both = asyncio.ensure_future(until_one_fails(losing(0), losing(2)))
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        await ended(both)
+    assert both.cancelled()

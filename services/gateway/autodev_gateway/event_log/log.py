@@ -14,6 +14,7 @@ from autodev_gateway.event_log.model import Appended, Draft, Filter, Joined, Pag
 from autodev_gateway.event_log.retention import Retention, Sweeper
 from autodev_gateway.event_log.tail import Tail
 from autodev_runtime.errors import Unavailable
+from autodev_sdk.ending import until_one_fails
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +54,8 @@ class EventLog:
 
     async def run(self) -> None:
         """Append what is published, and follow what other gateways append, for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._engine.run())
-            tasks.create_task(self._appender.run())
-            if self._engine.shared:
-                tasks.create_task(self._follow())
+        following = [self._follow()] if self._engine.shared else []
+        await until_one_fails(self._engine.run(), self._appender.run(), *following)
 
     def _committed(self, appended: Sequence[Appended] | None) -> None:
         if appended is None:

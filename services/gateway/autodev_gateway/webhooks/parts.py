@@ -17,6 +17,7 @@ from autodev_gateway.webhooks.store import ReceiptStore
 from autodev_runtime.clients import ask
 from autodev_runtime.database import Database
 from autodev_runtime.settings import CertificateFiles
+from autodev_sdk.ending import until_one_fails
 
 CERTIFICATE_LOOK_S = 10.0
 
@@ -64,12 +65,9 @@ class Webhooks:
     async def run(self) -> None:
         """Serve, for ever."""
         tls = _context(self._certificate) if self._certificate is not None else None
-        async with asyncio.TaskGroup() as tasks, self.server.serving(*self._address, tls):
-            tasks.create_task(self._sources.watch())
-            tasks.create_task(self._delivery.run())
-            if tls is not None and self._certificate is not None:
-                tasks.create_task(_renew(tls, self._certificate))
-            await asyncio.get_running_loop().create_future()
+        renewing = [_renew(tls, self._certificate)] if tls is not None and self._certificate is not None else []
+        async with self.server.serving(*self._address, tls):
+            await until_one_fails(self._sources.watch(), self._delivery.run(), *renewing)
 
 
 def _context(certificate: CertificateFiles) -> ssl.SSLContext:
