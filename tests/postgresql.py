@@ -5,6 +5,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -146,6 +147,23 @@ class Server:
             self._process.send_signal(2)
             self._process.wait(START_S)
             self._process = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within the block the server does nothing, and its connections stay."""
+        assert self._process is not None
+        # First the one that makes the others; they are its children, each in a process group of its own.
+        processes = [self._process.pid]
+        os.kill(self._process.pid, signal.SIGSTOP)
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        for child in map(int, children.split()):
+            os.kill(child, signal.SIGSTOP)
+            processes.append(child)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
     def remove(self) -> None:
         """Stop the server and delete its files."""

@@ -14,6 +14,9 @@ from autodev_runtime import postgresql
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 
+ANSWER_S = 5.0
+"""An advisory lock is taken, or not, without waiting for anybody."""
+
 
 class Claims:
     """The claims of this process. On SQLite it is alone, and may do everything."""
@@ -33,7 +36,7 @@ class Claims:
             try:
                 if self._connection is None:
                     await self._connect()
-                return bool(await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _key(name)))
+                return bool(await self._answer("SELECT pg_try_advisory_lock($1)", name))
             except postgresql.driver_errors() as error:
                 raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
 
@@ -42,7 +45,17 @@ class Claims:
         async with self._connecting:
             if self._connection is not None:
                 with contextlib.suppress(*postgresql.driver_errors()):
-                    await self._connection.execute("SELECT pg_advisory_unlock($1)", _key(name))
+                    await self._answer("SELECT pg_advisory_unlock($1)", name)
+
+    async def _answer(self, query: str, name: str) -> Any:
+        """What the server says. One that says nothing may have ended the connection, and with it every claim."""
+        connection = self._connection
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await connection.fetchval(query, _key(name))
+        except TimeoutError:
+            connection.terminate()
+            raise
 
     async def _connect(self) -> None:
         connection = await postgresql.connect(self._database.url, self._database.options)

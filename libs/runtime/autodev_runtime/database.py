@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT_MS, BUSY_PAUSE_S = 10_000, 0.005
 POOL_SIZE = 4
 READING_THREADS = 2
+FAREWELL_S = 2.0
 DEFAULT_OPTIONS = DatabaseOptions()
 
 Result = TypeVar("Result")
@@ -98,8 +99,7 @@ class Database:
             pools.SHOWN.remove(name, engine)
         for threads in filter(None, (self._writing, self._reading)):
             await threads.close()
-        for engine in self._pools.values():
-            await engine.dispose()
+        await asyncio.gather(*(_disposed(engine) for engine in self._pools.values()))
 
     @contextlib.asynccontextmanager
     async def session(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -243,6 +243,18 @@ class Database:
         """Run a synchronous change of the schema in one transaction. On PostgreSQL services may change none."""
         async with self._engine.execution_options(autodev_writes=True).begin() as connection:
             await connection.run_sync(change)
+
+
+async def _disposed(engine: AsyncEngine) -> None:
+    """Close the engine's connections: with a word of farewell, for which the driver would wait for ever."""
+    try:
+        async with asyncio.timeout(FAREWELL_S):
+            await engine.dispose()
+    except TimeoutError:
+        log.warning("the database does not answer; its connections are left")
+        pool = engine.pool
+        assert isinstance(pool, pools.Pool)
+        pool.abandon()
 
 
 def dialect_of(session: AsyncSession) -> scripts.Dialect:

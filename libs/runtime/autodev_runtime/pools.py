@@ -49,6 +49,11 @@ class Pool(AsyncAdaptedQueuePool):
         finally:
             self._waiters.discard(waiter)
 
+    def abandon(self) -> None:
+        """Close the connections that nobody uses without a word to the server."""
+        while self.checkedin():
+            super()._do_get().invalidate()
+
 
 class _Shown:
     """The pools that are open, by what they are called. Read by the thread that serves metrics."""

@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import pytest_asyncio
@@ -16,8 +16,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from autodev.gateway.v1 import event_service_pb2 as event_pb
+from autodev_runtime import claims
 from autodev_runtime.database import Database, TenantScoped
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.pools import Pool
 from autodev_runtime.postgresql import DatabaseOptions, connect
 from autodev_runtime.repeating import Conflict, repeatable
 from tests.clock import Clock
@@ -233,3 +235,33 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(chunk)
             await writer.drain()
     writer.close()
+
+
+async def test_a_claim_that_cannot_be_given_back_ends_with_its_connection(
+    postgresql: Server, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "ANSWER_S", 0.2)
+    lost, other_lost = asyncio.Event(), asyncio.Event()
+    async with asyncio.timeout(30), storage.open("gateway") as database, storage.open("gateway") as others:
+        own, other = claims.Claims(database, lost.set), claims.Claims(others, other_lost.set)
+        assert await own.claim("it")
+        assert not await other.claim("it")
+        with postgresql.paused():
+            await own.release("it")
+            await lost.wait()
+            with pytest.raises(Unavailable):
+                await other.claim("it")
+            await other_lost.wait()
+        while not await other.claim("it"):  # noqa: ASYNC110 -- the server hears of it when it does
+            await asyncio.sleep(0.01)
+        await own.close()
+        await other.close()
+
+
+async def test_a_database_that_does_not_answer_keeps_nobody_from_leaving(postgresql: Server, storage: Storage) -> None:
+    async with asyncio.timeout(30), contextlib.AsyncExitStack() as stack:
+        async with storage.open("gateway") as database:
+            await asyncio.gather(*(database.ready() for _ in range(4)))
+            assert (pool := cast(Pool, database.engine.pool)).checkedin() == 4
+            stack.enter_context(postgresql.paused())
+        assert pool.checkedin() == 0

@@ -11,12 +11,18 @@ from nats.aio.client import Client
 
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_gateway.event_log import log as event_log
+from autodev_gateway.event_log.jetstream.connection import connected
+from autodev_gateway.event_log.jetstream.stream import Message
+from autodev_gateway.settings import GatewaySettings
+from autodev_runtime.errors import Unavailable
 from autodev_sdk import ending
 from tests.integration.gateway.parts import Running, failed, publish, started, working
+from tests.nats import NatsServer
+from tests.postgresql import Server
 from tests.storage import JETSTREAM_POSTGRESQL, Storage
 
-BOUND_S = 25.0
-"""What orchestrators give a process before they kill it is 30 s."""
+BOUND_S = 20.0
+"""With the ten seconds that calls have by default, it is what orchestrators give a process before they kill it."""
 
 pytestmark = pytest.mark.parametrize("storages", [JETSTREAM_POSTGRESQL], indirect=True)
 
@@ -39,6 +45,29 @@ async def stopping(storage: Storage) -> AsyncIterator[Running]:
         publishing.cancel()
         await asyncio.gather(publishing, return_exceptions=True)
         assert time.monotonic() - began < BOUND_S
+
+
+async def test_while_its_database_does_not_answer(storage: Storage, postgresql: Server) -> None:
+    async with asyncio.timeout(120), contextlib.AsyncExitStack() as stack, stopping(storage):
+        stack.enter_context(postgresql.paused())
+
+
+async def test_while_nats_does_not_answer(storage: Storage, nats_server: NatsServer) -> None:
+    async with asyncio.timeout(120), contextlib.AsyncExitStack() as stack, stopping(storage):
+        stack.enter_context(nats_server.paused())
+
+
+async def test_while_nats_does_not_read_what_it_is_sent(storage: Storage, nats_server: NatsServer) -> None:
+    """More than the system keeps of what was sent."""
+    assert storage.stream is not None
+    options = GatewaySettings(**storage.stream.settings).nats_options
+    async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
+        async with connected(options) as stream:
+            stack.enter_context(nats_server.paused())
+            sending = asyncio.ensure_future(stream.append([Message("elsewhere", bytes(2**20))] * 40, after=0))
+            await asyncio.wait([sending], timeout=1)
+        with pytest.raises(Unavailable):
+            await sending
 
 
 async def test_though_an_answer_of_nats_came_with_the_cancellation(

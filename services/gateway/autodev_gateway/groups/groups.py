@@ -24,6 +24,7 @@ MAX_GROUPS = 200
 GATHER_S = 0.01
 POSITIONS_S = 2.0
 RETRY_S = 1.0
+LAST_FLUSH_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ class Groups:
         finally:
             await ended(*self._tasks)
             try:
-                await self.flush()
+                async with asyncio.timeout(LAST_FLUSH_S):
+                    await self.flush()
+            except (TimeoutError, AutoDevError) as error:
+                log.warning("what consumer groups did last is not stored, and will be delivered again: %r", error)
             finally:
                 await self._claims.close()
 

@@ -70,7 +70,7 @@ async def connected(options: NatsOptions) -> AsyncIterator[Stream]:
         await _patiently(partial(_make, connection, options))
         yield Stream(connection, options.stream)
     finally:
-        await connection.close()
+        await connection.leave()
 
 
 async def _patiently(work: Callable[[], Awaitable[None]]) -> None:

@@ -6,6 +6,7 @@ that to the package `nkeys`, of which there is no wheel, and which brings a seco
 needed of it are a few lines here.
 """
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -25,6 +26,7 @@ _JWT = re.compile(r"-{3,}BEGIN NATS USER JWT-{3,}\s+([\w.=-]+)\s+-{3,}END")
 _SEED = re.compile(r"-{3,}BEGIN USER NKEY SEED-{3,}\s+([A-Z2-7]+)\s+-{3,}END")
 NOT_PERMITTED = "permissions violation"
 """The one error after which a connection goes on."""
+FAREWELL_S = 2.0
 SEED_BYTES = 36
 """Two for the kind of key, 32 of the key, two of a checksum."""
 SEED_OF_USER = base64.b32decode("SUAAAAAA")[:2]
@@ -86,11 +88,22 @@ def stated(file: Path) -> dict[str, Any]:
 
 
 class PersistentClient(Client):
-    """Connects again whatever ended a connection.
+    """Connects again whatever ended a connection, until it leaves by itself.
 
     The library's own is closed for good by any error of the server's but one, also by "User Authentication Expired",
     which is how a JWT ends that was renewed meanwhile.
     """
+
+    async def leave(self) -> None:
+        """Close the connection. To a server that reads nothing the library would wait for ever to say the rest."""
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self.close()
+        except TimeoutError:
+            log.warning("NATS does not read; its connection is left")
+            # The library shows no other way to be done with what it holds back.
+            if (writer := getattr(self._transport, "_io_writer", None)) is not None:
+                writer.transport.abort()
 
     async def _process_err(self, err_msg: str) -> None:
         if not self.is_connected or NOT_PERMITTED in err_msg.lower():

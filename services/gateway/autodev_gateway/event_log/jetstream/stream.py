@@ -4,6 +4,7 @@ All of them are answered by the stream's leader, so what was acknowledged is wha
 replicas. (`Direct` reads and consumers may be behind.)
 """
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -23,6 +24,7 @@ from autodev_runtime.errors import Unavailable
 log = logging.getLogger(__name__)
 
 REQUEST_S = 5.0
+FAREWELL_S = 2.0
 NOT_FOUND = 404
 WRONG_LAST_SEQUENCE = 10071
 
@@ -146,8 +148,9 @@ class Stream:
         try:
             yield
         finally:
-            with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
+            with contextlib.suppress(nats.errors.Error, TimeoutError):
+                async with asyncio.timeout(FAREWELL_S):
+                    await subscription.unsubscribe()
 
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
         """The answer to a request. Raises Unavailable."""
