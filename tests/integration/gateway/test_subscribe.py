@@ -16,6 +16,9 @@ from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev_gateway import metrics
+from autodev_gateway.event_log import subscription
+from autodev_gateway.event_log.model import Page
+from autodev_gateway.event_log.subscription import Batch
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, ran, read, started, until
 from tests.serving import Refusal, refusal, refusal_of
@@ -328,3 +331,20 @@ async def test_a_hundred_subscribers_all_get_everything(acme: AutoDevClient) -> 
 
         expected = [event.id for event in events]
         assert await asyncio.gather(*(all_of(stream) for stream in streams)) == [expected] * 100
+
+
+async def test_a_message_is_made_once_for_all_who_follow(acme: AutoDevClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    batch_of = subscription.batch_of
+
+    def counted(page: Page) -> Batch:
+        made.append(len(page.records))
+        return batch_of(page)
+
+    monkeypatch.setattr(subscription, "batch_of", counted)
+    async with contextlib.AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(following(acme)) for _ in range(50)]
+        for number in range(5):
+            await publish(acme, [failed(number)])
+            assert all([len((await next_events(stream)).events) == 1 for stream in streams])
+    assert sum(made) == 5

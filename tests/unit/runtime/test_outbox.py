@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from autodev.gateway.v1.event_pb2 import Event, GuidanceIssued
 from autodev_runtime import outbox as outbox_module
+from autodev_runtime.columns import now
 from autodev_runtime.database import Database
 from autodev_runtime.errors import InvalidArgument, Unavailable
 from autodev_runtime.outbox import Outbox, Publish
@@ -186,6 +188,31 @@ async def test_a_log_that_is_away_is_waited_for(database: Database, outbox: Outb
     async with relaying(outbox, log.publish):
         await emptied(database)
     assert log.ids == [event.id]
+
+
+async def test_how_long_the_oldest_event_has_waited_is_measured(
+    database: Database, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "POLL_S", 0.01)
+    minute, tries, seen = timedelta(minutes=1), 0, asyncio.Event()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(OutboxRow.__table__.c.created_at.default, "arg", lambda _: now() - minute)
+        await add(database, outbox, some_event())
+    await add(database, outbox, some_event())
+
+    async def publish(events: Sequence[Event]) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise Unavailable("away")
+        # Until all are published, the oldest counts, however often it is tried.
+        assert minute.total_seconds() <= outbox_module.LAG._value.get() < 2 * minute.total_seconds()
+        seen.set()
+
+    async with relaying(outbox, publish), asyncio.timeout(DEADLINE_S):
+        await seen.wait()
+        while outbox_module.LAG._value.get():  # noqa: ASYNC110 -- a metric tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_an_event_that_the_log_refuses_holds_up_no_other(
