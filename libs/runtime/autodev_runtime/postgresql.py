@@ -178,6 +178,8 @@ def _bounds(options: DatabaseOptions) -> dict[str, Any]:
             "tcp_keepalives_idle": "30",
             "tcp_keepalives_interval": "10",
             "tcp_keepalives_count": "3",
+            # A commit is on disk when it returns, whatever the server, the database or the role have by default.
+            "synchronous_commit": "on",
             # Statements are short; compiling one costs more than running it.
             "jit": "off",
         },

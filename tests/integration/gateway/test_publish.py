@@ -175,13 +175,21 @@ async def test_a_caller_at_the_internal_door_that_is_no_service_is_held_to_the_s
     assert refused.reason == "SERVICE_EVENT"
 
 
-async def test_the_database_syncs_every_commit(gateway: Running) -> None:
-    database = gateway.parts.ready[0].__self__  # type: ignore[attr-defined]
-    async with database.engine.connect() as connection:
+async def test_the_database_syncs_every_commit_whatever_its_own_default_is(storage: Storage) -> None:
+    if storage.database is not None:
+        name = storage.database.name
+        storage.database.altered()
+        await asyncio.to_thread(storage.database.server.execute, f"ALTER DATABASE {name} SET synchronous_commit = off")
+    async with storage.open("gateway") as database:
         if database.is_sqlite:
-            assert (await connection.execute(text("PRAGMA synchronous"))).scalar() == 2
-        else:
+            async with database.engine.connect() as connection:
+                engines = (await connection.execute(text("PRAGMA synchronous"))).scalar()
+            appends = await database.write_on_sqlite(lambda own: own.execute("PRAGMA synchronous").fetchone()[0])
+            assert (engines, appends) == (2, 2)
+            return
+        async with database.engine.connect() as connection, database.driver() as driver:
             assert (await connection.execute(text("SHOW synchronous_commit"))).scalar() == "on"
+            assert await driver.fetchval("SHOW synchronous_commit") == "on"
 
 
 async def test_a_burst_of_calls_is_served_or_told_to_come_again(acme: AutoDevClient) -> None:
