@@ -17,6 +17,7 @@ from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev_gateway import metrics
 from autodev_gateway.event_log import subscription
+from autodev_gateway.event_log.engine import JoinedReading
 from autodev_gateway.event_log.model import Page
 from autodev_gateway.event_log.subscription import Batch
 from autodev_sdk import AutoDevClient
@@ -254,6 +255,25 @@ async def test_a_cursor_past_retention_is_refused_with_the_oldest_one(storage: S
     async with started(storage) as gateway, gateway.client() as acme:
         told = await refusal(acme.events.Subscribe(pb.SubscribeRequest(after_cursor=cursors[0])).read())
         assert await oldest_from(told) == oldest
+
+
+async def test_what_retention_deletes_while_it_is_read_is_told_too(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(storage, tail_bytes=0, retention_bytes=1) as gateway, gateway.client() as client:
+        cursors = [cursor for number in range(5) for cursor in await publish(client, [failed(number)])]
+        log = gateway.parts.log
+        joined = log._engine.joined
+
+        async def joined_late(*args: Any) -> JoinedReading:
+            await log.sweep()
+            return await joined(*args)
+
+        monkeypatch.setattr(log._engine, "joined", joined_late)
+        async with following(client, after_cursor=cursors[0]) as stream:
+            refused = await refusal(read_one(stream))
+        assert (refused.code, refused.reason) == ("OUT_OF_RANGE", "CURSOR_EXPIRED")
+        assert refused.metadata["oldest_cursor"] >= cursors[-2]
 
 
 async def test_retention_by_age_keeps_what_is_young(storage: Storage) -> None:
