@@ -1,5 +1,6 @@
 """Logs that a person can read and a machine can parse, and Prometheus metrics with units in their names."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -7,12 +8,16 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import Counter, Histogram, make_wsgi_app
 
 from autodev_runtime import identity, tracing
+
+PATIENCE_S = 10.0
+"""With a connection for metrics or health that says nothing."""
 
 CALLS = Counter("autodev_rpc_calls_total", "RPCs served", ["service", "method", "code"])
 CALL_SECONDS = Histogram(
@@ -93,7 +98,23 @@ def configure_logging(service: str, level: str, log_format: LogFormat) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """Serves each connection in a thread of its own: one that says nothing must hold up neither probes nor the end."""
+
+    daemon_threads = True
+
+
 class _QuietHandler(WSGIRequestHandler):
+    def setup(self) -> None:
+        """Wait for the request, but not for ever."""
+        self.request.settimeout(PATIENCE_S)
+        super().setup()
+
+    def handle(self) -> None:
+        """Answer the request, if one comes."""
+        with contextlib.suppress(OSError):
+            super().handle()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: a scrape every few seconds is no news."""
 
@@ -113,7 +134,7 @@ def serve_http(host: str, port: int, healthy: Callable[[], bool]) -> Callable[[]
         start_response("404 Not Found", [("Content-Type", "text/plain")])
         return [b"try /metrics or /healthz\n"]
 
-    server = make_server(host, port, app, handler_class=_QuietHandler)
+    server = make_server(host, port, app, server_class=_Server, handler_class=_QuietHandler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
 
     def stop() -> None:

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub, add_EventServiceServicer_to_server
-from autodev_runtime import server
+from autodev_runtime import server, telemetry
 from autodev_runtime.server import Endpoint, Ready, Served, running
 from autodev_runtime.settings import ServiceSettings
 from autodev_sdk.channel import channel_options
@@ -188,6 +188,27 @@ async def test_metrics_and_health_are_served_by_http_too(odd: Odd, unused_tcp_po
         assert status == 200
         assert 'autodev_rpc_calls_total{code="OK",method="/autodev.gateway.v1.EventService/ListDeadLetters"' in metrics
         assert (await asyncio.to_thread(get, "/secrets"))[0] == 404
+
+
+async def test_who_says_nothing_to_the_metrics_port_holds_up_neither_probes_nor_the_end(
+    odd: Odd, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get() -> int:
+        with urlopen(f"http://127.0.0.1:{unused_tcp_port}/healthz", timeout=5) as answer:
+            status: int = answer.status
+            return status
+
+    async with asyncio.timeout(DEADLINE_S):
+        async with started(odd, metrics_port=unused_tcp_port) as channel:
+            await health_becomes(channel, "SERVING")
+            reader, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+            assert await asyncio.to_thread(get) == 200
+        writer.close()
+        monkeypatch.setattr(telemetry, "PATIENCE_S", 0.2)
+        async with started(odd, metrics_port=unused_tcp_port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+            assert await reader.read() == b""
+            writer.close()
 
 
 async def test_a_quiet_call_outlives_every_question_whether_the_server_is_there(
