@@ -25,6 +25,7 @@ SERVICES = ("gateway", "capability", "learning", "fitness")
 SUPERUSER, OWNER = "postgres", "autodev_owner"
 TEMPLATE = "autodev_template"
 START_S = 60.0
+LOCK_S = 60
 # Durability costs half the time of these tests, and none of them cuts the power.
 SERVER_OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_connections=300")
 # The services' roles must show the passwords that the migration gave them.
@@ -185,6 +186,8 @@ class Server:
 
         async def run() -> None:
             connection = await self.connect(database, SUPERUSER)
+            # What a test has left behind is to be an error, and not a test that waits for it.
+            await connection.execute(f"SET lock_timeout = '{LOCK_S}s'")
             try:
                 for statement in statements:
                     await connection.execute(statement)
