@@ -11,13 +11,12 @@ from autodev.gateway.v1 import audit_service_pb2 as pb
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import console, moment, print_json, print_json_line, print_table
+from autodev_cli.paging import PAGE, pages
 from autodev_cli.target import ask
 from autodev_runtime.audit_chain import ChainBroken, Head, Verifier
 from autodev_sdk import AutoDevClient
 
 app = new_app("See who decided what, and verify that nothing of it was changed. Needs the role operator.")
-
-PAGE = 500
 
 
 @app.command("list")
@@ -85,15 +84,9 @@ def verify(
 
 
 async def _entries(mesh: AutoDevClient, order: "pb.AuditOrder.ValueType", size: int) -> AsyncIterator[pb.AuditEntry]:
-    token = ""
-    while True:
-        request = pb.ListAuditEntriesRequest(order=order, page_size=size, page_token=token)
-        answer = await mesh.audit.ListAuditEntries(request)
-        for entry in answer.entries:
+    async for page in pages(mesh.audit.ListAuditEntries, pb.ListAuditEntriesRequest(order=order), size):
+        for entry in page.entries:
             yield entry
-        token = answer.next_page_token
-        if not token:
-            return
 
 
 def _moment(at_us: int) -> str:

@@ -13,6 +13,7 @@ from autodev_cli.errors import CommandError
 from autodev_cli.narration import KINDS, kind_of, line
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
+from autodev_cli.paging import first_of
 from autodev_cli.spans import span_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
@@ -22,7 +23,6 @@ from autodev_sdk.extensions import NoHandlers, run_handlers
 app = new_app("Follow what happens; see what workers could not handle, and deliver it again.")
 
 CAUGHT_UP_MS = 200
-PAGE = 500
 
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="A group of workers: learning.memento, or your own.")]
 
@@ -102,15 +102,8 @@ def dead(
     """List a group's dead letters: events that it failed to handle again and again, and why."""
 
     async def listed(mesh: AutoDevClient) -> list[pb.DeadLetter]:
-        found: list[pb.DeadLetter] = []
         request = pb.ListDeadLettersRequest(group=group)
-        while True:
-            request.page_size = min(PAGE, first - len(found))
-            answer = await mesh.events.ListDeadLetters(request)
-            found += answer.dead_letters
-            request.page_token = answer.next_page_token
-            if not request.page_token or len(found) >= first:
-                return found
+        return await first_of(first, mesh.events.ListDeadLetters, request, lambda page: page.dead_letters)
 
     letters = ask(connection, listed)
     if connection.json:

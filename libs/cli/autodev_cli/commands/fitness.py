@@ -9,13 +9,13 @@ from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.learning.v1 import evolver_service_pb2 as evolver
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, moment, print_json, print_table
+from autodev_cli.paging import pages
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient, uuid7
 
 app = new_app("See how variants of workflows score, and why; make others of them.")
 
 VariantId = Annotated[str, typer.Argument(metavar="VARIANT", help="The variant's id, as `top` shows it.")]
-PAGE = 500
 
 
 @app.command()
@@ -50,15 +50,10 @@ def explain(connection: Connection, variant_id: VariantId) -> None:
     """Explain a variant's score: its first run, then each signal, which together are the score exactly."""
 
     async def every_page(mesh: AutoDevClient) -> pb.ExplainFitnessResponse:
-        request = pb.ExplainFitnessRequest(variant_id=variant_id, page_size=PAGE)
-        whole = await mesh.fitness.ExplainFitness(request)
-        token = whole.next_page_token
-        while token:
-            page = await mesh.fitness.ExplainFitness(
-                pb.ExplainFitnessRequest(variant_id=variant_id, page_size=PAGE, page_token=token)
-            )
+        request = pb.ExplainFitnessRequest(variant_id=variant_id)
+        whole, *rest = [page async for page in pages(mesh.fitness.ExplainFitness, request)]
+        for page in rest:
             whole.steps.extend(page.steps)
-            token = page.next_page_token
         whole.next_page_token = ""
         return whole
 

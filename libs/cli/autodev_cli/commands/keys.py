@@ -17,13 +17,13 @@ from autodev.options.v1 import access_pb2
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, print_json, print_table
+from autodev_cli.paging import PAGE, pages
 from autodev_cli.spans import span_given
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient, uuid7
 
 app = new_app("Make, list, rotate and revoke API keys. Needs the role operator.")
 
-MOST = 500
 IDENTIFIER = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `list` shows it.")]
@@ -80,13 +80,11 @@ def create(
     _print_made(connection, made, save)
 
 
-async def all_keys(mesh: AutoDevClient, page_size: int = MOST) -> pb.ListKeysResponse:
+async def all_keys(mesh: AutoDevClient, page_size: int = PAGE) -> pb.ListKeysResponse:
     """Every page of the keys as one."""
-    whole = await mesh.keys.ListKeys(pb.ListKeysRequest(page_size=page_size))
-    while token := whole.next_page_token:
-        page = await mesh.keys.ListKeys(pb.ListKeysRequest(page_size=page_size, page_token=token))
+    whole = pb.ListKeysResponse()
+    async for page in pages(mesh.keys.ListKeys, pb.ListKeysRequest(), page_size):
         whole.keys.extend(page.keys)
-        whole.next_page_token = page.next_page_token
     return whole
 
 

@@ -8,12 +8,12 @@ from autodev.gateway.v1 import webhook_service_pb2 as pb
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
+from autodev_cli.paging import first_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
 
 app = new_app("See webhooks that were given up, and have them passed on after all. Needs the role operator.")
 
-PAGE = 500
 IDS_AT_ONCE = 100
 
 Source = Annotated[str, typer.Option("--source", help="Only those of this sender.")]
@@ -29,17 +29,8 @@ def list_dead(
     """List dead webhooks: acknowledged, tried, and given up."""
 
     async def listed(mesh: AutoDevClient) -> list[pb.DeadWebhook]:
-        found: list[pb.DeadWebhook] = []
-        token = ""
-        while True:
-            request = pb.ListDeadWebhooksRequest(
-                source=source, page_size=min(PAGE, first - len(found)), page_token=token
-            )
-            answer = await mesh.webhooks.ListDeadWebhooks(request)
-            found += answer.dead_webhooks
-            token = answer.next_page_token
-            if not token or len(found) >= first:
-                return found
+        request = pb.ListDeadWebhooksRequest(source=source)
+        return await first_of(first, mesh.webhooks.ListDeadWebhooks, request, lambda page: page.dead_webhooks)
 
     webhooks = ask(connection, listed)
     if connection.json:

@@ -1,0 +1,48 @@
+"""Walks the pages of a list."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Protocol, TypeVar
+
+PAGE = 500
+"""The most that any list gives at once."""
+
+
+class Asking(Protocol):
+    """A request for a page."""
+
+    page_size: int
+    page_token: str
+
+
+class Page(Protocol):
+    """An answer that may not be all."""
+
+    next_page_token: str
+
+
+A = TypeVar("A", bound=Asking)
+P = TypeVar("P", bound=Page)
+Item = TypeVar("Item")
+
+
+async def pages(call: Callable[[A], Awaitable[P]], request: A, size: int = PAGE) -> AsyncIterator[P]:
+    """Each page of what the request lists, asked for as it is wanted."""
+    request.page_size = size
+    while True:
+        page = await call(request)
+        yield page
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+async def first_of(
+    most: int, call: Callable[[A], Awaitable[P]], request: A, items: Callable[[P], Iterable[Item]]
+) -> list[Item]:
+    """The first of a list, as many as are wanted or there are."""
+    found: list[Item] = []
+    async for page in pages(call, request, min(most, PAGE)):
+        found += items(page)
+        if len(found) >= most:
+            break
+    return found[:most]
