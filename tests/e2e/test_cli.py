@@ -255,6 +255,18 @@ def test_settings_and_levels_are_set(mesh: OwnMesh) -> None:
     assert agents["ann"] == "MATURITY_LEVEL_SUPERVISED"
 
 
+def test_a_proposer_that_there_is_not_is_refused_by_name(mesh: OwnMesh) -> None:
+    before = mesh.json("settings", "show")
+    ended = mesh.run("settings", "set", "--enabled", "--proposers", "search,nonsense")
+    assert ended.returncode == 1
+    assert "no proposer is named nonsense; there are: llm, case_bank, search, crossover" in ended.stderr
+    assert mesh.json("settings", "show") == before
+    ended = mesh.run("settings", "set", "--proposers", "search,llm")
+    assert ended.returncode == 0
+    assert "llm is not asked before the learning service has it configured" in ended.stderr
+    mesh.json("settings", "set", "--proposers", "")
+
+
 def test_the_example_client_is_led_to_a_review(mesh: OwnMesh) -> None:
     mesh.json("settings", "set", "--enabled")
     mesh.json("agents", "set-maturity", "invoice-agent", "intern")

@@ -194,7 +194,8 @@ def _memento(shared: Shared) -> Part:
         patience_s=settings.patience_s,
     )
     reflection_servicer = ReflectionServicer(stores.episodes)
-    memento_servicer = MementoServicer(memento, validation, promoter, stores.candidates)
+    proposers = shared.workshop.proposers()
+    memento_servicer = MementoServicer(memento, validation, promoter, stores.candidates, proposers)
     return Part(
         [
             Served(

@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from autodev.capability.v1 import capability_service_pb2 as capability
 from autodev.fitness.v1 import fitness_service_pb2 as fitness
 from autodev.gateway.v1 import event_pb2
+from autodev.learning.v1.memento_service_pb2 import ListProposersRequest
 from autodev_sdk import AutoDevClient, make_event
 from tests.integration.extensions.conftest import Samples, environment_with
 from tests.loop import RIGHT, VALIDATED, WRONG, attempt, candidate_in, let_learn, publish
@@ -69,6 +70,13 @@ async def test_an_engine_writes_what_the_sandbox_then_proves(client: AutoDevClie
     assert candidate.provenance.programs_tried == 2
     (step,) = candidate.provenance.steps
     assert "== 1" in step
+
+
+async def test_engines_are_among_the_proposers_that_a_workspace_may_name(client: AutoDevClient) -> None:
+    proposers = (await client.memento.ListProposers(ListProposersRequest())).proposers
+    names = [each.name for each in proposers if each.available]
+    assert set(names[:2]) == {"go.swaps", "example.swaps"}
+    assert names[2:] == ["case_bank", "search", "crossover"]
 
 
 async def test_a_fitness_function_scores_by_what_was_measured(client: AutoDevClient, agent: str, language: str) -> None:

@@ -11,10 +11,12 @@ import pytest
 from grpc_status import rpc_status
 
 from autodev.gateway.v1 import event_pb2
+from autodev.learning.v1.memento_service_pb2 import Proposer
 from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev_cli import narration
 from autodev_cli.__main__ import COMMANDS, app
 from autodev_cli.commands.events import kind_numbered, since_time
+from autodev_cli.commands.settings import check_proposers
 from autodev_cli.databases import database_settings
 from autodev_cli.errors import CommandError
 from autodev_cli.failures import line_of
@@ -122,6 +124,15 @@ def test_a_number_that_no_setting_may_be_is_refused(
         app(["settings", "set", option, value, "--address", "127.0.0.1:1"])
     assert ended.value.code == 2
     assert f"Invalid value for '{option}'" in capsys.readouterr().err
+
+
+def test_a_proposer_may_be_named_once() -> None:
+    known = [Proposer(name="search", available=True), Proposer(name="acme.fixer", available=True)]
+    check_proposers(["acme.fixer", "search"], known)
+    with pytest.raises(CommandError, match="a name is there twice"):
+        check_proposers(["acme.fixer", "search", "acme.fixer"], known)
+    with pytest.raises(CommandError, match=r"no proposer is named Search, fixer; there are: search, acme\.fixer"):
+        check_proposers(["Search", "search", "fixer"], known)
 
 
 def test_an_authoritys_file_must_hold_a_certificate(tmp_path: Path) -> None:

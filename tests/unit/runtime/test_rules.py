@@ -93,6 +93,13 @@ def test_each_entry_of_a_list_is_checked(seconds: float) -> None:
     assert list(flaws(compare_request(run_seconds=[1, seconds]))) == ["variant_runs.run_seconds[1]"]
 
 
+@pytest.mark.parametrize(("name", "good"), [("acme.fixer", True), ("", False), ("a b", False)])
+def test_proposers_have_names(name: str, good: bool) -> None:
+    settings = capability.WorkspaceSettings(proposers=["search", name])
+    broken = flaws(capability.UpdateWorkspaceSettingsRequest(settings=settings))
+    assert list(broken) == ([] if good else ["settings.proposers[1]"])
+
+
 def test_lists_have_bounds() -> None:
     assert list(flaws(compare_request(run_seconds=[]))) == ["variant_runs.run_seconds"]
     assert list(flaws(compare_request(run_seconds=[1] * 10_001))) == ["variant_runs.run_seconds"]

@@ -1,10 +1,13 @@
 """`autodev settings`: what the workspace allows."""
 
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
 
 from autodev.capability.v1 import capability_service_pb2 as pb
+from autodev.learning.v1.memento_service_pb2 import ListProposersRequest, Proposer
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, print_json, print_table
@@ -65,16 +68,31 @@ def set_settings(
         raise CommandError("nothing to set: see `autodev settings set --help`")
 
     async def change(mesh: AutoDevClient) -> pb.WorkspaceSettings:
+        named = [name.strip() for name in (proposers or "").split(",") if name.strip()]
+        if named:
+            check_proposers(named, (await mesh.memento.ListProposers(ListProposersRequest())).proposers)
         settings = (await mesh.capability.GetWorkspaceSettings(pb.GetWorkspaceSettingsRequest())).settings
         for name, value in changes.items():
             setattr(settings, name, value)
         if proposers is not None:
-            settings.proposers[:] = [name.strip() for name in proposers.split(",") if name.strip()]
+            settings.proposers[:] = named
         return (
             await mesh.capability.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings))
         ).settings
 
     _print(connection, ask(connection, change))
+
+
+def check_proposers(named: Sequence[str], known: Iterable[Proposer]) -> None:
+    """Raise CommandError for a name that is no proposer's, or is there twice; say which cannot be asked yet."""
+    available = {each.name: each.available for each in known}
+    if unknown := [name for name in named if name not in available]:
+        raise CommandError(f"no proposer is named {', '.join(unknown)}; there are: {', '.join(available)}")
+    if len(set(named)) < len(named):
+        raise CommandError("--proposers: a name is there twice")
+    for name in named:
+        if not available[name]:
+            print(f"{name} is not asked before the learning service has it configured", file=sys.stderr)
 
 
 def _print(connection: Connection, settings: pb.WorkspaceSettings) -> None:

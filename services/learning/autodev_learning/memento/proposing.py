@@ -32,6 +32,14 @@ Maker = Callable[[Tester], Proposer]
 
 
 @dataclass(frozen=True)
+class Known:
+    """A proposer by its name, and whether it can be asked."""
+
+    name: str
+    available: bool
+
+
+@dataclass(frozen=True)
 class ProposalLimits:
     """What proposals may use. `budget` is each proposer's on each problem, `trial_seconds` each program's."""
 
@@ -52,6 +60,11 @@ class Workshop:
         self._makers: dict[str, Maker] = {**(makers or {}), **BUILTIN}
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.at_a_time)
+
+    def proposers(self) -> list[Known]:
+        """Those that a workspace may name, in the order in which they are asked where it names none."""
+        known = [Known(name, available=True) for name in self._makers]
+        return known if LLM in self._makers else [Known(LLM, available=False), *known]
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

@@ -1,5 +1,6 @@
 """MementoService."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from autodev.gateway.v1 import event_pb2
@@ -7,6 +8,7 @@ from autodev.learning.v1 import memento_service_pb2 as pb
 from autodev.learning.v1.memento_service_pb2_grpc import MementoServiceServicer
 from autodev_learning.memento.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
 from autodev_learning.memento.memento import Memento
+from autodev_learning.memento.proposing import Known
 from autodev_learning.memento.validation import Validation
 from autodev_learning.servicers.messages import (
     OVERFIT,
@@ -33,12 +35,18 @@ class MementoServicer(MementoServiceServicer):
     """One step of the loop a call."""
 
     def __init__(
-        self, memento: Memento, validation: Validation, promoter: CandidatePromoter, candidates: "CandidateStore"
+        self,
+        memento: Memento,
+        validation: Validation,
+        promoter: CandidatePromoter,
+        candidates: "CandidateStore",
+        proposers: Sequence[Known],
     ) -> None:
         self._memento = memento
         self._validation = validation
         self._promoter = promoter
         self._candidates = candidates
+        self._proposers = proposers
 
     async def AnalyzeEpisode(self, request: pb.AnalyzeEpisodeRequest, context: Any) -> pb.AnalyzeEpisodeResponse:
         failure = await self._memento.analyze(request.episode_id)
@@ -73,6 +81,11 @@ class MementoServicer(MementoServiceServicer):
         page = fitting([candidate_to_proto(each) for each in found[:size]])
         token = token_after([page[-1].id]) if len(page) < len(found) else ""
         return pb.ListCandidatesResponse(candidates=page, next_page_token=token)
+
+    async def ListProposers(self, request: pb.ListProposersRequest, context: Any) -> pb.ListProposersResponse:
+        return pb.ListProposersResponse(
+            proposers=[pb.Proposer(name=each.name, available=each.available) for each in self._proposers]
+        )
 
 
 def failure_to_proto(failure: AnalyzedFailure) -> pb.AnalyzedFailure:
