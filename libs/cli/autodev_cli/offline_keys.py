@@ -5,11 +5,13 @@ import getpass
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from autodev.gateway.v1 import key_service_pb2 as pb
-from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url
+from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url, stated_here
 from autodev_cli.errors import CommandError
 from autodev_runtime.access import ROLES
 from autodev_runtime.database import Database
@@ -22,6 +24,7 @@ from autodev_runtime.row_security import RoleUnfit
 from autodev_runtime.status import code_name, code_of
 
 URL_VARIABLE = "AUTODEV_GATEWAY_DATABASE_URL"
+MOST_VARIABLE = "AUTODEV_GATEWAY_MAX_KEYS_PER_TENANT"
 CREATE = pb.DESCRIPTOR.services_by_name["KeyService"].methods_by_name["CreateKey"]
 
 
@@ -57,13 +60,28 @@ def create_offline(database: GatewayDatabase, tenant: str, request: pb.CreateKey
     """What KeyService.CreateKey does, by who has the database. Raises CommandError."""
     if find_spec("autodev_gateway") is None:
         raise CommandError("the gateway is not installed here: make the key where it is")
+    most_keys = _most_keys()
     try:
-        return asyncio.run(_create(database, tenant, request))
+        return asyncio.run(_create(database, tenant, request, most_keys))
     except (AutoDevError, DBAPIError, OSError, RoleUnfit, NotMigrated) as error:
         raise CommandError(f"no key could be made in the gateway's database: {error}") from error
 
 
-async def _create(place: GatewayDatabase, tenant: str, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
+def _most_keys() -> int:
+    """How many keys the gateway's settings allow a tenant. Raises CommandError."""
+    from autodev_gateway.settings import GatewaySettings
+
+    field = GatewaySettings.model_fields["max_keys_per_tenant"]
+    try:
+        given = stated_here(MOST_VARIABLE) or field.default
+        return int(TypeAdapter(Annotated[int, field]).validate_python(given))
+    except ValidationError as error:
+        raise CommandError(f"{MOST_VARIABLE}: {error.errors()[0]['msg']}") from error
+
+
+async def _create(
+    place: GatewayDatabase, tenant: str, request: pb.CreateKeyRequest, most_keys: int
+) -> pb.CreateKeyResponse:
     # The gateway's own code, which commands that talk to one do without.
     from autodev_gateway.audit.log import AuditLog
     from autodev_gateway.audit.recorder import AuditRecorder
@@ -71,11 +89,10 @@ async def _create(place: GatewayDatabase, tenant: str, request: pb.CreateKeyRequ
     from autodev_gateway.identity.issuing import KeyIssuer
     from autodev_gateway.identity.key_servicer import grant_of, key_to_proto
     from autodev_gateway.identity.key_store import KeyStore
-    from autodev_gateway.settings import GatewaySettings
 
     async with Database(place.url, place.options) as database:
         await upgrade(database, "autodev_gateway")
-        issuer = KeyIssuer(KeyStore(database), GatewaySettings.model_fields["max_keys_per_tenant"].default)
+        issuer = KeyIssuer(KeyStore(database), most_keys)
         operator = Caller(tenant, f"offline:{getpass.getuser()}", frozenset(ROLES.values()), credential="database")
 
         async def made() -> pb.CreateKeyResponse:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import stat
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from tests.storage import Storage
 RUN_S = 60.0
 
 
-async def keys(storage: Storage, *arguments: str) -> tuple[int, str, str]:
+async def keys(storage: Storage, *arguments: str, **settings: str) -> tuple[int, str, str]:
     command = [sys.executable, "-m", "autodev_cli", "keys", *arguments]
     process = await asyncio.create_subprocess_exec(
         *command,
-        env={"PATH": "", "HOME": str(storage.directory), "LOGNAME": "ada", **storage.settings},
+        env={"PATH": "", "HOME": str(storage.directory), "LOGNAME": "ada", **storage.settings, **settings},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -61,6 +62,21 @@ async def test_the_first_key_is_made_offline_and_the_others_with_it(storage: Sto
         status, _, err = await keys(storage, "list", *at(gateway, made["text"]))
         assert status == 1
         assert "UNAUTHENTICATED" in err
+
+
+async def test_a_key_made_offline_counts_by_the_gateways_setting(storage: Storage) -> None:
+    async with storage.open("gateway") as database:
+        await upgrade(database, "autodev_gateway")
+    create = ("create", "bob", "--offline", "--data-dir", str(storage.directory))
+    with_setting = partial(keys, storage, *create)
+    assert (await with_setting(AUTODEV_GATEWAY_MAX_KEYS_PER_TENANT="1"))[0] == 0
+    status, _, err = await with_setting(AUTODEV_GATEWAY_MAX_KEYS_PER_TENANT="1")
+    assert status == 1
+    assert "the workspace has 1 keys" in err
+    status, _, err = await with_setting(AUTODEV_GATEWAY_MAX_KEYS_PER_TENANT="0")
+    assert status == 1
+    assert "AUTODEV_GATEWAY_MAX_KEYS_PER_TENANT: Input should be greater than or equal to 1" in err
+    assert (await with_setting())[0] == 0
 
 
 async def keys_saved(storage: Storage, file: Path, *arguments: str) -> None:
