@@ -86,6 +86,15 @@ class Server:
 
     def make(self) -> None:
         """Make the server's files, start it, and make the database that tests get copies of."""
+        self.make_bare()
+        self.execute(f"CREATE ROLE {OWNER} LOGIN CREATEROLE", f"CREATE DATABASE {TEMPLATE} OWNER {OWNER}")
+        for service in SERVICES:
+            url = self.url(TEMPLATE, f"autodev_{service}")
+            roles = roles_of(url, DatabaseOptions(schema=service))
+            finished(migrate(self.url(TEMPLATE, OWNER), f"autodev_{service}", service, roles))
+
+    def make_bare(self, access: str = ACCESS) -> None:
+        """Make the server's files, and start it."""
         arguments = [
             "-D",
             str(self._data),
@@ -103,13 +112,8 @@ class Server:
             capture_output=True,
             cwd=self.directory,
         )
-        (self._data / "pg_hba.conf").write_text(ACCESS)
+        (self._data / "pg_hba.conf").write_text(access)
         self.start()
-        self.execute(f"CREATE ROLE {OWNER} LOGIN CREATEROLE", f"CREATE DATABASE {TEMPLATE} OWNER {OWNER}")
-        for service in SERVICES:
-            url = self.url(TEMPLATE, f"autodev_{service}")
-            roles = roles_of(url, DatabaseOptions(schema=service))
-            finished(migrate(self.url(TEMPLATE, OWNER), f"autodev_{service}", service, roles))
 
     @property
     def _data(self) -> Path:
@@ -140,6 +144,15 @@ class Server:
             assert status is None, f"the server ended with {status}: {(self.directory / 'log').read_text()}"
             assert time.monotonic() < deadline, "the server takes no connections"
             time.sleep(0.02)
+
+    def own(self, content: bytes, name: str) -> Path:
+        """Give the server a file that only it may read."""
+        path = self.directory / name
+        path.touch(0o600)
+        path.write_bytes(content)
+        if self._user is not None:
+            shutil.chown(path, self._user)
+        return path
 
     def stop(self) -> None:
         """End every connection and the server."""

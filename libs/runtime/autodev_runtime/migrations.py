@@ -7,11 +7,13 @@ a service's role may change no table, and the service starts only when it is don
 import hashlib
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.pool import NullPool
 
 from autodev_runtime.database import Database
+from autodev_runtime.postgresql import driver_arguments
 from autodev_runtime.row_security import VERSION_TABLE, ServiceRoles, make_roles, require_secured, roles_of, secure
 
 LOCK_TIMEOUT = "10s"
@@ -43,7 +45,13 @@ async def migrate(owner_url: str, package: str, schema: str, roles: ServiceRoles
     from sqlalchemy.ext.asyncio import create_async_engine
 
     directory = _directory(package)
-    engine = create_async_engine(owner_url, poolclass=NullPool, hide_parameters=True)
+
+    async def connect() -> Any:
+        import asyncpg
+
+        return await asyncpg.connect(**driver_arguments(owner_url))
+
+    engine = create_async_engine(owner_url, async_creator=connect, poolclass=NullPool, hide_parameters=True)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_migrate, directory, schema, roles)

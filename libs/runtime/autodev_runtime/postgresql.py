@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import URL, event, exc, make_url
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy import event, exc, make_url
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from autodev_runtime.database_urls import LIBPQ_ONLY, libpq_url
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.pools import Pool
 from autodev_runtime.repeating import Conflict
@@ -93,7 +94,7 @@ def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
         # Parameters are tenants' data, and an error's text ends in the log.
         hide_parameters=True,
     )
-    arguments = {**_connect_arguments(engine.dialect, make_url(url)), **_bounds(options)}
+    arguments = {**driver_arguments(url), **_bounds(options)}
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "begin", _name_tenant)
     return engine
@@ -103,8 +104,7 @@ async def connect(url: str, options: DatabaseOptions) -> Any:
     """A connection outside of the pools, of asyncpg's own kind. Raises `driver_errors`."""
     import asyncpg
 
-    dialect = make_url(url).get_dialect()()
-    return _attentive(await asyncpg.connect(**_connect_arguments(dialect, make_url(url)), **_bounds(options)))
+    return _attentive(await asyncpg.connect(**driver_arguments(url), **_bounds(options)))
 
 
 def _attentive(connection: Any) -> Any:
@@ -160,9 +160,13 @@ async def listen(url: str, options: DatabaseOptions, channel: str, heard: Callab
         await asyncio.sleep(LISTEN_AGAIN_S)
 
 
-def _connect_arguments(dialect: Dialect, url: URL) -> dict[str, Any]:
-    _, arguments = dialect.create_connect_args(url)
-    return dict(arguments)
+def driver_arguments(url: str) -> dict[str, Any]:
+    """What `asyncpg.connect` is told of a URL."""
+    parsed = make_url(url)
+    libpq = {name: value for name, value in parsed.query.items() if name in LIBPQ_ONLY}
+    plain = parsed.difference_update_query(libpq)
+    _, arguments = plain.get_dialect()().create_connect_args(plain)
+    return {**arguments, "dsn": libpq_url(libpq)} if libpq else dict(arguments)
 
 
 def _bounds(options: DatabaseOptions) -> dict[str, Any]:

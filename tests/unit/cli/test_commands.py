@@ -104,6 +104,10 @@ def test_only_a_services_own_variables_name_its_database(tmp_path: Path, monkeyp
     monkeypatch.setenv("DATABASE_POOL_SIZE", "none")
     monkeypatch.setenv("AUTODEV_FITNESS_DATABASE_URL", "postgresql://u@h/d")
     assert database_settings("fitness", tmp_path).database_url == "postgresql+asyncpg://u@h/d"
+    monkeypatch.setenv("AUTODEV_FITNESS_DATABASE_URL", "postgresql://u:secret@h/d?keepalives=1")
+    with pytest.raises(CommandError, match=r"AUTODEV_FITNESS_DATABASE_URL: .* cannot have keepalives here") as refused:
+        database_settings("fitness", tmp_path)
+    assert "secret" not in str(refused.value)
     monkeypatch.setenv("AUTODEV_SECRETS_DIR", str(tmp_path / "none"))
     with pytest.raises(CommandError, match=r"AUTODEV_SECRETS_DIR: .*none is no folder"):
         database_settings("gateway", tmp_path)

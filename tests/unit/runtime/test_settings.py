@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from autodev_gateway.settings import GatewaySettings
 from autodev_learning.settings import LearningSettings
 from autodev_runtime.database_settings import DatabaseSettings
+from autodev_runtime.postgresql import driver_arguments
 from autodev_runtime.settings import WRONG_SETTINGS, CertificateFiles, ServiceSettings
 from autodev_sdk.addresses import is_loopback
 
@@ -45,6 +46,38 @@ def test_a_url_of_postgresql_may_leave_the_driver_out(scheme: str) -> None:
     settings = DatabaseSettings(port=1, database_url=url, database_all_tenants_url=url)
     assert settings.database_url_for("fitness") == "postgresql+asyncpg://u:p@db/autodev"
     assert settings.database_options("fitness").all_tenants_url == "postgresql+asyncpg://u:p@db/autodev"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("sslmode=require&channel_binding=require", "cannot have channel_binding here; it can: gsslib, host, "),
+        ("connect_timeout=10", "cannot have connect_timeout here"),
+        ("application_name=x&user=ada", "cannot have application_name, user here"),
+        ("sslmode=verify_full", "sslmode in a database's URL is one of: disable, allow, prefer, require, verify-ca, "),
+        ("ssl=true", "ssl in a database's URL is one of: "),
+    ],
+)
+def test_what_a_url_of_postgresql_states_in_vain_is_refused_by_name(query: str, said: str) -> None:
+    url = f"postgresql://u:pass?word@db/autodev?{query}"
+    with pytest.raises(ValidationError, match=said):
+        DatabaseSettings(port=1, database_url=url)
+    with pytest.raises(ValidationError, match=said):
+        DatabaseSettings(port=1, database_all_tenants_url=url)
+
+
+def test_what_libpq_knows_of_tls_goes_to_the_driver() -> None:
+    query = "sslmode=verify-full&sslrootcert=%2Fa%20b%2Fca.crt&target_session_attrs=read-write"
+    url = DatabaseSettings(port=1, database_url=f"postgres://u:p@db:6543/autodev?{query}").database_url
+    assert driver_arguments(url) == {
+        "dsn": "postgresql://?sslmode=verify-full&sslrootcert=%2Fa+b%2Fca.crt",
+        "host": "db",
+        "port": 6543,
+        "user": "u",
+        "password": "p",
+        "database": "autodev",
+        "target_session_attrs": "read-write",
+    }
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
