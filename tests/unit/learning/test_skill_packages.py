@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import random
 import stat
 import struct
 import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,8 +29,10 @@ from autodev_learning.skills.packages.contents import (
     files_of,
     package_from,
 )
+from autodev_learning.skills.packages.exchange import packed
 from autodev_learning.skills.packages.signing import KeyFileError, Signer, TrustedKeys, Untrusted
 from autodev_learning.skills.provenance import Provenance
+from autodev_runtime.errors import FailedPrecondition
 
 BOUNDS = ArchiveBounds(files=8, file_bytes=4096, total_bytes=8192)
 PACKAGE = SkillPackage(
@@ -66,6 +70,27 @@ def test_the_largest_skill_that_can_be_learnt_comes_in_again() -> None:
     examples = tuple(Example(f"{100 * 'f'}_2({number})", "1") for number in range(256))
     largest = replace(PACKAGE, name=100 * "f" + "_2", examples=examples)
     assert package_from(largest.package_name, files_of(largest)) == largest
+
+
+def test_examples_that_fill_an_event_go_out_and_come_in_again() -> None:
+    examples = tuple(Example(f"even_sum([{number}, *{'7' * 3300!r}])", "'\u00e9\"\\n'" * 120) for number in range(256))
+    exported = packed(replace(PACKAGE, examples=examples), None, ArchiveBounds())
+    assert package_from(*unpack(exported.data, ArchiveBounds())) == exported.package
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"examples": (Example("even_sum([1])", "1"),) * 257}, "a list of 1 to 256"),
+        ({"examples": ()}, "a list of 1 to 256"),
+        ({"examples": (Example("even_sum([1])", "1" * 16_384),) * 256}, "is larger than"),
+        ({"preamble": f"NOISE = '{random.Random(1).randbytes(2_000_000).hex()}'\n"}, "is larger than 2097152 bytes"),
+    ],
+)
+def test_what_nobody_could_take_in_does_not_go_out(changed: dict[str, Any], told: str) -> None:
+    with pytest.raises(FailedPrecondition, match=told) as refused:
+        packed(replace(PACKAGE, **changed), None, ArchiveBounds())
+    assert refused.value.reason == "PACKAGE_UNFIT"
 
 
 def test_the_same_skill_makes_the_same_zip() -> None:

@@ -38,8 +38,9 @@ class ArchiveBounds:
     """The most that a package may hold. Bytes are counted while unpacking, whatever a header says."""
 
     files: int = 64
-    file_bytes: int = 1024 * 1024
+    file_bytes: int = 4 * 1024 * 1024
     total_bytes: int = 4 * 1024 * 1024
+    zip_bytes: int = 2 * 1024 * 1024
 
 
 def pack(folder: str, files: Mapping[str, bytes]) -> bytes:
@@ -56,6 +57,8 @@ def pack(folder: str, files: Mapping[str, bytes]) -> bytes:
 
 def unpack(data: bytes, bounds: ArchiveBounds) -> tuple[str, dict[str, bytes]]:
     """The folder's name, and the files by their paths in it. Nothing is written anywhere. Raises BadPackage."""
+    if len(data) > bounds.zip_bytes:
+        raise BadPackage(f"it is larger than {bounds.zip_bytes} bytes")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]

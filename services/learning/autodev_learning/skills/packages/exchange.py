@@ -62,7 +62,10 @@ class Exchange:
         self._bounds = bounds
 
     async def take_out(self, id_or_name: str, version: str) -> Exported:
-        """A skill's version (empty: the active one) as a package, signed where there is a key. Raises NotFound."""
+        """A skill's version (empty: the active one) as a package, signed where there is a key.
+
+        Raises NotFound; FailedPrecondition (PACKAGE_UNFIT) where nobody could take it in.
+        """
         skill = await self._skills.get(id_or_name)
         wanted = await self._skills.version(skill.id, version) if version else skill.active
         package = SkillPackage(
@@ -75,14 +78,7 @@ class Exchange:
             entry_points=wanted.entry_points,
             provenance=wanted.provenance,
         )
-        return await asyncio.to_thread(self._packed, package)
-
-    def _packed(self, package: SkillPackage) -> Exported:
-        files = files_of(package)
-        told = digest(files)
-        if self._signer is not None:
-            files[SIGNATURE] = self._signer.sign(files)
-        return Exported(package, pack(package.package_name, files), told, self._signer is not None)
+        return await asyncio.to_thread(packed, package, self._signer, self._bounds)
 
     async def take_in(self, wish: Import) -> Candidate:
         """Make a candidate of a package; the same request again gives the first one.
@@ -111,6 +107,20 @@ class Exchange:
             if wish.allow_unsigned and error.reason != "PACKAGE_CHANGED":
                 return f"{wish.operator} took it though {error}"
             raise FailedPrecondition(str(error), reason=error.reason) from None
+
+
+def packed(package: SkillPackage, signer: Signer | None, bounds: ArchiveBounds) -> Exported:
+    """The package, as whoever has the same bounds can take it in. Raises FailedPrecondition (PACKAGE_UNFIT)."""
+    files = files_of(package)
+    told = digest(files)
+    if signer is not None:
+        files[SIGNATURE] = signer.sign(files)
+    data = pack(package.package_name, files)
+    try:
+        package_from(*unpack(data, bounds))
+    except BadPackage as error:
+        raise FailedPrecondition(f"the package could not be taken in: {error}", reason="PACKAGE_UNFIT") from None
+    return Exported(package, data, told, signer is not None)
 
 
 def candidate_of(package: SkillPackage, key: str, wish: Import, told: str, vouched: str) -> Candidate:
