@@ -159,6 +159,31 @@ BOUND = {
     "ys = list(zs)\n    for z in zs:",
     "for ys in zs:",
 }
+PASSED_ON = [
+    # What is within the argument that every call passes on is used up by the first.
+    ("def f(n, pair):\n    if n < 2:\n        return sum(pair[0])\n    return f(n - 1, pair) + f(n - 2, pair)\n",
+     "f(5, (iter([1, 2, 3]), 0)), f(5, ([1, 2, 3], 0))"),
+    ("def f(n, rows):\n    if n < 2:\n        return max(rows[0]['a'], default=7)\n"
+     "    return f(n - 1, rows) + f(n - 2, rows)\n", "f(5, [{'a': iter([1, 2])}]), f(5, [{'a': [1, 2]}])"),
+    # It has the same name and is another.
+    ("def f(n, xs):\n    if n < 1:\n        return len(xs)\n"
+     "    return max(map(lambda xs: f(n - 1, xs), [[1], [1, 2]])) + f(n - 1, xs)\n", "f(3, [1, 2, 3])"),
+]  # fmt: skip
+OWN_NAMES = [
+    # The program's own, by the names that support has.
+    *((f"def {name}(ys):\n    ys.append(1)\n\n\ndef f(xs, ys):\n    seen = []\n    for x in xs:\n"
+       f"        seen.append(x in ys)\n        {name}(ys)\n    return seen\n", "f([1, 2, 1], [0])")
+      for name in ("FastCounts", "FastMembers", "Once", "Partners", "RangeSums", "Ranks", "plain_key")),
+    ("calls = []\n\n\nclass Once:\n    def __call__(self, x):\n        calls.append(x)\n        return len(calls)\n\n\n"
+     "def f(xs):\n    once = Once()\n    return [max([once(1), 0]) for x in xs]\n", "f([1, 2, 3])"),
+    ("def Once():\n    return lambda: values.append(1) or len(values)\n\n\nvalues = []\n\n\n"
+     "def f(xs):\n    once = Once()\n    return [max([once(), 0]) for x in xs]\n", "f([1, 2, 3])"),
+    ("from bisect import bisect_left\n\n\ndef bisect_left(xs, x):\n    return 0\n\n\n"
+     "def f(xs, ys):\n    return [sum(1 for y in ys if y < x) for x in xs]\n", "f([1, 2, 3], [0, 1, 2])"),
+    ("from bisect import insort_right\n\n\ndef insort_right(xs, x):\n    pass\n\n\n"
+     "def f(xs):\n    seen = []\n    for x in xs:\n        seen.append(x)\n        seen.sort()\n    return seen\n",
+     "f([3, 1, 2])"),
+]  # fmt: skip
 SOUND = {"max(xs, key=operator.itemgetter(1))", "max(xs, key=ys.index)", "sum(map(str.isalpha, xs))", "sum(map(g, xs))"}
 
 
@@ -199,7 +224,9 @@ def test_functions_that_only_compute_may_be_handed_over(call: str) -> None:
     assert f"f: compute `{call}` once" in [mutation.description for mutation in performance_mutations(code)]
 
 
-@pytest.mark.parametrize(("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE, *KEYS, *ALIASES, *NAMES])
+@pytest.mark.parametrize(
+    ("code", "call"), [*SHARED, *PLACES, *CALLED_BY_VALUE, *KEYS, *ALIASES, *NAMES, *PASSED_ON, *OWN_NAMES]
+)
 def test_whatever_is_made_of_it_does_the_same(code: str, call: str) -> None:
     for mutation in performance_mutations(code):
         assert outcome(mutation.code, call) == outcome(code, call), mutation.description

@@ -2,7 +2,7 @@
 
 import ast
 import builtins
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from typing import TypeVar
 
 from autodev_learning.lines import lines_of
-from autodev_learning.proposers.support import support, support_names
+from autodev_learning.proposers.support import Piece, pieces, support
 
 Node = TypeVar("Node", bound=ast.AST)
 Function = ast.FunctionDef
@@ -43,7 +43,7 @@ class Code:
         self._support = {
             id(node)
             for definition in self.tree.body
-            if isinstance(definition, ast.ClassDef | ast.FunctionDef) and definition.name in support_names()
+            if isinstance(definition, ast.ClassDef | ast.FunctionDef) and definition.name in self.support
             for node in ast.walk(definition)
         }
         self._parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
@@ -100,6 +100,43 @@ class Code:
     def bound(self) -> frozenset[str]:
         """Every name that the program binds, anywhere."""
         return frozenset(name for node in ast.walk(self.tree) for name in names_bound_by(node))
+
+    @cached_property
+    def support(self) -> frozenset[str]:
+        """The names that pieces of support have brought: a program may have others of its own by the same names."""
+        return frozenset(name for piece in pieces() if self.has(piece) for name in piece.names)
+
+    def has(self, piece: Piece) -> bool:
+        """Whether the program holds what the piece defines, as it was put in, and binds its names to nothing else."""
+        if not piece.statements:
+            return False
+        stated = Counter(
+            ast.dump(node) for node in self.tree.body if not piece.names.isdisjoint(names_bound_at_top(node))
+        )
+        return all(stated[each] == 1 for each in piece.statements) and self.have_one_meaning(piece.names)
+
+    def have_one_meaning(self, names: Collection[str]) -> bool:
+        """Whether each name is bound at one place at most, or imported at the top, always the same."""
+        return all(
+            self._bindings[name] <= 1
+            or (self._bindings[name] == len(self._imported[name]) and len(set(self._imported[name])) == 1)
+            for name in names
+        )
+
+    @cached_property
+    def _bindings(self) -> Counter[str]:
+        return Counter(name for node in ast.walk(self.tree) for name in names_bound_by(node))
+
+    @cached_property
+    def _imported(self) -> dict[str, list[tuple[str, str]]]:
+        """From where each name is imported at the top: module, and name in it."""
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for node in self.tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = "." * node.level + (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+                for alias in node.names:
+                    found[next(names_bound_by(alias))].append((module, alias.name))
+        return found
 
     def is_builtin(self, name: str) -> bool:
         return hasattr(builtins, name) and name not in self.bound
@@ -199,16 +236,16 @@ class CannotChange(Exception):
 
 def _with_support(text: str, code: Code, names: Sequence[str]) -> str:
     """The text with the pieces that it has not yet, behind its imports. Raises CannotChange for names that clash."""
-    pieces = [support(name) for name in names]
+    wanted = [support(name) for name in names]
     imported = {ast.unparse(node) for node in code.tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
     imports: list[str] = []
     texts: list[str] = []
-    for piece in pieces:
+    for piece in wanted:
         missing = [line for line in piece.imports if line not in imported]
-        rest = piece.rest if piece.rest not in code.text else ""
+        rest = "" if code.has(piece) else piece.rest
         brought = piece.names if rest else frozenset(line.split()[-1] for line in missing)
         known = {line.split()[-1] for line in piece.imports if line in imported}
-        if (brought - known) & code.names:
+        if (brought - known) & code.names or not code.have_one_meaning(known):
             raise CannotChange
         imports += missing
         texts += [rest] if rest else []
@@ -249,6 +286,14 @@ def names_bound_by(node: ast.AST) -> Iterator[str]:
             yield name
         case ast.Global() | ast.Nonlocal():
             yield from node.names
+
+
+def names_bound_at_top(statement: ast.stmt) -> set[str]:
+    """The names that a statement of the module itself binds."""
+    bound = set(names_bound_by(statement))
+    if isinstance(statement, ast.Assign):
+        bound |= {name for target in statement.targets for name in names_of(target)}
+    return bound
 
 
 def names_of(target: ast.AST) -> set[str]:

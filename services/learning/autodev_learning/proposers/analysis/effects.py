@@ -149,7 +149,7 @@ PURE_BUILTINS = frozenset(
 PURE_MODULES = frozenset({"math", "operator", "string"})
 _IMPURE_OPERATORS = frozenset({"call", "delitem", "methodcaller", "setitem"})
 IMMUTABLE = (ast.Constant, ast.JoinedStr)
-SUPPORT = frozenset({"FastMembers", "FastCounts", "Once", "Partners", "RangeSums", "Ranks", "plain_key"})
+SUPPORT = frozenset({"FastMembers", "FastCounts", "Once", "Partners", "RangeSums", "Ranks", "memory_for", "plain_key"})
 
 
 def changes(code: Code, region: ast.AST) -> Iterator[str | None]:
@@ -173,7 +173,7 @@ def changes(code: Code, region: ast.AST) -> Iterator[str | None]:
 def _changed_by_call(code: Code, call: ast.Call) -> Iterator[str | None]:
     match call.func:
         case ast.Name(id=name):
-            if name in SUPPORT or name == "print" or call_is_pure(code, call):
+            if is_support(code, name) or name == "print" or call_is_pure(code, call):
                 return
             yield None
         case ast.Attribute(value=owner, attr=method):
@@ -244,10 +244,20 @@ def _is_pure_value(code: Code, function: ast.expr, asked: frozenset[str]) -> boo
 def _is_once(code: Code, name: str) -> bool:
     """Whether the variable is a value that is computed once, by an earlier speed-up."""
     bound = [node for node in code.all(ast.Assign) if name in {n for t in node.targets for n in names_bound_by(t)}]
-    return bool(bound) and all(
-        isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id == "Once"
-        for node in bound
-    )
+    return bool(bound) and all(makes_once(code, node.value) for node in bound)
+
+
+def makes_once(code: Code, node: ast.expr) -> bool:
+    """Whether the expression is the `Once()` of an earlier speed-up."""
+    match node:
+        case ast.Call(func=ast.Name(id="Once" as name)):
+            return is_support(code, name)
+    return False
+
+
+def is_support(code: Code, name: str) -> bool:
+    """Whether it is a piece of support that an earlier speed-up has put in, and calling it changes nothing."""
+    return name in SUPPORT and name in code.support
 
 
 def _is_exception(name: str) -> bool:
@@ -331,7 +341,7 @@ def _is_settled_name(code: Code, function: Function, name: str) -> bool:
     """Whether the name is a variable of the function, the program's function, module or constant, or a built-in."""
     if name in {each for node in ast.walk(function) for each in names_bound_by(node)}:
         return True
-    if name in code.functions or name in code.modules or code.is_builtin(name) or name in SUPPORT:
+    if name in code.functions or name in code.modules or code.is_builtin(name) or is_support(code, name):
         return True
     return _is_constant(code, name)
 

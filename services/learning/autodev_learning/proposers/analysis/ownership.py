@@ -3,7 +3,7 @@
 import ast
 
 from autodev_learning.proposers.analysis.code import Code, Function, names_bound_by
-from autodev_learning.proposers.analysis.effects import CHANGING_METHODS, READING_METHODS
+from autodev_learning.proposers.analysis.effects import CHANGING_METHODS, READING_METHODS, makes_once
 
 MAKERS = frozenset({"list", "dict", "set", "sorted"})
 COLLECTIONS = frozenset({"deque", "defaultdict", "Counter"})
@@ -187,7 +187,7 @@ def _once_names(code: Code) -> set[str]:
     return {
         target.id
         for node in code.all(ast.Assign)
-        if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id == "Once"
+        if makes_once(code, node.value)
         for target in node.targets
         if isinstance(target, ast.Name)
     }

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from autodev_learning.proposers.analysis.code import COMPREHENSIONS, Change, Code, Function
+from autodev_learning.proposers.analysis.code import COMPREHENSIONS, Change, Code, Function, names_bound_by
 from autodev_learning.proposers.analysis.effects import is_pure
 from autodev_learning.proposers.speedups import Edit, Speedup
 
@@ -18,7 +18,7 @@ class Memoise(Speedup):
         +
         -def f(n):
         +def f_remembering(f_known, n):
-        +    f_key = n if type(n) is int else plain_key((), n)
+        +    f_key = n if type(n) is int else plain_key(n)
         +    if f_key in f_known:
         +        return f_known[f_key]
              if n < 2:
@@ -57,7 +57,8 @@ def _changes(code: Code, function: Function, calls: list[ast.Call], passed_on: l
     first = _first(function)
     arguments = "".join(f", {each}" for each in params)
     indent = code.indent(first)
-    wrapper = f"{head}:\n{indent}return {asked}({{}}{arguments})\n\n\n"
+    memory = f"memory_for({', '.join(passed_on)})" if passed_on else "{}"
+    wrapper = f"{head}:\n{indent}return {asked}({memory}{arguments})\n\n\n"
     return [
         Change(start, first_argument, f"{wrapper}{_renamed(signature, asked)}{known}, "),
         *(Change(*code.span(call.func), asked) for call in calls),
@@ -70,7 +71,7 @@ def remembering(code: Code, function: Function, passed_on: list[str], known: str
     """The changes that make a function look up what it gave, and keep what it gives."""
     first = _first(function)
     keyed = [each for each in _params(function) if each not in passed_on]
-    asking = (f"{key} = {_key(passed_on, keyed)}", f"if {key} in {known}:", f"    return {known}[{key}]")
+    asking = (f"{key} = {_key(keyed)}", f"if {key} in {known}:", f"    return {known}[{key}]")
     return [code.before(first, *asking), *_returning(code, function, known, key)]
 
 
@@ -79,11 +80,10 @@ def _first(function: Function) -> ast.stmt:
     return function.body[1 if ast.get_docstring(function, clean=False) is not None else 0]
 
 
-def _key(passed_on: list[str], keyed: list[str]) -> str:
+def _key(keyed: list[str]) -> str:
     """What stands for the arguments: the numbers themselves where nothing but numbers is given."""
-    kept = "".join(f"{each}, " for each in passed_on).strip()
-    any_key = f"plain_key(({kept}){''.join(f', {each}' for each in keyed)})"
-    if passed_on or not keyed:
+    any_key = f"plain_key({', '.join(keyed)})"
+    if not keyed:
         return any_key
     own = keyed[0] if len(keyed) == 1 else f"({', '.join(keyed)})"
     return f"{own} if {' is '.join(f'type({each})' for each in keyed)} is int else {any_key}"
@@ -162,11 +162,8 @@ def can_be_split(function: Function) -> bool:
 def _is_passed_on(function: Function, calls: list[ast.Call], name: str) -> bool:
     """Whether every call of itself passes the parameter as it came."""
     place = _params(function).index(name)
-    bound = any(
-        isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
-        for node in ast.walk(function)
-    )
-    return not bound and all(
+    bindings = [node for node in ast.walk(function) if name in names_bound_by(node)]
+    return len(bindings) == 1 and all(
         place < len(call.args) and isinstance(call.args[place], ast.Name) and call.args[place].id == name  # type: ignore[attr-defined]
         for call in calls
     )

@@ -17,7 +17,7 @@ class Recalling(Speedup):
         +
         +
          def g(n):
-        +    g_key = n if type(n) is int else plain_key((), n)
+        +    g_key = n if type(n) is int else plain_key(n)
         +    if g_key in g_known:
         +        return g_known[g_key]
         -    return 1 if n == 1 else 1 + g(n // 2 if n % 2 == 0 else 3 * n + 1)

@@ -24,11 +24,15 @@ def support_text(name: str) -> str:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of support, ready to be put in: its imports a line each, the rest, and every name that it brings."""
+    """A piece of support, ready to be put in: its imports a line each, the rest, and every name that it brings.
+
+    `statements` are those of the rest, each as `ast.dump` gives it.
+    """
 
     imports: tuple[str, ...]
     rest: str
     names: frozenset[str]
+    statements: frozenset[str]
 
 
 @cache
@@ -39,19 +43,19 @@ def support(name: str) -> Piece:
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     after = max((node.end_lineno or 0 for node in imports), default=0)
     names = {alias.asname or alias.name for node in imports for alias in node.names}
+    statements = frozenset(ast.dump(node) for node in tree.body if node not in imports)
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             names.add(node.targets[0].id)
-    return Piece(tuple(map(ast.unparse, imports)), "\n".join(text.splitlines()[after:]).strip(), frozenset(names))
+    return Piece(
+        tuple(map(ast.unparse, imports)), "\n".join(text.splitlines()[after:]).strip(), frozenset(names), statements
+    )
 
 
 @cache
-def support_names() -> frozenset[str]:
-    """Every class and function that pieces define."""
+def pieces() -> tuple[Piece, ...]:
+    """Every piece."""
     names = [resource.name.removesuffix(".py") for resource in resources.files(__name__).iterdir()]
-    pieces = [ast.parse(support_text(name)) for name in names if name.isidentifier() and not name.startswith("_")]
-    return frozenset(
-        node.name for tree in pieces for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)
-    )
+    return tuple(support(name) for name in sorted(names) if name.isidentifier() and not name.startswith("_"))
