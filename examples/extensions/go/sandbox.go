@@ -24,7 +24,11 @@ import (
 //go:embed runner.py
 var runner string
 
-const mostAnswerBytes = 8 << 20
+const (
+	mostAnswerBytes = 8 << 20
+	// The contract's 32 levels of messages: a list, or an object, is two.
+	mostLevels = 16
+)
 
 // sandbox runs code by bubblewrap: namespaces of its own, no network, none of the machine's files but Python's.
 type sandbox struct {
@@ -116,11 +120,32 @@ func judge(response *pb.ExecuteRawPythonResponse, told []byte, exitCode int, fil
 		return
 	}
 	value, err := structpb.NewValue(answer.Value)
-	if err != nil {
+	if err != nil || isDeeper(answer.Value, mostLevels) {
 		response.Status, response.ExitCode = pb.RawStatus_RAW_STATUS_ERROR, 1
 		return
 	}
 	response.Result, response.ExitCode = value, int32(exitCode)
+}
+
+// isDeeper says whether lists and objects are in each other deeper than that: nobody could read the answer.
+func isDeeper(value any, levels int) bool {
+	switch each := value.(type) {
+	case []any:
+		for _, item := range each {
+			if isDeeper(item, levels-1) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, item := range each {
+			if isDeeper(item, levels-1) {
+				return true
+			}
+		}
+	default:
+		return false
+	}
+	return levels < 1
 }
 
 func (box *sandbox) arguments() []string {

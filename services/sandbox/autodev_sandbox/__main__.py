@@ -33,7 +33,7 @@ NO_SANDBOXES: Mapping[str, SandboxProtocol] = MappingProxyType({})
 def backends_for(settings: SandboxSettings, sandboxes: Mapping[str, SandboxProtocol] = NO_SANDBOXES) -> list[Backend]:
     """The backends of the levels that the operator offers. `sandboxes`: the user's own, by name."""
     own = {
-        level: CustomBackend(name, level, sandboxes[name])
+        level: CustomBackend(name, level, sandboxes[name], settings.extension_failures)
         for name, level in settings.extension_levels.items()
         if name in sandboxes
     }

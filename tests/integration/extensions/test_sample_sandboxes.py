@@ -87,6 +87,9 @@ async def test_how_code_ends(sandbox: "SandboxServiceAsyncStub", code: str, stat
         '{"error": [1], "files": {}}',
         '{"value": 1, "files": [1]}',
         "[" * 100_000,
+        '{"value": ' + 17 * "[" + 17 * "]" + "}",
+        '{"value": ' + 900 * "[" + 900 * "]" + "}",
+        '{"value": ' + 900 * '{"a": ' + "1" + 901 * "}",
     ],
 )
 async def test_a_forged_answer_is_the_codes_error_and_nobody_elses(

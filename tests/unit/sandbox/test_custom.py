@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from autodev_sandbox.backends.custom import CustomBackend
-from autodev_sandbox.execution import Calls, Execution, IsolationLevel, Status
+from autodev_sandbox.execution import BackendUnavailable, Calls, Execution, IsolationLevel, Limits, Status
 from autodev_sandbox.running import run_calls, run_on
 from autodev_sdk.extensions import RawExecution, RawResult, RawStatus
 
@@ -27,6 +27,35 @@ class Giving:
     async def execute_raw_python(self, execution: RawExecution) -> RawResult:
         word = execution.inputs.get("word")
         return RawResult(RawStatus.OK, value=self._value if word is None else [word, 1])
+
+
+class Failing:
+    """Answers the trial run, and breaks the contract, or raises, for code that says so."""
+
+    async def execute_raw_python(self, execution: RawExecution) -> RawResult:
+        if execution.code == "bad":
+            return "no result"  # type: ignore[return-value]
+        if execution.code == "raise":
+            raise RuntimeError("it broke")
+        word = execution.inputs.get("word")
+        return RawResult(RawStatus.OK, value=1 if word is None else [word, 1])
+
+
+@pytest.mark.parametrize("code", ["bad", "raise"])
+async def test_a_bad_answer_fails_its_own_execution_and_too_many_in_a_row_the_sandbox(code: str) -> None:
+    backend = CustomBackend("acme.box", IsolationLevel.NAMESPACE, Failing(), most_failures=3)
+    await backend.probe()
+    for each in (code, code, "", code, code):
+        outcome = await run_on(backend, Execution(code=each, entry_point="f"))
+        assert outcome.status is (Status.KILLED if each else Status.OK)
+        assert all(facility.available for facility in backend.facilities())
+    await run_on(backend, Execution(code=code, entry_point="f"))
+    with pytest.raises(BackendUnavailable):
+        await backend.take(Limits())
+    await backend.probe()
+    assert (await run_on(backend, Execution(code=code, entry_point="f"))).status is Status.KILLED
+    assert (await run_on(backend, Execution(code="", entry_point="f"))).status is Status.OK
+    await backend.close()
 
 
 @pytest.mark.parametrize("make", [lambda: math.nan, set, deep], ids=["no number", "no JSON", "deep"])

@@ -25,10 +25,13 @@ NS = 1_000_000_000
 class CustomBackend:
     """Serves a level with the user's own sandbox. The level is what the operator declares: nobody else is asked."""
 
-    def __init__(self, name: str, level: IsolationLevel, sandbox: SandboxProtocol) -> None:
+    def __init__(self, name: str, level: IsolationLevel, sandbox: SandboxProtocol, most_failures: int = 5) -> None:
+        """`most_failures`: so many in a row take it out of use. One may be the doing of the code that ran there."""
         self.name = name
         self.level = level
         self._sandbox = sandbox
+        self._most_failures = most_failures
+        self._failures = 0
         self._fault = "not tried yet"
         self._in_use: set[CustomSandbox] = set()
         self._ending: set[asyncio.Task[None]] = set()
@@ -38,8 +41,9 @@ class CustomBackend:
         try:
             await prove(self)
         except BackendUnavailable as error:
-            self.broke(str(error))
+            self._fault = str(error)
             raise
+        self._failures = 0
         return f"the extension {self.name!r}, which the operator declares to be {self.level.name}"
 
     async def take(self, limits: Limits) -> Sandbox:
@@ -49,9 +53,17 @@ class CustomBackend:
         self._in_use.add(sandbox)
         return sandbox
 
-    def broke(self, fault: str) -> None:
-        """Give no more sandboxes until a trial run succeeds."""
-        self._fault = fault
+    def answered(self) -> None:
+        """Take note of an answer that could be read."""
+        self._failures = 0
+
+    def failed(self, fault: str) -> None:
+        """Take note of a failure; of too many in a row, give no more sandboxes until a trial run succeeds."""
+        self._failures += 1
+        log.warning("the extension %r failed an execution: %s", self.name, fault)
+        if self._failures >= self._most_failures:
+            log.error("the extension %r is taken out of use: %d failures in a row", self.name, self._failures)
+            self._fault = fault
 
     def retire(self, sandbox: Sandbox) -> None:
         assert isinstance(sandbox, CustomSandbox)
@@ -110,12 +122,12 @@ class CustomSandbox:
         try:
             request = await self._pieces.get()
             await (self._calls(request) if "calls" in request else self._execution(request))
+            self._backend.answered()
         except (Unavailable, ResourceExhausted) as error:
             self._nothing_ran = error.message
         except Exception as error:  # A user's sandbox may raise anything; whatever ran there is over.
             told = error.message if isinstance(error, AutoDevError) else f"{type(error).__name__}: {error}"
-            log.error("the extension %r is taken out of use: %s", self._backend.name, told)
-            self._backend.broke(told)
+            self._backend.failed(told)
         finally:
             self._frames.put_nowait(b"")
 
