@@ -7,27 +7,35 @@ import grpc
 
 from autodev_sdk.addresses import names_a_port, stays_here
 
-_SERVICE_CONFIG = json.dumps(
-    {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [
-            {
-                "name": [{}],
-                # UNAVAILABLE mostly says that the call did not reach a rule; where the connection was lost under it, it
-                # may have. Then a creating call's request_id has it done once, what sets a state sets the same again,
-                # and code is executed a second time.
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.1s",
-                    "maxBackoff": "2s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ],
-    }
-)
+# UNAVAILABLE mostly says that the call did not reach a rule; where the connection was lost under it, it may have. Then
+# a creating call's request_id has it done once, and what sets a state sets the same again.
+_REPEATED = {
+    "name": [{}],
+    "retryPolicy": {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    },
+}
+# Code may have run when its call ends so, and may be what took the service down: whether it runs again, its caller
+# says.
+_RUN_ONCE = {
+    "name": [
+        {"service": "autodev.sandbox.v1.SandboxService", "method": method}
+        for method in ("Execute", "ExecuteStream", "ExecuteBatch")
+    ]
+}
 
+
+def _service_config(*methods: dict[str, Any]) -> str:
+    return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
+
+
+_OF_SERVICES = _service_config(_REPEATED)
+"""Services execute what leaves nothing behind, and count on its being done."""
+_OF_CLIENTS = _service_config(_REPEATED, _RUN_ONCE)
 
 RESOLUTION_OPTIONS: list[tuple[str, Any]] = [("grpc.dns_min_time_between_resolutions_ms", 2_000)]
 """A name is looked up again when a connection ends, at most this often: so a new replica is found soon."""
@@ -43,11 +51,11 @@ KEEPALIVE_ANSWER_S = 5.0
 
 
 def channel_options(
-    max_message_bytes: int = 8 * 1024 * 1024, keepalive_s: float = KEEPALIVE_S
+    max_message_bytes: int = 8 * 1024 * 1024, keepalive_s: float = KEEPALIVE_S, service_config: str = _OF_SERVICES
 ) -> list[tuple[str, Any]]:
     """The options of every channel: service config, message bounds, reconnection within a second, keepalive."""
     return [
-        ("grpc.service_config", _SERVICE_CONFIG),
+        ("grpc.service_config", service_config),
         ("grpc.enable_retries", 1),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
@@ -81,6 +89,7 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel to a gateway: TLS where certificates are given, else plain text.
 
+    Calls that end as UNAVAILABLE are made again, four times in all; those that run code in the sandbox are not.
     Plain text goes through no proxy; TLS goes through the one that `https_proxy` or `http_proxy` names, which reads
     nothing of it. Raises AddressUnclear where the address has no port, or a scheme that gRPC does not know;
     PlainTextRefused for plain text to another machine, unless `plain_text_anywhere` says that something else (a service
@@ -88,9 +97,10 @@ def open_channel(
     """
     if not names_a_port(address):
         raise AddressUnclear(f"{address!r} is no gateway's address: give host:port, without a scheme")
+    options = channel_options(service_config=_OF_CLIENTS)
     if root_certificates is None:
         if not plain_text_anywhere and not stays_here(address):
             raise PlainTextRefused(f"{address} is not on this machine, and nothing would hide the key from who listens")
-        return grpc.aio.insecure_channel(address, options=[*channel_options(), DIRECT])
+        return grpc.aio.insecure_channel(address, options=[*options, DIRECT])
     credentials = grpc.ssl_channel_credentials(root_certificates or None)
-    return grpc.aio.secure_channel(address, credentials, options=channel_options())
+    return grpc.aio.secure_channel(address, credentials, options=options)
