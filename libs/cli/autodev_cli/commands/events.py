@@ -130,7 +130,7 @@ def replay(
         typer.Argument(metavar="[LETTER]...", help="Their ids, as `dead` shows them. Default: all of the group."),
     ] = None,
 ) -> None:
-    """Deliver dead letters to their group again, with their tries counted anew."""
+    """Deliver dead letters to their group again, with their tries counted anew. Needs the role operator."""
     request = pb.ReplayDeadLettersRequest(group=group, dead_letter_ids=ids or ())
     answer = ask(connection, lambda mesh: mesh.events.ReplayDeadLetters(request))
     if connection.json:
