@@ -1,5 +1,8 @@
 """Archives keep the fittest of each kind, and the front what nothing beats."""
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +86,18 @@ def test_nothing_on_the_front_is_dominated_and_all_else_is(made: list[Individual
     assert not any(dominates(one, other) for one in front for other in front)
     for each in map(objectives_of, made):
         assert each in front or any(dominates(one, each) for one in front)
+
+
+@pytest.mark.parametrize(
+    "better", [{"fitness": 2.0}, {"latency_s": 0.5}, {"memory_bytes": 1}, {"tokens": 1}, {"size": 5}], ids=str
+)
+def test_each_objective_counts_by_itself(better: dict[str, Any]) -> None:
+    usual: dict[str, Any] = {"fitness": 1.0, "latency_s": 1.0, "memory_bytes": 2, "tokens": 2, "size": 10}
+    plain, one = individual(1, **usual), individual(2, **{**usual, **better})
+    assert front_of([plain, one]) == front_of([one, plain]) == [one]
+    for name in usual.keys() - better.keys():
+        worse = individual(3, **{**usual, **better, name: usual[name] * (0.5 if name == "fitness" else 2)})
+        assert {each.number for each in front_of([plain, worse])} == {1, 3}
 
 
 @given(individuals)

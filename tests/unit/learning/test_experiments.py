@@ -22,6 +22,7 @@ from autodev_learning.evolution.experiments import (
     reason_to_stop,
     with_step,
 )
+from autodev_learning.evolution.islands import Plan
 from autodev_learning.rows import OutboxRow
 from autodev_learning.store.experiments import ExperimentStore
 from autodev_runtime.database import Database
@@ -33,15 +34,17 @@ from tests.storage import Storage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BUDGET = ExperimentBudget(max_iterations=3, max_wall_time=timedelta(minutes=1), max_tokens=100, max_cost_usd=1.0)
+LONG = ExperimentBudget(max_iterations=100)
+DEFAULT_PLAN = Plan()
 GUIDANCE = guidance_for(Figures())
 
 
-def experiment(*steps: Step, budget: ExperimentBudget = BUDGET) -> Experiment:
-    return Experiment("e-1", "r-1", "skill", "1.0.0", "agent", budget, START, steps=steps)
+def experiment(*steps: Step, budget: ExperimentBudget = BUDGET, plan: Plan = DEFAULT_PLAN) -> Experiment:
+    return Experiment("e-1", "r-1", "skill", "1.0.0", "agent", budget, START, plan, steps=steps)
 
 
-def step(number: int, *, kept: bool = False, tokens: int = 0, cost_usd: float = 0.0) -> Step:
-    return Step(number, f"m-{number}", "tried", kept, 0.5, 0.5 + number / 10, tokens, cost_usd)
+def step(number: int, *, kept: bool = False, tokens: int = 0, cost_usd: float = 0.0, evaluated: int = 1) -> Step:
+    return Step(number, f"m-{number}", "tried", kept, 0.5, 0.5 + number / 10, tokens, cost_usd, evaluated)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,11 @@ def step(number: int, *, kept: bool = False, tokens: int = 0, cost_usd: float = 
         (experiment(step(1)), 60, StopReason.WALL_TIME),
         (experiment(step(1, tokens=60), step(2, tokens=40)), 1, StopReason.TOKENS),
         (experiment(step(1, cost_usd=1.5)), 1, StopReason.MONEY),
+        (experiment(step(1), step(2), budget=LONG, plan=Plan(patience=3)), 1, None),
+        (experiment(step(1), step(2), step(3), budget=LONG, plan=Plan(patience=3)), 1, StopReason.PLATEAU),
+        (experiment(step(1, kept=True), step(2), step(3), budget=LONG, plan=Plan(patience=3)), 1, None),
+        (experiment(*(step(n, evaluated=0) for n in (1, 2)), budget=LONG), 1, None),
+        (experiment(*(step(n, evaluated=0) for n in (1, 2, 3)), budget=LONG), 1, StopReason.NO_MORE_IDEAS),
     ],
 )
 def test_the_bound_that_is_met_stops_it(state: Experiment, after_s: float, expected: StopReason | None) -> None:

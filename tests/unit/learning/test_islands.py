@@ -124,15 +124,52 @@ async def test_what_went_wrong_is_told_to_who_proposes_next() -> None:
 
 
 def test_parents_are_chosen_by_fitness_and_by_visits() -> None:
-    islands = begun(Plan(islands=1, batch=200, depth=3))
+    islands = begun(Plan(islands=1, batch=2000, depth=3))
     fitter = Individual(1, 1, 0, 0, "a", Offer("def f(x): 2"), Evaluation(Stage.DONE, 1.0), "d", 7)
     islands.admit([fitter])
     parents = [ordered.order.parent.number for ordered in islands.orders(2)]
-    assert 60 < parents.count(1) < 140 or parents.count(1) > parents.count(0) > 0
-    visited = [Individual(n, 2, 0, 1, "a", Offer(""), Evaluation(Stage.NONE)) for n in range(2, 400)]
+    assert parents.count(1) > 1.15 * parents.count(0) > 0
+    visited = [Individual(n, 2, 0, 1, "a", Offer(""), Evaluation(Stage.NONE)) for n in range(2, 4000)]
     islands.admit(visited)
     later = [ordered.order.parent.number for ordered in islands.orders(3)]
     assert later.count(1) < parents.count(1)
+
+
+def _made(number: int, operator: str, fitness: float) -> Individual:
+    program = Offer(f"def f(x): {number}")
+    return Individual(number, number, 0, 0, operator, program, Evaluation(Stage.DONE, fitness), f"d{number}", 7)
+
+
+@pytest.mark.parametrize(("pays", "other"), ["ab", "ba"])
+def test_operators_are_chosen_by_what_their_programs_were_worth(pays: str, other: str) -> None:
+    islands = begun(Plan(islands=1, batch=40, depth=2))
+    for number in range(1, 21):
+        operator, fitness = (pays, float(number)) if number % 2 else (other, -1.0)
+        islands.admit([_made(number, operator, fitness)])
+    chosen = [ordered.operator for ordered in islands.orders(21)]
+    assert chosen.count(pays) > 2 * chosen.count(other)
+
+
+def test_a_better_best_pays_most_and_what_no_archive_keeps_pays_nothing() -> None:
+    islands = begun(Plan(islands=1, depth=2), operators=("best", "better", "kept", "refused"))
+    islands.bandit.discount = 1.0
+    made = [
+        _made(1, "best", 5.0),
+        replace(_made(2, "kept", 1.0), size=7),
+        replace(_made(3, "better", 2.0), novelty=0.9),
+        replace(_made(4, "refused", 0.5), size=7),
+    ]
+    islands.admit(made)
+    paid = islands.bandit.paid
+    assert 1.0 == paid["best"] > paid["better"] > paid["kept"] > paid["refused"] == 0.0
+
+
+def test_a_programs_novelty_is_how_far_its_tree_is_from_the_originals() -> None:
+    islands = begun(Plan(islands=1, batch=2), code=START)
+    near, far = START.replace("1.0", "2.0"), "class A:\n    pass\n"
+    orders = islands.orders(1)
+    conceived = islands.conceived(1, [(orders[0], Offer(near)), (orders[1], Offer(far))])
+    assert 0 < conceived[0].novelty < 0.5 < conceived[1].novelty <= 1
 
 
 def test_programs_come_in_order() -> None:
