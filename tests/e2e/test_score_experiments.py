@@ -16,6 +16,7 @@ from tests.mesh import Mesh, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+START = "def f():\n    return 1.0\n"
 CHEAT = """def point():
     import __main__, builtins, sys
     for name, module in list(sys.modules.items()):
@@ -142,6 +143,16 @@ async def test_a_program_cannot_reach_its_scorer(workspace: Workspace) -> None:
     assert (await _run(workspace, alone)).best.quality > -1.6
 
 
+async def test_a_search_that_starts_from_no_score_fails_and_says_what_was_wrong(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    outside = await _run(workspace, _request(agent, initial_code="def point():\n    return (9.0, 9.0)\n"))
+    assert outside.experiment.state == evolver.EXPERIMENT_STATE_FAILED
+    assert "the point is not in the square" in outside.experiment.stop_reason
+    assert not outside.experiment.steps
+    other = await _run(workspace, _request(agent, initial_code="def pint():\n    raise ValueError('\\ud800\\0')\n"))
+    assert "the program to start from has no score: point() gives NameError" in other.experiment.stop_reason
+
+
 async def test_what_is_asked_for_wrongly_is_refused(workspace: Workspace) -> None:
     agent = await workspace.agent(AUTONOMOUS)
     run = workspace.client.evolver.RunResearchExperiment
@@ -157,6 +168,9 @@ async def test_what_is_asked_for_wrongly_is_refused(workspace: Workspace) -> Non
     assert await refusal(_request(agent, name="unknown")) == "INVALID_ARGUMENT"
     assert await refusal(_request(agent, name="")) == "INVALID_ARGUMENT"
     assert await refusal(_request(agent, initial_code="def point(:")) == "INVALID_ARGUMENT"
+    own = {"name": "", "call": "f()", "scorer": "def score(value):\n    return value\n", "initial_code": START}
+    assert await refusal(_request(agent, **{**own, "call": "f("})) == "INVALID_ARGUMENT"
+    assert await refusal(_request(agent, **{**own, "preamble": "def ("})) == "INVALID_ARGUMENT"
     large = _request(agent)
     large.budget.max_iterations, large.plan.batch = 1000, 512
     assert await refusal(large) == "RESOURCE_EXHAUSTED"

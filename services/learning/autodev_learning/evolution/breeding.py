@@ -25,7 +25,7 @@ class Breeding:
 
     async def begin(self, code: str) -> list[Individual]:
         """The original, evaluated. Raises NotPython, and what the sandbox raises."""
-        return [self.islands.begin(code, await self.evaluator.original(code))]
+        return [kept(self.islands.begin(code, await self.evaluator.original(code)))]
 
     async def breed(self, step: int, allowance: Allowance | None = None) -> list[Individual]:
         """The programs of a step, evaluated, in the order in which they were wished for; none when there are no ideas.

@@ -1,5 +1,6 @@
 """Running research experiments: one task each, beside the calls that follow them."""
 
+import ast
 import asyncio
 import hashlib
 import logging
@@ -283,3 +284,11 @@ def _require_python(objective: Objective) -> None:
             profile_of(code)
         except NotPython as error:
             raise InvalidArgument.field(name, str(error)) from None
+    for name, code, mode in (
+        ("score.call", objective.call.strip(), "eval"),
+        ("score.preamble", objective.preamble, "exec"),
+    ):
+        try:
+            ast.parse(code, mode=mode)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise InvalidArgument.field(name, f"is no Python: {type(error).__name__}") from None

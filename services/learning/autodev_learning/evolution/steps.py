@@ -9,7 +9,7 @@ from autodev_learning import metrics
 from autodev_learning.evolution.comparison import Purpose
 from autodev_learning.evolution.experiments import Experiment, Step, StopReason
 from autodev_learning.evolution.generation import Generation, Wish
-from autodev_learning.evolution.individuals import Individual, Stage
+from autodev_learning.evolution.individuals import ORIGINAL, Individual, Stage
 from autodev_learning.evolution.islands import Islands
 from autodev_learning.evolution.judging import Judge
 from autodev_learning.evolution.laboratory import Laboratory, Search
@@ -19,7 +19,7 @@ from autodev_learning.evolution.operators import Aim, local_operators
 from autodev_learning.evolution.rewriting import PERFORMANCE, Rewrite
 from autodev_learning.proposers.allowance import Allowance
 from autodev_learning.skills.provenance import Provenance
-from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
 
 if TYPE_CHECKING:
     from autodev_learning.store.experiments import ExperimentStore
@@ -44,7 +44,7 @@ class Steps:
     async def resume(self, experiment: Experiment) -> Search | None:
         """The experiment's search as it was after its last step; None where there is nothing to run a skill on.
 
-        Raises what the sandbox raises.
+        Raises FailedPrecondition (NO_SCORE) where the program to start from has none, and what the sandbox raises.
         """
         search = await self.laboratory.search_for(experiment)
         if search is None:
@@ -52,6 +52,8 @@ class Steps:
         if not (made := await self.experiments.individuals(experiment.id)):
             await self.experiments.add_individuals(experiment.id, await search.breeding.begin(search.code))
             made = await self.experiments.individuals(experiment.id)
+        if experiment.objective is not None:
+            _require_score(made[ORIGINAL])
         done = len(experiment.steps)
         search.islands.replay([each for each in made if each.step <= done], done)
         return search
@@ -121,6 +123,14 @@ class Steps:
             kept=comparison.wins,
             time_ratio=comparison.time_ratio,
             fitness=judged.scores[0],
+        )
+
+
+def _require_score(original: Individual) -> None:
+    """What has no score is neither better nor worse than others, and whatever a search found would be no gain."""
+    if original.evaluation.stage is not Stage.DONE:
+        raise FailedPrecondition(
+            f"the program to start from has no score: {original.evaluation.feedback}", reason="NO_SCORE"
         )
 
 
