@@ -32,6 +32,18 @@ def test_the_question_holds_what_is_known() -> None:
     assert prompt_for(replace(PROBLEM, aim=Aim.OPTIMISE), BASE, CHOICE).version == "optimise_1"
 
 
+def test_who_improves_a_program_is_told_how_it_did_and_what_else_does_well() -> None:
+    others = tuple(f"def add(a, b):\n    return {n}\n" for n in range(1, 6))
+    failure = FailedProgram(CODE, "Its fitness is 0.5.\nadded 1: 4 is too much")
+    problem = replace(PROBLEM, aim=Aim.IMPROVE, failures=(failure,), variants=others)
+    prompt = prompt_for(problem, BASE, CHOICE)
+    assert prompt.version == "improve_1"
+    for told in (CODE, "add(1, 2)  must give  3", "Its fitness is 0.5.", "added 1: 4 is too much", *others[:3]):
+        assert told in prompt.question
+    assert others[3] not in prompt.question
+    assert "on the examples" not in prompt_for(replace(problem, visible=()), replace(BASE, passed=()), CHOICE).question
+
+
 def test_equal_problems_have_equal_prompts_and_others_others() -> None:
     prompt = prompt_for(PROBLEM, BASE, CHOICE)
     assert prompt.hash == prompt_for(PROBLEM, BASE, CHOICE).hash
@@ -54,7 +66,8 @@ def test_a_prompt_is_bounded_however_long_its_data() -> None:
     )
     outcome, passed = (CallOutcome(long),) * 100, (False,) * 100
     for base in (None, Trial(long, (), outcome, passed, 0.0)):
-        assert len(prompt_for(problem, base, CHOICE).question) < 2 * CHOICE.max_prompt_characters
+        for asked in (problem, replace(problem, aim=Aim.IMPROVE, variants=(long,) * 9)):
+            assert len(prompt_for(asked, base, CHOICE).question) < 2 * CHOICE.max_prompt_characters
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=200)), min_size=1, max_size=4))

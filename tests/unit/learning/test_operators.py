@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from autodev_learning.evolution.asking import Asked
 from autodev_learning.evolution.numbers_in import continuous, elsewhere, literals_of, scales_of, shape_of, with_numbers
 from autodev_learning.evolution.operators import Aim, Brief, Local, Order, local_operators, operators_for
+from autodev_learning.proposers import Aim as ProposersAim
 from autodev_learning.proposers import NoProposal, Problem, Proposal
 from autodev_learning.proposers.allowance import Allowance
 from tests.unit.learning.evolving import SLOW, order_for
@@ -135,4 +136,5 @@ async def test_a_proposer_is_told_the_parent_what_went_wrong_and_the_aim() -> No
     assert seen[0].failures[0].code == SLOW
     assert "f(1) gives 2" in seen[0].failures[0].error_trace
     assert "scores higher" in seen[0].task_description
+    assert seen[0].aim is ProposersAim.IMPROVE
     assert seen[0].seed != seen[1].seed

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autodev_learning.evolution.individuals import Offer
 from autodev_learning.evolution.operators import Aim, Brief, Order
+from autodev_learning.proposers import Aim as ProposersAim
 from autodev_learning.proposers import FailedProgram, NoProposal, Problem, Proposal
 from autodev_learning.proposers.allowance import Allowance
 
@@ -13,7 +14,7 @@ Propose = Callable[[Problem, Allowance | None], Awaitable[Proposal | NoProposal]
 
 WISHES = {
     Aim.FASTER: "Write it so that it gives exactly the same on every input in less time.",
-    Aim.MEND: "",
+    Aim.MEND: "Write it so that more of the examples are as they must be.",
     Aim.SCORE: "Write it so that its result scores higher.",
 }
 MOST_OTHERS = 3
@@ -44,6 +45,7 @@ def problem_for(order: Order, brief: Brief) -> Problem:
         preamble=brief.preamble,
         variants=tuple(each.code for each in order.others[:MOST_OTHERS]),
         seed=order.chance.getrandbits(32),
+        aim=ProposersAim.IMPROVE,
     )
 
 

@@ -16,7 +16,7 @@ from autodev_learning.evolution.rewriting import Program, purpose_for
 from autodev_learning.evolution.screening import MOST_AT_ONCE, alone, single, together
 from autodev_learning.evolution.timing import Timer
 from autodev_learning.examples import Example
-from autodev_learning.memento.proposing import Workshop
+from autodev_learning.memento.proposing import Workshop, entry_points_of
 from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.proposers import NoProposal, Problem, Proposal
 from autodev_learning.proposers.allowance import Allowance
@@ -95,7 +95,8 @@ class Laboratory:
         at_once = max(1, min(MOST_AT_ONCE, int(EXECUTION_S / (seconds + 0.1))))
         screening = proof if experiment.plan.alone else together(self._execute, seconds, lanes, at_once)
         evaluator = ScoreEvaluator(objective, screening, proof, SandboxTester(self._execute, SCORING_S))
-        brief = Brief(Aim.SCORE, objective.description, (), (), objective.preamble)
+        names = entry_points_of([objective.call], objective.preamble, [objective.initial_code])
+        brief = Brief(Aim.SCORE, objective.description, names, (), objective.preamble)
         return await self._search(experiment, brief, evaluator, objective.initial_code)
 
     async def _for_skill(self, experiment: Experiment) -> Search | None:
@@ -125,12 +126,11 @@ class Laboratory:
 
     async def _asked(self, aim: Aim) -> list[Operator]:
         """The workspace's proposers as operators; the built-in ones mend, and nothing else."""
-        switched_on = (await self._capabilities.workspace()).proposers
-        others = tuple(name for name in switched_on if name not in BUILTIN)
-        names = (switched_on or tuple(BUILTIN)) if aim is Aim.MEND else others
+        names = self._workshop.named((await self._capabilities.workspace()).proposers)
         return [
             Asked(name, partial(self._propose, name), SEARCHES_A_STEP if name in BUILTIN else MOST_ASKED)
             for name in names
+            if aim is Aim.MEND or name not in BUILTIN
         ]
 
     async def _propose(self, name: str, problem: Problem, allowance: Allowance | None) -> Proposal | NoProposal:

@@ -66,6 +66,10 @@ class Workshop:
         known = [Known(name, available=True) for name in self._makers]
         return known if LLM in self._makers else [Known(LLM, available=False), *known]
 
+    def named(self, switched_on: Sequence[str]) -> tuple[str, ...]:
+        """The proposers that a workspace has, in the order in which they are asked; none switched on: all."""
+        return tuple(name for name in switched_on or self._makers if name in self._makers)
+
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Hold one of the places at work, waiting for it."""
@@ -89,10 +93,10 @@ class Workshop:
         Raises what the sandbox raises; a proposer that breaks is answered by NoProposal.
         """
         started = time.perf_counter()
-        names = [name for name in switched_on or self._makers if name in self._makers]
+        names = self.named(switched_on)
         unknown = [name for name in switched_on if name not in self._makers]
         if problem.aim is Aim.OPTIMISE:
-            names = [name for name in names if name in OPTIMISERS]
+            names = tuple(name for name in names if name in OPTIMISERS)
             if not names:
                 return NoProposal("", "no proposer that makes programs faster is switched on")
         execute = from_afar(self._execute)

@@ -18,10 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class Aim(StrEnum):
-    """What is asked for: code that does what the examples expect, or code that does the same in less time."""
+    """What is asked for: code that does what the examples expect, the same in less time, or what scores higher."""
 
     REPAIR = "repair"
     OPTIMISE = "optimise"
+    IMPROVE = "improve"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Problem:
     `preamble` is code that the task gives and that runs before the program. `entry_points` are the functions that a
     program must define. `variants` are programs that earlier proposers made and that fail less than the failures.
     Where the aim is to optimise, the only failure is the program that is slow, and the examples are what it gives.
+    Where it is to improve, the only failure is the program to change, its trace says how it and what was made of it
+    did, the variants are others that do well, and the task says what is better.
     Two runs on equal problems, with budgets that neither exhausts in seconds, propose the same.
     """
 

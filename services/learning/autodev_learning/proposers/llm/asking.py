@@ -9,7 +9,7 @@ from pydantic_ai import Agent, ModelRetry, TextOutput, ToolOutput, UsageLimits
 from pydantic_ai.exceptions import AgentRunError, ModelAPIError
 
 from autodev_learning import metrics
-from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal
+from autodev_learning.proposers import Aim, Budget, NoProposal, Problem, Proposal
 from autodev_learning.proposers.llm import NAME
 from autodev_learning.proposers.llm.answers import Answer, WrongAnswer, answer_from_text, programs_of
 from autodev_learning.proposers.llm.choice import AnswerForm, Choice
@@ -67,8 +67,9 @@ async def ask(tester: Tester, choice: Choice, purse: Purse, problem: Problem, bu
 
 
 async def _start(trials: Trials, problem: Problem) -> Trial | None:
-    """The program to start from: the best that there is, failed ones and variants; None where there is none."""
-    codes = dict.fromkeys((*problem.variants, *(each.code for each in reversed(problem.failures))))
+    """The program to start from: the one that is to be improved, or the best of failed ones and variants, if any."""
+    failed = [each.code for each in reversed(problem.failures)]
+    codes = dict.fromkeys(failed if problem.aim is Aim.IMPROVE else (*problem.variants, *failed))
     tried = await trials.run([Draft(code) for code in list(codes)[:MOST_STARTS]])
     return max(tried, key=lambda trial: trial.score, default=None)
 
@@ -105,8 +106,8 @@ class _Question:
             programs = programs_of(answer, self.base.code if self.base else "", self.problem.entry_points)
         except WrongAnswer as error:
             raise ModelRetry(str(error)) from error
-        # What the model was shown as slow passes its examples; giving it back is no answer.
-        told = {each.code for each in self.problem.failures}
+        # What the model was shown may pass its examples; giving it back is no answer.
+        told = {*(each.code for each in self.problem.failures), *self.problem.variants}
         trials = await self.trials.run([Draft(code) for code in programs if code not in told])
         if not trials:
             raise ModelRetry("This program was tried before, and does not do. Give another one.")

@@ -6,7 +6,7 @@ contain a hash of itself. Equal problems give equal prompts.
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -17,10 +17,11 @@ from autodev_learning.proposers import Aim, Problem
 from autodev_learning.proposers.llm.choice import AnswerForm, Choice
 from autodev_learning.proposers.trials import Trial
 
-VERSIONS = {Aim.REPAIR: "repair_1", Aim.OPTIMISE: "optimise_1"}
+VERSIONS = {Aim.REPAIR: "repair_1", Aim.OPTIMISE: "optimise_1", Aim.IMPROVE: "improve_1"}
 ANSWERING = {AnswerForm.TOOL: "answer_tool_1", AnswerForm.TEXT: "answer_text_1"}
 EXAMPLES_SHOWN = 24
 FAILURES_SHOWN = 8
+OTHERS_SHOWN = 3
 VALUE_CHARACTERS = 600
 PART_SHARE = 4
 """One part of a prompt may take a quarter of it, the program half."""
@@ -64,16 +65,28 @@ def prompt_for(problem: Problem, base: Trial | None, choice: Choice) -> Prompt:
     if problem.preamble:
         parts.append(Part("Code that is given, and runs before the program", cut(problem.preamble, most)))
     if base is not None:
-        parts.append(Part("The program", cut(base.code, 2 * most)))
-        parts.append(Part("How the program does on the examples", cut(outcomes_told(base, problem.visible), most)))
-        trace = next((each.error_trace for each in problem.failures if each.code == base.code), "")
-        if trace:
-            parts.append(Part("The end of the trace of its failure", cut(trace, most // 2, Keep.END)))
+        parts += _program_told(problem, base, most)
     else:
         told = "\n".join(f"{each.call}  must give  {each.expected}" for each in _shown(problem.visible))
         parts.append(Part("Examples", cut(told, most)))
     names = ", ".join(f"`{name}`" for name in problem.entry_points) or "those that the examples call"
     return rendered(VERSIONS[problem.aim], parts, entry_points=names, answering=loaded(ANSWERING[choice.form]))
+
+
+def _program_told(problem: Problem, base: Trial, most: int) -> Iterator[Part]:
+    """The program to start from, and how it did."""
+    yield Part("The program", cut(base.code, 2 * most))
+    if problem.visible:
+        yield Part("How the program does on the examples", cut(outcomes_told(base, problem.visible), most))
+    trace = next((each.error_trace for each in problem.failures if each.code == base.code), "")
+    if problem.aim is not Aim.IMPROVE:
+        if trace:
+            yield Part("The end of the trace of its failure", cut(trace, most // 2, Keep.END))
+        return
+    yield Part("How it did, and what was wrong with programs made of it", cut(trace, most // 2))
+    others = problem.variants[:OTHERS_SHOWN]
+    for number, code in enumerate(others, 1):
+        yield Part(f"Another program that does well, number {number}", cut(code, most // len(others)))
 
 
 def rendered(version: str, parts: Sequence[Part], **words: str) -> Prompt:
