@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from autodev_learning.proposers.llm import LlmProposer, llm_makers
 from autodev_learning.proposers.llm.choice import BASE_URLS, AnswerForm, Choice, ChoiceRefused, Prices, Provider
 from autodev_learning.proposers.llm.prices import pricing_of
 from autodev_learning.proposers.llm.spending import Amount, Purse
-from autodev_learning.trial import SandboxTester
+from autodev_learning.trial import SandboxTester, Tester
 from tests.llm import INPUT_TOKENS, KEY, OUTPUT_TOKENS, Asked, Book, Fault, LlmServer, Reply, code, say
 from tests.mesh import eventually, free_ports
 
@@ -297,6 +297,22 @@ async def test_what_the_model_took_is_kept_with_the_proposal_of_another(
     workshop = Workshop(tester.execute, ProposalLimits(), llm_makers(choice(server), Book()))
     answer = await workshop.propose(PROBLEM, ())
     assert (answer.proposer, answer.tokens) == ("search", 3 * ONE_ANSWER.tokens)
+
+
+@pytest.mark.parametrize("given", ["# TODO: implement\n", "'to do'\npass\n", "def total(:\n"])
+async def test_a_placeholder_of_a_proposer_of_any_kind_is_no_proposal(tester: SandboxTester, given: str) -> None:
+    @dataclass(frozen=True)
+    class Careless:
+        tester: Tester
+        name: str = "careless"
+
+        async def propose(self, problem: Problem, budget: Budget) -> Proposal:
+            return Proposal(given, self.name, (), 2, tried=1, seconds=0.1, tokens=7)
+
+    answer = await Workshop(tester.execute, ProposalLimits(), {"careless": Careless}).propose(PROBLEM, ("careless",))
+    assert isinstance(answer, NoProposal)
+    assert "the proposer gave no" in answer.reason
+    assert answer.tokens == 7
 
 
 async def test_without_a_model_the_name_is_said_to_lack_one(tester: SandboxTester) -> None:

@@ -74,7 +74,9 @@ def test_no_proposal_is_a_failed_candidate_with_the_reason_and_without_code() ->
     assert candidate.result.failure_reason == "every edit was tried"
 
 
-@pytest.mark.parametrize("text", ["# TODO: implement", "", "def f(:\n", "\0", "(" * 500])
+@pytest.mark.parametrize(
+    "text", ["# TODO: implement", "", "def f(:\n", "\0", "(" * 500, "'to do'", "pass  # for now", "..."]
+)
 def test_text_that_is_no_program_is_a_fault(text: str) -> None:
     assert fault_of(text)
 

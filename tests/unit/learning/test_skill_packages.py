@@ -196,6 +196,8 @@ def test_a_file_that_begins_further_than_anything_can_is_damage() -> None:
         (SKILL, b'---\nname: even-sum\ndescription: "a\\0b"\n---\n', "NUL"),
         (SKILL, b"\xff", "no UTF-8"),
         ("scripts/skill.py", b"  \n", "must hold code"),
+        ("scripts/skill.py", b"# TODO: implement\n", "scripts/skill.py: holds no code"),
+        ("scripts/skill.py", b"def even_sum(:\n", "scripts/skill.py: holds no valid Python: SyntaxError"),
         (EXAMPLES, b"[]", "without any"),
         (EXAMPLES, b'[{"call": "f()"}]', "what is expected"),
         (EXAMPLES, b'[{"call": "f(\'\\ud800\')", "expected": "1"}]', "half of a character"),

@@ -141,12 +141,24 @@ def _missing(names: Sequence[str]) -> str:
 
 
 def fault_of(code: str) -> str:
-    """Why text is no program, empty for one. Comments alone are none: a placeholder is never stored as code."""
+    """Why what a proposer gave is no program, empty for one."""
+    fault = no_program(code)
+    return f"the proposer gave {fault}" if fault else ""
+
+
+def no_program(code: str) -> str:
+    """What text is that is no program, empty for one. A placeholder (comments, texts, `pass`) is never kept as code."""
     try:
         body = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return f"the proposer gave no valid Python: {type(error).__name__}"
-    return "" if body else "the proposer gave no code"
+        return f"no valid Python: {type(error).__name__}"
+    return "no code" if all(map(_does_nothing, body)) else ""
+
+
+def _does_nothing(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
 
 
 def entry_points_of(calls: Sequence[str], preamble: str, programs: Sequence[str]) -> tuple[str, ...]:

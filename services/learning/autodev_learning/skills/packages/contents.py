@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from autodev_learning.examples import Example
+from autodev_learning.memento.proposing import no_program
 from autodev_learning.skills.packages.archive import BadPackage
 from autodev_learning.skills.provenance import Provenance
 
@@ -91,6 +92,8 @@ def package_from(folder: str, files: Mapping[str, bytes]) -> SkillPackage:
     code = _text(files, CODE)
     if not code.strip() or len(code) > MOST_CODE_CHARACTERS:
         raise BadPackage(f"{CODE}: must hold code, {MOST_CODE_CHARACTERS} characters at most")
+    if fault := no_program(code):
+        raise BadPackage(f"{CODE}: holds {fault}")
     package = SkillPackage(
         name=function,
         description=description,
