@@ -4,19 +4,27 @@ A service brings its own SQLite file along when it starts. On PostgreSQL the sch
 a service's role may change no table, and the service starts only when it is done.
 """
 
+import asyncio
 import hashlib
+import logging
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from autodev_runtime.database import Database
 from autodev_runtime.postgresql import driver_arguments
 from autodev_runtime.row_security import VERSION_TABLE, ServiceRoles, make_roles, require_secured, roles_of, secure
 
-LOCK_TIMEOUT = "10s"
+LOCK_TIMEOUT = "3s"
+ATTEMPTS, PAUSE_S = 20, 1.0
+_IN_USE = ("55P03", "40P01")
+"""States of statements that others' locks ended: waited for too long, and waited for each other."""
+
+log = logging.getLogger(__name__)
 
 
 class NotMigrated(RuntimeError):
@@ -39,7 +47,8 @@ async def upgrade(database: Database, package: str) -> None:
 async def migrate(owner_url: str, package: str, schema: str, roles: ServiceRoles) -> str:
     """Bring a schema on PostgreSQL to the code's, as its owner, with what its roles may do. Returns its revision.
 
-    One transaction, under a lock: of two that run at once, the second finds it done. Raises RoleUnfit.
+    One transaction, under a lock: of two that run at once, the second finds it done. Services may be at work meanwhile:
+    where they and it wait for each other, it gives way and begins again. Raises RoleUnfit.
     """
     # Imported when asked for: a mesh on SQLite needs none of it.
     from sqlalchemy.ext.asyncio import create_async_engine
@@ -53,8 +62,16 @@ async def migrate(owner_url: str, package: str, schema: str, roles: ServiceRoles
 
     engine = create_async_engine(owner_url, async_creator=connect, poolclass=NullPool, hide_parameters=True)
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_migrate, directory, schema, roles)
+        for attempt in range(ATTEMPTS):
+            try:
+                async with engine.begin() as connection:
+                    await connection.run_sync(_migrate, directory, schema, roles)
+                break
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in _IN_USE or attempt == ATTEMPTS - 1:
+                    raise
+                log.warning("tables of %s are in use, the migration begins again: %s", schema, error.orig)
+            await asyncio.sleep(PAUSE_S)
     finally:
         await engine.dispose()
     return _newest(directory)

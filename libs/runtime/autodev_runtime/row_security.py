@@ -19,6 +19,12 @@ VERSION_TABLE = "alembic_version"
 APPEND_ONLY = "append-only"
 """The comment of a table in which the service may add rows, and change and delete none."""
 OWN_ROWS = f"{TENANT_COLUMN} = nullif(current_setting('{TENANT_SETTING}', true), '')"
+ALL_ROWS = "true"
+_KEPT_AS = {
+    OWN_ROWS: f"(({TENANT_COLUMN})::text = NULLIF(current_setting('{TENANT_SETTING}'::text, true), ''::text))",
+    ALL_ROWS: ALL_ROWS,
+}
+"""How PostgreSQL writes them. A policy that is written otherwise is made anew."""
 
 
 class RoleUnfit(RuntimeError):
@@ -39,6 +45,15 @@ class ServiceRoles:
 
     tenants: Role
     all_tenants: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which rows of a table a role sees and writes."""
+
+    name: str
+    role: str
+    rows: str
 
 
 def roles_of(url: str, options: DatabaseOptions) -> ServiceRoles:
@@ -125,12 +140,39 @@ def secure(connection: Connection, schema: str, roles: ServiceRoles) -> None:
             run(f"GRANT SELECT, INSERT ON {name} TO {both}")
             continue
         run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {both}")
+    policies = (Policy("own_rows", roles.tenants.name, OWN_ROWS), Policy("all_rows", roles.all_tenants.name, ALL_ROWS))
+    there = _policies(connection, schema)
+    bound = set(_secured_tables(connection, schema))
     for table in tenant_tables(connection, schema):
         name = f"{space}.{quote(table)}"
-        run(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
-        for policy, role, rows in (("own_rows", tenants, OWN_ROWS), ("all_rows", everything, "true")):
-            run(f"DROP POLICY IF EXISTS {policy} ON {name}")
-            run(f"CREATE POLICY {policy} ON {name} TO {role} USING ({rows}) WITH CHECK ({rows})")
+        # Each of these keeps everybody from the table until the end, and services may be at work.
+        if table not in bound:
+            run(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
+        for policy in policies:
+            if (table, policy) in there:
+                continue
+            run(f"DROP POLICY IF EXISTS {policy.name} ON {name}")
+            run(
+                f"CREATE POLICY {policy.name} ON {name} TO {quote(policy.role)}"
+                f" USING ({policy.rows}) WITH CHECK ({policy.rows})"
+            )
+
+
+def _policies(connection: Connection, schema: str) -> set[tuple[str, Policy]]:
+    """The schema's policies by table, of those that are as `secure` makes them."""
+    rows = connection.execute(
+        text(
+            "SELECT tablename, policyname, CAST(roles AS text[]) AS roles, qual FROM pg_policies"
+            " WHERE schemaname = :schema AND permissive = 'PERMISSIVE' AND cmd = 'ALL' AND qual = with_check"
+        ),
+        {"schema": schema},
+    )
+    meant = {kept: rows for rows, kept in _KEPT_AS.items()}
+    return {
+        (row.tablename, Policy(row.policyname, row.roles[0], meant[row.qual]))
+        for row in rows
+        if len(row.roles) == 1 and row.qual in meant
+    }
 
 
 def require_secured(connection: Connection, schema: str, roles: ServiceRoles) -> None:

@@ -15,6 +15,7 @@ from autodev_runtime.database import Database
 from autodev_runtime.migrations import NotMigrated, migrate, upgrade
 from autodev_runtime.postgresql import DatabaseOptions
 from autodev_runtime.row_security import RoleUnfit, ServiceRoles, roles_of
+from tests.mesh import eventually
 from tests.postgresql import OWNER, SERVICES, SUPERUSER, Server, TestDatabase
 
 FRESH = ("fresh", "fresh_all")
@@ -107,6 +108,61 @@ async def test_a_table_that_is_only_added_to_and_could_be_changed_stops_the_serv
         await serves(bare)
     await migrate_fitness(bare)
     await serves(bare)
+
+
+async def test_migrating_again_waits_for_no_service_that_is_at_work(bare: TestDatabase) -> None:
+    await migrate_fitness(bare)
+    service = await bare.connect("autodev_fitness")
+    async with service.transaction():
+        for table in ("workflow_variants", "signals", "outbox"):
+            await service.execute(f"SELECT FROM fitness.{table}")
+        async with asyncio.timeout(20):
+            await migrate_fitness(bare)
+    await service.close()
+
+
+async def test_a_migration_gives_way_to_a_service_that_has_a_table_and_begins_again(
+    bare: TestDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("autodev_runtime.migrations.LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr("autodev_runtime.migrations.PAUSE_S", 0.05)
+    await migrate_fitness(bare)
+    bare.server.execute(
+        "SET ROLE autodev_owner; CREATE TABLE fitness.forgotten (tenant_id varchar(128))", database=bare.name
+    )
+    service = await bare.connect(SUPERUSER)
+    async with service.transaction():
+        await service.execute("SELECT FROM fitness.forgotten")
+        migration = asyncio.ensure_future(migrate_fitness(bare))
+
+        async def gave_way() -> bool:
+            return "begins again" in caplog.text
+
+        await eventually(gave_way, "the migration gives way")
+    await migration
+    await service.close()
+    await serves(bare)
+
+
+async def test_a_policy_that_was_changed_is_made_anew(bare: TestDatabase) -> None:
+    await migrate_fitness(bare)
+    kept = await policies(bare)
+    bare.server.execute(
+        "ALTER POLICY own_rows ON fitness.signals USING (true)",
+        "ALTER POLICY own_rows ON fitness.outbox TO autodev_fitness_all",
+        "DROP POLICY all_rows ON fitness.signals",
+        database=bare.name,
+    )
+    assert await policies(bare) != kept
+    await migrate_fitness(bare)
+    assert await policies(bare) == kept
+
+
+async def policies(database: TestDatabase) -> list[tuple[object, ...]]:
+    connection = await database.connect(SUPERUSER)
+    found = await connection.fetch("SELECT * FROM pg_policies ORDER BY tablename, policyname")
+    await connection.close()
+    return [tuple(each) for each in found]
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(bare: TestDatabase) -> None:
