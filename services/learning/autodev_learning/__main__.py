@@ -60,6 +60,7 @@ from autodev_learning.store.episodes import EpisodeStore
 from autodev_learning.store.evolution import EvolutionStore
 from autodev_learning.store.experiments import ExperimentStore
 from autodev_learning.store.mutations import MutationStore
+from autodev_learning.store.reindexing import Reindexing
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore
@@ -84,6 +85,7 @@ class Stores:
 
     def __init__(self, database: Database, outbox: Outbox, settings: LearningSettings) -> None:
         self.episodes = EpisodeStore(database, outbox)
+        self.reindexing = Reindexing(database)
         self.candidates = CandidateStore(database, outbox)
         self.skills = SkillStore(database, outbox)
         self.suites = SuiteStore(database)
@@ -203,7 +205,7 @@ def _memento(shared: Shared) -> Part:
             ),
             Served(f"{PACKAGE}.MementoService", partial(add_MementoServiceServicer_to_server, memento_servicer)),
         ],
-        [worker.run for worker in workers],
+        [stores.reindexing.run, *(worker.run for worker in workers)],
     )
 
 

@@ -23,6 +23,7 @@ class OutboxRow(outbox.OutboxRow, Base):
 
 
 _PLACED: Json = {name: text("pattern_id IS NOT NULL") for name in ("sqlite_where", "postgresql_where")}
+_BY_WORDS: Json = {name: text("bits < 0") for name in ("sqlite_where", "postgresql_where")}
 
 
 class EpisodeRow(TenantScoped, Base):
@@ -75,12 +76,15 @@ class FailureTaskRow(TenantScoped, Base):
     """A task that an agent failed at, as the words that tell it: one row for all failures with these words."""
 
     __tablename__ = "failure_tasks"
-    __table_args__ = (UniqueConstraint("tenant_id", "agent_id", "words_key"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "agent_id", "words_key"),
+        Index("ix_failure_tasks_by_words", "tenant_id", "id", **_BY_WORDS),
+    )
     id: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=True)
     agent_id: Mapped[str] = mapped_column(String(128))
     words_key: Mapped[str] = mapped_column(String(64))
     words: Mapped[list[str]] = mapped_column(JSON)
-    # See word_index.py; -1, with which nothing is told apart, where an earlier release stored it.
+    # See word_index.py; -1, with which nothing is told apart, where an earlier release stored it, by words.
     bits: Mapped[int] = mapped_column(LargeInteger, server_default="-1")
 
 

@@ -31,6 +31,7 @@ from autodev_learning.memento.reflection import (
 from autodev_learning.rows import OutboxRow
 from autodev_learning.store import failures
 from autodev_learning.store.episodes import EpisodeStore
+from autodev_learning.store.reindexing import Reindexing
 from autodev_runtime.database import Database, done_within
 from autodev_runtime.identity import acting_as, service_identity
 from autodev_runtime.migrations import upgrade
@@ -42,6 +43,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 AGENTS = ("ada", "bob", "eve")
 ALL = Peers(allowed=frozenset(AGENTS))
 PAIRED = importlib.import_module("autodev_learning.migrations.versions.0008_word_pairs")
+BY_WORDS = importlib.import_module("autodev_learning.migrations.versions.0009_tasks_by_words")
 TENANTS = (f"tenant-{number}" for number in count())
 
 
@@ -197,8 +199,10 @@ async def test_on_sqlite_no_statement_reads_all_of_a_tenant(
                 for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
             ]
     assert any("ix_episodes_failure_task" in plan for plan, _ in plans)
-    # Those that are in patterns are read from the latest on, up to a limit.
-    read = re.compile(r"SCAN (episodes|task_words|failure_\w+)|SEARCH (?!.*ix_episodes_placed).*\(tenant_id=\?\)")
+    # Those that are in patterns are read from the latest on, up to a limit; one that is stored by words is enough.
+    read = re.compile(
+        r"SCAN (episodes|task_words|failure_\w+)|SEARCH (?!.*(ix_episodes_placed|by_words)).*\(tenant_id=\?\)"
+    )
     assert [each for each in plans if read.match(each[0])] == []
 
 
@@ -276,18 +280,55 @@ def by_revision(step: Callable[[], None]) -> Callable[[Connection], None]:
     return done
 
 
-async def test_what_was_stored_by_word_is_stored_by_pair_after_the_migration(
-    storage: Storage, store: EpisodeStore
+async def stored_by_words(storage: Storage) -> None:
+    """Have what is stored as the release before the pairs left it, and as it goes on storing beside this one."""
+    for step in (BY_WORDS.downgrade, PAIRED.downgrade, PAIRED.upgrade, BY_WORDS.upgrade):
+        await storage.as_owner("learning", by_revision(step))
+
+
+async def index_of(storage: Storage) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    words = await storage.rows("learning", "SELECT * FROM failure_words")
+    return sorted(words), sorted(await storage.rows("learning", "SELECT id, bits FROM failure_tasks"))
+
+
+def sized(*counts: int) -> list[str]:
+    """Tasks of so many words."""
+    return [" ".join(f"word{number}" for number in range(count)) for count in counts]
+
+
+@pytest.mark.parametrize("reindexed", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 15, 20, 21, 60])
+async def test_what_an_earlier_release_stored_is_found_at_once_and_when_it_is_stored_by_pairs(
+    storage: Storage, database: Database, store: EpisodeStore, count: int, reindexed: bool
 ) -> None:
-    tasks = ["sum", "sum values", "sum values twice", " ".join(f"word{number}" for number in range(20))]
-    tasks += [" ".join(f"word{number}" for number in range(count)) for count in (21, 60)]
+    half = -(-count // 2)
+    similar, foreign = sized(count)[0], " ".join(f"other{number}" for number in range(count))
+    latest = " ".join([*similar.split()[:half], *(f"late{number}" for number in range(count - half))])
     with acting_as(service_identity("learning", "acme")):
-        for number, task in enumerate(tasks):
-            await store.add_failure(failed(f"e{number}", task, agent=f"agent-{number}"), PatternRule(), None)
-    stored = sorted(await storage.rows("learning", "SELECT * FROM failure_words"))
-    assert min(word for _, word, *_ in stored) < 0
-    await storage.as_owner("learning", by_revision(PAIRED.downgrade))
-    ((count, least),) = await storage.rows("learning", "SELECT count(*), min(word) FROM failure_words")
-    assert (count, least > 0) == (1 + 2 + 3 + 12 + 12 + 32, True)
-    await storage.as_owner("learning", by_revision(PAIRED.upgrade))
-    assert sorted(await storage.rows("learning", "SELECT * FROM failure_words")) == stored
+        for name, task in (("one", similar), ("other", foreign)):
+            await store.add_failure(failed(name, task), PatternRule(), None)
+    await stored_by_words(storage)
+    if reindexed:
+        await Reindexing(database).catch_up()
+    with acting_as(service_identity("learning", "acme")):
+        pattern = await store.add_failure(failed("two", latest), PatternRule(), None)
+    assert pattern is not None
+    assert set(pattern.episode_ids) == {"one", "two"}
+
+
+async def test_what_an_earlier_release_stored_is_stored_as_this_one_does(
+    storage: Storage, database: Database, store: EpisodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodev_learning.store.reindexing.BATCH", 4)
+    tasks = ["...", *sized(1, 2, 3, 20, 21, 60), "x" * 200 + " y z"]
+    for tenant in ("acme", "globex"):
+        with acting_as(service_identity("learning", tenant)):
+            for number, task in enumerate(tasks):
+                await store.add_failure(failed(f"e{number}", task, agent=f"agent-{number}"), PatternRule(), None)
+    as_this_one = await index_of(storage)
+    await stored_by_words(storage)
+    assert await index_of(storage) != as_this_one
+    reindexing = Reindexing(database)
+    assert await reindexing.catch_up() == 2 * len(tasks)
+    assert await index_of(storage) == as_this_one
+    assert await reindexing.catch_up() == 0

@@ -19,15 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.memento.reflection import Failure, Peers, alike
 from autodev_learning.similarity import SIMILAR_OVERLAP, word_overlap
-from autodev_learning.word_index import bits_of, entries, looked_up, needed, places_of, sizes
+from autodev_learning.store.task_index import add_entries, marks, numbers, rows_of
+from autodev_learning.word_index import bits_of, looked_up, needed, places_of, prefix, sizes
 from autodev_runtime.database import dialect_of, done_within
-from autodev_runtime.scripts import Dialect, Rows, Script, Statement, array
+from autodev_runtime.scripts import Dialect, Rows, Script, Statement
 
 LATEST_PLACED = 500
 """So many of the latest that are in patterns are told apart by their errors and bits."""
 LATEST_TOLD = 16
 """Of these, the latest so many that may be similar are compared in full."""
-LONGEST_WORD = 48
 MOST_PARAMETERS = 1_000
 UNTOLD = "1000000"
 """What is shared at most with a task of more words than bits tell apart: more than any has."""
@@ -38,19 +38,10 @@ UNTOLD = "1000000"
 _OWN = "agent_id = $2"
 _NOT_DENIED = "agent_id NOT IN (SELECT value ->> 0 FROM EACH($2))"
 
-_NUMBERS = """
-SELECT value ->> 0, (SELECT number FROM task_words WHERE tenant_id = $1 AND word = value ->> 0) FROM EACH($2)"""
-_ADD_WORDS = """
-INSERT INTO task_words (tenant_id, word) SELECT $1, value ->> 0 FROM EACH($2) WHERE true ON CONFLICT DO NOTHING"""
-
 _TASK = "SELECT id FROM failure_tasks WHERE tenant_id = $1 AND agent_id = $2 AND words_key = $3"
 _ADD_TASK = """
 INSERT INTO failure_tasks (tenant_id, agent_id, words_key, words, bits) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING RETURNING id"""
-_ADD_ENTRIES = """
-INSERT INTO failure_words (tenant_id, agent_id, size, task, word)
-SELECT $1, $2, CAST($3 AS integer), CAST($4 AS bigint), CAST(value ->> 0 AS bigint) FROM EACH($5) WHERE true
-ON CONFLICT DO NOTHING"""
 # A pair in common, which is below zero, or as many words as the smallest of similar tasks has; then, no fewer bits in
 # common than half of the longer one's words. What is left is told apart in full. It comes as one text: of thousands of
 # rows, making and reading each took longer than finding it.
@@ -62,8 +53,13 @@ SELECT JOINED(
     ), ','
 )
 FROM (
-    SELECT task, (CASE WHEN min(size) > $6 THEN min(size) ELSE $6 END + 1) / 2 AS half FROM failure_words
-    WHERE tenant_id = $1 AND {whose} AND word IN ({entries}) AND size BETWEEN $3 AND $4
+    SELECT task, (CASE WHEN min(size) > $6 THEN min(size) ELSE $6 END + 1) / 2 AS half FROM (
+        SELECT task, size, word FROM failure_words
+        WHERE tenant_id = $1 AND {whose} AND word IN ({entries}) AND size BETWEEN $3 AND $4
+        UNION ALL SELECT task, size, word FROM failure_words
+        WHERE EXISTS (SELECT 1 FROM failure_tasks WHERE tenant_id = $1 AND bits < 0)
+        AND tenant_id = $1 AND {whose} AND word IN ({words}) AND size BETWEEN $3 AND $4
+    ) AS entries
     GROUP BY task HAVING min(word) < 0 OR count(*) >= $5
 ) AS met"""
 
@@ -152,7 +148,7 @@ class _Rows:
         self._words_key = words_key(failure.words)
         self._places = places_of(failure.words)
         self._whose = _OWN if peers is None else _NOT_DENIED
-        self._who = failure.agent_id if peers is None else _list(sorted(peers.denied))
+        self._who = failure.agent_id if peers is None else rows_of(sorted(peers.denied))
 
     def find_task(self) -> Script[int | None]:
         """The failure's task in its agent's index."""
@@ -168,18 +164,12 @@ class _Rows:
         # Without a row, somebody else added it meanwhile.
         task = added[0][0] if added else (yield from self.find_task())
         assert task is not None
-        yield self._statement(_ADD_ENTRIES, agent_id, len(ordered), task, _list(entries(ordered)))
+        yield from add_entries(self._tenant, agent_id, task, ordered)
         return task
 
     def numbers(self) -> Script[list[int]]:
-        """The numbers of the words, the newest first; those that are seen for the first time get the next ones."""
-        stored = _list(sorted({_stored(word) for word in self._words}))
-        known = yield self._statement(_NUMBERS, stored)
-        # In order, so that of two that number the same words neither waits for the other.
-        if missing := sorted(word for word, number in known if number is None):
-            yield self._statement(_ADD_WORDS, _list(missing))
-            known = yield self._statement(_NUMBERS, stored)
-        return sorted((number for _, number in known), reverse=True)
+        """The numbers of the words, the newest first."""
+        return numbers(self._tenant, self._words)
 
     def latest_placed(self) -> Script[list[Failure]]:
         """The latest that are in patterns, the latest first."""
@@ -193,10 +183,17 @@ class _Rows:
         """The tasks with half of the longer one's words in common."""
         least, most = sizes(len(ordered))
         asked = looked_up(ordered)
-        shared = _shared(7 + len(asked), len(self._places))
-        sql = _MET.format(whose=self._whose, entries=_marks(7, len(asked)), shared=shared)
+        words = [word for word in prefix(ordered) if word not in asked]
         bounds = least, most, needed(len(ordered), least), len(ordered)
-        ((met,),) = yield self._statement(sql, self._who, *bounds, *asked, *self._places)
+        words_from = 7 + len(asked)
+        places_from = words_from + len(words)
+        sql = _MET.format(
+            whose=self._whose,
+            entries=marks(7, len(asked)),
+            words=marks(words_from, len(words)),
+            shared=_shared(places_from, len(self._places)),
+        )
+        ((met,),) = yield self._statement(sql, self._who, *bounds, *asked, *words, *self._places)
         tasks = json.loads(f"[{met or ''}]")
         return [task for task, words in tasks if word_overlap(self._failure.words, words) >= SIMILAR_OVERLAP]
 
@@ -205,7 +202,7 @@ class _Rows:
         signature = self._failure.signature
         if not tasks and not signature:
             return []
-        rows = yield self._statement(_PLACED.format(whose=self._whose), self._who, _list(tasks), signature)
+        rows = yield self._statement(_PLACED.format(whose=self._whose), self._who, rows_of(tasks), signature)
         if placed := self._failures(rows):
             return placed
         moment = self._failure.occurred_at
@@ -214,7 +211,7 @@ class _Rows:
         # Few enough for one statement; once where there is the error alone.
         for start in range(0, len(tasks) or 1, MOST_PARAMETERS):
             part = tasks[start : start + MOST_PARAMETERS]
-            sql = _LOOSE.format(whose=self._whose, tasks=_marks(6, len(part)))
+            sql = _LOOSE.format(whose=self._whose, tasks=marks(6, len(part)))
             rows = yield self._statement(sql, self._who, signature, *near, *part)
             found |= {each.episode_id: each for each in self._failures(rows)}
         return list(found.values())
@@ -234,18 +231,6 @@ def words_key(words: frozenset[str]) -> str:
     return hashlib.sha256("\0".join(sorted(words)).encode()).hexdigest()
 
 
-def _stored(word: str) -> str:
-    return word if len(word) <= LONGEST_WORD else hashlib.sha256(word.encode()).hexdigest()
-
-
-def _list(values: Sequence[object]) -> str:
-    return array([[value] for value in values])
-
-
 def _shared(first: int, count: int) -> str:
     """How many of a failure's words a task may have, given their places, the parameters from `$first` on."""
     return " + ".join(f"(bits >> ${number} & 1)" for number in range(first, first + count)) or UNTOLD
-
-
-def _marks(first: int, count: int) -> str:
-    return ", ".join(f"${number}" for number in range(first, first + count)) or "NULL"
