@@ -252,6 +252,29 @@ async def test_a_long_pattern_names_its_first_failures_and_counts_all(
         assert (pattern.episode_ids, pattern.failures) == (("e0", "e1", "e2"), 5)
 
 
+async def test_a_page_of_patterns_is_asked_for_at_once(database: Database, store: EpisodeStore) -> None:
+    asked: list[str] = []
+
+    def note(_: object, __: object, sql: str, *___: object) -> None:
+        asked.append(sql)
+
+    async def statements_of_a_page(limit: int) -> int:
+        asked.clear()
+        found = await store.list_patterns("", limit, None)
+        assert [each.episode_ids for each in found] == [
+            (f"e{number}-0", f"e{number}-1") for number in range(12, 12 - limit, -1)
+        ]
+        return len(asked)
+
+    with acting_as(service_identity("learning", "acme")):
+        for number in range(13):
+            for attempt in range(2):
+                episode = failed(f"e{number}-{attempt}", "!", signature=f"KeyError|{number}|f", days=attempt / 10)
+                await store.add_failure(episode, PatternRule(), None)
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        assert await statements_of_a_page(12) == await statements_of_a_page(1) > 0
+
+
 async def test_a_task_of_very_many_words_and_one_of_none_are_kept(store: EpisodeStore) -> None:
     long = " ".join(f"word{number}" for number in range(600)) + " " + "x" * 200
     with acting_as(service_identity("learning", "acme")):

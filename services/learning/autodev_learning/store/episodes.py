@@ -235,35 +235,52 @@ async def _cases(session: AsyncSession, keys: Sequence[str], limit: int) -> list
 
 
 async def _patterns(session: AsyncSession, rows: Sequence[FailurePatternRow]) -> list[FailurePattern]:
+    ids = [row.id for row in rows]
     counted = await session.execute(
         select(EpisodeRow.pattern_id, func.count(EpisodeRow.id).label("failures"))
-        .where(EpisodeRow.pattern_id.in_([row.id for row in rows]))
+        .where(EpisodeRow.pattern_id.in_(ids))
         .group_by(EpisodeRow.pattern_id)
     )
     counts = {row.pattern_id: row.failures for row in counted}
-    return [await _pattern(session, row, counts.get(row.id, 0)) for row in rows]
+    members = await _members(session, ids)
+    return [_pattern(row, members[row.id], counts.get(row.id, 0)) for row in rows]
 
 
-async def _pattern(session: AsyncSession, row: FailurePatternRow, failures: int) -> FailurePattern:
-    members = (
-        await session.execute(
-            select(EpisodeRow.episode_id, EpisodeRow.agent_id)
-            .where(EpisodeRow.pattern_id == row.id)
-            .order_by(EpisodeRow.occurred_at, EpisodeRow.id)
-            .limit(PATTERN_FAILURES)
+async def _members(session: AsyncSession, pattern_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """The first failures of patterns, oldest first, each by its episode's id and its agent's."""
+    in_time = (EpisodeRow.occurred_at, EpisodeRow.id)
+    placed = (
+        select(
+            EpisodeRow.id,
+            func.row_number().over(partition_by=EpisodeRow.pattern_id, order_by=in_time).label("place"),
         )
-    ).all()
+        .where(EpisodeRow.pattern_id.in_(pattern_ids))
+        .subquery()
+    )
+    rows = await session.execute(
+        select(EpisodeRow.pattern_id, EpisodeRow.episode_id, EpisodeRow.agent_id)
+        .join(placed, placed.c.id == EpisodeRow.id)
+        .where(placed.c.place <= PATTERN_FAILURES)
+        .order_by(*in_time)
+    )
+    found: dict[str, list[tuple[str, str]]] = {pattern_id: [] for pattern_id in pattern_ids}
+    for row in rows:
+        found[row.pattern_id].append((row.episode_id, row.agent_id))
+    return found
+
+
+def _pattern(row: FailurePatternRow, members: Sequence[tuple[str, str]], failures: int) -> FailurePattern:
     return FailurePattern(
         id=row.id,
         agent_id=row.agent_id,
         error_signature=row.error_signature,
         task_description=row.task_description,
-        episode_ids=tuple(each.episode_id for each in members),
+        episode_ids=tuple(episode_id for episode_id, _ in members),
         detected_at=row.detected_at,
         candidate_id=row.candidate_id,
         skipped_reason=row.skipped_reason,
         failures=failures,
-        agent_ids=tuple(sorted({each.agent_id for each in members})),
+        agent_ids=tuple(sorted({agent_id for _, agent_id in members})),
     )
 
 
