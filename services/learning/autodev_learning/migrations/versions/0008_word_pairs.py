@@ -20,10 +20,11 @@ PLACED: Any = {name: sa.text("pattern_id IS NOT NULL") for name in ("sqlite_wher
 
 def upgrade() -> None:
     """Make room for bits; nobody has any yet."""
-    op.add_column("failure_tasks", sa.Column("bits", large_integer, nullable=False, server_default="-1"))
     # What tells the latest apart stands in the index, or each would be read with all its code.
     _index("ix_episodes_placed", ["tenant_id", "agent_id", "id", "failure_task", "signature_key"])
     _index("ix_episodes_placed_of_all", ["tenant_id", "id", "agent_id", "failure_task", "signature_key"])
+    # The tables in the order in which a service at work comes to them, or the two would wait for each other.
+    op.add_column("failure_tasks", sa.Column("bits", large_integer, nullable=False, server_default="-1"))
 
 
 def downgrade() -> None:
