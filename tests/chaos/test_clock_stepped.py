@@ -46,9 +46,11 @@ def clocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     return files
 
 
-@pytest.fixture
-def storage(postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
-    with Storages(postgresql).new(tmp_path) as opened:
+@pytest.fixture(params=["sql", "jetstream"])
+def storage(request: pytest.FixtureRequest, postgresql: Server, tmp_path: Path) -> Iterator[Storage]:
+    """PostgreSQL for every service, and the event log there too or in NATS JetStream, whose clock nobody sets."""
+    nats = request.getfixturevalue("nats_server") if request.param == "jetstream" else None
+    with Storages(postgresql, nats).new(tmp_path) as opened:
         yield opened
 
 
