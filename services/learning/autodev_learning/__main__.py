@@ -151,7 +151,7 @@ def _shared(settings: LearningSettings, stores: Stores, peers: Peers, extensions
     sandbox = Sandbox(peers.sandbox)
     capabilities = Capabilities(peers.capability, hold=timedelta(seconds=settings.patience_s + 600))
     budget = Budget(settings.proposal_seconds, settings.proposal_programs)
-    makers = llm_makers(settings.llm_choice(), stores.spending) | engine_makers(extensions, settings.proposal_seconds)
+    makers = llm_makers(settings.llm_choices(), stores.spending) | engine_makers(extensions, settings.proposal_seconds)
     proposals = ProposalLimits(settings.max_proposals, budget, settings.trial_seconds)
     proof = ProofLimits(settings.generated_inputs, settings.generated_seconds, settings.validation_seconds)
     trial = TrialRule(

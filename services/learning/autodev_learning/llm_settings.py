@@ -1,14 +1,16 @@
 """What an operator can set about language models, as AUTODEV_LEARNING_LLM_<NAME>. Without a model, none is asked."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from autodev_learning.proposers.allowance import NANO
 from autodev_learning.proposers.llm.choice import (
     BASE_URLS,
+    NAME,
     AnswerForm,
     Choice,
     ChoiceRefused,
@@ -18,6 +20,27 @@ from autodev_learning.proposers.llm.choice import (
 )
 from autodev_learning.proposers.llm.spending import Amount
 from autodev_runtime.database_settings import DatabaseSettings
+
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+
+
+class StatedModel(BaseModel):
+    """A model as an operator states it: what differs from model to model."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    model: str
+    base_url: str = ""
+    api_key_file: Path | None = None
+    answer_form: AnswerForm = AnswerForm.TOOL
+    usd_per_million_input_tokens: float | None = Field(default=None, ge=0)
+    usd_per_million_output_tokens: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        provider_and_model(self.model)
+        _check_prices(self.usd_per_million_input_tokens, self.usd_per_million_output_tokens)
+        return self
 
 
 class LlmSettings(DatabaseSettings):
@@ -61,33 +84,62 @@ class LlmSettings(DatabaseSettings):
     """Answers that are asked for, each after the first with what was wrong with the one before."""
     llm_call_tries: int = Field(default=3, ge=1, le=10)
     """How often one call is made while the provider says that it cannot serve it now."""
+    llm_further_models: dict[ModelName, StatedModel] = Field(default={}, max_length=8)
+    """More models by name, as JSON: `{"small": {"model": "openai:<model>", "api_key_file": "<file>"}}` is the proposer
+    `llm-small`, within the same bounds and the same day's budget. Also `base_url`, `answer_form`,
+    `usd_per_million_input_tokens` and `usd_per_million_output_tokens`, as above. Without a file, its key is that of
+    `llm_model` where that is at the same address."""
 
     @model_validator(mode="after")
     def _llm_can_be_asked(self) -> Self:
         if self.llm_api_key.get_secret_value() and self.llm_api_key_file is not None:
             raise ValueError("llm_api_key and llm_api_key_file are both set: state the key once")
-        if (self.llm_usd_per_million_input_tokens is None) != (self.llm_usd_per_million_output_tokens is None):
-            raise ValueError("the two prices, of a million tokens in and out, are set together")
+        _check_prices(self.llm_usd_per_million_input_tokens, self.llm_usd_per_million_output_tokens)
         if self.llm_model:
             provider_and_model(self.llm_model)
+        if self.llm_further_models and not self.llm_model:
+            raise ValueError("llm_further_models are beside llm_model: state that first")
         return self
 
     def llm_choice(self) -> Choice | None:
         """The model to ask; None where none is set. Raises ChoiceRefused, and OSError for a key's file."""
+        return next(iter(self.llm_choices()), None)
+
+    def llm_choices(self) -> list[Choice]:
+        """The model to ask, then the further ones. Raises ChoiceRefused, and OSError for a key's file."""
         if not self.llm_model:
-            return None
-        provider, model = provider_and_model(self.llm_model)
-        base_url = self.llm_base_url or BASE_URLS[provider]
-        key = self._llm_key()
-        if not key and provider is not Provider.OLLAMA and base_url == BASE_URLS[provider]:
-            raise ChoiceRefused(f"{self.llm_model} needs a key: set llm_api_key_file")
+            return []
+        first = self._choice(NAME, self._first(), self._llm_key())
+        choices = [first]
+        for name, each in self.llm_further_models.items():
+            key = _read(each.api_key_file) if each.api_key_file is not None else ""
+            choice = self._choice(f"{NAME}-{name}", each, key)
+            if not key and choice.base_url == first.base_url:
+                choice = replace(choice, api_key=first.api_key)
+            choices.append(choice)
+        for choice in choices:
+            _require_key(choice)
+        return choices
+
+    def _first(self) -> StatedModel:
+        return StatedModel(
+            model=self.llm_model,
+            base_url=self.llm_base_url,
+            answer_form=self.llm_answer_form,
+            usd_per_million_input_tokens=self.llm_usd_per_million_input_tokens,
+            usd_per_million_output_tokens=self.llm_usd_per_million_output_tokens,
+        )
+
+    def _choice(self, proposer: str, stated: StatedModel, key: str) -> Choice:
+        provider, model = provider_and_model(stated.model)
         return Choice(
             provider=provider,
             model=model,
-            base_url=base_url,
+            base_url=stated.base_url or BASE_URLS[provider],
             api_key=key,
-            form=self.llm_answer_form,
-            prices=self._llm_prices(),
+            proposer=proposer,
+            form=stated.answer_form,
+            prices=_prices(stated),
             max_output_tokens=self.llm_max_output_tokens,
             max_prompt_characters=self.llm_max_prompt_characters,
             max_answer_bytes=self.llm_max_answer_bytes,
@@ -99,14 +151,31 @@ class LlmSettings(DatabaseSettings):
 
     def _llm_key(self) -> str:
         if self.llm_api_key_file is not None:
-            return self.llm_api_key_file.read_text(encoding="utf-8").strip()
+            return _read(self.llm_api_key_file)
         return self.llm_api_key.get_secret_value().strip()
-
-    def _llm_prices(self) -> Prices | None:
-        paid_in, paid_out = self.llm_usd_per_million_input_tokens, self.llm_usd_per_million_output_tokens
-        return None if paid_in is None or paid_out is None else Prices(paid_in, paid_out)
 
     @property
     def llm_limit(self) -> Amount:
         """What each tenant may spend in a day."""
         return Amount(self.llm_tokens_per_day, round(self.llm_usd_per_day * NANO))
+
+
+def _check_prices(paid_in: float | None, paid_out: float | None) -> None:
+    if (paid_in is None) != (paid_out is None):
+        raise ValueError("the two prices, of a million tokens in and out, are set together")
+
+
+def _prices(stated: StatedModel) -> Prices | None:
+    paid_in, paid_out = stated.usd_per_million_input_tokens, stated.usd_per_million_output_tokens
+    return None if paid_in is None or paid_out is None else Prices(paid_in, paid_out)
+
+
+def _require_key(choice: Choice) -> None:
+    """Raises ChoiceRefused for a model in the cloud without one."""
+    if not choice.api_key and choice.provider is not Provider.OLLAMA and choice.base_url == BASE_URLS[choice.provider]:
+        setting = "llm_api_key_file" if choice.proposer == NAME else "its api_key_file"
+        raise ChoiceRefused(f"{choice.label} needs a key: set {setting}")
+
+
+def _read(key_file: Path) -> str:
+    return key_file.read_text(encoding="utf-8").strip()

@@ -98,7 +98,7 @@ async def test_a_step_never_takes_an_experiment_past_its_budget(tester: SandboxT
     server.will_answer(code("def f(x):\n    return 2.0\n"))
     asked = Choice(Provider.OPENAI, "m", f"{server.url}/v1", KEY, prices=Prices(1, 2), max_output_tokens=OUTPUT_TOKENS)
     book = Book()
-    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers(asked, book))
+    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers([asked], book))
     await bred(workshop, Allowance(10**9, 1e6))
     worst = book.most.tokens - book.amount.tokens
     served = len(server.asked)

@@ -282,7 +282,7 @@ async def test_no_variable_of_the_environment_leads_elsewhere(
 
 async def test_the_built_in_proposers_follow_where_the_model_fails(tester: SandboxTester, server: LlmServer) -> None:
     server.will_answer(Fault.UNAUTHORIZED)
-    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers(choice(server), Book()))
+    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers([choice(server)], Book()))
     answer = await workshop.propose(PROBLEM, ())
     assert (answer.proposer, len(server.asked)) == ("search", 1)
     server.asked.clear()
@@ -290,11 +290,34 @@ async def test_the_built_in_proposers_follow_where_the_model_fails(tester: Sandb
     assert server.asked == []
 
 
+async def test_where_one_model_fails_the_next_is_asked_and_named(tester: SandboxTester, server: LlmServer) -> None:
+    first = choice(server)
+    second = replace(first, model="another-model", proposer="llm-another")
+
+    def answer(asked: Asked) -> Reply:
+        return code(GOOD) if asked.body["model"] == second.model else say("no")
+
+    server.will_answer(answer)
+    book = Book()
+    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers([first, second], book))
+    given = await workshop.propose(PROBLEM, ())
+    assert isinstance(given, Proposal)
+    assert (given.proposer, given.tokens) == ("llm-another", 4 * ONE_ANSWER.tokens)
+    assert "openai:another-model" in given.edits[0]
+    assert book.amount.tokens == 4 * ONE_ANSWER.tokens
+    server.asked.clear()
+    assert (await workshop.propose(PROBLEM, ("llm-another", "llm"))).proposer == "llm-another"
+    assert [asked.body["model"] for asked in server.asked] == [second.model]
+    none = await workshop.propose(PROBLEM, ("llm",))
+    assert isinstance(none, NoProposal)
+    assert none.proposer == "llm"
+
+
 async def test_what_the_model_took_is_kept_with_the_proposal_of_another(
     tester: SandboxTester, server: LlmServer
 ) -> None:
     server.will_answer(say("no"))
-    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers(choice(server), Book()))
+    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers([choice(server)], Book()))
     answer = await workshop.propose(PROBLEM, ())
     assert (answer.proposer, answer.tokens) == ("search", 3 * ONE_ANSWER.tokens)
 
@@ -324,7 +347,7 @@ async def test_without_a_model_the_name_is_said_to_lack_one(tester: SandboxTeste
 async def test_who_leaves_ends_the_call(tester: SandboxTester, server: LlmServer) -> None:
     server.will_answer(Fault.SILENCE)
     book = Book()
-    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers(choice(server), book))
+    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers([choice(server)], book))
     asking = asyncio.ensure_future(workshop.propose(PROBLEM, ("llm",)))
 
     async def is_asked() -> bool:

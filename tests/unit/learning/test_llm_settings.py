@@ -1,11 +1,12 @@
 """Which settings choose a model, and that none of them prints the key."""
 
+import json
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from autodev_learning.proposers.llm.choice import BASE_URLS, ChoiceRefused, Prices, Provider
+from autodev_learning.proposers.llm.choice import BASE_URLS, AnswerForm, ChoiceRefused, Prices, Provider
 from autodev_learning.proposers.llm.spending import Amount
 from autodev_learning.settings import LearningSettings
 from tests.llm import KEY
@@ -64,9 +65,48 @@ def test_prices_and_limits_are_as_stated() -> None:
     assert settings.llm_limit == Amount(7, 100_000_000)
 
 
+def test_further_models_are_proposers_of_their_own_within_the_same_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text("another key\n")
+    further = {
+        "small": {"model": "openai:s"},
+        "claude": {"model": "anthropic:c", "api_key_file": str(tmp_path / "key"), "answer_form": "text"},
+        "at-home": {
+            "model": "ollama:q",
+            "usd_per_million_input_tokens": 0.5,
+            "usd_per_million_output_tokens": 2,
+        },
+    }
+    monkeypatch.setenv("AUTODEV_LEARNING_LLM_FURTHER_MODELS", json.dumps(further))
+    first, small, claude, home = LearningSettings(llm_model="openai:m", llm_api_key=KEY, llm_seconds=7.0).llm_choices()
+    assert [each.proposer for each in (first, small, claude, home)] == ["llm", "llm-small", "llm-claude", "llm-at-home"]
+    assert [each.label for each in (first, small, claude, home)] == ["openai:m", "openai:s", "anthropic:c", "ollama:q"]
+    # The key goes to no other address than the one that it was stated for.
+    assert [each.api_key for each in (first, small, claude, home)] == [KEY, KEY, "another key", ""]
+    assert (claude.form, home.prices, home.seconds) == (AnswerForm.TEXT, Prices(0.5, 2), 7.0)
+
+
+def test_a_further_model_in_the_cloud_needs_a_key_of_its_own() -> None:
+    settings = LearningSettings(
+        llm_model="openai:m", llm_api_key=KEY, llm_further_models={"other": {"model": "google:g"}}
+    )
+    with pytest.raises(ChoiceRefused, match="google:g needs a key: set its api_key_file"):
+        settings.llm_choices()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"llm_further_models": {"small": {"model": "ollama:m"}}},
+        {"llm_model": "ollama:m", "llm_further_models": {"Small one": {"model": "ollama:m"}}},
+        {"llm_model": "ollama:m", "llm_further_models": {"small": {"model": "gpt"}}},
+        {"llm_model": "ollama:m", "llm_further_models": {"small": {"model": "ollama:m", "api_key": KEY}}},
+        {
+            "llm_model": "ollama:m",
+            "llm_further_models": {"small": {"model": "ollama:m", "usd_per_million_input_tokens": 1}},
+        },
+        {"llm_model": "ollama:m", "llm_further_models": {f"m{n}": {"model": "ollama:m"} for n in range(9)}},
         {"llm_model": "gpt"},
         {"llm_model": "openai:"},
         {"llm_model": "elsewhere:m"},

@@ -120,7 +120,7 @@ def model() -> Iterator[LlmServer]:
 def asking(model: LlmServer, tester: SandboxTester) -> Rewriter:
     """A rewriter whose workspace has a language model."""
     choice = Choice(Provider.OLLAMA, "m", f"{model.url}/v1", tries=1)
-    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers(choice, Book()))
+    workshop = Workshop(tester.execute, ProposalLimits(), llm_makers([choice], Book()))
     return Rewriter(Timer(tester.execute), workshop, RewriteLimits(candidates=4, budget_s=20.0, seconds_per_call=5.0))
 
 

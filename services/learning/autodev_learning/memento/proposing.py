@@ -17,16 +17,14 @@ from autodev_learning.examples import called_names
 from autodev_learning.proposers import Aim, Budget, NoProposal, Problem, Proposal, Proposer, propose_first
 from autodev_learning.proposers.allowance import Allowance
 from autodev_learning.proposers.builtin import BUILTIN
-from autodev_learning.proposers.llm import NAME as LLM
+from autodev_learning.proposers.llm.choice import NAME as LLM
+from autodev_learning.proposers.llm.choice import asks_a_model
 from autodev_learning.trial import Execute, SandboxTester, Tester
 from autodev_runtime.errors import AutoDevError, ResourceExhausted
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = timedelta(seconds=5)
-
-OPTIMISERS = (LLM,)
-"""Who makes programs faster; the others only mend."""
 
 Maker = Callable[[Tester], Proposer]
 
@@ -88,15 +86,15 @@ class Workshop:
     ) -> Proposal | NoProposal:
         """Ask the proposers by name (none named: all), in order. Call it within a `slot`.
 
-        A program that is to be made faster is put to those of OPTIMISERS alone. No more is used of an allowance than it
-        has, by those that know beforehand what they may use; others are not asked once nothing is left of it.
-        Raises what the sandbox raises; a proposer that breaks is answered by NoProposal.
+        A program that is to be made faster is put to language models alone: the others only mend. No more is used of an
+        allowance than it has, by those that know beforehand what they may use; others are not asked once nothing is
+        left of it. Raises what the sandbox raises; a proposer that breaks is answered by NoProposal.
         """
         started = time.perf_counter()
         names = self.named(switched_on)
         unknown = [name for name in switched_on if name not in self._makers]
         if problem.aim is Aim.OPTIMISE:
-            names = tuple(name for name in names if name in OPTIMISERS)
+            names = tuple(filter(asks_a_model, names))
             if not names:
                 return NoProposal("", "no proposer that makes programs faster is switched on")
         execute = from_afar(self._execute)

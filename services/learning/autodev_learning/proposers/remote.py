@@ -11,6 +11,7 @@ from autodev_learning.apart import from_afar
 from autodev_learning.proposers import Proposer
 from autodev_learning.proposers.builtin import BUILTIN
 from autodev_learning.proposers.engines import EngineProposer
+from autodev_learning.proposers.llm.choice import asks_a_model
 from autodev_learning.trial import Tester
 from autodev_runtime.extensions.remote import Extension
 from autodev_runtime.structs import fill_struct, struct_from
@@ -25,8 +26,6 @@ from autodev_sdk.extensions import (
 )
 
 log = logging.getLogger(__name__)
-
-TAKEN = frozenset({*BUILTIN, "llm"})
 
 
 class RemoteEngine(BaseLearningEngine):
@@ -65,17 +64,21 @@ class RemoteEngine(BaseLearningEngine):
 
 def engine_makers(extensions: Mapping[str, Extension], seconds: float) -> dict[str, Callable[[Tester], Proposer]]:
     """What makes a proposer of each engine, by name. Raises ValueError where a remote one has a name that is taken."""
-    if taken := sorted(set(extensions) & TAKEN):
+    if taken := sorted(filter(_is_taken, extensions)):
         raise ValueError(f"a proposer of Auto-Dev's own has this name: {', '.join(taken)}")
     engines: dict[str, BaseLearningEngine] = {name: RemoteEngine(each, seconds) for name, each in extensions.items()}
     for name, engine in installed(Group.LEARNING_ENGINES, BaseLearningEngine).working.items():  # type: ignore[type-abstract]
-        if name in engines or name in TAKEN:
+        if name in engines or _is_taken(name):
             log.error("the learning engine %r cannot be used: the name is taken", name)
         else:
             engines[name] = engine
     return {
         name: cast(Callable[[Tester], Proposer], partial(EngineProposer, name, each)) for name, each in engines.items()
     }
+
+
+def _is_taken(name: str) -> bool:
+    return name in BUILTIN or asks_a_model(name)
 
 
 def _problem(problem: LearningProblem) -> pb.LearningProblem:

@@ -4,17 +4,16 @@ A model's answer is untrusted text like any other: it is parsed, bounded, and it
 This module is light; what imports the providers' libraries is imported where the first question is asked.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal, Proposer
+from autodev_learning.proposers.llm.choice import NAME as NAME
 from autodev_learning.proposers.llm.choice import Choice
 from autodev_learning.proposers.llm.prices import pricing_of
 from autodev_learning.proposers.llm.spending import Ledger, Purse
 from autodev_learning.trial import Tester
-
-NAME = "llm"
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,10 @@ class LlmProposer:
     tester: Tester
     choice: Choice
     purse: Purse
-    name: str = field(default=NAME, init=False)
+
+    @property
+    def name(self) -> str:
+        return self.choice.proposer
 
     async def propose(self, problem: Problem, budget: Budget) -> Proposal | NoProposal:
         """As the protocol says. The time is the choice's own: a model takes longer than an edit."""
@@ -34,12 +36,12 @@ class LlmProposer:
         return await ask(self.tester, self.choice, self.purse, problem, budget)
 
 
-def llm_makers(choice: Choice | None, ledger: Ledger) -> dict[str, Callable[[Tester], Proposer]]:
-    """The proposer by its name, where a model is chosen. Call it in the event loop of the ledger's database.
+def llm_makers(choices: Sequence[Choice], ledger: Ledger) -> dict[str, Callable[[Tester], Proposer]]:
+    """A proposer for each model, by its name. Call it in the event loop of the ledger's database.
 
     Raises ChoiceRefused for a model whose price nobody knows: its budget could not be kept.
     """
-    if choice is None:
-        return {}
-    pricing_of(choice)
-    return {NAME: partial(LlmProposer, choice=choice, purse=Purse.of(ledger))}
+    for choice in choices:
+        pricing_of(choice)
+    purse = Purse.of(ledger)
+    return {choice.proposer: partial(LlmProposer, choice=choice, purse=purse) for choice in choices}

@@ -10,7 +10,6 @@ from pydantic_ai.exceptions import AgentRunError, ModelAPIError
 
 from autodev_learning import metrics
 from autodev_learning.proposers import Aim, Budget, NoProposal, Problem, Proposal
-from autodev_learning.proposers.llm import NAME
 from autodev_learning.proposers.llm.answers import Answer, WrongAnswer, answer_from_text, programs_of
 from autodev_learning.proposers.llm.choice import AnswerForm, Choice
 from autodev_learning.proposers.llm.models import BudgetedModel, model_of, told
@@ -55,7 +54,7 @@ async def ask(tester: Tester, choice: Choice, purse: Purse, problem: Problem, bu
             return question.none(f"{choice.label} gave no program that passes in {choice.tries} tries", model)
     return Proposal(
         code=winner.code,
-        proposer=NAME,
+        proposer=choice.proposer,
         edits=(f"by {choice.label}, prompt {question.prompt.version}", *answer.steps),
         examples_passed=sum(winner.passed),
         tried=trials.tried,
@@ -124,7 +123,9 @@ class _Question:
     def none(self, reason: str, model: BudgetedModel) -> NoProposal:
         """Why there is no program, and what asking took."""
         best = self.trials.best
-        answer = self.trials.no_proposal(NAME, reason, [best.code] if best and best is not self.base else [])
+        answer = self.trials.no_proposal(
+            self.choice.proposer, reason, [best.code] if best and best is not self.base else []
+        )
         spent = model.spent
         return replace(answer, prompt_hash=self.prompt.hash, tokens=spent.tokens, cost_usd=spent.usd)
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+NAME = "llm"
+"""The proposer that asks the model; further models are `llm-<name>`."""
+
 
 class Provider(StrEnum):
     """Whose protocol is spoken. `openai` is any server that speaks chat completions, at any base URL."""
@@ -50,13 +53,14 @@ class Choice:
 
     `timeout_s` bounds one call, `seconds` all calls of one proposal or guidance. `tries` answers are asked for, each
     after the first with what was wrong with the one before; a call that the provider could not serve is made up to
-    `call_tries` times. `prices` unset: the price list's.
+    `call_tries` times. `prices` unset: the price list's. `proposer` is the name by which workspaces know it.
     """
 
     provider: Provider
     model: str
     base_url: str
     api_key: str = field(default="", repr=False)
+    proposer: str = NAME
     form: AnswerForm = AnswerForm.TOOL
     prices: Prices | None = None
     max_output_tokens: int = 8192
@@ -71,6 +75,11 @@ class Choice:
     def label(self) -> str:
         """The model as it is configured: `openai:gpt-5`."""
         return f"{self.provider}:{self.model}"
+
+
+def asks_a_model(proposer: str) -> bool:
+    """Whether a proposer's name is that of a language model."""
+    return proposer == NAME or proposer.startswith(f"{NAME}-")
 
 
 def provider_and_model(model: str) -> tuple[Provider, str]:
