@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from autodev.gateway.v1 import audit_service_pb2, event_pb2
 from autodev.learning.v1 import evolver_service_pb2 as evolver
+from autodev.learning.v1 import review_service_pb2 as review
 from autodev.learning.v1 import skill_service_pb2 as skills
 from autodev_runtime.audit_chain import Verifier
 from autodev_sdk import AutoDevClient
@@ -219,6 +220,32 @@ async def test_a_supervised_agents_win_goes_to_a_person_all_the_same(workspace: 
     await workspace.client.evolver.StartOptimization(evolver.StartOptimizationRequest(opportunity_id=found.id))
     await eventually(lambda: workspace.waiting_review(agent), "the mutation waits for review")
     assert not (await workspace.get_skill(skill.id)).HasField("canary")
+
+
+async def test_a_person_may_approve_a_win_on_trial(workspace: Workspace) -> None:
+    agent = await workspace.agent(SUPERVISED)
+    skill = await workspace.skill(agent)
+    await workspace.slow_run(skill, agent)
+    found = await eventually(lambda: workspace.opportunity(agent), "the opportunity is found")
+    await workspace.client.evolver.StartOptimization(evolver.StartOptimizationRequest(opportunity_id=found.id))
+    waiting = await eventually(lambda: workspace.waiting_review(agent), "the mutation waits for review")
+    for _ in range(2):
+        request = review.ApproveReviewRequest(review_id=waiting.id, on_trial=True)
+        assert (await workspace.client.reviews.ApproveReview(request)).review.on_trial
+
+    async def on_trial() -> skills.Skill | None:
+        seen = await workspace.get_skill(skill.id)
+        return seen if seen.canary.version else None
+
+    trial = await eventually(on_trial, "the version is on trial")
+    assert (trial.active.version, trial.canary.version, trial.canary.approved_by) == ("1.0.0", "1.1.0", "developer")
+    for number in range(GOOD_RUNS):
+        await _run(workspace, skill, agent, "1.1.0", success=True, execution_id=f"{agent}-{number}")
+    promoted = await eventually(lambda: workspace.version(skill.id, "1.1.0"), "the version on trial is active")
+    assert promoted.active.approved_by == "developer"
+    seen = await events_of(workspace.client, agent)
+    (started,) = [each.skill_trial_started for each in seen if each.HasField("skill_trial_started")]
+    assert (started.automatic, started.reason) == (False, "approved by developer")
 
 
 async def test_the_days_limit_skips_an_opportunity_and_another_run_tries_again(mesh: Mesh) -> None:

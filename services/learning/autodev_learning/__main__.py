@@ -183,7 +183,9 @@ def _memento(shared: Shared) -> Part:
     promoter = CandidatePromoter(stores.skills)
     promoters: dict[SubjectKind, Promoter] = {
         SubjectKind.CANDIDATE: promoter,
-        SubjectKind.MUTATION: MutationPromoter(stores.mutations, shared.prover),
+        SubjectKind.MUTATION: MutationPromoter(
+            stores.mutations, shared.prover, shared.capabilities, settings.canary_share
+        ),
     }
     rule = PatternRule(settings.pattern_threshold, settings.pattern_window)
     workers = memento_workers(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
@@ -174,6 +174,7 @@ class ReviewRow(TenantScoped, Base):
     decision: Mapped[str] = mapped_column(String(16), default="")  # "", approved, rejected
     reviewer: Mapped[str] = mapped_column(String(128), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
+    on_trial: Mapped[bool] = mapped_column(default=False, server_default=false())
     requested_at: Mapped[datetime] = mapped_column(Moment, default=now)
     decided_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
 

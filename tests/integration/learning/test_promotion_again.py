@@ -1,6 +1,7 @@
 """A rewrite that a person approved is run on its skill's suite once more, in the real sandbox, before it is used."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from autodev_learning.evolution.mutations import Mutation, Order, Outcome, mutat
 from autodev_learning.evolution.opportunities import SkillRun
 from autodev_learning.evolution.proving import MutationProver
 from autodev_learning.evolution.rewriting import Rewrite
+from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.proof.prover import Prover
 from autodev_learning.skills.provenance import Provenance
 from autodev_learning.skills.reviews import Decided, Decision, SubjectKind, review_of
@@ -63,7 +65,8 @@ async def parts(stores: Stores) -> Parts:
     skill = await stores.skills.get("total")
     mutations = MutationStore(stores.database, stores.outbox)
     prover = MutationProver(stores.skills, SuiteStore(stores.database), Prover(execute))
-    return Parts(stores, mutations, MutationPromoter(mutations, prover), skill.id)
+    nobody_asked = cast(Capabilities, None)
+    return Parts(stores, mutations, MutationPromoter(mutations, prover, nobody_asked, 0.2), skill.id)
 
 
 async def test_what_fails_an_example_that_came_in_while_it_waited_is_refused_with_the_input(parts: Parts) -> None:

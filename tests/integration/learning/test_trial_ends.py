@@ -9,7 +9,7 @@ import pytest
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceStub
-from autodev_learning.evolution.canary import NOT_BY_ITSELF, Canaries, Trials
+from autodev_learning.evolution.canary import NOT_BY_ITSELF, Canaries, MutationPromoter, Trials
 from autodev_learning.evolution.canary_rule import TrialRule
 from autodev_learning.evolution.comparison import Purpose
 from autodev_learning.evolution.mutations import Mutation, Order, Outcome, mutation_from
@@ -19,6 +19,7 @@ from autodev_learning.evolution.rewriting import Rewrite
 from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.proof.prover import Prover
 from autodev_learning.skills.provenance import Provenance
+from autodev_learning.skills.reviews import Decided, Decision, SubjectKind, review_of
 from autodev_learning.store.evolution import EvolutionStore
 from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.suites import SuiteStore
@@ -53,6 +54,7 @@ class Parts:
     mutations: MutationStore
     evolution: EvolutionStore
     canaries: Canaries
+    promoter: MutationPromoter
     runs: int = 0
 
     async def allow(self, *, auto_promote: bool = True, level: int = pb.MATURITY_LEVEL_AUTONOMOUS) -> None:
@@ -61,14 +63,27 @@ class Parts:
         await self.capability.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings))
         await self.capability.SetMaturity(pb.SetMaturityRequest(agent_id=AGENT, maturity=level))  # type: ignore[arg-type]
 
-    async def on_trial(self, code: str) -> Mutation:
-        """A rewrite that won and is on trial."""
+    async def rewrite(self, code: str, name: str = "trial") -> Mutation:
+        """A rewrite that did well in the sandbox."""
         skill = await self.stores.skills.get("total")
-        order = Order("request:trial", "trial", skill.id, "total", "1.0.0", AGENT)
+        order = Order(f"request:{name}", name, skill.id, "total", "1.0.0", AGENT)
         mutation = mutation_from(order, Rewrite(code, Purpose.FASTER, Provenance()))
         await self.mutations.add(mutation, None, "")
-        await self.mutations.record_run(mutation, "", (), None, "")
-        return await self.mutations.put_on_trial(mutation.id, 0.5, "it wins")
+        return await self.mutations.record_run(mutation, "", (), None, "")
+
+    async def on_trial(self, code: str) -> Mutation:
+        """A rewrite that won and is on trial."""
+        return await self.mutations.put_on_trial((await self.rewrite(code)).id, 0.5, "it wins")
+
+    async def approved(self, code: str, name: str = "trial", *, on_trial: bool = True) -> Mutation:
+        """A rewrite that a person approved. The event of the decision comes twice."""
+        mutation = await self.rewrite(code, name)
+        review = review_of(SubjectKind.MUTATION, mutation.id, AGENT, title="t", code=code, replaces="", evidence=())
+        await self.mutations.ask_for_review(mutation.id, review, "it wins", "")
+        decided = Decided(review.id, SubjectKind.MUTATION, mutation.id, Decision.APPROVED, "ada", "", "e", on_trial)
+        for _ in range(2):
+            await self.promoter.on_decision(decided)
+        return await self.mutations.get(mutation.id)
 
     async def run(self, version: str, call: str, output: str, expected: str = "") -> None:
         """A good run, as an agent's runtime reports it."""
@@ -100,15 +115,13 @@ async def parts(stores: Stores, storage: Storage) -> AsyncIterator[Parts]:
         stub = CapabilityServiceStub(acting(channel, "acme", Role.OPERATOR))
         mutations, suites = MutationStore(stores.database, stores.outbox), SuiteStore(stores.database)
         rule = TrialRule(good_runs=GOOD_RUNS)
-        canaries = Canaries(
-            mutations,
-            stores.skills,
-            suites,
-            Trials(TrialStore(stores.database), rule),
-            MutationProver(stores.skills, suites, Prover(execute)),
-            Capabilities(CapabilityServiceStub(channel), timedelta(minutes=1)),
-        )
-        made = Parts(stores, stub, mutations, EvolutionStore(stores.database, stores.outbox, 24), canaries)
+        prover = MutationProver(stores.skills, suites, Prover(execute))
+        asked = Capabilities(CapabilityServiceStub(channel), timedelta(minutes=1))
+        trials = Trials(TrialStore(stores.database), rule)
+        canaries = Canaries(mutations, stores.skills, suites, trials, prover, asked)
+        promoter = MutationPromoter(mutations, prover, asked, canary_share=0.2)
+        evolution = EvolutionStore(stores.database, stores.outbox, 24)
+        made = Parts(stores, stub, mutations, evolution, canaries, promoter)
         await made.allow()
         yield made
 
@@ -138,3 +151,37 @@ async def test_what_fails_an_example_that_came_in_meanwhile_is_rolled_back_with_
     assert ended.outcome is Outcome.DISCARDED
     assert "total([2, 3]) gives 2, expected is 5" in ended.outcome_reason
     assert await parts.active() == "1.0.0"
+
+
+async def test_what_a_person_approved_on_trial_becomes_active_whatever_the_agent_may(parts: Parts) -> None:
+    await parts.allow(auto_promote=False, level=pb.MATURITY_LEVEL_SUPERVISED)
+    mutation = await parts.approved(SAME)
+    skill = await parts.stores.skills.get("total")
+    assert skill.canary is not None
+    assert (mutation.outcome, skill.active.version, skill.canary.version) == (Outcome.CANARY, "1.0.0", "1.1.0")
+    assert (skill.canary.approved_by, skill.canary_share) == ("ada", 0.2)
+    ended = await parts.end(mutation)
+    active = (await parts.stores.skills.get("total")).active
+    assert (ended.outcome, active.version, active.approved_by) == (Outcome.PROMOTED, "1.1.0", "ada")
+
+
+async def test_what_a_person_approved_on_trial_is_rolled_back_by_itself_all_the_same(parts: Parts) -> None:
+    mutation = await parts.approved(SAME)
+    await parts.run("1.1.0", "total([2, 3])", "6", expected="5")
+    ended = await parts.mutations.get(mutation.id)
+    assert ended.outcome is Outcome.DISCARDED
+    assert "total([2, 3]) gave 6; expected is 5" in ended.outcome_reason
+    assert await parts.active() == "1.0.0"
+
+
+async def test_what_was_compared_with_a_version_that_is_replaced_does_not_go_on_trial(parts: Parts) -> None:
+    older = await parts.rewrite(SAME, "older")
+    review = review_of(SubjectKind.MUTATION, older.id, AGENT, title="t", code=SAME, replaces="", evidence=())
+    await parts.mutations.ask_for_review(older.id, review, "it wins", "")
+    await parts.approved("def total(values):\n    return sum(tuple(values))\n", "newer", on_trial=False)
+    assert await parts.active() == "1.1.0"
+    await parts.promoter.on_decision(
+        Decided(review.id, SubjectKind.MUTATION, older.id, Decision.APPROVED, "ada", "", "e", on_trial=True)
+    )
+    assert (await parts.mutations.get(older.id)).outcome is Outcome.DISCARDED
+    assert (await parts.stores.skills.get("total")).canary is None

@@ -1,5 +1,7 @@
 """Deciding a review."""
 
+from dataclasses import replace
+
 import pytest
 
 from autodev_learning.skills.reviews import Decision, SubjectKind, decided, review_of, unified_diff
@@ -42,6 +44,20 @@ def test_a_decision_says_who_when_and_why() -> None:
 def test_the_same_decision_again_changes_nothing() -> None:
     review = decided(WAITING, Decision.REJECTED, "ada", "no", now())
     assert decided(review, Decision.REJECTED, "bob", "me too", now()) is review
+
+
+def test_a_rewrite_may_be_approved_on_trial_and_stays_so() -> None:
+    rewrite = replace(WAITING, subject_kind=SubjectKind.MUTATION)
+    review = decided(rewrite, Decision.APPROVED, "ada", "", now(), on_trial=True)
+    assert review.on_trial
+    assert decided(review, Decision.APPROVED, "bob", "", now()) is review
+    assert not decided(rewrite, Decision.APPROVED, "ada", "", now()).on_trial
+
+
+def test_a_candidate_cannot_be_tried_beside_a_version_that_there_is_not() -> None:
+    with pytest.raises(FailedPrecondition) as error:
+        decided(WAITING, Decision.APPROVED, "ada", "", now(), on_trial=True)
+    assert error.value.reason == "NOTHING_TO_COMPARE"
 
 
 def test_the_other_decision_is_refused() -> None:

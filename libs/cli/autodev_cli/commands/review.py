@@ -56,9 +56,13 @@ def approve(
     connection: Connection,
     review_id: ReviewId,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")] = "",
+    on_trial: Annotated[
+        bool,
+        typer.Option("--on-trial", help="A rewrite: let a share of the executions run it until it has proven itself."),
+    ] = False,
 ) -> None:
-    """Let it be used; what was approved is promoted at once."""
-    request = pb.ApproveReviewRequest(review_id=review_id, reason=reason)
+    """Let it be used; what was approved is promoted at once, or tried beside the version in use."""
+    request = pb.ApproveReviewRequest(review_id=review_id, reason=reason, on_trial=on_trial)
     _print_decided(connection, ask(connection, lambda mesh: mesh.reviews.ApproveReview(request)).review)
 
 
@@ -107,7 +111,7 @@ def decision(review: pb.Review) -> str:
     """Where a review stands, in words."""
     if review.decision == event_pb2.DECISION_UNSPECIFIED:
         return "waits"
-    word = enum_word(event_pb2.Decision.Name(review.decision), "DECISION_")
+    word = enum_word(event_pb2.Decision.Name(review.decision), "DECISION_") + (" on trial" if review.on_trial else "")
     return f"{word} by {review.reviewer}" + (f": {one_line(review.reason)}" if review.reason else "")
 
 

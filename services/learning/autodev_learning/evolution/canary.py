@@ -11,7 +11,7 @@ from autodev_learning.evolution.opportunities import SkillRun
 from autodev_learning.evolution.proving import MutationProver
 from autodev_learning.examples import Example, matches
 from autodev_learning.peers.capabilities import Capabilities, Capability
-from autodev_learning.skills.registry import Skill
+from autodev_learning.skills.registry import Skill, SkillVersion
 from autodev_learning.skills.reviews import Decided, Decision
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ async def may_promote_itself(capabilities: Capabilities, agent_id: str) -> bool:
     if not (await capabilities.workspace()).auto_promote:
         return False
     return (await capabilities.check(agent_id, Capability.BACKGROUND_EVOLUTION)).allowed_another_day
+
+
+async def trial_share(capabilities: Capabilities, otherwise: float) -> float:
+    """The share of the executions that run a version on trial: the workspace's own, or the service's."""
+    return (await capabilities.workspace()).canary_share or otherwise
 
 
 @dataclass(frozen=True)
@@ -107,22 +112,22 @@ class Canaries:
             case Standing.WORSE | Standing.UNDECIDED as standing:
                 await self._roll_back(version.source_id, view.verdict.reason, standing)
             case Standing.PASSED:
-                await self._promote(version.source_id, view.verdict.reason)
+                await self._promote(version, view.verdict.reason)
             case Standing.GOES_ON:
                 pass
 
-    async def _promote(self, mutation_id: str, reason: str) -> None:
-        mutation = await self._mutations.get(mutation_id)
-        if not await may_promote_itself(self._capabilities, mutation.agent_id):
-            await self._roll_back(mutation_id, NOT_BY_ITSELF, "not allowed")
+    async def _promote(self, version: SkillVersion, reason: str) -> None:
+        mutation = await self._mutations.get(version.source_id)
+        if not version.approved_by and not await may_promote_itself(self._capabilities, mutation.agent_id):
+            await self._roll_back(mutation.id, NOT_BY_ITSELF, "not allowed")
             return
         # During the trial the suite may have grown by what the active version gave.
         if regression := await self._prover.regression(mutation):
-            await self._roll_back(mutation_id, regression, "regression")
+            await self._roll_back(mutation.id, regression, "regression")
             return
-        log.info("mutation %s passed its trial: %s", mutation_id, reason)
+        log.info("mutation %s passed its trial: %s", mutation.id, reason)
         metrics.TRIALS.labels(Standing.PASSED).inc()
-        await self._mutations.promote(mutation_id, "", reason)
+        await self._mutations.promote(mutation.id, version.approved_by, reason)
 
     async def _roll_back(self, mutation_id: str, reason: str, result: str) -> None:
         log.info("mutation %s failed its trial: %s", mutation_id, reason)
@@ -133,12 +138,19 @@ class Canaries:
 class MutationPromoter:
     """Acts on people's decisions about mutations; see `promotion.Promoter`."""
 
-    def __init__(self, mutations: "MutationStore", prover: MutationProver) -> None:
+    def __init__(
+        self, mutations: "MutationStore", prover: MutationProver, capabilities: Capabilities, canary_share: float
+    ) -> None:
         self._mutations = mutations
         self._prover = prover
+        self._capabilities = capabilities
+        self._canary_share = canary_share
 
     async def on_decision(self, decided: Decided) -> None:
-        """Make an approved mutation the next version, unless it fails the suite by now; put a rejected one away."""
+        """Make an approved mutation the next version, on trial where that was said; put a rejected one away.
+
+        What fails the suite by now is neither.
+        """
         if decided.decision is not Decision.APPROVED:
             await self._mutations.discard(decided.subject_id, f"rejected by {decided.reviewer}")
             return
@@ -148,4 +160,9 @@ class MutationPromoter:
             metrics.REGRESSIONS.inc()
             await self._mutations.refuse(mutation, regression, decided.event_id)
             return
-        await self._mutations.promote(decided.subject_id, decided.reviewer, "", decided.event_id)
+        if not decided.on_trial:
+            await self._mutations.promote(decided.subject_id, decided.reviewer, "", decided.event_id)
+            return
+        share = await trial_share(self._capabilities, self._canary_share)
+        reason = f"approved by {decided.reviewer}"
+        await self._mutations.put_on_trial(decided.subject_id, share, reason, decided.reviewer, decided.event_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
-from autodev_learning.evolution.canary import may_promote_itself
+from autodev_learning.evolution.canary import may_promote_itself, trial_share
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus, review_for, tool_id
 from autodev_learning.peers.capabilities import Capabilities
@@ -123,7 +123,7 @@ class Judge:
             metrics.MUTATIONS.labels(Outcome.DISCARDED).inc()
             return await self._mutations.discard(mutation.id, comparison.explanation)
         if await may_promote_itself(self._capabilities, mutation.agent_id):
-            share = (await self._capabilities.workspace()).canary_share or self._canary_share
+            share = await trial_share(self._capabilities, self._canary_share)
             tried = await self._mutations.put_on_trial(mutation.id, share, comparison.explanation)
             log.info("mutation %s wins and is %s: %s", mutation.id, tried.outcome, tried.outcome_reason)
             metrics.MUTATIONS.labels(tried.outcome).inc()

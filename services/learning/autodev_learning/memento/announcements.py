@@ -117,6 +117,7 @@ def review_decided(review: Review, variant_id: str) -> event_pb2.Event:
             reviewer=event_text(review.reviewer, 1000),
             reason=event_text(review.reason),
             variant_id=variant_id,
+            on_trial=review.on_trial,
         ),
         review.agent_id,
         review.subject_id,
@@ -184,6 +185,8 @@ def skill_trial_started(
     subject_id: str,
     share: float,
     reason: str,
+    caused_by: str,
+    by: By,
 ) -> event_pb2.Event:
     """SkillTrialStarted."""
     return _event(
@@ -195,11 +198,11 @@ def skill_trial_started(
             subject_id=subject_id,
             share=share,
             reason=event_text(reason),
-            automatic=True,
+            automatic=by is By.TRIAL,
         ),
         agent_id,
         subject_id,
-        "",
+        caused_by,
     )
 
 

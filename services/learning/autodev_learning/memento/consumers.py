@@ -95,6 +95,7 @@ async def on_review_decided(promotion: Promotion, event: Event) -> None:
             reviewer=decided.reviewer,
             reason=decided.reason,
             event_id=event.id,
+            on_trial=decided.on_trial,
         )
     )
 

@@ -34,16 +34,16 @@ class ReviewServicer(ReviewServiceServicer):
         return pb.ListReviewsResponse(reviews=page, next_page_token=token)
 
     async def ApproveReview(self, request: pb.ApproveReviewRequest, context: Any) -> pb.ApproveReviewResponse:
-        review = await self._decide(request.review_id, Decision.APPROVED, request.reason)
+        review = await self._decide(request.review_id, Decision.APPROVED, request.reason, on_trial=request.on_trial)
         return pb.ApproveReviewResponse(review=review_to_proto(review))
 
     async def RejectReview(self, request: pb.RejectReviewRequest, context: Any) -> pb.RejectReviewResponse:
         review = await self._decide(request.review_id, Decision.REJECTED, request.reason)
         return pb.RejectReviewResponse(review=review_to_proto(review))
 
-    async def _decide(self, review_id: str, decision: Decision, reason: str) -> Review:
+    async def _decide(self, review_id: str, decision: Decision, reason: str, *, on_trial: bool = False) -> Review:
         reviewer = require_role(Role.REVIEWER).subject
-        return await self._reviews.decide(review_id, decision, reviewer, reason)
+        return await self._reviews.decide(review_id, decision, reviewer, reason, on_trial=on_trial)
 
 
 def review_to_proto(review: Review) -> pb.Review:
@@ -63,4 +63,5 @@ def review_to_proto(review: Review) -> pb.Review:
         requested_at=moment_to_proto(review.requested_at),
         decided_at=moment_to_proto(review.decided_at),
         overfit=OVERFIT[review.overfit],
+        on_trial=review.on_trial,
     )

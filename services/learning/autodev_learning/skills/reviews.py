@@ -43,7 +43,10 @@ class ReviewState(StrEnum):
 
 @dataclass(frozen=True)
 class Review:
-    """A decision that a person has to make, or made. `evidence`: what speaks for the code, a line each."""
+    """A decision that a person has to make, or made. `evidence`: what speaks for the code, a line each.
+
+    `on_trial`: it was approved to run beside the version in use first, until it has proven itself.
+    """
 
     subject_kind: SubjectKind
     subject_id: str
@@ -59,6 +62,7 @@ class Review:
     decision: Decision = Decision.WAITING
     reviewer: str = ""
     reason: str = ""
+    on_trial: bool = False
     decided_at: datetime | None = None
 
 
@@ -73,6 +77,7 @@ class Decided:
     reviewer: str
     reason: str
     event_id: str
+    on_trial: bool = False
 
 
 def review_of(
@@ -117,10 +122,12 @@ def _visible(line: str) -> str:
     return "".join(each if each.isprintable() or each == "\t" else f"<U+{ord(each):04X}>" for each in line)
 
 
-def decided(review: Review, decision: Decision, reviewer: str, reason: str, at: datetime) -> Review:
+def decided(
+    review: Review, decision: Decision, reviewer: str, reason: str, at: datetime, *, on_trial: bool = False
+) -> Review:
     """The review with the decision; the same review where the same was decided before.
 
-    Raises FailedPrecondition (ALREADY_DECIDED) where the other was.
+    Raises FailedPrecondition (ALREADY_DECIDED) where the other was, (NOTHING_TO_COMPARE) for a candidate on trial.
     """
     if review.decision is decision:
         return review
@@ -130,7 +137,12 @@ def decided(review: Review, decision: Decision, reviewer: str, reason: str, at: 
             reason="ALREADY_DECIDED",
             metadata={"decision": review.decision.upper()},
         )
-    return replace(review, decision=decision, reviewer=reviewer, reason=reason, decided_at=at)
+    if on_trial and review.subject_kind is SubjectKind.CANDIDATE:
+        raise FailedPrecondition(
+            "a candidate is a skill's first version: none is in use to compare it with on trial",
+            reason="NOTHING_TO_COMPARE",
+        )
+    return replace(review, decision=decision, reviewer=reviewer, reason=reason, decided_at=at, on_trial=on_trial)
 
 
 class Reviews:
@@ -147,6 +159,10 @@ class Reviews:
         """Reviews, newest first, of those older than `before_id`."""
         return await self._store.page(state, limit, before_id)
 
-    async def decide(self, review_id: str, decision: Decision, reviewer: str, reason: str) -> Review:
-        """Decide, once. Raises NotFound, FailedPrecondition (ALREADY_DECIDED)."""
-        return await self._store.decide(review_id, lambda review: decided(review, decision, reviewer, reason, now()))
+    async def decide(
+        self, review_id: str, decision: Decision, reviewer: str, reason: str, *, on_trial: bool = False
+    ) -> Review:
+        """Decide, once. Raises NotFound, FailedPrecondition (ALREADY_DECIDED, NOTHING_TO_COMPARE)."""
+        return await self._store.decide(
+            review_id, lambda review: decided(review, decision, reviewer, reason, now(), on_trial=on_trial)
+        )

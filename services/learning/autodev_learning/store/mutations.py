@@ -162,29 +162,40 @@ class MutationStore:
             return mutation_from_row(row)
 
     @repeatable
-    async def put_on_trial(self, mutation_id: str, share: float, reason: str) -> Mutation:
+    async def put_on_trial(
+        self, mutation_id: str, share: float, reason: str, approved_by: str = "", caused_by: str = ""
+    ) -> Mutation:
         """Make a mutation the skill's next version, on trial, and announce it, once. It replaces another one on trial.
 
-        `share`: of the executions, that run it while the trial lasts. It is discarded if what it was compared with is
-        no longer the active version.
+        `share`: of the executions, that run it while the trial lasts. One that waits for a person is put on trial only
+        as approved by one. It is discarded if what it was compared with is no longer the active version.
         """
         async with self._database.session(current_tenant()) as session:
             await take_turn(session, TURN)
             row = await _row(session, mutation_id)
-            if row.outcome != Outcome.OPEN:
+            if row.outcome != (Outcome.IN_REVIEW if approved_by else Outcome.OPEN):
                 return mutation_from_row(row)
             if overtaken := await _overtaken(session, row):
                 row.outcome, row.outcome_reason = Outcome.DISCARDED, overtaken
                 return mutation_from_row(row)
             await end_trial(session, row.skill_id, REPLACED)
-            version = await add_version(session, _next_version(row, ""), Stage.CANARY)
+            version = await add_version(session, _next_version(row, approved_by), Stage.CANARY)
             skill = (await session.scalars(select(SkillRow).where(SkillRow.id == row.skill_id))).one()
             skill.canary_share = share
             row.outcome, row.outcome_reason = Outcome.CANARY, reason
             self._outbox.add(
                 session,
                 skill_trial_started(
-                    skill.id, skill.name, row.agent_id, version, skill.active_version, row.id, share, reason
+                    skill.id,
+                    skill.name,
+                    row.agent_id,
+                    version,
+                    skill.active_version,
+                    row.id,
+                    share,
+                    reason,
+                    caused_by,
+                    By.PERSON if approved_by else By.TRIAL,
                 ),
             )
             return mutation_from_row(row)

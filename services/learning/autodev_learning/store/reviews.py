@@ -58,7 +58,7 @@ class ReviewStore:
             if review == waiting:
                 return review
             row.decision, row.reviewer, row.reason = review.decision, review.reviewer, review.reason
-            row.decided_at = review.decided_at
+            row.decided_at, row.on_trial = review.decided_at, review.on_trial
             variant_id = await _settle_subject(session, review)
             self._outbox.add(session, review_decided(review, variant_id))
             return review
@@ -114,5 +114,6 @@ def _review(row: ReviewRow) -> Review:
         reviewer=row.reviewer,
         reason=row.reason,
         requested_at=row.requested_at,
+        on_trial=row.on_trial,
         decided_at=row.decided_at,
     )
