@@ -30,7 +30,8 @@ async def everything(client: AutoDevClient) -> list[event_pb2.Event]:
     request = event_service_pb2.SubscribeRequest(at=event_service_pb2.START_AT_EARLIEST)
     request.heartbeat_interval.FromMilliseconds(200)
     events: list[event_pb2.Event] = []
-    call = client.events.Subscribe(request)
+    # What was just killed is there again, which the connection may not have noticed.
+    call = client.events.Subscribe(request, wait_for_ready=True)
     async for response in call:
         if not response.events:
             break

@@ -29,6 +29,7 @@ from tests.integration.gateway.parts import (
     until,
     working,
 )
+from tests.mesh import eventually
 from tests.serving import refusal
 from tests.storage import EVERY_LOG, Storage
 
@@ -227,9 +228,15 @@ async def test_dead_letters_are_paged_and_replayed(acme: AutoDevClient) -> None:
     await publish(acme, events)
     async with working(acme) as worker:
         await fail_all(worker, 5)
+
+        async def all_dead() -> bool:
+            listed = await acme.events.ListDeadLetters(pb.ListDeadLettersRequest(group="group"))
+            return len(listed.dead_letters) == 5
+
+        await eventually(all_dead, "all are given up")
         found: list[pb.DeadLetter] = []
         token = ""
-        while len(found) < 5 or token:
+        while not found or token:
             request = pb.ListDeadLettersRequest(group="group", page_size=2, page_token=token)
             page = await acme.events.ListDeadLetters(request)
             assert len(page.dead_letters) <= 2

@@ -10,6 +10,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from autodev.gateway.v1.event_pb2 import OUTCOME_SUCCESS
 from autodev.learning.v1 import memento_service_pb2 as memento
 from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev_sdk import AutoDevClient
@@ -40,7 +41,7 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ours(mesh: Mesh) -> AsyncIterator[AutoDevClient]:
     async with mesh.client(TENANT) as client:
-        await let_learn(client, "ada")
+        await let_learn(client, "ada", proposers=["case_bank"])
         yield client
 
 
@@ -54,6 +55,7 @@ async def theirs(mesh: Mesh) -> AsyncIterator[AutoDevClient]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def package(ours: AutoDevClient) -> pb.ExportSkillResponse:
     """A skill that was learnt, as a package."""
+    await publish(ours, attempt("helper", RIGHT, outcome=OUTCOME_SUCCESS))
     await publish(ours, attempt("ada", WRONG_CODE), attempt("ada", WRONG_CODE))
     skill = await promoted_skill(ours, "ada")
     return await ours.skills.ExportSkill(pb.ExportSkillRequest(skill_id=skill.id))

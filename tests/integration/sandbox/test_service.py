@@ -209,7 +209,12 @@ async def test_an_engine_that_stops_is_answered_by_the_next_level_or_not_at_all(
         assert (await execute(service, pb.ExecuteRequest(code="1"))).isolation == pb.ISOLATION_LEVEL_CONTAINER
         engine.close()
         os.unlink(tmp_path / "engine")
-        assert (await execute(service, pb.ExecuteRequest(code="1"))).isolation == pb.ISOLATION_LEVEL_NAMESPACE
+        # Containers that wait already are still used, by connections that last.
+        for _ in range(settings.container_ceiling + 1):
+            if (await execute(service, pb.ExecuteRequest(code="1"))).isolation == pb.ISOLATION_LEVEL_NAMESPACE:
+                break
+        else:
+            pytest.fail("the engine is gone, and containers are used for ever")
         refused = await refusal(service, pb.ExecuteRequest(code="1", min_isolation=pb.ISOLATION_LEVEL_CONTAINER))
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "ISOLATION_UNAVAILABLE")
 

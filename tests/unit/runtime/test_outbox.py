@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import DeclarativeBase
 
 from autodev.gateway.v1.event_pb2 import Event, GuidanceIssued
@@ -195,9 +195,9 @@ async def test_how_long_the_oldest_event_has_waited_is_measured(
 ) -> None:
     monkeypatch.setattr(outbox_module, "POLL_S", 0.01)
     minute, tries, seen = timedelta(minutes=1), 0, asyncio.Event()
-    with monkeypatch.context() as earlier:
-        earlier.setattr(OutboxRow.__table__.c.created_at.default, "arg", lambda _: now() - minute)
-        await add(database, outbox, some_event())
+    await add(database, outbox, some_event())
+    async with database.across_tenants() as session:
+        await session.execute(update(OutboxRow).values(created_at=now() - minute))
     await add(database, outbox, some_event())
 
     async def publish(events: Sequence[Event]) -> None:
