@@ -39,6 +39,8 @@ _OWN = "agent_id = $2"
 _NOT_DENIED = "agent_id NOT IN (SELECT value ->> 0 FROM EACH($2))"
 
 _TASK = "SELECT id FROM failure_tasks WHERE tenant_id = $1 AND agent_id = $2 AND words_key = $3"
+# Not a parameter, or PostgreSQL could not tell that the index of such tasks holds them all.
+_BY_WORDS = "SELECT EXISTS (SELECT 1 FROM failure_tasks WHERE tenant_id = $1 AND bits < 0)"
 _ADD_TASK = """
 INSERT INTO failure_tasks (tenant_id, agent_id, words_key, words, bits) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING RETURNING id"""
@@ -53,13 +55,8 @@ SELECT JOINED(
     ), ','
 )
 FROM (
-    SELECT task, (CASE WHEN min(size) > $6 THEN min(size) ELSE $6 END + 1) / 2 AS half FROM (
-        SELECT task, size, word FROM failure_words
-        WHERE tenant_id = $1 AND {whose} AND word IN ({entries}) AND size BETWEEN $3 AND $4
-        UNION ALL SELECT task, size, word FROM failure_words
-        WHERE EXISTS (SELECT 1 FROM failure_tasks WHERE tenant_id = $1 AND bits < 0)
-        AND tenant_id = $1 AND {whose} AND word IN ({words}) AND size BETWEEN $3 AND $4
-    ) AS entries
+    SELECT task, (CASE WHEN min(size) > $6 THEN min(size) ELSE $6 END + 1) / 2 AS half FROM failure_words
+    WHERE tenant_id = $1 AND {whose} AND word IN ({entries}) AND size BETWEEN $3 AND $4
     GROUP BY task HAVING min(word) < 0 OR count(*) >= $5
 ) AS met"""
 
@@ -183,17 +180,14 @@ class _Rows:
         """The tasks with half of the longer one's words in common."""
         least, most = sizes(len(ordered))
         asked = looked_up(ordered)
-        words = [word for word in prefix(ordered) if word not in asked]
+        ((by_words,),) = yield self._statement(_BY_WORDS)
+        if by_words:
+            # By a release that knew no pairs (`reindexing`).
+            asked = sorted({*asked, *prefix(ordered)})
         bounds = least, most, needed(len(ordered), least), len(ordered)
-        words_from = 7 + len(asked)
-        places_from = words_from + len(words)
-        sql = _MET.format(
-            whose=self._whose,
-            entries=marks(7, len(asked)),
-            words=marks(words_from, len(words)),
-            shared=_shared(places_from, len(self._places)),
-        )
-        ((met,),) = yield self._statement(sql, self._who, *bounds, *asked, *words, *self._places)
+        shared = _shared(7 + len(asked), len(self._places))
+        sql = _MET.format(whose=self._whose, entries=marks(7, len(asked)), shared=shared)
+        ((met,),) = yield self._statement(sql, self._who, *bounds, *asked, *self._places)
         tasks = json.loads(f"[{met or ''}]")
         return [task for task, words in tasks if word_overlap(self._failure.words, words) >= SIMILAR_OVERLAP]
 
