@@ -212,23 +212,24 @@ async def test_a_rollback_ends_a_trial(workspace: Workspace) -> None:
     assert mutation.outcome_reason == "the skill was rolled back"
 
 
-async def test_a_supervised_agents_win_goes_to_a_person_all_the_same(workspace: Workspace) -> None:
-    agent = await workspace.agent(SUPERVISED)
-    skill = await workspace.skill(agent)
-    await workspace.slow_run(skill, agent)
-    found = await eventually(lambda: workspace.opportunity(agent), "the opportunity is found")
-    await workspace.client.evolver.StartOptimization(evolver.StartOptimizationRequest(opportunity_id=found.id))
-    await eventually(lambda: workspace.waiting_review(agent), "the mutation waits for review")
-    assert not (await workspace.get_skill(skill.id)).HasField("canary")
-
-
-async def test_a_person_may_approve_a_win_on_trial(workspace: Workspace) -> None:
+async def _waiting(workspace: Workspace) -> tuple[skills.Skill, str, review.Review]:
+    """A supervised agent's win, which waits for a person."""
     agent = await workspace.agent(SUPERVISED)
     skill = await workspace.skill(agent)
     await workspace.slow_run(skill, agent)
     found = await eventually(lambda: workspace.opportunity(agent), "the opportunity is found")
     await workspace.client.evolver.StartOptimization(evolver.StartOptimizationRequest(opportunity_id=found.id))
     waiting = await eventually(lambda: workspace.waiting_review(agent), "the mutation waits for review")
+    return skill, agent, waiting
+
+
+async def test_a_supervised_agents_win_goes_to_a_person_all_the_same(workspace: Workspace) -> None:
+    skill, _, _ = await _waiting(workspace)
+    assert not (await workspace.get_skill(skill.id)).HasField("canary")
+
+
+async def test_a_person_may_approve_a_win_on_trial(workspace: Workspace) -> None:
+    skill, agent, waiting = await _waiting(workspace)
     for _ in range(2):
         request = review.ApproveReviewRequest(review_id=waiting.id, on_trial=True)
         assert (await workspace.client.reviews.ApproveReview(request)).review.on_trial
