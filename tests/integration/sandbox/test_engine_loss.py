@@ -115,7 +115,10 @@ async def test_another_level_takes_over_and_gives_back(engine: PrivateEngine, tm
     await (await ready("namespace")).close()
     offered = settings(IsolationLevel.CONTAINER, IsolationLevel.NAMESPACE)
     async with serving(offered, tmp_path) as service, loaded(service) as load:
-        await until(lambda: CONTAINER in load.levels(), "calls are answered by containers")
+        await until(lambda: CONTAINER in load.levels(), "the containers are ready")
+        load.forget()
+        await until(lambda: len(load.answers) > 2 * CLIENTS, "calls are answered")
+        assert load.levels() == {CONTAINER}
         running, name = await long_execution(service)
         await engine.kill()
         # It may have done anything by now: it is not run again.

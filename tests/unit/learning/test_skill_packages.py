@@ -52,7 +52,7 @@ packages = st.builds(
     name=st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,99}", fullmatch=True).filter(lambda name: name.strip("_")),
     description=texts.map(lambda text: " ".join(text.split())).filter(bool),
     version=st.from_regex(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})", fullmatch=True),
-    code=texts.map("x = {!r}\n".format),
+    code=texts.map(lambda text: "\n".join(["x = 1", *(f"# {line}" for line in text.split("\n"))])),
     preamble=texts,
     examples=st.lists(st.builds(Example, texts.filter(str.strip), texts), min_size=1, max_size=4).map(tuple),
     entry_points=st.lists(st.from_regex(r"[a-z_]{1,9}", fullmatch=True), max_size=3).map(tuple),
