@@ -7,6 +7,7 @@ the latest failure of one error that is in a pattern.
 """
 
 import contextlib
+import gc
 import json
 import random
 import sqlite3
@@ -210,6 +211,8 @@ async def _on(name: str, size: int, effort: Effort) -> Figures:
         async with storage.open("learning") as opened:
             await upgrade(opened, "autodev_learning")
             async with _filled(storage, filling) as raw:
+                # A service holds none of these rows: its collector has no millions of objects to go through.
+                gc.freeze()
                 return await _figures(opened, raw, tasks, ASKED // 6 if effort.quick else ASKED)
 
 

@@ -44,21 +44,21 @@ _BY_WORDS = "SELECT EXISTS (SELECT 1 FROM failure_tasks WHERE tenant_id = $1 AND
 _ADD_TASK = """
 INSERT INTO failure_tasks (tenant_id, agent_id, words_key, words, bits) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING RETURNING id"""
-# A pair in common, which is below zero, or as many words as the smallest of similar tasks has; then, no fewer bits in
-# common than half of the longer one's words. What is left is told apart in full. It comes as one text: of thousands of
-# rows, making and reading each took longer than finding it.
+# By no fewer bits in common than half of the longer one's words; what is left is told apart in full. It comes as one
+# text: of thousands of rows, making and reading each took longer than finding it.
 _MET = """
 SELECT JOINED(
     (
         SELECT '[' || id || ',' || CAST(words AS text) || ']' FROM failure_tasks
-        WHERE tenant_id = $1 AND id = met.task AND ({shared}) >= met.half
+        WHERE tenant_id = $1 AND id = met.task AND ({shared}) >= (CASE WHEN size > $5 THEN size ELSE $5 END + 1) / 2
     ), ','
 )
-FROM (
-    SELECT task, (CASE WHEN min(size) > $6 THEN min(size) ELSE $6 END + 1) / 2 AS half FROM failure_words
-    WHERE tenant_id = $1 AND {whose} AND word IN ({entries}) AND size BETWEEN $3 AND $4
-    GROUP BY task HAVING min(word) < 0 OR count(*) >= $5
-) AS met"""
+FROM ({met}) AS met"""
+_ENTRIES = "failure_words WHERE tenant_id = $1 AND {whose} AND word IN ({entries}) AND size BETWEEN $3 AND $4"
+_MET_BY_PAIRS = f"SELECT DISTINCT task, size FROM {_ENTRIES}"
+# A pair is below zero.
+_MET_BY_WORDS = f"""
+SELECT task, size FROM {_ENTRIES} GROUP BY task, size HAVING min(word) < 0 OR count(*) >= {{needed}}"""
 
 _FAILURES = """
 SELECT episode_id, agent_id, signature_key, occurred_at, pattern_id,
@@ -184,11 +184,13 @@ class _Rows:
         if by_words:
             # By a release that knew no pairs (`reindexing`).
             asked = sorted({*asked, *prefix(ordered)})
-        bounds = least, most, needed(len(ordered), least), len(ordered)
-        shared = _shared(7 + len(asked), len(self._places))
-        sql = _MET.format(whose=self._whose, entries=marks(7, len(asked)), shared=shared)
-        ((met,),) = yield self._statement(sql, self._who, *bounds, *asked, *self._places)
-        tasks = json.loads(f"[{met or ''}]")
+        by_pairs = all(entry < 0 for entry in asked)
+        met = (_MET_BY_PAIRS if by_pairs else _MET_BY_WORDS).format(
+            whose=self._whose, entries=marks(6, len(asked)), needed=needed(len(ordered), least)
+        )
+        sql = _MET.format(met=met, shared=_shared(6 + len(asked), len(self._places)))
+        ((joined,),) = yield self._statement(sql, self._who, least, most, len(ordered), *asked, *self._places)
+        tasks = json.loads(f"[{joined or ''}]")
         return [task for task, words in tasks if word_overlap(self._failure.words, words) >= SIMILAR_OVERLAP]
 
     def similar(self, tasks: Sequence[int], window: timedelta) -> Script[list[Failure]]:
