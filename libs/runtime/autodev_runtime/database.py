@@ -34,7 +34,7 @@ from autodev_sdk.ending import ended
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS, BUSY_PAUSE_S = 10_000, 0.005
-CACHE_KIB = 16 * 1024
+CACHE_KIB = 8 * 1024
 """What each connection to SQLite may keep in memory of a file, once it has read it. By default it is 2 MiB, and a look
 into an index of 100,000 rows mostly asks the system for a page."""
 POOL_SIZE = 4
