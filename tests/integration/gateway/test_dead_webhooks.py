@@ -40,8 +40,8 @@ async def keep(store: ReceiptStore, key: Key, state: State, at_s: int) -> None:
     at_us = at_s * SECOND_US
     await store.keep(Receipt(key, b"x" * 32, call.SerializeToString(), ""), at_us)
     if state is not State.PENDING:
-        await store.take(at_us, SECOND_US, 10)
-        await store.settle([Settlement(key, state, at_us + SECOND_US, "NOT_FOUND: no such variant")])
+        (taken,) = await store.take(at_us, SECOND_US, 10)
+        await store.settle([Settlement(taken, state, at_us + SECOND_US, "NOT_FOUND: no such variant")])
 
 
 async def fill(store: ReceiptStore) -> None:

@@ -494,17 +494,42 @@ async def test_a_receipt_from_before_the_clock_was_set_back_does_not_wait(store:
 
 async def test_what_is_delivered_stays_so(store: ReceiptStore) -> None:
     await store.keep(RECEIPT, 1)
-    await store.settle([Settlement(KEY, State.DELIVERED, 2)])
-    await store.settle([Settlement(KEY, State.PENDING, 5, "late")])
+    (taken,) = await store.take(1, LEASE_US, 10)
+    await store.settle([Settlement(taken, State.DELIVERED, 2)])
+    await store.settle([Settlement(taken, State.PENDING, 5, "late")])
     assert (await store.standing()).pending == {}
     assert await store.keep(RECEIPT, 2) == (Kept.REPEATED, State.DELIVERED)
+
+
+@pytest.mark.parametrize("late_state", [State.PENDING, State.DEAD])
+async def test_whose_lease_was_over_settles_nothing_that_another_took(store: ReceiptStore, late_state: State) -> None:
+    await store.keep(RECEIPT, 0)
+    (late,) = await store.take(0, LEASE_US, 10)
+    (taken,) = await store.take(LEASE_US, LEASE_US, 10)
+    await store.settle([Settlement(late, late_state, LEASE_US, "late")])
+    # It is neither given up nor somebody else's turn while it is passed on.
+    assert await store.take(LEASE_US, LEASE_US, 10) == []
+    await store.settle([Settlement(taken, State.DELIVERED, LEASE_US)])
+    assert await store.keep(RECEIPT, LEASE_US) == (Kept.REPEATED, State.DELIVERED)
+
+
+async def test_a_try_from_before_a_revival_settles_nothing_of_it(store: ReceiptStore) -> None:
+    await store.keep(RECEIPT, 0)
+    (late,) = await store.take(0, LEASE_US, 10)
+    await store.settle([Settlement(late, State.DEAD, 1, "given up")])
+    assert await store.keep(RECEIPT, 2) == (Kept.REVIVED, State.PENDING)
+    (taken,) = await store.take(2, LEASE_US, 10)
+    assert taken.attempts == late.attempts
+    await store.settle([Settlement(late, State.DEAD, 3, "late")])
+    assert await store.keep(RECEIPT, 4) == (Kept.REPEATED, State.PENDING)
 
 
 async def test_old_receipts_are_forgotten_once_they_are_settled(store: ReceiptStore) -> None:
     other = replace(RECEIPT, key=replace(KEY, webhook_id="msg_2"))
     await store.keep(RECEIPT, 10)
+    (taken,) = await store.take(10, LEASE_US, 10)
     await store.keep(other, 10)
-    await store.settle([Settlement(KEY, State.DELIVERED, 10)])
+    await store.settle([Settlement(taken, State.DELIVERED, 10)])
     assert await store.prune(10) == 0
     assert await store.prune(11) == 1
     standing = await store.standing()

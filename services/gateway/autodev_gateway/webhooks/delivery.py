@@ -130,7 +130,7 @@ class Delivery:
                 log.exception("webhook %s of %s could not be passed on", due.key.webhook_id, due.key.source)
                 return self._failed(due, error)
         metrics.WEBHOOK_DELIVERIES.labels("delivered").inc()
-        return Settlement(due.key, State.DELIVERED, _now_us())
+        return Settlement(due, State.DELIVERED, _now_us())
 
     def _failed(self, due: Due, error: Exception) -> Settlement:
         told = f"{error.reason}: {error}" if isinstance(error, AutoDevError) else type(error).__name__
@@ -145,10 +145,10 @@ class Delivery:
                 due.attempts + 1,
                 told,
             )
-            return Settlement(due.key, State.DEAD, _now_us(), told)
+            return Settlement(due, State.DEAD, _now_us(), told)
         metrics.WEBHOOK_DELIVERIES.labels("postponed").inc()
         wait_s = wait_before(due.attempts + 1, random.random())
-        return Settlement(due.key, State.PENDING, _now_us() + int(wait_s * 1_000_000), told)
+        return Settlement(due, State.PENDING, _now_us() + int(wait_s * 1_000_000), told)
 
     def _patience_with(self, error: Exception) -> float:
         if isinstance(error, InvalidArgument | FailedPrecondition | PermissionDenied):

@@ -75,7 +75,7 @@ class Due:
 class Settlement:
     """How a try to pass one on ended. `due_us`: when to try again, for one that stays pending; otherwise now."""
 
-    key: Key
+    tried: Due
     state: State
     due_us: int
     error: str = ""
@@ -164,12 +164,12 @@ class ReceiptStore:
 
     @repeatable
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write down how tries ended. What was settled meanwhile stays so."""
+        """Write down how tries ended. What was settled meanwhile stays so, and what somebody else took is theirs."""
         async with self._database.across_tenants() as session:
             connection = await session.connection()
             for each in settlements:
                 values: dict[str, Any] = {"state": each.state.value, "error": each.error, "due_us": each.due_us}
-                await connection.execute(update(_receipts).where(*_is(each.key), _pending).values(values))
+                await connection.execute(update(_receipts).where(*_is_held(each.tried), _pending).values(values))
 
     @repeatable
     async def standing(self) -> Standing:
@@ -211,3 +211,10 @@ def pending_again(now_us: int) -> dict[str, Any]:
 def _is(key: Key) -> tuple[Any, Any, Any]:
     columns = _receipts.c
     return columns.tenant_id == key.tenant, columns.source == key.source, columns.webhook_id == key.webhook_id
+
+
+def _is_held(tried: Due) -> tuple[Any, ...]:
+    """The receipt, as long as nobody took it after this try: not when its lease was over, nor after a replay."""
+    columns = _receipts.c
+    tries = columns.attempts == tried.attempts + 1, columns.pending_since_us == tried.pending_since_us
+    return *_is(tried.key), *tries
