@@ -129,6 +129,42 @@ async def test_what_is_written_is_published_in_order_with_its_tenant_and_trace(
     assert [event.traceparent for event in log.events] == [trace.traceparent] * 3 + [""] * 2
 
 
+async def test_the_order_is_that_of_the_transactions_whatever_ids_and_clocks_say(
+    database: Database, outbox: Outbox, log: Log
+) -> None:
+    events = [some_event() for _ in range(4)][::-1]
+    await add(database, outbox, *events[:2])
+    async with database.across_tenants() as session:
+        await session.execute(update(OutboxRow).values(created_at=now() + timedelta(hours=1)))
+    await add(database, outbox, *events[2:])
+    async with relaying(outbox, log.publish):
+        await emptied(database)
+    assert log.ids == [event.id for event in events]
+
+
+async def test_a_relay_that_is_late_reorders_nothing_that_another_publishes(
+    database: Database, outbox: Outbox, log: Log
+) -> None:
+    written = [some_event() for _ in range(4)]
+    arrived, going_on = asyncio.Event(), asyncio.Event()
+
+    async def publish_late(events: Sequence[Event]) -> None:
+        arrived.set()
+        await going_on.wait()
+        await log.publish(events)
+
+    await add(database, outbox, *written[:2])
+    async with relaying(Outbox(database, OutboxRow), publish_late), asyncio.timeout(DEADLINE_S):
+        await arrived.wait()
+        await add(database, outbox, *written[2:])
+        async with relaying(outbox, log.publish):
+            await emptied(database)
+        going_on.set()
+        while log.calls < 2:  # noqa: ASYNC110 -- a log tells nobody
+            await asyncio.sleep(0.005)
+    assert log.ids == [event.id for event in written]
+
+
 async def test_a_new_event_wakes_the_relay_at_once(
     database: Database, outbox: Outbox, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
