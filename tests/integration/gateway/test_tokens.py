@@ -239,6 +239,22 @@ async def test_what_a_withdrawn_key_signed_ends_with_its_streams(provider: Provi
         assert await told(gateway, token("ES256")) is not None
 
 
+async def test_what_a_key_signed_ends_when_another_key_has_its_id(provider: Provider, tmp_path: Path) -> None:
+    fresh = ec.generate_private_key(ec.SECP256R1())
+    async with (
+        trusting(provider, Storage(tmp_path), jwt_refresh_s=0.1, jwt_look_again_s=0.05) as gateway,
+        AutoDevClient(gateway.public_address, token("ES256")) as ada,
+    ):
+        stream, text = await following(ada), token("ES256")
+        assert await told(gateway, text) is None
+        provider.keys = [jwk("ES256", private=fresh) if key["kid"] == "ES256" else key for key in provider.keys]
+        deadline = time.monotonic() + PATIENCE_S
+        while await told(gateway, token("ES256", fresh)) is not None:
+            assert time.monotonic() < deadline
+        assert await told(gateway, text) is not None
+        assert (await end_of(stream)).reason == "CREDENTIAL_ENDED"
+
+
 async def test_streams_end_with_their_key_also_where_their_tokens_are_forgotten(
     provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,8 @@ VALUES = st.recursive(
 NAMES = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "d", "kid", "alg", "use", "k"])
 
 
-def short_rsa() -> dict[str, Any]:
-    made: dict[str, Any] = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key(), as_dict=True)
+def short_rsa(bits: int) -> dict[str, Any]:
+    made: dict[str, Any] = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, bits).public_key(), as_dict=True)
     return made
 
 
@@ -41,7 +41,8 @@ def short_rsa() -> dict[str, Any]:
         {**ECAlgorithm.to_jwk(KEY, as_dict=True), "kid": "x"},
         {"kty": "oct", "k": "AQAB", "kid": "x"},
         {"kty": "oct", "k": "AQAB", "kid": "x", "alg": "ES256"},
-        {**short_rsa(), "kid": "x"},
+        {**short_rsa(1024), "kid": "x"},
+        {**short_rsa(2047), "kid": "x"},
         "x",
     ],
 )
