@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -76,6 +77,18 @@ async def test_a_cursor_of_one_gateway_is_good_at_once_at_another(clients: list[
         (later,) = await publish(clients[(number + 1) % GATEWAYS], [failed(2 * number + 1)])
         found = await read(clients[(number + 2) % GATEWAYS], 1, after_cursor=cursor)
         assert [event.cursor for event in found] == [later]
+
+
+async def test_a_gateway_whose_clock_is_behind_appends_after_the_others(
+    clients: list[AutoDevClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time_ns
+    with monkeypatch.context() as ahead:
+        ahead.setattr("autodev_gateway.event_log.appender.time.time_ns", lambda: now() + 3600 * 10**9)
+        (first,) = await publish(clients[0], [failed(0)])
+    (second,) = await publish(clients[1], [failed(1)])
+    assert second > first
+    assert [event.cursor for event in await follow(clients[2], 2)] == [first, second]
 
 
 async def test_a_notice_wakes_subscribers_at_other_gateways(monkeypatch: pytest.MonkeyPatch, storage: Storage) -> None:
