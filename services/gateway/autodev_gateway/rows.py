@@ -47,6 +47,8 @@ class GroupRow(TenantScoped, Base):
     position: Mapped[int] = mapped_column(LargeInteger)
     filter: Mapped[str] = mapped_column(Text)
     """The filter as JSON; see groups/store.py."""
+    term: Mapped[int] = mapped_column(LargeInteger, server_default="0")
+    """How many times a gateway began to serve it."""
 
 
 class DeliveryRow(TenantScoped, Base):

@@ -202,8 +202,8 @@ async def test_what_a_group_takes_until_its_row_is_deleted_is_kept(
         seq, key, trim = int(cursor, 16), GroupKey("acme", "group"), EventStore.trim
 
         async def trimmed_late(store: EventStore, through: dict[str, int]) -> int:
-            await GroupStore(other).create(key, seq, ALL_EVENTS)
-            await GroupStore(other).save([(key, Changes(seq, entries=[Entry(seq)]))])
+            tenure = await GroupStore(other).create(key, seq, ALL_EVENTS)
+            await GroupStore(other).save({tenure: Changes(seq, entries=[Entry(seq)])})
             return await trim(store, through)
 
         monkeypatch.setattr(EventStore, "trim", trimmed_late)

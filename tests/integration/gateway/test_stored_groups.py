@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, LogOptions, Record
+from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, Filter, LogOptions, Record
 from autodev_gateway.event_log.retention import Retention
 from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.groups import runner
@@ -89,9 +89,10 @@ async def test_a_dead_letter_whose_commit_was_not_answered_is_stored_again(
     database: Database, groups: Groups, log: EventLog
 ) -> None:
     store = GroupStore(database)
+    tenure = await store.create(KEY, 0, ALL_EVENTS)
     changes = Changes(log.head, dead=[DeadLetter(log.head, 5, "boom")])
-    await store.save([(KEY, changes)])
-    await store.save([(KEY, changes)])
+    await store.save({tenure: changes})
+    await store.save({tenure: changes})
     ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
     assert (letter.attempts, letter.error) == (5, "boom")
 
@@ -130,6 +131,65 @@ async def unstored(database: Database, log: EventLog) -> AsyncIterator[Groups]:
     running = asyncio.create_task(opened.run())
     await asyncio.sleep(0)
     await ended(running)
+
+
+async def taken_over(groups: Groups) -> None:
+    """Another gateway may take the group, as when the claim is lost and nobody has heard of it yet."""
+    await groups._claims.release(f"group {KEY.tenant} {KEY.name}")
+
+
+async def test_a_gateway_whose_group_another_took_stores_nothing_of_it_and_ends_its_workers(
+    unstored: Groups, groups: Groups, log: EventLog, storage: Storage
+) -> None:
+    async with working(unstored) as (late, worker):
+        await log.append([Draft("acme", f"{2:036d}", 20, "ada", "", b"event")])
+        await give_up(late, worker, "boom")
+        await delivered(late, worker)
+        await taken_over(unstored)
+        async with working(groups) as (group, other):
+            for _ in range(2):
+                delivery = await delivered(group, other)
+                assert delivery.lease.attempt == 1
+                group.acknowledge(other, [delivery.lease.delivery_id])
+            await groups.flush()
+        stored = await storage.rows("gateway", "SELECT * FROM consumer_groups")
+        assert await unstored.flush()
+        assert await storage.rows("gateway", "SELECT * FROM consumer_groups") == stored
+        assert await storage.rows("gateway", "SELECT * FROM deliveries") == []
+        assert await storage.rows("gateway", "SELECT * FROM dead_letters") == []
+        with pytest.raises(Unavailable) as told:
+            late.check()
+    assert told.value.reason == "GROUP_ELSEWHERE"
+
+
+async def test_a_gateway_whose_group_another_took_replays_nothing_of_it(unstored: Groups, groups: Groups) -> None:
+    async with working(unstored) as (late, worker):
+        await give_up(late, worker, "boom")
+        await unstored.flush()
+        await taken_over(unstored)
+        async with working(groups):
+            with pytest.raises(Unavailable) as told:
+                await unstored.replay(KEY, None)
+            assert told.value.reason == "GROUP_ELSEWHERE"
+            with pytest.raises(Unavailable):
+                late.check()
+            ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
+            assert letter.error == "boom"
+
+
+async def test_a_filter_is_not_changed_by_a_gateway_whose_group_another_took(
+    database: Database, unstored: Groups, groups: Groups
+) -> None:
+    async with working(unstored) as (late, _):
+        await taken_over(unstored)
+        async with working(groups) as (group, _):
+            with pytest.raises(Unavailable):
+                await unstored.join(KEY, JoinOptions(Filter(agents=frozenset({"bob"})), from_now=False))
+            with pytest.raises(Unavailable):
+                late.check()
+            stored = await GroupStore(database).take_over(KEY)
+            assert stored is not None
+            assert stored.wanted == group.wanted == ALL_EVENTS
 
 
 async def test_what_a_group_has_just_taken_is_kept(unstored: Groups, log: EventLog) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,7 +12,7 @@ from autodev_gateway import metrics
 from autodev_gateway.event_log import ALL_EVENTS, EventLog, Filter, Record
 from autodev_gateway.groups.ledger import Changes, Ledger
 from autodev_gateway.groups.runner import GroupRunner
-from autodev_gateway.groups.store import GroupKey, GroupStore, StoredDeadLetter
+from autodev_gateway.groups.store import GroupKey, GroupStore, ServedElsewhere, StoredDeadLetter, Tenure
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
@@ -43,7 +43,7 @@ class Groups:
         self._claims = store.claims(self._moved)
         self._log = event_log
         self._runners: dict[GroupKey, GroupRunner] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[GroupRunner, asyncio.Task[None]] = {}
         self._finding = asyncio.Lock()
         self._storing = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -58,7 +58,8 @@ class Groups:
         async with self._finding:
             runner = await self._find(key) or await self._make(key, options)
             if runner.wanted != options.wanted:
-                await self._store.set_filter(key, options.wanted)
+                with self._serving(runner):
+                    await self._store.set_filter(runner.tenure, options.wanted)
                 runner.want(options.wanted)
         return runner
 
@@ -71,13 +72,14 @@ class Groups:
         return [(letter, found[letter.seq]) for letter in letters if letter.seq in found]
 
     async def replay(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
-        """Deliver dead letters again: these, or all. Returns how many."""
+        """Deliver dead letters again: these, or all. Returns how many. Raises Unavailable (GROUP_ELSEWHERE)."""
         async with self._finding:
             runner = await self._find(key)
         if runner is None:
             return 0
         await self.flush()
-        revived = await self._store.revive(key, seqs)
+        with self._serving(runner):
+            revived = await self._store.revive(runner.tenure, seqs)
         runner.readmit(revived)
         return len(revived)
 
@@ -93,7 +95,7 @@ class Groups:
                 if not stored:
                     await asyncio.sleep(RETRY_S)
         finally:
-            await ended(*self._tasks)
+            await ended(*self._tasks.values())
             try:
                 async with asyncio.timeout(LAST_FLUSH_S):
                     await self.flush()
@@ -126,16 +128,22 @@ class Groups:
     async def _save(self, waiting: dict[GroupRunner, Changes]) -> None:
         """Store changes, and take out what is stored."""
         try:
-            await self._store.save([(runner.key, changes) for runner, changes in waiting.items()])
+            await self._store_of(waiting)
             waiting.clear()
         except SQLAlchemyError:
             # Some group's rows are at fault, which must not keep the others' from the disk.
             for runner, changes in list(waiting.items()):
                 try:
-                    await self._store.save([(runner.key, changes)])
+                    await self._store_of({runner: changes})
                     del waiting[runner]
                 except SQLAlchemyError as error:
                     log.error("group %s of %s is not stored: %s", runner.key.name, runner.key.tenant, error)
+
+    async def _store_of(self, waiting: Mapping[GroupRunner, Changes]) -> None:
+        over = await self._store.save({runner.tenure: changes for runner, changes in waiting.items()})
+        for runner in waiting:
+            if runner.tenure in over:
+                self._end(runner)
 
     async def _store_changes(self) -> bool:
         """Wait for changes and store them: what was leased or settled soon, mere positions in a while."""
@@ -156,29 +164,30 @@ class Groups:
         if not await self._store.exists(key):
             return None
         async with self._claimed(key):
-            return await self._load(key)
+            return await self._take_over(key)
 
     async def _make(self, key: GroupKey, options: JoinOptions) -> GroupRunner:
         if await self._store.count(key.tenant) >= MAX_GROUPS:
             raise ResourceExhausted(f"the tenant has {MAX_GROUPS} groups", reason="TOO_MANY_GROUPS")
         async with self._claimed(key):
             # Another gateway may have made it before the claim.
-            if (runner := await self._load(key)) is not None:
+            if (runner := await self._take_over(key)) is not None:
                 return runner
             await self._log.catch_up()
             position = self._log.head if options.from_now else self._log.oldest(key.tenant)
-            await self._store.create(key, position, options.wanted)
+            tenure = await self._store.create(key, position, options.wanted)
             gaps = self._log.gaps(key.tenant, from_start=position)
             ledger = Ledger(position)
-            return self._start(GroupRunner(key, ledger, options.wanted, self._log, gaps, self._changed.set))
+            return self._start(GroupRunner(tenure, ledger, options.wanted, self._log, gaps, self._changed.set))
 
-    async def _load(self, key: GroupKey) -> GroupRunner | None:
-        stored = await self._store.load(key)
+    async def _take_over(self, key: GroupKey) -> GroupRunner | None:
+        stored = await self._store.take_over(key)
         if stored is None:
             return None
         ledger = Ledger(stored.position, stored.entries)
         gaps = self._log.gaps(key.tenant)
-        return self._start(GroupRunner(key, ledger, stored.wanted, self._log, gaps, self._changed.set))
+        tenure = Tenure(key, stored.term)
+        return self._start(GroupRunner(tenure, ledger, stored.wanted, self._log, gaps, self._changed.set))
 
     @contextlib.asynccontextmanager
     async def _claimed(self, key: GroupKey) -> AsyncIterator[None]:
@@ -193,19 +202,33 @@ class Groups:
             if key not in self._runners:
                 await to_the_end(self._claims.release(claim))
 
+    @contextlib.contextmanager
+    def _serving(self, runner: GroupRunner) -> Iterator[None]:
+        """The block may find that the group is served elsewhere."""
+        try:
+            yield
+        except ServedElsewhere:
+            self._end(runner)
+            raise
+
     def _moved(self) -> None:
         """Other gateways may serve the groups now. What was not stored is delivered again, by them."""
-        runners, self._runners = self._runners, {}
-        for task in self._tasks:
+        for runner in list(self._runners.values()):
+            self._end(runner)
+
+    def _end(self, runner: GroupRunner) -> None:
+        """Another gateway serves the group, or may do so: nothing of this one's is delivered or stored any more."""
+        if self._runners.get(runner.key) is runner:
+            del self._runners[runner.key]
+        if (task := self._tasks.get(runner)) is not None:
             task.cancel()
-        for runner in runners.values():
-            runner.end()
+        runner.end()
 
     def _start(self, runner: GroupRunner) -> GroupRunner:
         self._runners[runner.key] = runner
         task = asyncio.create_task(runner.run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[runner] = task
+        task.add_done_callback(lambda _: self._tasks.pop(runner))
         return runner
 
     def _measure(self) -> None:

@@ -13,8 +13,7 @@ from autodev_gateway import metrics
 from autodev_gateway.event_log import ALL_EVENTS, EventLog, Filter, PageBounds, Record
 from autodev_gateway.event_log.gaps import Gaps
 from autodev_gateway.groups.ledger import Lease, Ledger
-from autodev_gateway.groups.store import GroupKey
-from autodev_runtime.errors import Unavailable
+from autodev_gateway.groups.store import ServedElsewhere, Tenure
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +46,15 @@ class GroupRunner:
 
     def __init__(
         self,
-        key: GroupKey,
+        tenure: Tenure,
         ledger: Ledger,
         wanted: Filter,
         event_log: EventLog,
         gaps: Gaps,
         changed: Callable[[], None],
     ) -> None:
-        self.key = key
+        self.tenure = tenure
+        self.key = tenure.key
         self.ledger = ledger
         self.wanted = wanted
         self._log = event_log
@@ -75,7 +75,7 @@ class GroupRunner:
     def check(self) -> None:
         """Raises Unavailable (GROUP_ELSEWHERE) when the group was ended here."""
         if self._ended:
-            raise Unavailable("another gateway may serve this group now; join it again", reason="GROUP_ELSEWHERE")
+            raise ServedElsewhere
 
     @contextmanager
     def worker(self, max_in_flight: int, lease_s: float) -> Iterator[Worker]:

@@ -1,8 +1,12 @@
-"""The SQL of consumer groups."""
+"""The SQL of consumer groups.
+
+A gateway that has lost its claim to a group may not know it yet. So each writes under its term, which ends with the
+next one's: who comes with an earlier term has written nothing.
+"""
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +19,7 @@ from autodev_gateway.rows import DeadLetterRow, DeliveryRow, GroupRow
 from autodev_runtime.claims import Claims
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
+from autodev_runtime.errors import Unavailable
 from autodev_runtime.repeating import repeatable
 
 _groups: Table = GroupRow.__table__  # type: ignore[assignment]
@@ -31,9 +36,25 @@ class GroupKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenure:
+    """A group as one gateway serves it, until another begins to."""
+
+    key: GroupKey
+    term: int
+
+
+class ServedElsewhere(Unavailable):
+    """Another gateway has begun to serve the group, or may do so."""
+
+    def __init__(self) -> None:
+        super().__init__("another gateway may serve this group now; join it again", reason="GROUP_ELSEWHERE")
+
+
+@dataclass(frozen=True, slots=True)
 class StoredGroup:
     """A group as the database has it."""
 
+    term: int
     position: int
     wanted: Filter
     entries: Sequence[Entry]
@@ -68,17 +89,21 @@ class GroupStore:
         async with self._database.connection(key.tenant) as connection:
             return (await connection.execute(select(1).where(*_is_group(key)))).scalar_one_or_none() is not None
 
-    async def load(self, key: GroupKey) -> StoredGroup | None:
-        """The group; None when there is none."""
-        async with self._database.connection(key.tenant) as connection:
-            found = select(_groups.c.position, _groups.c.filter).where(*_is_group(key))
-            row = (await connection.execute(found)).one_or_none()
+    @repeatable
+    async def take_over(self, key: GroupKey) -> StoredGroup | None:
+        """Begin a term of the group, and with it end the one before; None when there is no such group."""
+        begun = update(_groups).where(*_is_group(key)).values(term=_groups.c.term + 1)
+        async with self._database.across_tenants() as session:
+            connection = await session.connection()
+            # Waits for what is being written under the term before, which is then read here.
+            begun = begun.returning(_groups.c.term, _groups.c.position, _groups.c.filter)
+            row = (await connection.execute(begun)).one_or_none()
             if row is None:
                 return None
             unsettled = select(_deliveries.c.seq, _deliveries.c.attempts, _deliveries.c.failures, _deliveries.c.error)
             rows = await connection.execute(unsettled.where(*_of_group(_deliveries, key)))
             entries = [Entry(*row) for row in rows]
-        return StoredGroup(row.position, _filter_from(row.filter), entries)
+        return StoredGroup(row.term, row.position, _filter_from(row.filter), entries)
 
     async def count(self, tenant: str) -> int:
         """How many groups the tenant has."""
@@ -87,21 +112,34 @@ class GroupStore:
             return (await connection.execute(query)).scalar_one()
 
     @repeatable
-    async def create(self, key: GroupKey, position: int, wanted: Filter) -> None:
-        """Store a group that was not there."""
-        row = {"tenant_id": key.tenant, "name": key.name, "position": position, "filter": _filter_text(wanted)}
+    async def create(self, key: GroupKey, position: int, wanted: Filter) -> Tenure:
+        """Store a group that was not there. Returns its first term."""
+        tenure = Tenure(key, 1)
+        row = {**_group_columns(tenure), "position": position, "filter": _filter_text(wanted)}
         async with self._database.across_tenants() as session:
             await session.execute(insert(_groups), [row])
+        return tenure
 
     @repeatable
-    async def set_filter(self, key: GroupKey, wanted: Filter) -> None:
-        """Store another filter."""
+    async def set_filter(self, tenure: Tenure, wanted: Filter) -> None:
+        """Store another filter. Raises ServedElsewhere."""
         async with self._database.across_tenants() as session:
-            await session.execute(update(_groups).where(*_is_group(key)).values(filter=_filter_text(wanted)))
+            if not await _set(await session.connection(), tenure, filter=_filter_text(wanted)):
+                raise ServedElsewhere
 
     @repeatable
-    async def save(self, changes: Sequence[tuple[GroupKey, Changes]]) -> None:
-        """Store what changed in several groups, in one transaction."""
+    async def save(self, changes: Mapping[Tenure, Changes]) -> list[Tenure]:
+        """Store what changed in several groups, in one transaction. Returns whose term is over: nothing of theirs."""
+        over: list[Tenure] = []
+        async with self._database.across_tenants() as session:
+            connection = await session.connection()
+            for tenure, each in changes.items():
+                if not await _set(connection, tenure, position=each.position):
+                    over.append(tenure)
+            await self._save(connection, [(tenure.key, each) for tenure, each in changes.items() if tenure not in over])
+        return over
+
+    async def _save(self, connection: AsyncConnection, changes: Sequence[tuple[GroupKey, Changes]]) -> None:
         entries = [{**_key_columns(key), **asdict(entry)} for key, each in changes for entry in each.entries]
         dead_us = time.time_ns() // 1000
         dead = [
@@ -109,18 +147,12 @@ class GroupStore:
             for key, each in changes
             for letter in each.dead
         ]
-        positions = [(key, each.position) for key, each in changes]
-        settled = [(key, each.settled) for key, each in changes if each.settled]
-        async with self._database.across_tenants() as session:
-            connection = await session.connection()
-            for key, position in positions:
-                await connection.execute(update(_groups).where(*_is_group(key)).values(position=position))
-            if entries:
-                await connection.execute(self._save_entry, entries)
-            for key, seqs in settled:
-                await _delete(connection, _deliveries, key, seqs)
-            if dead:
-                await connection.execute(self._save_dead, dead)
+        if entries:
+            await connection.execute(self._save_entry, entries)
+        for key, each in changes:
+            await _delete(connection, _deliveries, key, each.settled)
+        if dead:
+            await connection.execute(self._save_dead, dead)
 
     async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[StoredDeadLetter]:
         """The group's dead letters after a place, in the order of the log."""
@@ -130,13 +162,16 @@ class GroupStore:
             return [StoredDeadLetter(*row) for row in await connection.execute(query)]
 
     @repeatable
-    async def revive(self, key: GroupKey, seqs: Sequence[int] | None) -> list[int]:
-        """Make dead letters deliveries again: these, or all. Returns which were there."""
+    async def revive(self, tenure: Tenure, seqs: Sequence[int] | None) -> list[int]:
+        """Make dead letters deliveries again: these, or all. Returns which were there. Raises ServedElsewhere."""
+        key = tenure.key
         chosen = select(_dead.c.seq).where(*_of_group(_dead, key))
         if seqs is not None:
             chosen = chosen.where(_dead.c.seq.in_(seqs))
         async with self._database.across_tenants() as session:
             connection = await session.connection()
+            if not await _set(connection, tenure, term=tenure.term):
+                raise ServedElsewhere
             found = list((await connection.execute(chosen.order_by(_dead.c.seq))).scalars())
             if found:
                 rows = [{**_key_columns(key), "seq": seq, "attempts": 0, "failures": 0, "error": ""} for seq in found]
@@ -149,6 +184,12 @@ def _saving(inserting: Any, *latest: str) -> Any:
     """The insertion of events of groups, where those that are there take these columns."""
     columns = {name: inserting.excluded[name] for name in latest}
     return inserting.on_conflict_do_update(index_elements=["tenant_id", "group_name", "seq"], set_=columns)
+
+
+async def _set(connection: AsyncConnection, tenure: Tenure, **columns: Any) -> bool:
+    """Change a group's row, which nobody else does until this is committed. Returns False where the term is over."""
+    theirs = update(_groups).where(*_is_group(tenure.key), _groups.c.term == tenure.term)
+    return (await connection.execute(theirs.values(columns))).rowcount == 1
 
 
 async def _delete(connection: AsyncConnection, table: Table, key: GroupKey, seqs: Sequence[int]) -> None:
@@ -167,6 +208,10 @@ def _of_group(table: Table, key: GroupKey) -> tuple[Any, Any]:
 
 def _key_columns(key: GroupKey) -> dict[str, str]:
     return {"tenant_id": key.tenant, "group_name": key.name}
+
+
+def _group_columns(tenure: Tenure) -> dict[str, Any]:
+    return {"tenant_id": tenure.key.tenant, "name": tenure.key.name, "term": tenure.term}
 
 
 def _filter_text(wanted: Filter) -> str:
