@@ -396,9 +396,19 @@ async def test_sqlite_itself_refuses_to_change_or_delete_an_entry(acme: AutoDevC
     await acme.keys.CreateKey(key_service_pb2.CreateKeyRequest(request_id="k", subject="bob"))
     if storage.database is not None:
         return  # PostgreSQL's roles are tested in tests/integration/database/test_row_security.py
-    for change in ("UPDATE audit_entries SET hash = ''", "DELETE FROM audit_entries"):
+    written = await storage.rows("gateway", "SELECT * FROM audit_entries")
+    with sqlite3.connect(storage.directory / "gateway.sqlite3") as file:
+        file.execute("INSERT INTO audit_acts (tenant_id, event_id) VALUES ('acme', 'e')")
+    for change in (
+        "UPDATE audit_entries SET hash = ''",
+        "DELETE FROM audit_entries",
+        "REPLACE INTO audit_entries SELECT tenant_id, number, entry, '' FROM audit_entries",
+        "UPDATE audit_acts SET event_id = ''",
+        "DELETE FROM audit_acts",
+    ):
         with (
             sqlite3.connect(storage.directory / "gateway.sqlite3") as file,
             pytest.raises(sqlite3.IntegrityError, match="append-only"),
         ):
             file.execute(change)
+        assert await storage.rows("gateway", "SELECT * FROM audit_entries") == written
