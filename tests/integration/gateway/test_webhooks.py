@@ -323,6 +323,17 @@ async def test_a_large_webhook_is_refused_before_it_is_read(files: Storage) -> N
         writer.close()
 
 
+async def test_what_is_too_large_is_refused_while_it_still_comes(files: Storage) -> None:
+    async with hooked(files, webhook_max_body_bytes=4096) as hooks:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(hooks.sender.address.rsplit(":", 1)[1]))
+        writer.write(b"POST /webhooks/crm HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        # The body has no end.
+        writer.write(b"1400\r\n" + b" " * 0x1400 + b"\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.close()
+
+
 async def test_a_packed_body_is_not_unpacked(files: Storage) -> None:
     async with hooked(files) as hooks:
         body = b"\x1f\x8b" + b"0" * 100
