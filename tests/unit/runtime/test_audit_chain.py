@@ -1,6 +1,7 @@
 """The audit log's chain: any single change of it is found, and where."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -122,6 +123,24 @@ def test_an_entry_in_another_form_is_none_even_where_its_hash_fits() -> None:
     content = b'{"number": 1, "tenant": "acme"}'
     with pytest.raises(ChainBroken, match="not written as"):
         head_of([Entry(content, chained(START, content).hex())])
+
+
+def test_a_place_that_is_left_out_is_found_even_where_all_hashes_fit() -> None:
+    entries, before = [], START
+    for number in (1, 3):
+        content = canonical({"number": number, "tenant": "acme"})
+        before = chained(before, content)
+        entries.append(Entry(content, before.hex()))
+    with pytest.raises(ChainBroken, match="number 3") as broken:
+        head_of(entries)
+    assert broken.value.number == 2
+
+
+def test_hashes_are_what_the_documentation_says() -> None:
+    first, second = chain_of([{"by": "ada"}, {"by": "bob"}])
+    before = hashlib.sha256(bytes(32) + first.content).digest()
+    assert first.hash == before.hex()
+    assert second.hash == hashlib.sha256(before + second.content).hexdigest()
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", "1:zz", f"x:{'0' * 64}", f"-1:{'0' * 64}", f"1:{'g' * 64}"])
