@@ -247,6 +247,9 @@ async def test_a_cursor_past_retention_is_refused_with_the_oldest_one(storage: S
         assert 0 < deleted < 30
         told = await refusal(acme.events.Subscribe(pb.SubscribeRequest(after_cursor=cursors[0])).read())
         oldest = await oldest_from(told)
+        # Of events that are published together each place follows the one before: the next after this one is gone.
+        last = pb.SubscribeRequest(after_cursor=cursors[deleted - 2])
+        assert await oldest_from(await refusal(acme.events.Subscribe(last).read())) == oldest
         kept = [event.id for event in events[deleted:]]
         assert [event.id for event in await read(acme, len(kept), after_cursor=oldest)] == kept
         assert [event.id for event in await read(acme, len(kept), at=pb.START_AT_EARLIEST)] == kept
