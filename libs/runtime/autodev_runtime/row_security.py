@@ -141,6 +141,8 @@ def secure(connection: Connection, schema: str, roles: ServiceRoles) -> None:
             continue
         run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {both}")
     policies = (Policy("own_rows", roles.tenants.name, OWN_ROWS), Policy("all_rows", roles.all_tenants.name, ALL_ROWS))
+    for table, stranger in _strangers(connection, schema, roles):
+        run(f"DROP POLICY {quote(stranger)} ON {space}.{quote(table)}")
     there = _policies(connection, schema)
     bound = set(_secured_tables(connection, schema))
     for table in tenant_tables(connection, schema):
@@ -175,6 +177,30 @@ def _policies(connection: Connection, schema: str) -> set[tuple[str, Policy]]:
     }
 
 
+def _strangers(connection: Connection, schema: str, roles: ServiceRoles) -> list[tuple[str, str]]:
+    """Tables, and policies on them that `secure` has not made and that show the tenants' role more rows than ours."""
+    query = text(
+        "SELECT tablename, policyname FROM pg_policies WHERE schemaname = :schema AND permissive = 'PERMISSIVE'"
+        " AND policyname NOT IN ('own_rows', 'all_rows') AND EXISTS (SELECT FROM unnest(roles) AS bound (role)"
+        " WHERE CASE WHEN role = 'public' THEN true ELSE pg_has_role(CAST(:role AS name), role, 'MEMBER') END)"
+    )
+    found = connection.execute(query, {"schema": schema, "role": roles.tenants.name})
+    return [(row.tablename, row.policyname) for row in found]
+
+
+def _widened(connection: Connection, schema: str, roles: ServiceRoles) -> list[str]:
+    """The tables whose policies of ours show a tenant's connection every row.
+
+    Not all that are written otherwise than `_KEPT_AS`: another version of PostgreSQL may write them so.
+    """
+    query = text(
+        "SELECT tablename FROM pg_policies WHERE schemaname = :schema AND permissive = 'PERMISSIVE' AND ("
+        " (policyname = 'own_rows' AND 'true' IN (qual, coalesce(with_check, qual)))"
+        " OR (policyname = 'all_rows' AND roles <> ARRAY[CAST(:role AS name)]))"
+    )
+    return list(connection.execute(query, {"schema": schema, "role": roles.all_tenants.name}).scalars())
+
+
 def require_secured(connection: Connection, schema: str, roles: ServiceRoles) -> None:
     """Raises RoleUnfit where row-level security does not bind the service's roles, or a tenant table has none."""
     require_fit(connection, roles.tenants.name)
@@ -182,6 +208,9 @@ def require_secured(connection: Connection, schema: str, roles: ServiceRoles) ->
     bare = set(tenant_tables(connection, schema)) - set(_secured_tables(connection, schema))
     if bare:
         raise RoleUnfit(f"no row-level security on {', '.join(sorted(bare))}: run `autodev migrate`")
+    shown = {*_widened(connection, schema, roles), *(table for table, _ in _strangers(connection, schema, roles))}
+    if shown:
+        raise RoleUnfit(f"policies on {', '.join(sorted(shown))} may show a tenant others' rows: run `autodev migrate`")
     may_change = text(
         "SELECT has_table_privilege(CAST(:role AS text), format('%I.%I', CAST(:schema AS text), CAST(:name AS text)),"
         " 'UPDATE, DELETE, TRUNCATE')"

@@ -73,6 +73,15 @@ async def test_a_role_that_row_security_does_not_bind_is_refused(bare: TestDatab
         await migrate_fitness(bare, user)
 
 
+async def test_a_role_that_may_bypass_row_security_is_refused(bare: TestDatabase) -> None:
+    await migrate_fitness(bare, "fresh")
+    bare.server.execute("ALTER ROLE fresh BYPASSRLS")
+    with pytest.raises(RoleUnfit, match="fresh"):
+        await serves(bare, "fresh")
+    with pytest.raises(RoleUnfit, match="fresh"):
+        await migrate_fitness(bare, "fresh")
+
+
 async def test_a_role_that_could_become_the_other_is_refused(bare: TestDatabase) -> None:
     await migrate_fitness(bare, "fresh")
     bare.server.execute("GRANT fresh_all TO fresh")
@@ -154,6 +163,38 @@ async def test_a_policy_that_was_changed_is_made_anew(bare: TestDatabase) -> Non
         database=bare.name,
     )
     assert await policies(bare) != kept
+    await migrate_fitness(bare)
+    assert await policies(bare) == kept
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER POLICY own_rows ON fitness.signals USING (true)",
+        "ALTER POLICY own_rows ON fitness.signals WITH CHECK (true)",
+        "ALTER POLICY all_rows ON fitness.signals TO autodev_fitness",
+        "ALTER POLICY all_rows ON fitness.signals TO autodev_fitness_all, autodev_fitness",
+        "CREATE POLICY debugging ON fitness.signals FOR SELECT USING (true)",
+    ],
+)
+async def test_a_policy_that_shows_more_stops_the_service_until_the_next_migration(
+    bare: TestDatabase, change: str
+) -> None:
+    await migrate_fitness(bare)
+    kept = await policies(bare)
+    bare.server.execute(change, database=bare.name)
+    with pytest.raises(RoleUnfit, match="signals"):
+        await serves(bare)
+    await migrate_fitness(bare)
+    assert await policies(bare) == kept
+    await serves(bare)
+
+
+async def test_a_policy_of_a_role_that_is_none_of_the_services_is_left_as_it_is(bare: TestDatabase) -> None:
+    await migrate_fitness(bare)
+    bare.server.execute(f"CREATE POLICY reports ON fitness.signals TO {SUPERUSER} USING (true)", database=bare.name)
+    kept = await policies(bare)
+    await serves(bare)
     await migrate_fitness(bare)
     assert await policies(bare) == kept
 
