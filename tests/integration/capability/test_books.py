@@ -1,7 +1,9 @@
 """Reserving as a script: what one batch may hold, and what its statements read."""
 
 import asyncio
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +17,9 @@ from autodev_runtime.errors import ResourceExhausted
 from autodev_runtime.scripts import SQLITE
 from tests.clock import Clock
 from tests.integration.capability.parts import Parts, replica
-from tests.storage import Storage
+from tests.mesh import eventually
+from tests.postgresql import SUPERUSER
+from tests.storage import POSTGRESQL, Storage
 
 HOLD = timedelta(minutes=10)
 
@@ -82,6 +86,49 @@ async def test_replicas_that_serve_the_same_requests_make_each_once(storage: Sto
         )
         assert {(each.request_id, each.id) for each in found} == {(each.request_id, each.id) for each in found[::2]}
         assert sorted({each.used for each in found}) == list(range(1, 11))
+
+
+@pytest.mark.parametrize("storages", [POSTGRESQL], indirect=True)
+@pytest.mark.parametrize("lapsed", [False, True])
+async def test_replicas_that_count_at_the_same_moment_grant_the_limit(
+    storage: Storage, clock: Clock, lapsed: bool
+) -> None:
+    async with replica(storage, clock) as one, replica(storage, clock) as other:
+        await allow(one)
+        for number in range(10):
+            held = await one.reservations.reserve("acme", f"h{number}", "ada", ALPHA_EVOLVER, HOLD)
+            if not lapsed:
+                await one.reservations.release("acme", held.id)
+        clock.advance(minutes=11)
+        async with counter_held(storage):
+            asked = asyncio.gather(
+                *(
+                    each.reservations.reserve("acme", f"r{index}-{number}", "ada", ALPHA_EVOLVER)
+                    for index, each in enumerate((one, other))
+                    for number in range(10)
+                ),
+                return_exceptions=True,
+            )
+            await eventually(lambda: both_wait(storage), "both wait for the counter")
+        granted = [each for each in await asked if isinstance(each, Reservation)]
+        assert len(granted) == 10
+        assert (await one.checks.check("acme", "ada", ALPHA_EVOLVER)).used == 10
+
+
+@contextlib.asynccontextmanager
+async def counter_held(storage: Storage) -> AsyncIterator[None]:
+    """Somebody else counts uses."""
+    assert storage.database is not None
+    connection = await storage.database.connect(SUPERUSER)
+    async with connection.transaction():
+        await connection.execute("SELECT FROM capability.quota_counters FOR UPDATE")
+        yield
+    await connection.close()
+
+
+async def both_wait(storage: Storage) -> bool:
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return len(await storage.rows("capability", waiting)) == 2
 
 
 async def test_what_is_settled_together_is_settled_in_order(parts: Parts) -> None:
