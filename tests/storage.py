@@ -52,9 +52,9 @@ class Storage:
             return self.database.url(f"autodev_{service}")
         return f"sqlite+aiosqlite:///{self.directory / f'{service}.sqlite3'}"
 
-    def open(self, service: str) -> Database:
-        """The service's database, opened as the service does."""
-        return Database(self.url(service), DatabaseOptions(schema=service))
+    def open(self, service: str, **options: Any) -> Database:
+        """The service's database, opened as the service does, and maybe otherwise."""
+        return Database(self.url(service), DatabaseOptions(schema=service, **options))
 
     @contextlib.asynccontextmanager
     async def holding(self, metadata: MetaData) -> AsyncIterator[Database]:

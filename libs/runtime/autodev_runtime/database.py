@@ -181,11 +181,8 @@ class Database:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
                 with _away_on_postgresql_is_unavailable():
-                    try:
+                    async with postgresql.left_clean(driver):
                         yield driver
-                    finally:
-                        if not driver.is_closed() and driver.is_in_transaction():
-                            await driver.execute("ROLLBACK")
 
     @contextlib.asynccontextmanager
     async def connection(self, tenant: str) -> AsyncIterator[AsyncConnection]:
@@ -267,12 +264,18 @@ def dialect_of(session: AsyncSession) -> scripts.Dialect:
 
 async def done_within(session: AsyncSession, script: Script[Result]) -> Result:
     """Do a script within a session's transaction, by the driver itself. Raises Unavailable."""
-    driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+    connection = await session.connection()
+    driver: Any = (await connection.get_raw_connection()).driver_connection
     if dialect_of(session).is_sqlite:
         with _away_on_sqlite_is_unavailable():
             return await scripts.done_by_aiosqlite(driver, script)
-    with _away_on_postgresql_is_unavailable():
-        return await scripts.done_on_postgresql(driver, script)
+    try:
+        with _away_on_postgresql_is_unavailable(), postgresql.closed_if_silent(driver):
+            return await scripts.done_on_postgresql(driver, script)
+    except asyncio.CancelledError:
+        # As SQLAlchemy does where it is its own statement: a rollback would wait for the answer to this one.
+        await connection.invalidate()
+        raise
 
 
 @contextlib.contextmanager

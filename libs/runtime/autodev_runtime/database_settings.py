@@ -22,6 +22,9 @@ class DatabaseSettings(ServiceSettings):
     """How long PostgreSQL may take to accept a connection."""
     database_statement_timeout_s: float = Field(default=30.0, gt=0)
     """How long one statement may take."""
+    database_answer_margin_s: float = Field(default=5.0, gt=0)
+    """How much later an answer is still waited for, before the database is taken for away: one that is stopped, or a
+    network that drops what is sent, says nothing. A batch of statements has as long as one."""
     database_lock_timeout_s: float = Field(default=10.0, gt=0)
     """How long a statement may wait for a lock."""
     database_idle_timeout_s: float = Field(default=60.0, gt=0)
@@ -36,6 +39,7 @@ class DatabaseSettings(ServiceSettings):
             pool_wait=timedelta(seconds=self.database_pool_wait_s),
             connect_timeout=timedelta(seconds=self.database_connect_timeout_s),
             statement_timeout=timedelta(seconds=self.database_statement_timeout_s),
+            answer_margin=timedelta(seconds=self.database_answer_margin_s),
             lock_timeout=timedelta(seconds=self.database_lock_timeout_s),
             idle_in_transaction_timeout=timedelta(seconds=self.database_idle_timeout_s),
         )

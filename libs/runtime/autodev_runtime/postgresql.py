@@ -6,15 +6,16 @@ logins and neither is a member of the other, so no statement on a tenant's conne
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event, exc, make_url
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from autodev_runtime.database_urls import LIBPQ_ONLY, libpq_url
@@ -29,6 +30,8 @@ ALL_TENANTS_SUFFIX = "_all"
 """What the second role's name ends in, unless a URL of its own says otherwise."""
 
 LISTEN_AGAIN_S = 1.0
+ROLLBACK_S = 2.0
+"""Nothing has to be undone for it: what takes longer is the statement before it, which was broken off."""
 GONE_AFTER = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
 """Seconds, tries and milliseconds of silence after which the server is taken for gone."""
 
@@ -61,6 +64,8 @@ class DatabaseOptions:
     statement_timeout: timedelta = timedelta(seconds=30)
     lock_timeout: timedelta = timedelta(seconds=10)
     idle_in_transaction_timeout: timedelta = timedelta(seconds=60)
+    answer_margin: timedelta = timedelta(seconds=5)
+    """How long after the server's own bound an answer to a statement, or to a batch of one, is still waited for."""
 
 
 def all_tenants_url(url: str, options: DatabaseOptions) -> str:
@@ -97,6 +102,7 @@ def make_engine(url: str, options: DatabaseOptions) -> AsyncEngine:
     arguments = {**driver_arguments(url), **_bounds(options)}
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "begin", _name_tenant)
+    event.listen(engine.sync_engine, "handle_error", _leave_silent)
     return engine
 
 
@@ -172,6 +178,8 @@ def driver_arguments(url: str) -> dict[str, Any]:
 def _bounds(options: DatabaseOptions) -> dict[str, Any]:
     return {
         "timeout": options.connect_timeout.total_seconds(),
+        # The server keeps to its own bound, unless it is stopped or the way to it drops what it says.
+        "command_timeout": (options.statement_timeout + options.answer_margin).total_seconds(),
         "server_settings": {
             "application_name": f"autodev-{options.schema}",
             "search_path": options.schema,
@@ -198,6 +206,54 @@ def _refuse_closed(connection: Any, *_: object) -> None:
     # The driver hears that the server has closed a connection, so none needs a ping before each use.
     if connection.driver_connection.is_closed():
         raise exc.InvalidatePoolError("the server closed the connection")
+
+
+def _leave_silent(context: ExceptionContext) -> Unavailable | None:
+    """A server that does not answer in time may yet, amid what is asked next: its connection is used no more."""
+    if not isinstance(context.original_exception, TimeoutError):
+        return None
+    log.error("the database does not answer")
+    context.is_disconnect = True
+    if context.connection is not None and not context.connection.invalidated:
+        driver: Any = context.connection.connection.driver_connection
+        driver.terminate()
+    return Unavailable(AWAY, reason="DATABASE_UNAVAILABLE")
+
+
+@contextlib.contextmanager
+def closed_if_silent(driver: Any) -> Iterator[None]:
+    """Close the driver's connection if, in the block, the server does not answer in time: it may yet, and too late."""
+    try:
+        yield
+    except TimeoutError:
+        driver.terminate()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def left_clean(driver: Any) -> AsyncIterator[None]:
+    """Have the driver's connection in no transaction after the block, or closed, whatever ends the block."""
+    try:
+        with closed_if_silent(driver):
+            yield
+    except BaseException:
+        # Also where none is known of: a BEGIN that was broken off may have been heard.
+        await _roll_back(driver)
+        raise
+    if driver.is_in_transaction():
+        await _roll_back(driver)
+
+
+async def _roll_back(driver: Any) -> None:
+    """The server does it by itself for a connection that is closed."""
+    if driver.is_closed():
+        return
+    try:
+        await driver.execute("ROLLBACK", timeout=ROLLBACK_S)
+    except BaseException as error:
+        driver.terminate()
+        if not isinstance(error, driver_errors()):
+            raise
 
 
 def _name_tenant(connection: Connection) -> None:

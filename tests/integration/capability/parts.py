@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 
@@ -58,9 +59,11 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def replica(storage: Storage, clock: Clock, custom: CustomGates = NO_CUSTOM_GATES) -> AsyncIterator[Parts]:
+async def replica(
+    storage: Storage, clock: Clock, custom: CustomGates = NO_CUSTOM_GATES, **database_options: Any
+) -> AsyncIterator[Parts]:
     """A replica on the service's database."""
-    async with storage.open("capability") as database:
+    async with storage.open("capability", **database_options) as database:
         await upgrade(database, "autodev_capability")
         snapshots = Snapshots(timedelta(seconds=1), clock)
         store = CapabilityStore(database, Outbox(database, OutboxRow), snapshots.drop, custom.gates())
