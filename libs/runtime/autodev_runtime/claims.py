@@ -14,6 +14,7 @@ from autodev_runtime import postgresql
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 
+FAREWELL_S = 1.0
 ANSWER_S = 5.0
 """An advisory lock is taken, or not, without waiting for anybody."""
 
@@ -72,7 +73,7 @@ class Claims:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(*postgresql.driver_errors()):
-                await connection.close(timeout=1)
+                await connection.close(timeout=self._database.patience.left_s(FAREWELL_S))
 
 
 def _key(name: str) -> int:

@@ -29,7 +29,7 @@ from autodev_runtime.repeating import Conflict
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
 from autodev_runtime.scripts import Script
 from autodev_runtime.sqlite_direct import SqliteThreads
-from autodev_sdk.ending import ended
+from autodev_sdk.ending import Patience, ended
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ into an index of 100,000 rows mostly asks the system for a page."""
 POOL_SIZE = 4
 READING_THREADS = 2
 FAREWELL_S = 2.0
+LEAVING_S = 9.0
+"""Less than it takes until tasks that do not end are cancelled again, which breaks off what they still have to do."""
 DEFAULT_OPTIONS = DatabaseOptions()
 
 Result = TypeVar("Result")
@@ -65,6 +67,8 @@ class Database:
     def __init__(self, url: str, options: DatabaseOptions = DEFAULT_OPTIONS) -> None:
         self.url = url
         self.options = options
+        self.patience = Patience(LEAVING_S)
+        """With the database while the service ends, which whatever of it waits for the database shares."""
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
             self._engine = self._all_tenants_engine = _sqlite_engine(url)
@@ -102,7 +106,8 @@ class Database:
             pools.SHOWN.remove(name, engine)
         for threads in filter(None, (self._writing, self._reading)):
             await threads.close()
-        await asyncio.gather(*(_disposed(engine) for engine in self._pools.values()))
+        self.patience.begin()
+        await asyncio.gather(*(_disposed(engine, self.patience) for engine in self._pools.values()))
 
     @contextlib.asynccontextmanager
     async def session(self, tenant: str) -> AsyncIterator[AsyncSession]:
@@ -245,10 +250,10 @@ class Database:
             await connection.run_sync(change)
 
 
-async def _disposed(engine: AsyncEngine) -> None:
+async def _disposed(engine: AsyncEngine, patience: Patience) -> None:
     """Close the engine's connections: with a word of farewell, for which the driver would wait for ever."""
     try:
-        async with asyncio.timeout(FAREWELL_S):
+        async with asyncio.timeout(patience.left_s(FAREWELL_S)):
             await engine.dispose()
     except TimeoutError:
         log.warning("the database does not answer; its connections are left")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Coroutine
 from typing import Any
 
@@ -11,6 +12,25 @@ AGAIN_S = 10.0
 """Longer than tasks take to clean up after themselves, which must not be broken off."""
 LONGEST_S = 30.0
 """What goes on after so long does not end: whoever waits for it would never end either."""
+
+
+class Patience:
+    """How long parts that end one after the other may take in all: who comes late has what the others left."""
+
+    def __init__(self, total_s: float) -> None:
+        self._total_s = total_s
+        self._until: float | None = None
+
+    def begin(self) -> None:
+        """It runs from now on, unless it does already."""
+        if self._until is None:
+            self._until = asyncio.get_running_loop().time() + self._total_s
+
+    def left_s(self, most_s: float = math.inf) -> float:
+        """How long a part may take that by itself has `most_s`: all of it while nothing ends."""
+        if self._until is None:
+            return most_s
+        return max(0.0, min(most_s, self._until - asyncio.get_running_loop().time()))
 
 
 async def ended(*tasks: "asyncio.Future[Any]") -> None:

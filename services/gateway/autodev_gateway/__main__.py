@@ -96,7 +96,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         keys = KeyServicer(KeyIssuer(key_store, settings.max_keys_per_tenant), issued)
 
         engine = await stack.enter_async_context(engine_for(settings, database))
-        log = await EventLog.open(engine, settings.log_options)
+        log = await EventLog.open(engine, settings.log_options, database.patience)
         groups = Groups(GroupStore(database), log)
         broadcast = Broadcast(log)
         streams = OpenStreams(settings.max_connection_age_s, settings.max_connection_grace_s / 2)

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from autodev_sdk import ending
-from autodev_sdk.ending import ended, until_one_fails
+from autodev_sdk.ending import Patience, ended, until_one_fails
 
 
 async def losing(cancellations: int) -> None:
@@ -132,3 +132,18 @@ async def test_works_beside_each_other_end_with_their_caller_though_one_loses_it
     async with asyncio.timeout(5):
         await ended(both)
     assert both.cancelled()
+
+
+async def test_of_patience_who_comes_late_has_what_is_left() -> None:
+    patience = Patience(1.0)
+    assert patience.left_s(3.0) == 3.0
+    patience.begin()
+    assert patience.left_s(0.1) == 0.1
+    first = patience.left_s()
+    assert first <= 1.0
+    await asyncio.sleep(0.05)
+    patience.begin()
+    assert patience.left_s(3.0) <= first - 0.05
+    spent = Patience(0.0)
+    spent.begin()
+    assert spent.left_s(2.0) == 0.0

@@ -20,6 +20,7 @@ from autodev_gateway.event_log.tail import Tail
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import ResourceExhausted, Unavailable
 from autodev_runtime.postgresql import DISK_FULL
+from autodev_sdk.ending import Patience
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +57,18 @@ class Appender:
         tail: Tail,
         bounds: AppendBounds,
         committed: Committed,
+        patience: Patience | None = None,
     ) -> None:
-        """`committed` is told what was appended, and what others had before; None: too much of others to say."""
+        """`committed` is told what was appended, and what others had before; None: too much of others to say.
+
+        `patience` is how long what is being appended may still take when the appender is told to end.
+        """
         self._engine = engine
         self._tail = tail
         self._head = tail.head
         self._bounds = bounds
         self._committed = committed
+        self._patience = patience
         self._queue: deque[_Waiting] = deque()
         self._events = 0
         self._bytes = 0
@@ -92,7 +98,7 @@ class Appender:
             await self._arrived.wait()
             batch = self._take()
             try:
-                await to_the_end(self._append(batch))
+                await to_the_end(self._append(batch), self._patience)
             except Exception as error:
                 # Whatever it was, publishers after these must not wait for ever.
                 log.exception("the log could not be written")

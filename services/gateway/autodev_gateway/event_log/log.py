@@ -14,7 +14,7 @@ from autodev_gateway.event_log.model import Appended, Draft, Filter, Joined, Pag
 from autodev_gateway.event_log.retention import Retention, Sweeper
 from autodev_gateway.event_log.tail import Tail
 from autodev_runtime.errors import Unavailable
-from autodev_sdk.ending import until_one_fails
+from autodev_sdk.ending import Patience, until_one_fails
 
 logger = logging.getLogger(__name__)
 
@@ -37,20 +37,24 @@ DEFAULT_OPTIONS = LogOptions()
 class EventLog:
     """All tenants' events, in one order."""
 
-    def __init__(self, engine: Engine, tail: Tail, trims: Trims, options: LogOptions) -> None:
+    def __init__(
+        self, engine: Engine, tail: Tail, trims: Trims, options: LogOptions, patience: Patience | None
+    ) -> None:
         self._engine = engine
         self._tail = tail
         self._trims = trims
         self._options = options
-        self._appender = Appender(engine, tail, options.append, self._committed)
+        self._appender = Appender(engine, tail, options.append, self._committed, patience)
         self._sweeper = Sweeper(engine, trims, options.retention)
         self._behind = asyncio.Event()
 
     @classmethod
-    async def open(cls, engine: Engine, options: LogOptions = DEFAULT_OPTIONS) -> Self:
-        """The log as the engine has it. It appends while `run` runs."""
+    async def open(
+        cls, engine: Engine, options: LogOptions = DEFAULT_OPTIONS, patience: Patience | None = None
+    ) -> Self:
+        """The log as the engine has it. It appends while `run` runs, and after it what it has begun, with patience."""
         bounds = await engine.bounds()
-        return cls(engine, Tail(bounds.head, options.tail_bytes), Trims(bounds.trimmed), options)
+        return cls(engine, Tail(bounds.head, options.tail_bytes), Trims(bounds.trimmed), options, patience)
 
     async def run(self) -> None:
         """Append what is published, and follow what other gateways append, for ever."""

@@ -95,9 +95,10 @@ class Groups:
                 if not stored:
                     await asyncio.sleep(RETRY_S)
         finally:
+            self._store.patience.begin()
             await ended(*self._tasks.values())
             try:
-                async with asyncio.timeout(LAST_FLUSH_S):
+                async with asyncio.timeout(self._store.patience.left_s(LAST_FLUSH_S)):
                     await self.flush()
             except (TimeoutError, AutoDevError) as error:
                 log.warning("what consumer groups did last is not stored, and will be delivered again: %r", error)
@@ -156,7 +157,7 @@ class Groups:
             # What is leased and settled within this time needs no row at all.
             await asyncio.sleep(GATHER_S)
         self._changed.clear()
-        return await to_the_end(self.flush())
+        return await to_the_end(self.flush(), self._store.patience)
 
     async def _find(self, key: GroupKey) -> GroupRunner | None:
         if (runner := self._runners.get(key)) is not None:

@@ -21,6 +21,7 @@ from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.repeating import repeatable
+from autodev_sdk.ending import Patience
 
 _groups: Table = GroupRow.__table__  # type: ignore[assignment]
 _deliveries: Table = DeliveryRow.__table__  # type: ignore[assignment]
@@ -79,6 +80,11 @@ class GroupStore:
         self._save_entry = _saving(conflicting(_deliveries), "attempts", "failures", "error")
         # A commit whose answer was lost is done again.
         self._save_dead = _saving(conflicting(_dead), "attempts", "error", "dead_us")
+
+    @property
+    def patience(self) -> Patience:
+        """With the database, while the gateway ends."""
+        return self._database.patience
 
     def claims(self, lost: Callable[[], None]) -> Claims:
         """What this gateway alone serves, where several share the database."""

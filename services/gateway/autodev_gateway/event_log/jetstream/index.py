@@ -109,7 +109,7 @@ class Index:
     async def write(self) -> None:
         """Write the first rows of those that wait. Raises Unavailable."""
         chunk = list(islice(self._pending, ROWS_AT_ONCE))
-        await to_the_end(self._write(chunk))
+        await to_the_end(self._write(chunk), self._database.patience)
 
     async def _write(self, chunk: list[Stamped]) -> None:
         def missing(head: int) -> Sequence[Stamped]:
