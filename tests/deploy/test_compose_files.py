@@ -28,6 +28,13 @@ def test_a_language_model_is_reached_by_learning_alone_and_only_where_it_is_aske
     assert MESH["services"]["learning"]["environment"]["AUTODEV_SECRETS_DIR"] == "/run/secrets"
 
 
+def test_the_machine_has_no_address_in_networks_that_nothing_leaves() -> None:
+    inner = {name: network for name, network in MESH["networks"].items() if network.get("internal")}
+    assert set(inner) == {"mesh", "data"}
+    for network in inner.values():
+        assert network["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
+
+
 def test_no_container_can_fill_the_machine() -> None:
     for name, service in MESH["services"].items():
         assert service["mem_limit"], name
