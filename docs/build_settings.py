@@ -56,7 +56,11 @@ HEAD = """# Settings
 Each service reads its settings from the environment: `AUTODEV_<SERVICE>_<NAME>`, for instance
 `AUTODEV_LEARNING_PROPOSAL_SECONDS=5`. Secrets are files; a setting names the file. Where `AUTODEV_SECRETS_DIR` names a
 folder, a file in it that is called as a variable, in lower case, is that variable's value where the environment has
-none: so a `DATABASE_URL` with its password can be a file, too. This page is built from the code by
+none: so a `DATABASE_URL` with its password can be a file, too. A setting that has parts (weights, `COMPARISON`) is set
+part by part, as `AUTODEV_FITNESS_PROXY_WEIGHTS__APPROVED=0.4`; the rest of it stays.
+
+A wrong value ends the service with a line that names the variable. A variable that begins like a service's and is no
+setting changes nothing, and is named in that service's log when it starts. This page is built from the code by
 `make settings-page`.
 """
 
@@ -120,7 +124,7 @@ def default_of(field: FieldInfo) -> str:
         return ", ".join(f"`{_plain(each)}`" for each in sorted(default))
     if isinstance(default, SecretStr):
         return "unset"
-    return "unset" if default in (None, "", {}) else f"`{_plain(default)}`"
+    return "unset" if default in (None, "", (), {}) else f"`{_plain(default)}`"
 
 
 def _plain(value: Any) -> str:

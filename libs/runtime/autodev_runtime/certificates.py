@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from prometheus_client import Counter, Gauge
 
 from autodev_runtime.settings import CertificateFiles
+from autodev_runtime.starting import CannotStart
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ PERIOD_S = 1.0
 LONGEST_CHAIN = 8
 
 
-class CertificateError(ValueError):
+class CertificateError(CannotStart):
     """Files that cannot be used: unreadable, expired, or not of one another."""
 
 

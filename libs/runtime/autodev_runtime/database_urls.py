@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 WITHOUT_DRIVER = ("postgresql://", "postgres://")
 WITH_DRIVER = "postgresql+asyncpg://"
+SQLITE = "sqlite+aiosqlite://"
 
 LIBPQ_ONLY = frozenset(
     {
@@ -56,4 +57,13 @@ def libpq_url(parameters: Mapping[str, str | tuple[str, ...]]) -> str:
     return f"postgresql://?{urlencode(parameters, doseq=True)}"
 
 
-DatabaseUrl = Annotated[str, AfterValidator(with_driver), AfterValidator(check_parameters)]
+def check_engine(url: str) -> str:
+    """The URL. Raises ValueError where it names another database than services work with; shows nothing of it."""
+    if url and not url.startswith((WITH_DRIVER, SQLITE)):
+        raise ValueError(f"a database's URL begins with {WITHOUT_DRIVER[0]} or {SQLITE}")
+    return url
+
+
+DatabaseUrl = Annotated[
+    str, AfterValidator(with_driver), AfterValidator(check_engine), AfterValidator(check_parameters)
+]

@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 from autodev_runtime.database import Database
 from autodev_runtime.postgresql import driver_arguments
 from autodev_runtime.row_security import VERSION_TABLE, ServiceRoles, make_roles, require_secured, roles_of, secure
+from autodev_runtime.starting import CannotStart
 
 LOCK_TIMEOUT = "3s"
 ATTEMPTS, PAUSE_S = 20, 1.0
@@ -27,7 +28,7 @@ _IN_USE = ("55P03", "40P01")
 log = logging.getLogger(__name__)
 
 
-class NotMigrated(RuntimeError):
+class NotMigrated(CannotStart):
     """The database is older than the code: the operator has to act."""
 
 

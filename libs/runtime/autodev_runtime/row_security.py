@@ -14,6 +14,7 @@ from sqlalchemy import Connection, make_url, text
 from autodev_runtime.postgresql import TENANT_SETTING, DatabaseOptions, all_tenants_url
 from autodev_runtime.scoping import TENANT_COLUMN
 from autodev_runtime.scram import scram_verifier
+from autodev_runtime.starting import CannotStart
 
 VERSION_TABLE = "alembic_version"
 APPEND_ONLY = "append-only"
@@ -27,7 +28,7 @@ _KEPT_AS = {
 """How PostgreSQL writes them. A policy that is written otherwise is made anew."""
 
 
-class RoleUnfit(RuntimeError):
+class RoleUnfit(CannotStart):
     """A role that a service must not run as, or that is missing: the operator has to act."""
 
 

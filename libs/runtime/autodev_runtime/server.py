@@ -19,8 +19,9 @@ from autodev_runtime.identity import identity_from_metadata
 from autodev_runtime.mesh_tls import Door
 from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
 from autodev_runtime.recording import Recorder
-from autodev_runtime.settings import ServiceSettings
+from autodev_runtime.settings import ServiceSettings, host_port
 from autodev_runtime.spans import export_spans
+from autodev_runtime.starting import CannotStart
 from autodev_sdk.addresses import stays_here
 from autodev_sdk.channel import keepalive_options
 from autodev_sdk.ending import ended
@@ -100,13 +101,24 @@ def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grp
     reflection.enable_server_reflection(
         [*names, *endpoint.forwarded, grpc_health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
-    credentials = endpoint.door.credentials if endpoint.door is not None else endpoint.credentials
-    if credentials is not None:
-        endpoint.port = server.add_secure_port(endpoint.address, credentials)
-    else:
-        endpoint.port = server.add_insecure_port(endpoint.address)
+    endpoint.port = _bind(server, endpoint)
     endpoint.server = server
     return server
+
+
+def _bind(server: grpc.aio.Server, endpoint: Endpoint) -> int:
+    """The port. Raises CannotStart."""
+    credentials = endpoint.door.credentials if endpoint.door is not None else endpoint.credentials
+    try:
+        if credentials is not None:
+            return server.add_secure_port(endpoint.address, credentials)
+        return server.add_insecure_port(endpoint.address)
+    except RuntimeError:
+        # gRPC does not say why; it is one of these.
+        raise CannotStart(
+            f"cannot listen on {endpoint.address}: another program does, it takes more rights, or the address is not "
+            "this machine's"
+        ) from None
 
 
 def _require_safe(endpoint: Endpoint) -> None:
@@ -157,7 +169,11 @@ async def running(
     healthy = _Readiness(endpoints, ready)
     stop_http = None
     if settings.metrics_port:
-        stop_http = telemetry.serve_http(settings.host, settings.metrics_port, lambda: healthy.serving)
+        try:
+            stop_http = telemetry.serve_http(settings.host, settings.metrics_port, lambda: healthy.serving)
+        except OSError as error:
+            where = host_port(settings.host, settings.metrics_port)
+            raise CannotStart(f"cannot listen on {where} for metrics: {error.strerror}") from error
     for server in servers:
         await server.start()
     tasks = [asyncio.ensure_future(task()) for task in (*background, healthy.watch)]

@@ -1,24 +1,32 @@
 """The settings that every service has. Each service adds its own in its `settings.py`."""
 
+import logging
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from autodev_runtime.database_urls import DatabaseUrl
 from autodev_runtime.extensions.settings import ExtensionSettings
+from autodev_runtime.named import named
 from autodev_runtime.secret_files import secrets_dir
-from autodev_runtime.telemetry import LogFormat
+from autodev_runtime.starting import WRONG_SETTINGS
+from autodev_runtime.telemetry import LogFormat, LogLevel, configure_logging
+from autodev_runtime.variables import line_of, line_of_unread, unknown_variables
 from autodev_sdk.addresses import is_loopback
 
 MESH_FILES = ("mesh_ca_file", "mesh_cert_file", "mesh_key_file")
-WRONG_SETTINGS = 2
-"""The exit status of a service that was given settings with which it cannot start."""
+log = logging.getLogger(__name__)
 
 
 def host_port(host: str, port: int) -> str:
@@ -61,7 +69,7 @@ class ServiceSettings(ExtensionSettings):
     `AUTODEV_MESH_CERT_FILE` says."""
     mesh_key_file: Path | None = None
     """PEM of its private key. Unset: as `AUTODEV_MESH_KEY_FILE` says."""
-    log_level: str = "INFO"
+    log_level: Annotated[LogLevel, BeforeValidator(named(LogLevel))] = LogLevel.INFO
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: LogFormat = LogFormat.TEXT
     """`text` for people, `json` for machines."""
@@ -90,11 +98,19 @@ class ServiceSettings(ExtensionSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [_line_of(cls, each) for each in error.errors(include_input=False, include_url=False)]
+            lines = [line_of(cls, each) for each in error.errors(include_input=False, include_url=False)]
+        except SettingsError as error:
+            lines = [line_of_unread(cls, error)]
         except ValueError as error:
             lines = [str(error)]
         print(*lines, sep="\n", file=sys.stderr)
         sys.exit(WRONG_SETTINGS)
+
+    def begin_logging(self, service: str) -> None:
+        """Log as the settings say, first of all what was set in vain."""
+        configure_logging(service, self.log_level, self.log_format)
+        for line in unknown_variables(type(self), os.environ):
+            log.warning(line)
 
     @classmethod
     def settings_customise_sources(
@@ -156,16 +172,3 @@ class ServiceSettings(ExtensionSettings):
             return self.database_url
         self.data_dir.mkdir(parents=True, exist_ok=True)
         return f"sqlite+aiosqlite:///{(self.data_dir / f'{service}.sqlite3').resolve()}"
-
-
-def _line_of(settings: type[ServiceSettings], error: ErrorDetails) -> str:
-    """What is wrong, and with which variable. Never its value, which may be a secret."""
-    said = error["msg"].removeprefix("Value error, ")
-    prefix = settings.model_config.get("env_prefix", "")
-    if not error["loc"]:
-        return f"{prefix}*: {said}"
-    name, *inner = (str(each) for each in error["loc"])
-    field = settings.model_fields.get(name)
-    # A name that is no field's is the variable's own: that of a setting of the whole mesh.
-    variable = name if field is None else str(field.validation_alias or f"{prefix}{name.upper()}")
-    return f"{'.'.join((variable, *inner))}: {said}"

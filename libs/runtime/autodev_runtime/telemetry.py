@@ -46,6 +46,15 @@ class CallMetrics:
         self._seconds.observe(seconds)
 
 
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
 class LogFormat(StrEnum):
     """How log lines look."""
 
@@ -89,7 +98,7 @@ def log_formatter(service: str, log_format: LogFormat) -> logging.Formatter:
     return _Formatter(service, log_format)
 
 
-def configure_logging(service: str, level: str, log_format: LogFormat) -> None:
+def configure_logging(service: str, level: LogLevel, log_format: LogFormat) -> None:
     """Send every log line to stderr in one format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(log_formatter(service, log_format))

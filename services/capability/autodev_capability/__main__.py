@@ -1,6 +1,5 @@
 """Runs the capability service: `python -m autodev_capability`."""
 
-import asyncio
 from datetime import timedelta
 
 from autodev.capability.v1.capability_service_pb2_grpc import add_CapabilityServiceServicer_to_server
@@ -24,14 +23,14 @@ from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Endpoint, Served, serve
-from autodev_runtime.telemetry import configure_logging
+from autodev_runtime.starting import run
 
 NAME = "capability"
 
 
 async def main() -> None:
     settings = CapabilitySettings.of_environment()
-    configure_logging(NAME, settings.log_level, settings.log_format)
+    settings.begin_logging(NAME)
     async with (
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
         mesh_tls(NAME, settings) as tls,
@@ -71,4 +70,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main)

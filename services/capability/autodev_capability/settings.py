@@ -8,14 +8,15 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from autodev_capability.maturity import GraduationRules, Maturity
 from autodev_runtime.database_settings import DatabaseSettings
 from autodev_runtime.extensions.addresses import parse_pairs
+from autodev_runtime.named import named
+
+level_named = named(Maturity)
 
 
 def levels_named(pairs: Any) -> Any:
-    """`name=level` pairs, the levels by their names in any case; other words are left for pydantic to refuse."""
+    """`name=level` pairs, the levels by their names."""
     parsed = parse_pairs(pairs)
-    if not isinstance(parsed, dict):
-        return parsed
-    return {name: Maturity.__members__.get(str(level).upper(), level) for name, level in parsed.items()}
+    return {name: level_named(level) for name, level in parsed.items()} if isinstance(parsed, dict) else parsed
 
 
 Levels = Annotated[dict[str, Maturity], NoDecode, BeforeValidator(levels_named)]

@@ -1,7 +1,5 @@
 """Runs the fitness service: `python -m autodev_fitness`."""
 
-import asyncio
-
 from autodev.fitness.v1.fitness_service_pb2_grpc import add_FitnessServiceServicer_to_server
 from autodev_fitness.fitness import Fitness, FitnessRules
 from autodev_fitness.functions import FitnessFunctions, installed_functions, remote_functions, stated_versions
@@ -22,7 +20,7 @@ from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Endpoint, Served, serve
-from autodev_runtime.telemetry import configure_logging
+from autodev_runtime.starting import run
 
 NAME = "fitness"
 SLACK_S = 1.0
@@ -30,7 +28,7 @@ SLACK_S = 1.0
 
 async def main() -> None:
     settings = FitnessSettings.of_environment()
-    configure_logging(NAME, settings.log_level, settings.log_format)
+    settings.begin_logging(NAME)
     async with (
         Database(settings.database_url_for(NAME), settings.database_options(NAME)) as database,
         mesh_tls(NAME, settings) as tls,
@@ -85,4 +83,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main)

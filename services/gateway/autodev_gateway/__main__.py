@@ -1,6 +1,5 @@
 """Runs the gateway: `python -m autodev_gateway`."""
 
-import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -48,7 +47,7 @@ from autodev_runtime.extensions.remote import extensions_of
 from autodev_runtime.mesh_tls import mesh_tls, renewed, server_credentials
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.server import Endpoint, Ready, Served, serve
-from autodev_runtime.telemetry import configure_logging
+from autodev_runtime.starting import run
 
 if TYPE_CHECKING:
     from autodev_gateway.identity.tokens import Tokens
@@ -139,7 +138,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
 
 async def main() -> None:
     settings = GatewaySettings.of_environment()
-    configure_logging(NAME, settings.log_level, settings.log_format)
+    settings.begin_logging(NAME)
     collect_seldom()
     async with gateway(settings) as parts:
         doors = [parts.public, parts.internal]
@@ -203,4 +202,4 @@ def webhooks_on(settings: GatewaySettings, database: Database, behind: Mapping[s
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main)

@@ -1,6 +1,5 @@
 """The learning service: settings, database, peers, rules, servicers, event workers, server."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -75,7 +74,7 @@ from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.server import Endpoint, Served, serve
-from autodev_runtime.telemetry import configure_logging
+from autodev_runtime.starting import run
 
 PACKAGE = "autodev.learning.v1"
 
@@ -124,7 +123,7 @@ class Part:
 
 async def main() -> None:
     settings = LearningSettings.of_environment()
-    configure_logging(SERVICE, settings.log_level, settings.log_format)
+    settings.begin_logging(SERVICE)
     async with (
         Database(settings.database_url_for(SERVICE), settings.database_options(SERVICE)) as database,
         mesh_tls(SERVICE, settings) as tls,
@@ -294,4 +293,4 @@ def _advisor(shared: Shared) -> Part:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main)

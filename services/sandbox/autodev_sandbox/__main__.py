@@ -1,6 +1,5 @@
 """The sandbox service: settings, backends, dispatcher, server."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,7 +8,7 @@ from autodev.sandbox.v1.sandbox_service_pb2_grpc import add_SandboxServiceServic
 from autodev_runtime.extensions.remote import Extension, extensions_of
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.server import Endpoint, Served, serve
-from autodev_runtime.telemetry import configure_logging
+from autodev_runtime.starting import run
 from autodev_sandbox import metrics
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.backends.container import ContainerBackend
@@ -84,7 +83,7 @@ def dispatcher_for(settings: SandboxSettings, sandboxes: Mapping[str, SandboxPro
 
 async def main() -> None:
     settings = SandboxSettings.of_environment()
-    configure_logging("sandbox", settings.log_level, settings.log_format)
+    settings.begin_logging("sandbox")
     async with extensions_of(settings) as extensions:
         dispatcher = dispatcher_for(settings, custom_sandboxes(settings, extensions))
         levels = dispatcher.levels
@@ -103,4 +102,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main)

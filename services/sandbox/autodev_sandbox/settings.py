@@ -8,15 +8,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from autodev_runtime.extensions.addresses import parse_pairs
+from autodev_runtime.named import named
 from autodev_runtime.settings import ServiceSettings
 from autodev_sandbox import packages, rootfs
 from autodev_sandbox.ceiling import Ceiling
 from autodev_sandbox.execution import MIB, IsolationLevel, Limits
 
-
-def level_named(name: Any) -> Any:
-    """A level by its name, in any case; anything else is left for pydantic to refuse."""
-    return IsolationLevel.__members__.get(name.strip().upper(), name) if isinstance(name, str) else name
+level_named = named(IsolationLevel)
 
 
 def levels_named(names: Any) -> Any:

@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from autodev_fitness.settings import FitnessSettings
 from autodev_gateway.settings import GatewaySettings
 from autodev_learning.settings import LearningSettings
 from autodev_runtime.database_settings import DatabaseSettings
 from autodev_runtime.postgresql import driver_arguments
-from autodev_runtime.settings import WRONG_SETTINGS, CertificateFiles, ServiceSettings
+from autodev_runtime.settings import CertificateFiles, ServiceSettings
+from autodev_runtime.starting import WRONG_SETTINGS
+from autodev_runtime.telemetry import LogLevel
+from autodev_runtime.variables import unknown_variables
+from autodev_sandbox.settings import SandboxSettings
 from autodev_sdk.addresses import is_loopback
 
 
@@ -134,6 +139,31 @@ def test_files_that_are_unset_for_a_service_are_those_of_all(monkeypatch: pytest
             {"AUTODEV_GATEWAY_TLS_CERT_FILE": "tls.crt"},
             ["AUTODEV_GATEWAY_*: tls_cert_file and tls_key_file go together"],
         ),
+        (
+            GatewaySettings,
+            {"AUTODEV_GATEWAY_TENANT_RETENTION": '{"acme": {"age_s"'},
+            ["AUTODEV_GATEWAY_TENANT_RETENTION: this is not JSON"],
+        ),
+        (
+            GatewaySettings,
+            {"AUTODEV_GATEWAY_DATABASE_URL": "mysql://u:s3cret@db/autodev"},
+            ["AUTODEV_GATEWAY_DATABASE_URL: a database's URL begins with postgresql:// or sqlite+aiosqlite://"],
+        ),
+        (
+            LearningSettings,
+            {"AUTODEV_LEARNING_LOG_LEVEL": "loud"},
+            ["AUTODEV_LEARNING_LOG_LEVEL: 'loud' is none of DEBUG, INFO, WARNING, ERROR"],
+        ),
+        (
+            SandboxSettings,
+            {"AUTODEV_SANDBOX_MINIMUM": "gvisor"},
+            ["AUTODEV_SANDBOX_MINIMUM: 'gvisor' is none of PROCESS, NAMESPACE, CONTAINER, CONTAINER_GVISOR"],
+        ),
+        (
+            SandboxSettings,
+            {"AUTODEV_SANDBOX_LEVELS": "namespace,box"},
+            ["AUTODEV_SANDBOX_LEVELS: 'box' is none of PROCESS, NAMESPACE, CONTAINER, CONTAINER_GVISOR"],
+        ),
         (LearningSettings, {"AUTODEV_SECRETS_DIR": "/nowhere"}, ["AUTODEV_SECRETS_DIR: /nowhere is no folder"]),
     ],
 )
@@ -161,3 +191,26 @@ def test_a_service_with_a_wrong_setting_does_not_start_and_says_which(service: s
     assert ended.returncode == WRONG_SETTINGS
     assert ended.stderr.startswith(f"{variable}: Input should be a valid number")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_level_of_logging_is_named_in_any_case() -> None:
+    assert ServiceSettings(port=1, log_level="debug").log_level is LogLevel.DEBUG
+
+
+def test_what_is_set_in_vain_is_named_with_what_may_be_meant() -> None:
+    stated = [
+        "AUTODEV_LEARNING_PROPOSAL_SECOND",
+        "AUTODEV_LEARNING_COLOUR",
+        "AUTODEV_LEARNING_PROPOSAL_SECONDS",
+        "AUTODEV_LEARNING_MESH_CA_FILE",
+        "AUTODEV_TRACE_RATIO",
+        "AUTODEV_GATEWAY_MODE",
+    ]
+    assert unknown_variables(LearningSettings, stated) == [
+        "AUTODEV_LEARNING_COLOUR: there is no such setting",
+        "AUTODEV_LEARNING_PROPOSAL_SECOND: there is no such setting; perhaps AUTODEV_LEARNING_PROPOSAL_SECONDS?",
+    ]
+
+
+def test_a_part_of_a_setting_is_known() -> None:
+    assert unknown_variables(FitnessSettings, ["AUTODEV_FITNESS_PROXY_WEIGHTS__APPROVED"]) == []

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 
 from autodev_gateway.identity.texts import PREFIX_LENGTH, digest_of, new_text
 from autodev_runtime.identity import Caller, Identity, Role
+from autodev_runtime.starting import CannotStart
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ DEVELOPER_ROLES = frozenset({Role.RUNTIME, Role.REVIEWER, Role.OPERATOR})
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]{1,128}$")]
 
 
-class KeyFileError(ValueError):
+class KeyFileError(CannotStart):
     """A file of keys that cannot be used; the gateway must not start with it."""
 
 

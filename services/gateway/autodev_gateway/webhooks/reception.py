@@ -10,6 +10,8 @@ from typing import Final
 from aiohttp import web
 
 from autodev_gateway import metrics
+from autodev_runtime.settings import host_port
+from autodev_runtime.starting import CannotStart
 from autodev_sdk.ending import ended
 
 log = logging.getLogger(__name__)
@@ -21,11 +23,14 @@ WAITING: Final = 128
 
 
 async def listening_at(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises OSError."""
+    """A socket that listens there. Raises CannotStart."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
-    listening = socket.create_server(address[:2], family=family, backlog=WAITING)
+    try:
+        listening = socket.create_server(address[:2], family=family, backlog=WAITING)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {host_port(host, port)} for webhooks: {error.strerror}") from error
     listening.setblocking(False)
     return listening
 

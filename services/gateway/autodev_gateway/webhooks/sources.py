@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from autodev_gateway import metrics
 from autodev_gateway.webhooks.signature import secret_from
+from autodev_runtime.starting import CannotStart
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ LOOK_S = 1.0
 MAX_SOURCES = 10_000
 
 
-class SecretsFileError(ValueError):
+class SecretsFileError(CannotStart):
     """A file of sources that cannot be used; the gateway must not start with it."""
 
 

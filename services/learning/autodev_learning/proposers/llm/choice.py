@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autodev_runtime.starting import CannotStart
+
 NAME = "llm"
 """The proposer that asks the model; further models are `llm-<name>`."""
 
@@ -31,7 +33,7 @@ BASE_URLS = {
 }
 
 
-class ChoiceRefused(ValueError):
+class ChoiceRefused(CannotStart):
     """A configuration by which no model can be asked: the service does not start with it."""
 
 

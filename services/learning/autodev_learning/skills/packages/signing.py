@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from autodev_learning.skills.packages.archive import BadPackage
 from autodev_learning.skills.packages.contents import SIGNATURE
+from autodev_runtime.starting import CannotStart
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -20,7 +21,7 @@ ALGORITHM = "ed25519"
 PEM_END = b"-----END PUBLIC KEY-----"
 
 
-class KeyFileError(ValueError):
+class KeyFileError(CannotStart):
     """A file of keys that cannot be used; the text says which and why, and nothing of the key."""
 
 
