@@ -34,6 +34,30 @@ def test_every_reason_is_one_that_the_code_gives() -> None:
     assert [reason for reason in reasons if f'"{reason}"' not in code] == []
 
 
+# What becomes of them is told in other words: an experiment's outcome, an event that comes again.
+NEVER_ANSWERED = {"NO_SCORE", "VARIANT_CHANGED"}
+RAISED = re.compile(
+    r'reason="([A-Z_]+)"|\b(?:Aborted|Conflict|FailedPrecondition|OutOfRange|PermissionDenied|ResourceExhausted|'
+    r'Unauthenticated|Unavailable)\([^()]*"([A-Z]+_[A-Z_]+)"'
+)
+
+
+def test_every_reason_is_in_a_contract_or_a_document() -> None:
+    told = "".join(
+        path.read_text() for path in (*(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "protos").rglob("*.proto"))
+    )
+    code = "".join(
+        path.read_text()
+        for path in (
+            *(REPOSITORY / "libs/runtime").rglob("autodev_*/**/*.py"),
+            *(REPOSITORY / "services").rglob("*.py"),
+        )
+    )
+    raised = {first or second for first, second in RAISED.findall(code)}
+    assert len(raised) > 30
+    assert {reason for reason in raised if not re.search(rf"\b{reason}\b", told)} <= NEVER_ANSWERED
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_there(command: str) -> None:
     autodev = str(Path(sys.executable).parent / "autodev")
