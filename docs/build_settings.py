@@ -60,7 +60,7 @@ none: so a `DATABASE_URL` with its password can be a file, too. A setting that h
 part by part, as `AUTODEV_FITNESS_PROXY_WEIGHTS__APPROVED=0.4`; the rest of it stays.
 
 A wrong value ends the service with a line that names the variable. A variable that begins like a service's and is no
-setting changes nothing, and is named in that service's log when it starts. This page is built from the code by
+setting changes nothing, and is named in that service's log, and by `autodev up`. This page is built from the code by
 `make settings-page`.
 """
 

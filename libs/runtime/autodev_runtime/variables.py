@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsError
 
 # pydantic-settings names the field in its text only.
 _UNREAD = re.compile('error parsing value for field "([^"]+)"')
-LIKENESS = 0.85
+LIKENESS = 0.8
 """How alike two names are for the one to be taken for a slip of the other, as `difflib` has it."""
 
 

@@ -24,7 +24,13 @@ from autodev_cli.options import Connection, Output
 from autodev_cli.output import cell, enum_word, one_line
 from autodev_cli.sandbox import level_lines_of, levels_of, lines_of
 from autodev_cli.target import find
-from autodev_runtime.errors import FieldViolation, InvalidArgument, PermissionDenied, ResourceExhausted
+from autodev_runtime.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+)
 from autodev_runtime.status import status_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -185,6 +191,11 @@ def test_a_key_comes_from_a_file_that_the_environment_names(tmp_path: Path, monk
             ResourceExhausted("5 of 5 today", reason="QUOTA_EXCEEDED"),
             "5 of 5 today [RESOURCE_EXHAUSTED from here:1]: wait for the reset, or raise the limit with `autodev "
             "settings set`",
+        ),
+        (
+            FailedPrecondition("nobody signed the package", reason="PACKAGE_UNSIGNED"),
+            "nobody signed the package [FAILED_PRECONDITION from here:1]: an operator may take it all the same: "
+            "--allow-unsigned",
         ),
     ],
 )

@@ -93,7 +93,10 @@ def mutate(
     edit: Annotated[
         str, typer.Option("--edit", help="drop, duplicate, swap, parameter or crossover. Default: any of them.")
     ] = "",
-    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same. Default: another each time.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", help="The same seed makes the same. Default: another each time.", show_default=False),
+    ] = 0,
 ) -> None:
     """Make another variant of a workflow by one structural change."""
     mutation = evolver.WorkflowMutation(variant_id=variant_id, mate_variant_id=mate, edit=edit, seed=seed)

@@ -1,10 +1,12 @@
 """`autodev up`: the whole mesh on this machine."""
 
 import asyncio
+import os
 import signal
 import time
 from typing import Any
 
+from autodev_cli.mesh.ignored import ignored
 from autodev_cli.mesh.layout import MeshPlan, ports_named
 from autodev_cli.mesh.running import RunningMesh, running
 from autodev_cli.mesh.supervisor import State, Status
@@ -76,7 +78,9 @@ async def for_ever() -> None:
 
 
 async def tell_ready(mesh: RunningMesh, seconds: float) -> None:
-    """Say what the sandbox is, where the key is, and how long it took."""
+    """Say what was set in vain, what the sandbox is, where the key is, and how long it took."""
+    for line in ignored(os.environ):
+        console().print(line, style="yellow", markup=False)
     async with mesh.target.client() as client:
         for line in lines_of(await settled_status(client)):
             console().print(line, markup=False)

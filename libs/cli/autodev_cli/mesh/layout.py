@@ -13,6 +13,8 @@ from autodev_cli.errors import CommandError
 SERVICES = ("gateway", "capability", "learning", "fitness", "sandbox")
 HOST = "127.0.0.1"
 DRAIN_S = 3.0
+_ASKS = {"gateway": SERVICES[1:], "learning": ("capability", "fitness", "sandbox")}
+"""Whom each service asks, besides the gateway, which all do."""
 
 _FIRST_PORT = 10_000
 _HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -117,7 +119,7 @@ class MeshPlan:
             "PORT": str(getattr(self.ports, service)),
             "DATA_DIR": str(self.data_dir.resolve()),
             "GATEWAY_ADDRESS": self.ports.address("internal"),
-            **{f"{peer.upper()}_ADDRESS": self.ports.address(peer) for peer in SERVICES[1:]},
+            **{f"{peer.upper()}_ADDRESS": self.ports.address(peer) for peer in _ASKS.get(service, ())},
         }
         if service == "gateway":
             decided |= {
