@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autodev.gateway.v1.event_pb2 import OUTCOME_FAILURE, Event, Example, TaskEvent
 from autodev.gateway.v1.event_service_pb2 import PublishRequest, SubscribeRequest
-from autodev_sdk import AutoDevClient, make_event
+from autodev_sdk import AutoDevClient, follow, make_event
 
 TASK = "Write last_day(year, month), which gives the number of the last day of a month."
 EXAMPLES = [
@@ -49,11 +49,11 @@ def failure(agent: str, code: str, error_trace: str) -> Event:
     return make_event(attempt, agent_id=agent)
 
 
-async def follow(mesh: AutoDevClient, agent: str, cursor: str) -> Event:
+async def review_of(mesh: AutoDevClient, agent: str, cursor: str) -> Event:
     """Print the agent's events after a cursor; give the one that asks for a review."""
     request = SubscribeRequest(after_cursor=cursor)
     request.filter.agent_ids.append(agent)
-    async for batch in mesh.events.Subscribe(request):
+    async for batch in follow(mesh.events, request):
         for event in batch.events:
             print(event.WhichOneof("payload"))
             if event.HasField("review_requested"):
@@ -67,7 +67,7 @@ async def main(address: str, key_file: Path, agent: str) -> None:
         events = [failure(agent, code, trace) for code, trace in ATTEMPTS]
         published = await mesh.events.Publish(PublishRequest(events=events))
         print(f"reported {len(published.event_ids)} failures")
-        asked = await follow(mesh, agent, published.cursors[-1])
+        asked = await review_of(mesh, agent, published.cursors[-1])
         print(f"{asked.review_requested.title}: autodev review show {asked.review_requested.review_id}")
 
 
