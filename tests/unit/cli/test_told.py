@@ -3,7 +3,10 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +65,11 @@ def test_work_that_ends_gives_its_result() -> None:
 def test_what_was_started_with_nohup_outlives_the_terminal() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert finished(Work(signal.SIGHUP).run()) == "done"
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_quiet_too(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    autodev = str(Path(sys.executable).parent / "autodev")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run([autodev, "status"], capture_output=True, text=True, check=False, env=environment)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
