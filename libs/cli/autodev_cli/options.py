@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 DEFAULT_DATA_DIR = Path(".autodev")
 DEFAULT_TENANT = "default"
+_WHOLE = 1000
 
 
 class Output(StrEnum):
@@ -82,9 +84,19 @@ Ports = Annotated[
 ]
 
 
+class _Group(TyperGroup):
+    """Lists what its commands do by whole sentences, not by their first 45 characters."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(_WHOLE)) for name, each in commands if each is not None])
+
+
 def new_app(help: str | None = None) -> typer.Typer:
     """An app as all commands have it: one command, or with `help` a group of them."""
     return typer.Typer(
+        cls=_Group,
         help=help,
         no_args_is_help=help is not None,
         add_completion=False,

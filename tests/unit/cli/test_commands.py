@@ -302,3 +302,8 @@ def test_a_status_tells_of_the_pool_and_of_what_the_isolation_lacks() -> None:
     assert told["levels"]["namespace"]["pool"]["ready"] == 2
     assert told["levels"]["namespace"]["facilities"]["memory cgroup"] == {"available": False, "detail": "not writable"}
     assert level_lines_of(pb.GetSandboxStatusResponse()) == ["sandbox level none"]
+
+
+@pytest.mark.parametrize("group", ["events", "review", "skills", "fitness", "audit", "certs"])
+def test_a_group_says_whole_what_its_commands_do(group: str) -> None:
+    assert "..." not in autodev(group, "--help").stdout.split("Commands:")[1]
