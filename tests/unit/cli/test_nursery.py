@@ -87,6 +87,21 @@ async def test_a_nursery_that_dies_takes_its_processes_along_and_is_replaced(nur
     until_gone(process.pid)
 
 
+async def test_a_nursery_that_takes_long_to_end_is_waited_for(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    lingering = (
+        "import os, pathlib, runpy, sys, time\n"
+        "sys.argv = sys.argv[3:]\n"
+        "runpy.run_module(sys.argv[0], run_name='__main__')\n"
+        "os.close(1)\n"
+        "time.sleep(0.5)\n"
+        f"pathlib.Path({str(gone)!r}).touch()\n"
+    )
+    async with Nursery((), tmp_path / "nursery.log", (sys.executable, "-c", lingering)):
+        pass
+    assert gone.exists()
+
+
 def test_processes_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     module(tmp_path, "sleeper", SLEEPER)
     program = (

@@ -76,10 +76,14 @@ class Nursery:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+        process = self._process
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
         if self._listening is not None:
             await self._listening
+        if process is not None:
+            # It says nothing more, but may be there still: asyncio complains of one that outlives the loop.
+            await process.wait()
 
     async def start(self, module: str, environment: Mapping[str, str], log: Path) -> Process:
         """Fork a process and let it become the module. Raises OSError where the nursery cannot be had."""
