@@ -76,7 +76,10 @@ def lines_of(status: pb.GetSandboxStatusResponse) -> list[str]:
     """What a person is told when the mesh starts."""
     if status.default_isolation > pb.ISOLATION_LEVEL_PROCESS:
         detail = next((each.detail for each in status.levels if each.level == status.default_isolation), "")
-        return [f"sandbox     {level_word(status.default_isolation)}  {detail}"]
+        untried = [each.level for each in status.levels if each.detail == NOT_TRIED]
+        stronger = [level_word(level) for level in untried if level > status.default_isolation]
+        better = [f"            being tried still: {', '.join(stronger)}; see autodev status"] if stronger else []
+        return [f"sandbox     {level_word(status.default_isolation)}  {detail}", *better]
     missing = [f"  {level_word(each.level):17} {each.detail}" for each in status.levels if not each.available]
     if status.default_isolation == pb.ISOLATION_LEVEL_PROCESS:
         return [

@@ -284,6 +284,9 @@ def test_the_process_level_is_never_taken_silently() -> None:
         levels=[pb.IsolationLevelStatus(level=pb.ISOLATION_LEVEL_NAMESPACE, available=True, detail="bubblewrap 0.8")],
     )
     assert lines_of(good) == ["sandbox     NAMESPACE  bubblewrap 0.8"]
+    for untried in (pb.ISOLATION_LEVEL_PROCESS, pb.ISOLATION_LEVEL_CONTAINER):
+        good.levels.append(pb.IsolationLevelStatus(level=untried, detail="not tried yet"))
+    assert lines_of(good)[1:] == ["            being tried still: CONTAINER; see autodev status"]
 
 
 def test_a_status_tells_of_the_pool_and_of_what_the_isolation_lacks() -> None:
