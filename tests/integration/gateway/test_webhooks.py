@@ -285,6 +285,14 @@ async def test_a_database_that_is_away_acknowledges_nothing(storage: Storage) ->
         assert (await hooks.sender.send(body_of("invoice_created", "v-1"), "msg_1")).status == 202
 
 
+async def test_what_the_database_refuses_is_not_acknowledged(storage: Storage) -> None:
+    async with hooked(storage, webhook_answer_s=PATIENCE_S, database_lock_timeout_s=0.2) as hooks:
+        async with storage.locked("gateway", "webhook_receipts"), asyncio.timeout(PATIENCE_S):
+            told = await hooks.sender.send(body_of("invoice_created", "v-1"), "msg_1")
+        assert told.status == 503
+        assert await hooks.storage.rows("gateway", RECEIPTS) == []
+
+
 async def test_a_source_that_sends_too_fast_is_told_when_to_come_again(files: Storage) -> None:
     async with hooked(files, webhook_rate_per_s=0.01, webhook_burst=3) as hooks:
         body = body_of("invoice_created", "v-1")
