@@ -22,9 +22,9 @@ def test_a_file_that_is_named_as_a_variable_is_its_value(folder: Path) -> None:
 
 
 def test_the_environment_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / URL.lower()).write_text("from the file")
-    monkeypatch.setenv(URL, "from the environment")
-    assert GatewaySettings().database_url == stated(URL) == "from the environment"
+    (folder / URL.lower()).write_text("postgresql+asyncpg://u:p@file/autodev")
+    monkeypatch.setenv(URL, "postgresql+asyncpg://u:p@environment/autodev")
+    assert GatewaySettings().database_url == stated(URL) == "postgresql+asyncpg://u:p@environment/autodev"
 
 
 def test_what_no_file_and_no_variable_states_is_as_by_default(folder: Path) -> None:
