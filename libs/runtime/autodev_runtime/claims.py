@@ -12,6 +12,7 @@ from typing import Any
 
 from autodev_runtime import postgresql
 from autodev_runtime.database import Database
+from autodev_runtime.database_faults import AWAY
 from autodev_runtime.errors import Unavailable
 
 FAREWELL_S = 1.0
@@ -39,7 +40,7 @@ class Claims:
                     await self._connect()
                 return bool(await self._answer("SELECT pg_try_advisory_lock($1)", name))
             except postgresql.driver_errors() as error:
-                raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
+                raise Unavailable(AWAY, reason="DATABASE_UNAVAILABLE") from error
 
     async def release(self, name: str) -> None:
         """Give a claimed name back. Where the database is away, the claim ends with its connection."""

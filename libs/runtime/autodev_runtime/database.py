@@ -12,20 +12,18 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Insert, String, event, exc, make_url, text
+from sqlalchemy import Insert, String, event, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 
-from autodev_runtime import pools, postgresql, scripts
-from autodev_runtime.errors import Unavailable
+from autodev_runtime import pools, postgresql, scripts, sqlite
+from autodev_runtime.database_faults import away_is_unavailable, driver_away_is_unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.postgresql import DatabaseOptions
-from autodev_runtime.repeating import Conflict
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
 from autodev_runtime.scripts import Script
 from autodev_runtime.sqlite_direct import SqliteThreads
@@ -33,12 +31,6 @@ from autodev_sdk.ending import Patience, ended
 
 log = logging.getLogger(__name__)
 
-BUSY_TIMEOUT_MS, BUSY_PAUSE_S = 10_000, 0.005
-CACHE_KIB = 8 * 1024
-"""What each connection to SQLite may keep in memory of a file, once it has read it. By default it is 2 MiB, and a look
-into an index of 100,000 rows mostly asks the system for a page."""
-POOL_SIZE = 4
-READING_THREADS = 2
 FAREWELL_S = 2.0
 LEAVING_S = 9.0
 """Less than it takes until tasks that do not end are cancelled again, which breaks off what they still have to do."""
@@ -71,8 +63,8 @@ class Database:
         """With the database while the service ends, which whatever of it waits for the database shares."""
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
-            self._engine = self._all_tenants_engine = _sqlite_engine(url)
-            self._meaning = _meaning_on_sqlite
+            self._engine = self._all_tenants_engine = sqlite.make_engine(url)
+            self._meaning = sqlite.meaning
         else:
             self._meaning = postgresql.meaning
             self._engine = postgresql.make_engine(url, options)
@@ -82,7 +74,7 @@ class Database:
         self._writing: SqliteThreads | None = None
         self._reading: SqliteThreads | None = None
         if self.is_sqlite:
-            self._writing, self._reading = _sqlite_threads(url)
+            self._writing, self._reading = sqlite.threads(url)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -139,13 +131,13 @@ class Database:
         assert self._writing is not None
         assert self._writer is not None
         async with self._writer:
-            with _away_on_sqlite_is_unavailable():
+            with _sqlite_answers():
                 return await self._writing.transaction(work)
 
     async def read_on_sqlite(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """The same of work that only reads, for SQL that names its tenant itself. It waits for no writer."""
         assert self._reading is not None
-        with _away_on_sqlite_is_unavailable():
+        with _sqlite_answers():
             return await self._reading.transaction(work)
 
     @property
@@ -181,11 +173,11 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _driver_of(self, engine: AsyncEngine) -> AsyncIterator[Any]:
-        with _away_is_unavailable(self._meaning):
+        with away_is_unavailable(self._meaning):
             async with engine.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
-                with _away_on_postgresql_is_unavailable():
+                with _postgresql_answers():
                     async with postgresql.left_clean(driver):
                         yield driver
 
@@ -195,7 +187,7 @@ class Database:
 
         The tenant may be `*`, for a job that serves all tenants.
         """
-        with _away_is_unavailable(self._meaning):
+        with away_is_unavailable(self._meaning):
             async with self._serving(None if tenant == ALL_TENANTS else tenant, writes=False).connect() as connection:
                 yield connection
 
@@ -215,7 +207,7 @@ class Database:
     async def _transaction(self, tenant: str | None, *, writes: bool) -> AsyncIterator[AsyncSession]:
         engine = self._serving(tenant, writes=writes)
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(_away_is_unavailable(self._meaning))
+            stack.enter_context(away_is_unavailable(self._meaning))
             if writes and self._writer is not None:
                 await stack.enter_async_context(self._writer)
             session = AsyncSession(
@@ -272,10 +264,10 @@ async def done_within(session: AsyncSession, script: Script[Result]) -> Result:
     connection = await session.connection()
     driver: Any = (await connection.get_raw_connection()).driver_connection
     if dialect_of(session).is_sqlite:
-        with _away_on_sqlite_is_unavailable():
+        with _sqlite_answers():
             return await scripts.done_by_aiosqlite(driver, script)
     try:
-        with _away_on_postgresql_is_unavailable(), postgresql.closed_if_silent(driver):
+        with _postgresql_answers(), postgresql.closed_if_silent(driver):
             return await scripts.done_on_postgresql(driver, script)
     except asyncio.CancelledError:
         # As SQLAlchemy does where it is its own statement: a rollback would wait for the answer to this one.
@@ -283,115 +275,14 @@ async def done_within(session: AsyncSession, script: Script[Result]) -> Result:
         raise
 
 
-@contextlib.contextmanager
-def _away_is_unavailable(meaning: Callable[[exc.DBAPIError], Unavailable | None]) -> Iterator[None]:
-    """A database that is away, busy or broken is no fault of the statement; a statement's own fault flies on."""
-    try:
-        yield
-    except exc.TimeoutError as error:
-        # No connection of the pool became free.
-        raise Unavailable(postgresql.BUSY, reason="DATABASE_BUSY") from error
-    except exc.DBAPIError as error:
-        told = meaning(error)
-        if told is None:
-            raise
-        if not isinstance(told, Conflict):
-            log.exception("the database failed")
-        raise told from error
-    except ConnectionError as error:
-        log.exception("the database failed")
-        raise Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE") from error
+def _sqlite_answers() -> contextlib.AbstractContextManager[None]:
+    """Its driver's errors, in a block, as what a caller is told."""
+    return driver_away_is_unavailable((sqlite3.Error,), sqlite.meaning_of_driver)
 
 
-def _meaning_on_sqlite(error: exc.DBAPIError) -> Unavailable | None:
-    return _meaning_of_sqlite(error.orig)
-
-
-def _meaning_of_sqlite(error: BaseException | None) -> Unavailable | None:
-    """What a caller is told of SQLite's error; None where the fault is the statement's own."""
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-        return Unavailable(postgresql.FULL, reason=postgresql.DISK_FULL)
-    away = isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError | sqlite3.InternalError)
-    # A bare DatabaseError is what SQLite says of a file that is no database, or is damaged.
-    if away or type(error) is sqlite3.DatabaseError:
-        return Unavailable(postgresql.AWAY, reason="DATABASE_UNAVAILABLE")
-    return None
-
-
-@contextlib.contextmanager
-def _away_on_postgresql_is_unavailable() -> Iterator[None]:
-    """The same, in a block, of the driver's own errors."""
-    try:
-        yield
-    except postgresql.driver_errors() as error:
-        told = postgresql.meaning_of_driver(error)
-        if told is None:
-            raise
-        if not isinstance(told, Conflict):
-            log.exception("the database failed")
-        raise told from error
-
-
-@contextlib.contextmanager
-def _away_on_sqlite_is_unavailable() -> Iterator[None]:
-    """The same, in a block, of the driver's own errors."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        told = _meaning_of_sqlite(error)
-        if told is None:
-            raise
-        log.exception("the database failed")
-        raise told from error
-
-
-def _sqlite_threads(url: str) -> tuple[SqliteThreads, SqliteThreads]:
-    """One that writes, and some that read."""
-    path = make_url(url).database or ""
-    return (
-        SqliteThreads(path, _configure_sqlite, 1, "BEGIN IMMEDIATE"),
-        SqliteThreads(path, _configure_sqlite, READING_THREADS, "BEGIN"),
-    )
-
-
-def _sqlite_engine(url: str) -> AsyncEngine:
-    # Parameters are tenants' data, and an error's text ends in the log.
-    engine = create_async_engine(url, poolclass=pools.Pool, pool_size=POOL_SIZE, hide_parameters=True)
-    event.listen(engine.sync_engine, "connect", _configure_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _configure_sqlite(connection: Any, _: object) -> None:
-    # The driver's own transaction control begins too late for BEGIN IMMEDIATE; `_begin_sqlite` does it instead.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    _write_ahead(cursor)
-    # FULL: a commit is on disk when it returns, also when the machine loses power.
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-    cursor.close()
-
-
-def _write_ahead(cursor: Any) -> None:
-    """Use a log that is written ahead. Of two that turn a new file to it at once, SQLite refuses one without a wait."""
-    deadline_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
-                raise
-            time.sleep(BUSY_PAUSE_S)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later can fail with SQLITE_BUSY at once; IMMEDIATE waits its turn.
-    writes = connection.get_execution_options().get("autodev_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _postgresql_answers() -> contextlib.AbstractContextManager[None]:
+    """The same of asyncpg's."""
+    return driver_away_is_unavailable(postgresql.driver_errors(), postgresql.meaning_of_driver)
 
 
 def _narrow(state: ORMExecuteState) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from autodev_runtime.database_faults import AWAY, BUSY, DISK_FULL, FULL
 from autodev_runtime.database_urls import LIBPQ_ONLY, libpq_url
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.pools import Pool
@@ -34,11 +35,6 @@ ROLLBACK_S = 2.0
 """Nothing has to be undone for it: what takes longer is the statement before it, which was broken off."""
 GONE_AFTER = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
 """Seconds, tries and milliseconds of silence after which the server is taken for gone."""
-
-AWAY = "the database cannot be read or written; the same call, with its request_id if it has one, may be made again"
-FULL = "the database's disk is full, and nothing of this was written; the same call may be made again once it has room"
-DISK_FULL = "DISK_FULL"
-BUSY = "the database is busy; make the same call again in a while"
 
 # Connection exceptions, resources, the operator's intervention, the system, a transaction ended for idling; a table
 # or column that is not there, or not yet.

@@ -14,8 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from autodev_runtime import sqlite
 from autodev_runtime.columns import Moment
-from autodev_runtime.database import Database, TenantScoped, _configure_sqlite, done_within
+from autodev_runtime.database import Database, TenantScoped, done_within
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.repeating import Conflict
 from autodev_runtime.scripts import Script, Statement
@@ -108,7 +109,7 @@ async def test_a_database_that_is_away_or_broken_is_unavailable(tmp_path: Path, 
 def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
     def configure(path: Path) -> None:
         connection = sqlite3.connect(path)
-        _configure_sqlite(connection, None)
+        sqlite.configure(connection, None)
         connection.close()
 
     with ThreadPoolExecutor(5) as threads:

@@ -18,8 +18,8 @@ from autodev_gateway.event_log.engine import Engine
 from autodev_gateway.event_log.model import Appended, Draft, Record, cursor_of
 from autodev_gateway.event_log.tail import Tail
 from autodev_gateway.shutdown import to_the_end
+from autodev_runtime.database_faults import DISK_FULL
 from autodev_runtime.errors import ResourceExhausted, Unavailable
-from autodev_runtime.postgresql import DISK_FULL
 from autodev_sdk.ending import Patience
 
 log = logging.getLogger(__name__)
