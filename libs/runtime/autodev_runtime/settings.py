@@ -21,6 +21,7 @@ from autodev_runtime.extensions.settings import ExtensionSettings
 from autodev_runtime.named import named
 from autodev_runtime.secret_files import secrets_dir
 from autodev_runtime.starting import WRONG_SETTINGS
+from autodev_runtime.targets import Collector, Target
 from autodev_runtime.telemetry import LogFormat, LogLevel, configure_logging
 from autodev_runtime.variables import line_of, line_of_unread, unknown_variables
 from autodev_sdk.addresses import is_loopback
@@ -59,7 +60,7 @@ class ServiceSettings(ExtensionSettings):
     """Where SQLite files and keys are, unless `database_url` says otherwise."""
     database_url: DatabaseUrl = ""
     """`postgresql://user:password@host/database`, or an SQLAlchemy URL; empty: an SQLite file in `data_dir`."""
-    gateway_address: str = "127.0.0.1:50050"
+    gateway_address: Target = "127.0.0.1:50050"
     """The gateway's internal address, for events."""
     mesh_ca_file: Path | None = None
     """PEM of the authority that signs the services' certificates, and nobody else's. With it, `mesh_cert_file` and
@@ -73,7 +74,7 @@ class ServiceSettings(ExtensionSettings):
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: LogFormat = LogFormat.TEXT
     """`text` for people, `json` for machines."""
-    otlp_endpoint: str = Field(default="", validation_alias="AUTODEV_OTLP_ENDPOINT")
+    otlp_endpoint: Collector = Field(default="", validation_alias="AUTODEV_OTLP_ENDPOINT")
     """Where the whole mesh sends its trace spans: OTLP over gRPC, as `http://127.0.0.1:4317`. Empty: nowhere."""
     trace_ratio: float = Field(default=1.0, ge=0, le=1, validation_alias="AUTODEV_TRACE_RATIO")
     """The share of traces that are recorded, of those that begin in the mesh; a caller's `traceparent` decides for its

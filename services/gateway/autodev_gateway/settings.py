@@ -15,6 +15,7 @@ from autodev_gateway.event_log.jetstream.options import NatsOptions
 from autodev_gateway.identity.configured import Identifier
 from autodev_gateway.webhooks.settings import WebhookSettings
 from autodev_runtime.settings import CertificateFiles, host_port
+from autodev_runtime.targets import Target
 from autodev_sdk.addresses import is_loopback
 
 StreamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -114,10 +115,10 @@ class GatewaySettings(WebhookSettings):
     """PEM of its private key."""
     allow_plaintext: bool = False
     """Serve other machines without TLS: for a proxy that ends TLS in front of the gateway."""
-    capability_address: str = "127.0.0.1:50052"
-    learning_address: str = "127.0.0.1:50053"
-    fitness_address: str = "127.0.0.1:50054"
-    sandbox_address: str = "127.0.0.1:50055"
+    capability_address: Target = "127.0.0.1:50052"
+    learning_address: Target = "127.0.0.1:50053"
+    fitness_address: Target = "127.0.0.1:50054"
+    sandbox_address: Target = "127.0.0.1:50055"
     handler_patience_s: float = Field(default=300.0, ge=0)
     """How long an event waits for a handler of `extensions` that is away; then that counts as one of its five tries."""
     max_event_bytes: int = Field(default=1024 * 1024, ge=1024)

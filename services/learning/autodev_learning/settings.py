@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from autodev_learning.llm_settings import LlmSettings
+from autodev_runtime.targets import Target
 
 
 class LearningSettings(LlmSettings):
@@ -15,9 +16,9 @@ class LearningSettings(LlmSettings):
     model_config = SettingsConfigDict(env_prefix="AUTODEV_LEARNING_")
 
     port: int = Field(default=50053, ge=0, le=65535)
-    capability_address: str = "127.0.0.1:50052"
-    fitness_address: str = "127.0.0.1:50054"
-    sandbox_address: str = "127.0.0.1:50055"
+    capability_address: Target = "127.0.0.1:50052"
+    fitness_address: Target = "127.0.0.1:50054"
+    sandbox_address: Target = "127.0.0.1:50055"
     default_timeout_s: float = Field(default=180.0, gt=0)
     """Longer than a proposal by every proposer takes."""
     patience_s: float = Field(default=300.0, ge=0)

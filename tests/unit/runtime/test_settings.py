@@ -164,6 +164,23 @@ def test_files_that_are_unset_for_a_service_are_those_of_all(monkeypatch: pytest
             {"AUTODEV_SANDBOX_LEVELS": "namespace,box"},
             ["AUTODEV_SANDBOX_LEVELS: 'box' is none of PROCESS, NAMESPACE, CONTAINER, CONTAINER_GVISOR"],
         ),
+        (
+            LearningSettings,
+            {"AUTODEV_LEARNING_GATEWAY_ADDRESS": "gateway", "AUTODEV_LEARNING_SANDBOX_ADDRESS": "dns:///sandbox"},
+            [
+                f"AUTODEV_LEARNING_{peer}_ADDRESS: is no address: host:port, or a target of gRPC's, as "
+                "dns:///learning:50053"
+                for peer in ("GATEWAY", "SANDBOX")
+            ],
+        ),
+        *(
+            (
+                LearningSettings,
+                {"AUTODEV_OTLP_ENDPOINT": endpoint},
+                ["AUTODEV_OTLP_ENDPOINT: is no URL of a collector, as http://127.0.0.1:4317"],
+            )
+            for endpoint in ("collector", "127.0.0.1:4317", "grpc://collector:4317", "http://", "http://collector:0")
+        ),
         (LearningSettings, {"AUTODEV_SECRETS_DIR": "/nowhere"}, ["AUTODEV_SECRETS_DIR: /nowhere is no folder"]),
     ],
 )
@@ -191,6 +208,21 @@ def test_a_service_with_a_wrong_setting_does_not_start_and_says_which(service: s
     assert ended.returncode == WRONG_SETTINGS
     assert ended.stderr.startswith(f"{variable}: Input should be a valid number")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_targets_of_grpc_and_collectors_are_taken() -> None:
+    targets = [
+        "10.0.0.7:50050",
+        "[::1]:50050",
+        "dns:///gateway:50050",
+        "ipv4:10.0.0.7:1,10.0.0.8:1",
+        "unix:/run/gateway",
+    ]
+    taken = [ServiceSettings(port=1, gateway_address=target).gateway_address for target in targets]
+    assert taken == targets
+    endpoints = ["", "http://127.0.0.1:4317", "https://collector.example"]
+    stated = [ServiceSettings.model_validate({"port": 1, "AUTODEV_OTLP_ENDPOINT": each}) for each in endpoints]
+    assert [each.otlp_endpoint for each in stated] == endpoints
 
 
 def test_a_level_of_logging_is_named_in_any_case() -> None:

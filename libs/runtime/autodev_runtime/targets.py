@@ -1,0 +1,30 @@
+"""Settings that say where something else is. One that leads nowhere is refused at the start, not at each call."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+from autodev_sdk.addresses import names_a_port
+
+
+def check_target(target: str) -> str:
+    """The gRPC target. Raises ValueError where it names no port."""
+    if not names_a_port(target):
+        raise ValueError("is no address: host:port, or a target of gRPC's, as dns:///learning:50053")
+    return target
+
+
+def check_collector(endpoint: str) -> str:
+    """The URL, which may be empty. Raises ValueError for any other text."""
+    if not endpoint:
+        return endpoint
+    url = urlsplit(endpoint)
+    # `port` raises ValueError for what is none.
+    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
+        raise ValueError("is no URL of a collector, as http://127.0.0.1:4317")
+    return endpoint
+
+
+Target = Annotated[str, AfterValidator(check_target)]
+Collector = Annotated[str, AfterValidator(check_collector)]
