@@ -93,6 +93,15 @@ async def test_a_process_that_never_serves_is_given_up_with_its_last_words(tmp_p
             await supervisor.until_serving(WAIT_S)
 
 
+async def test_a_process_that_cannot_start_with_what_it_was_given_is_given_up_at_once(tmp_path: Path) -> None:
+    program = "import sys\nprint('AUTODEV_PORT: taken', file=sys.stderr)\nsys.exit(2)\n"
+    reported: list[Status] = []
+    async with Supervisor([spec(tmp_path, program)], reported.append) as supervisor:
+        with pytest.raises(FalseStart, match=r"one does not start: ended with status 2\..*AUTODEV_PORT: taken"):
+            await supervisor.until_serving(WAIT_S)
+    assert State.WAITING not in {status.state for status in reported}
+
+
 async def test_what_does_not_serve_in_time_is_told(tmp_path: Path) -> None:
     async with Supervisor([spec(tmp_path, "import time\ntime.sleep(60)\n")], lambda _: None) as supervisor:
         assert not await supervisor.until_serving(0.2)

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from autodev_cli.mesh.processes import Process
+from autodev_runtime.starting import WRONG_SETTINGS
 from autodev_sdk.ending import ended
 
 BACKOFF_S = (0.2, 10.0)
@@ -52,8 +54,16 @@ class Status:
     note: str = ""
 
 
+class _Run(NamedTuple):
+    """How a process ended, whether it ever served, and whether another would end in the same way."""
+
+    ending: str
+    served: bool = False
+    hopeless: bool = False
+
+
 class FalseStart(Exception):
-    """A process ended again and again before it ever served."""
+    """A process ended before it ever served, again and again, or in a way that starting it again does not mend."""
 
     def __init__(self, status: Status, log: Path) -> None:
         super().__init__(f"{status.name} does not start: {status.note}. Its log, {log}, ends with: {last_line(log)}")
@@ -121,16 +131,17 @@ class Supervisor:
         wait_s, starts, ever_served = BACKOFF_S[0], 0, False
         while not self._stop.is_set():
             started = time.monotonic()
-            served, ending = await self._run_once(spec)
+            run = await self._run_once(spec)
             if self._stop.is_set():
                 break
-            starts, ever_served = starts + 1, ever_served or served
-            if starts >= MOST_FALSE_STARTS and not ever_served:
-                self._set(spec.name, state=State.STOPPED, pid=None, note=f"{ending}, {starts} times")
+            starts, ever_served = starts + 1, ever_served or run.served
+            if not ever_served and (run.hopeless or starts >= MOST_FALSE_STARTS):
+                note = run.ending if run.hopeless else f"{run.ending}, {starts} times"
+                self._set(spec.name, state=State.STOPPED, pid=None, note=note)
                 return
             if time.monotonic() - started > STEADY_S:
                 wait_s = BACKOFF_S[0]
-            note = f"{ending}; starts again in {wait_s:g} s"
+            note = f"{run.ending}; starts again in {wait_s:g} s"
             self._set(spec.name, state=State.WAITING, pid=None, restarts=starts, note=note)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -138,13 +149,13 @@ class Supervisor:
             wait_s = min(wait_s * 2, BACKOFF_S[1])
         self._set(spec.name, state=State.STOPPED, pid=None, note="")
 
-    async def _run_once(self, spec: Spec) -> tuple[bool, str]:
-        """Run the process to its end: whether it ever served, and how it ended."""
+    async def _run_once(self, spec: Spec) -> _Run:
+        """Run the process to its end."""
         spec.log.parent.mkdir(parents=True, exist_ok=True)
         try:
             process = await spec.start()
         except OSError as error:
-            return False, f"could not be started: {error}"
+            return _Run(f"could not be started: {error}")
         self._processes[spec.name] = process
         if self._stop.is_set():
             process.send_signal(signal.SIGTERM)
@@ -162,7 +173,7 @@ class Supervisor:
             code = await process.wait()
         finally:
             await ended(watching)
-        return served, _ending(code)
+        return _Run(_ending(code), served, hopeless=code == WRONG_SETTINGS)
 
     def _set(self, name: str, **changes: object) -> None:
         status = replace(self.statuses[name], **changes)  # type: ignore[arg-type]
