@@ -71,8 +71,8 @@ def with_model(stack: Stack) -> Iterator[Stack]:
         AUTODEV_LEARNING_LLM_USD_PER_MILLION_OUTPUT_TOKENS="2",
     )
     try:
-        over.up(REPLICAS)
+        over.renew("learning", REPLICAS)
         yield over
     finally:
-        stack.up(REPLICAS)
+        stack.renew("learning", REPLICAS)
         stack.remove_unused_networks()

@@ -133,6 +133,12 @@ class Stack:
         self.compose("up", "--detach", *scale, timeout_s=UP_S)
         self.healthy(sum(replicas.values()) + len(OTHERS))
 
+    def renew(self, service: str, replicas: Mapping[str, int]) -> None:
+        """Start one service as the files have it by now, and leave the others, and wait until all are healthy."""
+        scale = ("--scale", f"{service}={replicas[service]}")
+        self.compose("up", "--detach", "--no-deps", *scale, service, timeout_s=UP_S)
+        self.healthy(sum(replicas.values()) + len(OTHERS))
+
     def healthy(self, count: int) -> None:
         """Wait until so many containers are healthy, and no other waits to be."""
         deadline = time.monotonic() + UP_S

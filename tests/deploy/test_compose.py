@@ -79,7 +79,7 @@ def test_a_model_laid_over_is_reached_by_learning_alone_and_makes_candidates(sta
         assert (skills[TASK]["proposer"], skills[TASK]["runs_right"]) == ("llm", True)
         assert set(model.asked()) == {f"Bearer {KEY}"}
 
-        stack.up(REPLICAS)
+        stack.renew("learning", REPLICAS)
         assert stack.reached(model.addresses) == NOWHERE
         assert model.serves()
 
