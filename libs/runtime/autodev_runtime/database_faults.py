@@ -48,7 +48,7 @@ def driver_away_is_unavailable(
 
 
 def _logged(told: Unavailable | None) -> Unavailable | None:
-    # A conflict is repeated, and so is nothing to look after.
+    # A conflict is no failure: whoever asked does the same again.
     if told is not None and not isinstance(told, Conflict):
         log.exception("the database failed")
     return told

@@ -17,13 +17,18 @@ def check_target(target: str) -> str:
 
 def check_collector(endpoint: str) -> str:
     """The URL, which may be empty. Raises ValueError for any other text."""
-    if not endpoint:
-        return endpoint
-    url = urlsplit(endpoint)
-    # `port` raises ValueError for what is none.
-    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:
+    if endpoint and not _is_url(endpoint):
         raise ValueError("is no URL of a collector, as http://127.0.0.1:4317")
     return endpoint
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        # Its text has a part of the URL, which may be a password.
+        return False
 
 
 Target = Annotated[str, AfterValidator(check_target)]

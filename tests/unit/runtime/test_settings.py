@@ -179,7 +179,10 @@ def test_files_that_are_unset_for_a_service_are_those_of_all(monkeypatch: pytest
                 {"AUTODEV_OTLP_ENDPOINT": endpoint},
                 ["AUTODEV_OTLP_ENDPOINT: is no URL of a collector, as http://127.0.0.1:4317"],
             )
-            for endpoint in ("collector", "127.0.0.1:4317", "grpc://collector:4317", "http://", "http://collector:0")
+            for endpoint in (
+                *("collector", "127.0.0.1:4317", "grpc://collector:4317", "http://", "http://collector:0"),
+                *("http://user:s3cret", "http://[s3cret"),
+            )
         ),
         (LearningSettings, {"AUTODEV_SECRETS_DIR": "/nowhere"}, ["AUTODEV_SECRETS_DIR: /nowhere is no folder"]),
     ],
