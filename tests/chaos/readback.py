@@ -145,24 +145,27 @@ async def check_learned(storage: Storage, agents: Collection[str], episodes: Col
 
 
 async def check_quotas(storage: Storage) -> None:
-    """No counter passed its limit, each says what is committed, and no reservation is left open."""
-    counters = await storage.rows(
+    """No day's counter passed its limit, each says what is committed, and no reservation is left open."""
+    rows = await storage.rows(
         "capability",
-        "SELECT holder, granted FROM quota_counters WHERE capability = 'auto_dev.memento_skills'",
+        "SELECT holder, day, granted FROM quota_counters WHERE capability = 'auto_dev.memento_skills'",
     )
-    assert all(granted <= QUOTA for _, granted in counters), f"over the limit: {counters}"
+    granted = {(holder, day): count for holder, day, count in rows}
+    assert max(granted.values()) <= QUOTA, f"over the limit: {granted}"
     states = Counter(
         {
-            (holder, state): count
-            for holder, state, count in await storage.rows(
+            (holder, day, state): count
+            for holder, day, state, count in await storage.rows(
                 "capability",
-                "SELECT holder, state, count(*) FROM reservations"
-                " WHERE capability = 'auto_dev.memento_skills' GROUP BY 1, 2",
+                "SELECT holder, day, state, count(*) FROM reservations"
+                " WHERE capability = 'auto_dev.memento_skills' GROUP BY 1, 2, 3",
             )
         }
     )
-    for holder, granted in counters:
-        assert states[holder, "committed"] == granted, f"{holder}: {granted} counted, {states}"
+    committed = {(holder, day): count for (holder, day, state), count in states.items() if state == "committed"}
+    # A use that was given back leaves its day's counter at zero.
+    assert committed == {counter: count for counter, count in granted.items() if count}, f"{granted}: {states}"
+    assert not [each for each in states if each[2] == "reserved"], f"left open: {states}"
 
 
 async def check_reviews(storage: Storage) -> None:
