@@ -60,7 +60,7 @@ def mutants(code: str) -> list[Mutant]:
     program = Code(code)
     same, found = ast.dump(program.tree), []
     for change in _changes(program.tree):
-        mutated = program.changed([program.replace(change.node, change.text)])
+        mutated = program.spliced([program.replace(change.node, change.text)])
         try:
             if ast.dump(ast.parse(mutated)) != same:
                 found.append(Mutant(change.kind, mutated))

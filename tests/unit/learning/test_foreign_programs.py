@@ -32,6 +32,7 @@ async def test_a_lifted_function_gives_what_the_library_gives(subject: Subject, 
         for call, outcome in zip(subject.calls, given, strict=True):
             assert outcome.value == repr(eval(call, module)), call
     assert sum(outcome.value is not None for outcome in given) >= 5
+    assert all(each.code != function.code for each in mutants(function.code))
 
 
 def test_mutants_are_programs_with_one_change() -> None:
@@ -64,6 +65,11 @@ def test_mutants_are_programs_with_one_change() -> None:
         changed = [line for line in difflib.ndiff(code.splitlines(), each.code.splitlines()) if line[0] in "+-"]
         assert 1 <= len(changed) <= 3, each
         assert '"""What f does: 1 + 1."""' in each.code
+
+
+def test_a_mutant_may_read_a_name_of_pythons_own_that_the_program_binds() -> None:
+    code = "def f(iter, n):\n    for iter in range(n):\n        n = iter\n    return n\n"
+    assert code.replace("return n", "return iter") in [each.code for each in mutants(code)]
 
 
 async def test_a_seed_draws_the_same_programs_each_wrong_on_what_a_proposer_sees(tester: SandboxTester) -> None:

@@ -28,7 +28,7 @@ class _Call:
     @property
     def shape(self) -> str:
         """The call without its literals."""
-        return self.code.changed([self.code.replace(argument, "...") for argument in self.arguments])
+        return self.code.spliced([self.code.replace(argument, "...") for argument in self.arguments])
 
     def varied(self, place: int, others: Iterable[ast.expr]) -> Iterator[str]:
         """The call with each of these in the place of one of its arguments."""
@@ -37,7 +37,7 @@ class _Call:
                 text = ast.unparse(other)
             except ValueError:  # A number too long to be written.
                 continue
-            yield self.code.changed([self.code.replace(self.arguments[place], text)])
+            yield self.code.spliced([self.code.replace(self.arguments[place], text)])
 
 
 def probes(examples: Sequence[Example], limit: int = MAX_PROBES) -> tuple[str, ...]:

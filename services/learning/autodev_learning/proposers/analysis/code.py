@@ -208,18 +208,22 @@ class Code:
         behind = self._bytes[end:end_of_line].strip()
         return None if behind and not behind.startswith(b"#") else end_of_line
 
-    def changed(self, changes: Sequence[Change], pieces: Sequence[str] = ()) -> str:
-        """The text with the changes made, and pieces of support put in.
-
-        Raises CannotChange, also where what is put in would read a name of Python's own that the program binds.
-        """
+    def spliced(self, changes: Sequence[Change]) -> str:
+        """The text with the changes made, whatever they do to its meaning. Raises CannotChange where two overlap."""
         ordered = sorted(changes, key=lambda change: (change.start, change.end))
         if IMPOSSIBLE in ordered or any(left.end > right.start for left, right in pairwise(ordered)):
             raise CannotChange
         text = self._bytes
         for change in reversed(ordered):
             text = text[: change.start] + change.text.encode() + text[change.end :]
-        made = _with_support(text.decode(), self, pieces)
+        return text.decode()
+
+    def changed(self, changes: Sequence[Change], pieces: Sequence[str] = ()) -> str:
+        """The text with the changes made, and pieces of support put in.
+
+        Raises CannotChange, also where what is put in would read a name of Python's own that the program binds.
+        """
+        made = _with_support(self.spliced(changes), self, pieces)
         if self._hidden and _count_of(self._hidden, ast.parse(made)) - _count_of(self._hidden, self.tree):
             raise CannotChange
         return made
