@@ -77,6 +77,13 @@ async def started(storage: Storage, **stated: Any) -> AsyncIterator[Running]:
         yield Running(parts, settings)
 
 
+class OverChannel(AutoDevClient):
+    """A client over a channel that somebody else made, and closes: a service's."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+
 def failed(number: int, agent: str = "ada", **changes: Any) -> event_pb2.Event:
     """A report of a failed attempt."""
     task = event_pb2.TaskEvent(

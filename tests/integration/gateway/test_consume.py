@@ -20,6 +20,7 @@ from autodev_sdk.events import Handler
 from autodev_sdk.events import working as sdk_working
 from tests.integration.gateway.parts import (
     PATIENCE_S,
+    OverChannel,
     Running,
     WorkerStream,
     failed,
@@ -264,13 +265,56 @@ async def test_what_is_no_dead_letters_id_is_refused(acme: AutoDevClient, identi
     assert (told.code, told.fields) == ("INVALID_ARGUMENT", ["dead_letter_ids[0]"])
 
 
+async def test_a_services_dead_letters_are_shown_and_replayed_to_the_tenant_whose_events_they_are(
+    gateway: Running, acme: AutoDevClient, globex: AutoDevClient
+) -> None:
+    mine, theirs, more = failed(1), failed(2), failed(3)
+    group = "learning.memento"
+    async with gateway.service() as channel, working(OverChannel(channel), group) as worker:
+        await publish(acme, [mine])
+        await publish(globex, [theirs])
+        await publish(acme, [more])
+        await fail_all(worker, 3)
+
+        async def all_dead() -> bool:
+            return len(await dead_letters(acme, group)) == 2
+
+        await eventually(all_dead, "all are given up")
+        assert [letter.event.id for letter in await dead_letters(acme, group)] == [mine.id, more.id]
+        [other] = await dead_letters(globex, group)
+        assert other.event.id == theirs.id
+
+        stolen = pb.ReplayDeadLettersRequest(group=group, dead_letter_ids=[other.id])
+        assert (await acme.events.ReplayDeadLetters(stolen)).replayed == 0
+        assert (await acme.events.ReplayDeadLetters(pb.ReplayDeadLettersRequest(group=group))).replayed == 2
+        again = [await worker.next(), await worker.next()]
+        assert [(each.event.id, each.attempt) for each in again] == [(mine.id, 1), (more.id, 1)]
+        assert await dead_letters(acme, group) == []
+        assert len(await dead_letters(globex, group)) == 1
+
+
+async def test_a_group_that_is_empty_is_told_from_one_that_is_not_there(acme: AutoDevClient) -> None:
+    async with working(acme, "there"):
+        pass
+    assert await dead_letters(acme, "there") == []
+    assert (await acme.events.ReplayDeadLetters(pb.ReplayDeadLettersRequest(group="there"))).replayed == 0
+    for call in (
+        acme.events.ListDeadLetters(pb.ListDeadLettersRequest(group="nonesuch")),
+        acme.events.ReplayDeadLetters(pb.ReplayDeadLettersRequest(group="nonesuch")),
+    ):
+        assert (await refusal(call)).code == "NOT_FOUND"
+
+
 async def test_another_tenants_group_of_the_same_name_is_another(acme: AutoDevClient, globex: AutoDevClient) -> None:
     await publish(acme, [failed(1)])
     async with working(acme) as worker:
         await fail_all(worker, 1)
         assert len(await dead_letters(acme)) == 1
-    assert await dead_letters(globex) == []
-    assert (await globex.events.ReplayDeadLetters(pb.ReplayDeadLettersRequest(group="group"))).replayed == 0
+    for call in (
+        globex.events.ListDeadLetters(pb.ListDeadLettersRequest(group="group")),
+        globex.events.ReplayDeadLetters(pb.ReplayDeadLettersRequest(group="group")),
+    ):
+        assert (await refusal(call)).code == "NOT_FOUND"
     own = failed(2)
     await publish(globex, [own])
     async with working(globex) as worker:

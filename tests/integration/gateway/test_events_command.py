@@ -11,8 +11,8 @@ RUN_S = 60.0
 TRIES = 5
 
 
-async def events(gateway: Running, *arguments: str) -> str:
-    """What the command printed, which must have worked."""
+async def events(gateway: Running, *arguments: str, refused: bool = False) -> str:
+    """What the command printed: as an error, where it is to be refused."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "autodev_cli", "events", *arguments),
         *("--address", gateway.public_address, "--api-key", gateway.key(ACME)),
@@ -21,8 +21,8 @@ async def events(gateway: Running, *arguments: str) -> str:
     )
     async with asyncio.timeout(RUN_S):
         out, err = await process.communicate()
-    assert process.returncode == 0, err
-    return out.decode()
+    assert process.returncode == (1 if refused else 0), err
+    return (err if refused else out).decode()
 
 
 async def give_up(worker: WorkerStream, count: int) -> None:
@@ -33,7 +33,9 @@ async def give_up(worker: WorkerStream, count: int) -> None:
 
 async def test_dead_letters_are_listed_with_their_errors_and_replayed(storage: Storage) -> None:
     async with started(storage) as gateway, gateway.client() as acme:
-        assert "has no dead letters" in await events(gateway, "dead", "group")
+        for command in ("dead", "replay"):
+            told = await events(gateway, command, "group", refused=True)
+            assert told == f"autodev: no group 'group' [NOT_FOUND from {gateway.public_address}]\n"
         given_up = [failed(number) for number in range(3)]
         await publish(acme, given_up)
         async with working(acme, "group") as worker:

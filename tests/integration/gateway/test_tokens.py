@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from autodev.gateway.v1 import event_pb2, event_service_pb2, key_service_pb2
+from autodev.gateway.v1 import episode_service_pb2, event_pb2, event_service_pb2, key_service_pb2
 from autodev.options.v1 import access_pb2
 from autodev_gateway.identity.jwks import MOST_BYTES, SourceError
 from autodev_gateway.identity.jwks_sources import file_source, url_source
@@ -120,7 +120,7 @@ async def trusting(provider: Provider, storage: Storage, **stated: Any) -> Async
 async def told(gateway: Running, text: str) -> Refusal | None:
     """How a token is refused; None where it is not."""
     async with AutoDevClient(gateway.public_address, text) as client:
-        call = client.events.ListDeadLetters(event_service_pb2.ListDeadLettersRequest(group="g"))
+        call = client.episodes.ListEpisodes(episode_service_pb2.ListEpisodesRequest())
         with contextlib.suppress(pytest.fail.Exception):
             return await refusal(call)
         return None
@@ -294,7 +294,7 @@ async def test_without_the_providers_keys_nobody_comes_in_by_a_token(provider: P
             assert refused is not None
             assert (refused.code, refused.reason) == ("UNAVAILABLE", "JWKS_UNAVAILABLE")
         async with gateway.client() as developer:
-            await developer.events.ListDeadLetters(event_service_pb2.ListDeadLettersRequest(group="g"))
+            await developer.episodes.ListEpisodes(episode_service_pb2.ListEpisodesRequest())
         provider.answer = good
         await asyncio.sleep(0.3)
         assert await told(gateway, text) is None

@@ -14,13 +14,14 @@ from autodev_gateway.groups.ledger import Changes, Ledger
 from autodev_gateway.groups.runner import GroupRunner
 from autodev_gateway.groups.store import GroupKey, GroupStore, ServedElsewhere, StoredDeadLetter, Tenure
 from autodev_gateway.shutdown import to_the_end
-from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
+from autodev_runtime.errors import AutoDevError, NotFound, ResourceExhausted, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_sdk.ending import ended
 
 log = logging.getLogger(__name__)
 
 MAX_GROUPS = 200
+DEAD_LETTERS_A_TIME = 500
 GATHER_S = 0.01
 POSITIONS_S = 2.0
 RETRY_S = 1.0
@@ -64,20 +65,58 @@ class Groups:
         return runner
 
     async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[tuple[StoredDeadLetter, Record]]:
-        """A group's dead letters after a place, in the order of the log; none for a group that is not there."""
+        """A group's dead letters after a place, in the order of the log: the tenant's, where the group works for all.
+
+        Raises NotFound.
+        """
         await self.flush()
-        letters = await self._store.dead_letters(key, after, limit)
-        records = await self._log.at(key.tenant, [letter.seq for letter in letters], ALL_EVENTS)
-        found = {record.seq: record for record in records}
-        return [(letter, found[letter.seq]) for letter in letters if letter.seq in found]
+        group = await self._named(key)
+        found: list[tuple[StoredDeadLetter, Record]] = []
+        async for part in self._dead_parts(group, key.tenant, after):
+            found += part
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
     async def replay(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
-        """Deliver dead letters again: these, or all. Returns how many. Raises Unavailable (GROUP_ELSEWHERE)."""
+        """Deliver dead letters again: these, or all, of the tenant. Returns how many.
+
+        Raises NotFound, Unavailable (GROUP_ELSEWHERE).
+        """
+        group = await self._named(key)
         async with self._finding:
-            runner = await self._find(key)
+            runner = await self._find(group)
         if runner is None:
-            return 0
+            raise NotFound("group", key.name)
         await self.flush()
+        if group == key:
+            return await self._revive(runner, seqs)
+        chosen = None if seqs is None else set(seqs)
+        replayed = 0
+        async for part in self._dead_parts(group, key.tenant, 0):
+            theirs = [letter.seq for letter, _ in part if chosen is None or letter.seq in chosen]
+            if theirs:
+                replayed += await self._revive(runner, theirs)
+        return replayed
+
+    async def _named(self, key: GroupKey) -> GroupKey:
+        """The group that a tenant means: its own, else the one of that name which works for all. Raises NotFound."""
+        for group in (key, GroupKey(ALL_TENANTS, key.name)):
+            if group in self._runners or await self._store.exists(group):
+                return group
+        raise NotFound("group", key.name)
+
+    async def _dead_parts(
+        self, group: GroupKey, tenant: str, after: int
+    ) -> AsyncIterator[list[tuple[StoredDeadLetter, Record]]]:
+        """A group's dead letters after a place that are of the tenant's events and still kept, some at a time."""
+        while letters := await self._store.dead_letters(group, after, DEAD_LETTERS_A_TIME):
+            records = await self._log.at(tenant, [letter.seq for letter in letters], ALL_EVENTS)
+            found = {record.seq: record for record in records}
+            yield [(letter, found[letter.seq]) for letter in letters if letter.seq in found]
+            after = letters[-1].seq
+
+    async def _revive(self, runner: GroupRunner, seqs: Sequence[int] | None) -> int:
         with self._serving(runner):
             revived = await self._store.revive(runner.tenure, seqs)
         runner.readmit(revived)
