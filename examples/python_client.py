@@ -6,8 +6,11 @@ Run it beside a mesh: `autodev up` in one terminal, `autodev settings set --enab
 
 import argparse
 import asyncio
+import sys
 import uuid
 from pathlib import Path
+
+import grpc
 
 from autodev.gateway.v1.event_pb2 import OUTCOME_FAILURE, Event, Example, TaskEvent
 from autodev.gateway.v1.event_service_pb2 import PublishRequest, SubscribeRequest
@@ -77,4 +80,9 @@ if __name__ == "__main__":
     parser.add_argument("--key-file", type=Path, default=Path(".autodev/keys/default.key"))
     parser.add_argument("--agent", default="invoice-agent")
     given = parser.parse_args()
-    asyncio.run(main(given.address, given.key_file, given.agent))
+    try:
+        asyncio.run(main(given.address, given.key_file, given.agent))
+    except grpc.aio.AioRpcError as error:
+        sys.exit(f"{error.code().name}: {error.details()}")
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")

@@ -85,3 +85,24 @@ async def test_a_client_reports_failures_and_is_told_what_waits_for_review(
         title, _, review_id = last.partition(": autodev review show ")
         review = await client.reviews.GetReview(reviews.GetReviewRequest(review_id=review_id))
         assert (review.review.title, review.review.agent_id) == (title, agent)
+
+
+@pytest.mark.timeout(BUILD_S + 2 * RUN_S)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_client_that_is_refused_says_why_in_one_line(mesh: Mesh, built: Client, tmp_path: Path) -> None:
+    key_file = tmp_path / "wrong.key"
+    key_file.write_text("no key\n")
+    process = await asyncio.create_subprocess_exec(
+        *built.run,
+        mesh.address("gateway"),
+        str(key_file),
+        "agent",
+        cwd=built.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(RUN_S):
+        output, told = await process.communicate()
+    assert (process.returncode, output) == (1, b"")
+    [line] = told.decode().splitlines()
+    assert line.endswith("the API key is not known")

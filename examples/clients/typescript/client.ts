@@ -56,27 +56,39 @@ async function follow(
   throw new Error("the gateway ended the subscription");
 }
 
+async function main(address: string, keyFile: string, agent: string): Promise<void> {
+  // Plain text is for this machine only: elsewhere, https.
+  const baseUrl = `http://${address}`;
+  const connection = new Http2SessionManager(baseUrl);
+  const events = createClient(EventService, createGrpcTransport({ baseUrl, sessionManager: connection }));
+  const headers = { authorization: `Bearer ${readFileSync(keyFile, "utf8").trim()}` };
+  try {
+    const published = await events.publish(
+      {
+        events: [
+          failure(agent, "return calendar.monthrange(year, month)[0]", "AssertionError: last_day(2024, 2) gave 3"),
+          failure(agent, "return calendar.monthrange(year, month)", "AssertionError: last_day(2024, 2) gave (3, 29)"),
+        ],
+      },
+      { headers },
+    );
+    console.log(`reported ${published.eventIds.length} failures`);
+    const review = await follow(events, agent, published.cursors.at(-1)!, headers);
+    console.log(`${review.title}: autodev review show ${review.reviewId}`);
+  } finally {
+    // It would be kept for further calls, and the process with it.
+    connection.abort();
+  }
+}
+
 const [address, keyFile, agent] = process.argv.slice(2);
 if (!address || !keyFile || !agent) {
-  throw new Error("usage: node dist/client.js <address> <key file> <agent>");
+  console.error("usage: node dist/client.js <address> <key file> <agent>");
+  process.exit(2);
 }
-// Plain text is for this machine only: elsewhere, https.
-const baseUrl = `http://${address}`;
-const connection = new Http2SessionManager(baseUrl);
-const events = createClient(EventService, createGrpcTransport({ baseUrl, sessionManager: connection }));
-const headers = { authorization: `Bearer ${readFileSync(keyFile, "utf8").trim()}` };
-
-const published = await events.publish(
-  {
-    events: [
-      failure(agent, "return calendar.monthrange(year, month)[0]", "AssertionError: last_day(2024, 2) gave 3"),
-      failure(agent, "return calendar.monthrange(year, month)", "AssertionError: last_day(2024, 2) gave (3, 29)"),
-    ],
-  },
-  { headers },
-);
-console.log(`reported ${published.eventIds.length} failures`);
-const review = await follow(events, agent, published.cursors.at(-1)!, headers);
-console.log(`${review.title}: autodev review show ${review.reviewId}`);
-// It would be kept for further calls, and the process with it.
-connection.abort();
+try {
+  await main(address, keyFile, agent);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}

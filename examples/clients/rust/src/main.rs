@@ -3,6 +3,8 @@
 //!     ./build.sh && target/debug/autodev-client 127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
 
 use std::error::Error;
+use std::iter::successors;
+use std::process::ExitCode;
 use std::{env, fs};
 
 use tonic::metadata::{Ascii, MetadataValue};
@@ -59,7 +61,29 @@ impl Interceptor for Key {
 type Events = EventServiceClient<tonic::service::interceptor::InterceptedService<Channel, Key>>;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", told(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a person is told: of a refused call its code and message, of anything else its causes.
+fn told(error: &(dyn Error + 'static)) -> String {
+    if let Some(status) = error.downcast_ref::<Status>() {
+        return format!("{:?}: {}", status.code(), status.message());
+    }
+    let causes = successors(Some(error), |each| (*each).source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [address, key_file, agent] = arguments.as_slice() else {
         return Err("usage: autodev-client <address> <key file> <agent>".into());

@@ -17,6 +17,7 @@ import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
+import io.grpc.StatusRuntimeException;
 import io.grpc.stub.MetadataUtils;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -47,16 +48,31 @@ public final class Client {
 
   private Client() {}
 
-  public static void main(String[] arguments) throws IOException {
+  public static void main(String[] arguments) {
     if (arguments.length != 3) {
-      throw new IllegalArgumentException("usage: client.Client <address> <key file> <agent>");
+      System.err.println("usage: client.Client <address> <key file> <agent>");
+      System.exit(2);
     }
-    String agent = arguments[2];
+    try {
+      run(arguments[0], Path.of(arguments[1]), arguments[2]);
+    } catch (StatusRuntimeException error) {
+      // A cause says which connection failed.
+      String cause = error.getCause() == null ? "" : " (" + error.getCause().getMessage() + ")";
+      System.err.println(error.getMessage() + cause);
+      System.exit(1);
+    } catch (IOException error) {
+      // Its message may be no more than a file's name.
+      System.err.println(error);
+      System.exit(1);
+    }
+  }
+
+  private static void run(String address, Path keyFile, String agent) throws IOException {
     // Plain text is for this machine only: elsewhere, TlsChannelCredentials.
-    ManagedChannel channel = Grpc.newChannelBuilder(arguments[0], InsecureChannelCredentials.create()).build();
+    ManagedChannel channel = Grpc.newChannelBuilder(address, InsecureChannelCredentials.create()).build();
     try {
       EventServiceBlockingStub events =
-          EventServiceGrpc.newBlockingStub(channel).withInterceptors(key(Path.of(arguments[1])));
+          EventServiceGrpc.newBlockingStub(channel).withInterceptors(key(keyFile));
       PublishRequest failures =
           PublishRequest.newBuilder()
               .addEvents(failure(agent, "return calendar.monthrange(year, month)[0]", "last_day(2024, 2) gave 3"))
