@@ -56,6 +56,13 @@ def encoded(header: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
 
 
+def claiming(algorithm: str) -> str:
+    """A token whose key signed it, by its own algorithm, and which says that it is of another."""
+    signed = f"{encoded({'alg': algorithm, 'kid': 'ES256'})}.{token().split('.')[1]}"
+    signature = ECAlgorithm(ECAlgorithm.SHA256).sign(signed.encode(), PRIVATE["ES256"])
+    return f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
 def by_secret(secret: bytes) -> str:
     """What a token library that takes a public key for a secret would accept."""
     head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": "RS256"}).encode()).rstrip(b"=")
@@ -157,10 +164,13 @@ async def test_a_token_with_anything_wrong_opens_nothing(provider: Provider, tmp
         "no end": token(exp=None),
         "an end that is none": token(exp="soon"),
         "too early": token(nbf=now + 60),
+        "of a time to come": token(iat=now + 60),
         "another's key": token(private=stranger),
         "unknown key": token(header={"kid": "none"}),
         "no key named": token(header={"kid": None}),
         "another's key of another kind": token("ES256", header={"kid": "RS256"}),
+        "another algorithm than its key's": claiming("RS256"),
+        "an algorithm that is not pinned": claiming("HS256"),
         "not signed": jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "exp": now + 60, "tenant": "acme"}, "", "none"),
         "signed by the public key as a secret": by_secret(public),
         "tampered with": f"{head}.{other_body}.{signature}",
@@ -186,6 +196,21 @@ async def test_a_token_with_anything_wrong_opens_nothing(provider: Provider, tmp
             assert refused.code == "UNAUTHENTICATED", f"{what}: {refused}"
             assert text not in refused.message
         assert await told(gateway, token()) is None
+        assert await told(gateway, claiming("ES256")) is None
+
+
+async def test_a_clock_may_be_off_by_the_leeway_and_no_more(provider: Provider, tmp_path: Path) -> None:
+    async with trusting(provider, Storage(tmp_path), jwt_leeway_s=60) as gateway:
+        now = int(time.time())
+        edges: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+            "exp": ({"exp": now - 30}, {"exp": now - 90}),
+            "nbf": ({"nbf": now + 30}, {"nbf": now + 90}),
+        }
+        for name, (within, beyond) in edges.items():
+            assert await told(gateway, token(**within)) is None, f"{name} within the leeway"
+            refused = await told(gateway, token(**beyond))
+            assert refused is not None, f"{name} beyond the leeway"
+            assert refused.code == "UNAUTHENTICATED"
 
 
 async def test_only_pinned_algorithms_are_accepted(provider: Provider, tmp_path: Path) -> None:
