@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
@@ -82,6 +82,10 @@ def test_any_byte_more_or_less_is_refused(data: st.DataObject, part: str) -> Non
     assert not accepted(Attempt(stated["id"], stated["time"], stated["signature"]), stated["body"].encode())
 
 
+@example(-300)
+@example(-301)
+@example(300)
+@example(301)
 @given(st.integers(-2000, 2000))
 def test_a_time_is_taken_within_the_tolerance_only(off_s: int) -> None:
     assert accepted(attempt_at(int(NOW_S) + off_s)) == (abs(off_s) <= TOLERANCE_S)
