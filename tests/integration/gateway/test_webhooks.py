@@ -508,6 +508,21 @@ async def test_two_gateways_take_a_receipt_once_until_its_lease_is_over(store: R
     assert (again.key, again.attempts) == (KEY, 1)
 
 
+async def test_gateways_that_get_a_webhook_at_once_keep_it_once(storage: Storage, store: ReceiptStore) -> None:
+    async with storage.open("gateway") as database:
+        other = ReceiptStore(database)
+        kept = await asyncio.gather(*(each.keep(RECEIPT, SECOND_US) for each in [store, other] * 10))
+    found = [what for what, _ in kept]
+    assert (found.count(Kept.ACCEPTED), found.count(Kept.REPEATED)) == (1, len(found) - 1)
+
+
+async def test_an_id_is_its_sources_own_within_a_tenant_too(store: ReceiptStore) -> None:
+    theirs = replace(RECEIPT, key=replace(KEY, source="shop"), body_sha256=b"y" * 32)
+    for what in (Kept.ACCEPTED, Kept.REPEATED):
+        for receipt in (RECEIPT, theirs):
+            assert (await store.keep(receipt, SECOND_US))[0] is what
+
+
 async def test_a_receipt_from_before_the_clock_was_set_back_does_not_wait(store: ReceiptStore) -> None:
     now_us = 1_000_000 * SECOND_US
     await store.keep(RECEIPT, now_us)
