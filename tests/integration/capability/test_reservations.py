@@ -188,8 +188,12 @@ async def test_a_lapsed_request_finds_no_room_where_others_took_it(enabled: "Stu
 async def test_a_lapsed_request_of_yesterday_counts_for_today(enabled: "Stub", clock: Clock) -> None:
     await reserve(enabled, "slow", hold_s=60)
     clock.advance(days=1)
-    assert (await reserve(enabled, "slow")).used == 1
+    renewed = await reserve(enabled, "slow")
+    assert renewed.used == 1
     assert (await check(enabled)).used == 1
+    # What it gives back is today's, too.
+    await release(enabled, renewed.reservation.id)
+    assert (await check(enabled)).used == 0
 
 
 async def test_the_count_starts_again_with_the_utc_day(enabled: "Stub", clock: Clock) -> None:

@@ -111,6 +111,16 @@ def test_days_are_utc_whatever_the_zone_of_a_clock() -> None:
     assert next_day(datetime(2025, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)) == datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("offset_h", [0, 9, -11, 14])
+def test_a_day_ends_with_its_last_moment_in_every_zone(offset_h: int) -> None:
+    midnight = datetime(2025, 11, 25, tzinfo=UTC).astimezone(timezone(timedelta(hours=offset_h)))
+    for before in (timedelta(milliseconds=1), timedelta(microseconds=1)):
+        assert day_of(midnight - before) == "2025-11-24"
+        assert next_day(midnight - before) == midnight
+    assert day_of(midnight) == "2025-11-25"
+    assert next_day(midnight) == midnight + timedelta(days=1)
+
+
 def test_a_step_up_unlocks_each_gate_between_the_levels() -> None:
     own = Gate("acme.deploy", Maturity.SUPERVISED)
     gates = (*BUILT_IN_GATES, own)

@@ -1,5 +1,6 @@
 """Who is granted a use, of what is asked together."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -43,11 +44,13 @@ def test_a_request_that_lapsed_is_granted_anew_under_its_id() -> None:
     held = first.grant(wish(1), Admitted(COUNTER, None))
     assert isinstance(held, Reservation)
     later = NOW + HOLD
-    again = Granting({COUNTER: Count()}, {"r1": held}, later)
-    renewed = again.grant(wish(1), Admitted(COUNTER, None))
+    today = replace(COUNTER, day="2025-11-25")
+    again = Granting({COUNTER: Count(), today: Count()}, {"r1": held}, later)
+    renewed = again.grant(wish(1), Admitted(today, None))
     assert isinstance(renewed, Reservation)
-    assert (renewed.id, renewed.expires_at) == (held.id, later + HOLD)
+    assert (renewed.id, renewed.expires_at, renewed.counter) == (held.id, later + HOLD, today)
     assert (again.added, again.renewed) == ([], [renewed])
+    assert (again.counts[COUNTER].granted, again.counts[today].granted) == (0, 1)
 
 
 def test_what_is_held_is_given_whoever_may_no_longer() -> None:
