@@ -132,7 +132,13 @@ async def test_after_its_good_runs_it_is_what_agents_run(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("auto_promote", "level"), [(False, pb.MATURITY_LEVEL_AUTONOMOUS), (True, pb.MATURITY_LEVEL_SUPERVISED)]
+    ("auto_promote", "level"),
+    [
+        (False, pb.MATURITY_LEVEL_AUTONOMOUS),
+        (True, pb.MATURITY_LEVEL_SUPERVISED),
+        (True, pb.MATURITY_LEVEL_INTERN),
+        (True, pb.MATURITY_LEVEL_STUDENT),
+    ],
 )
 async def test_what_may_no_longer_be_used_without_a_person_is_rolled_back(
     parts: Parts, auto_promote: bool, level: int

@@ -94,8 +94,13 @@ def test_all_looks_together_have_the_whole_error() -> None:
         (Arm(1, 1), Arm(10, 0), Standing.GOES_ON),
         (Arm(19, 0), Arm(0, 0), Standing.GOES_ON),
         (Arm(20, 0), Arm(0, 0), Standing.PASSED),
+        (Arm(20, 1), Arm(400, 8), Standing.GOES_ON),
+        (Arm(21, 1), Arm(400, 8), Standing.PASSED),
+        (Arm(40, 2), Arm(100, 0), Standing.PASSED),
+        (Arm(40, 3), Arm(100, 0), Standing.GOES_ON),
         (Arm(22, 2), Arm(100, 5), Standing.PASSED),
         (Arm(24, 4), Arm(100, 5), Standing.GOES_ON),
+        (Arm(99, 15), Arm(400, 20), Standing.GOES_ON),
         (Arm(100, 15), Arm(400, 20), Standing.UNDECIDED),
     ],
 )
@@ -108,3 +113,10 @@ def test_an_earlier_look_counts_whatever_came_after() -> None:
     found = verdict(good, [bad], RULE)
     assert found.standing is Standing.WORSE
     assert "3 of 3" in found.reason
+
+
+@pytest.mark.parametrize(("stable_runs", "expected"), [(9, Standing.PASSED), (10, Standing.WORSE)])
+def test_a_look_counts_once_there_are_runs_to_compare_with(stable_runs: int, expected: Standing) -> None:
+    early = Look(Arm(3, 3), Arm(stable_runs, 0))
+    assert p_value(early.canary, early.stable) < RULE.p_limit
+    assert verdict(Look(Arm(80, 3), Arm(300, 0)), [early], RULE).standing is expected
