@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from autodev_gateway.settings import GatewaySettings
 from autodev_runtime.errors import OutOfRange
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
+from autodev_sdk.ending import ended
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started
 from tests.mesh import eventually
 from tests.storage import EVERY_LOG, Storage, Storages
@@ -90,6 +92,28 @@ def _newest(own: list[tuple[int, int]], size_bytes: int | None) -> list[int]:
                 break
         kept.append(place)
     return kept[::-1]
+
+
+@pytest.mark.parametrize("off_us", [-1000, 1000])
+async def test_an_event_is_kept_until_it_has_the_age_that_is_set(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, off_us: int
+) -> None:
+    age = timedelta(hours=1)
+    async with storage.open("gateway") as database:
+        await upgrade(database, "autodev_gateway")
+        log = await EventLog.open(EventStore(database), LogOptions(retention=Retention(age=age)))
+        running = asyncio.create_task(log.run())
+        places = []
+        for number in range(3):
+            places += await log.append([draft(number, "acme", 10)])
+            await asyncio.sleep(0.01)
+        clock = SimpleNamespace(time=lambda: (places[1] + off_us) / 1_000_000 + age.total_seconds())
+        monkeypatch.setattr("autodev_gateway.event_log.retention.time", clock)
+        gone = 2 if off_us > 0 else 1
+        assert await log.sweep() == gone
+        kept = await log.read_kept("acme", 0, ALL_EVENTS, EVERYTHING)
+        assert [record.seq for record in kept.records] == places[gone:]
+        await ended(running)
 
 
 async def test_a_setting_for_one_tenant_leaves_the_others_as_they_are(storage: Storage) -> None:
