@@ -158,7 +158,8 @@ async def test_the_same_webhook_by_many_at_once_counts_once(hooks: Hooked) -> No
 async def test_an_id_with_another_body_is_refused(hooks: Hooked) -> None:
     assert (await hooks.sender.send(body_of("invoice_created", "v-1"), "msg_1")).status == 202
     told = await hooks.sender.send(body_of("email_bounce", "v-1"), "msg_1")
-    assert (told.status, told.reason) == (409, "ID_REUSED")
+    assert told.status == 409
+    assert told.reason == "ID_REUSED"
 
 
 async def test_a_source_speaks_for_its_tenant_alone(hooks: Hooked) -> None:
@@ -281,7 +282,8 @@ async def test_a_database_that_is_away_acknowledges_nothing(storage: Storage) ->
     async with hooked(storage, webhook_answer_s=0.5) as hooks:
         async with storage.locked("gateway", "webhook_receipts"):
             told = await asyncio.wait_for(hooks.sender.send(body_of("invoice_created", "v-1"), "msg_1"), 5)
-        assert (told.status, told.headers["Retry-After"]) == (503, "5")
+        assert told.status == 503
+        assert told.headers["Retry-After"] == "5"
         assert (await hooks.sender.send(body_of("invoice_created", "v-1"), "msg_1")).status == 202
 
 
