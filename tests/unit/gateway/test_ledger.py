@@ -110,15 +110,34 @@ def test_what_a_lost_worker_held_is_ready_at_once() -> None:
     assert [lease.seq for lease in ledger.lease(OTHER, 3, LEASE_S, 0)] == [1, 2, 3]
 
 
-def test_the_fifth_failure_makes_a_dead_letter_with_its_error() -> None:
+@pytest.mark.parametrize("how", ["rejected", "not settled in time"])
+def test_the_fifth_failure_makes_a_dead_letter_with_its_error(how: str) -> None:
     ledger = ledger_of(1)
-    for attempt in range(1, MAX_FAILURES + 1):
-        ledger.reject(ONE, one_lease(ledger, now_s=100.0 * attempt).delivery_id, f"error {attempt}", 0, 100.0 * attempt)
-        ledger.advance(100.0 * attempt)
+    for attempt in range(1, 6):
+        assert ledger.unsettled == 1, f"given up before failure {attempt}"
+        now_s = 100.0 * attempt
+        lease = one_lease(ledger, now_s=now_s)
+        if how == "rejected":
+            ledger.reject(ONE, lease.delivery_id, f"error {attempt}", 0, now_s)
+        ledger.advance(now_s + LEASE_S)
     changes = ledger.take_changes()
     assert changes is not None
-    assert [tuple(letter) for letter in changes.dead] == [(1, MAX_FAILURES, f"error {MAX_FAILURES}")]
+    ((seq, attempts, error),) = changes.dead
+    assert (seq, attempts) == (1, 5)
+    assert error == "error 5" if how == "rejected" else "lease" in error
     assert ledger.unsettled == 0
+
+
+def test_of_a_lease_that_passed_nobody_acknowledges_what_another_holds_now() -> None:
+    ledger = ledger_of(1)
+    late = one_lease(ledger)
+    ledger.advance(LEASE_S)
+    held = one_lease(ledger, OTHER, LEASE_S)
+    for worker, delivery_id in ((ONE, late.delivery_id), (ONE, held.delivery_id), (OTHER, late.delivery_id)):
+        assert ledger.acknowledge(worker, [delivery_id]) == 0
+        assert not ledger.reject(worker, delivery_id, "late", None, LEASE_S)
+    assert ledger.holds(OTHER, held.delivery_id)
+    assert ledger.acknowledge(OTHER, [held.delivery_id]) == 1
 
 
 def test_workers_that_end_do_not_make_a_dead_letter_and_one_that_ends_them_all_is() -> None:

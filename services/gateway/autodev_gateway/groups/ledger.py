@@ -9,7 +9,6 @@ MAX_FAILURES = 5
 MAX_DELIVERIES = 20
 """Of which some a worker's end cut short: machines are restarted; but an event may also end every worker it meets."""
 FIRST_RETRY_S = 1.0
-LONGEST_RETRY_S = 30.0
 SPARE_EXPIRIES = 64
 
 
@@ -122,7 +121,7 @@ class Ledger:
             return False
         if self._failed(lease.seq, error):
             failures = self._entries[lease.seq].failures
-            wait_s = min(FIRST_RETRY_S * 2 ** (failures - 1), LONGEST_RETRY_S) if retry_s is None else retry_s
+            wait_s = FIRST_RETRY_S * 2 ** (failures - 1) if retry_s is None else retry_s
             heapq.heappush(self._waiting, (now_s + wait_s, lease.seq))
         return True
 
