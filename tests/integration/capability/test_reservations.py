@@ -196,6 +196,26 @@ async def test_a_lapsed_request_of_yesterday_counts_for_today(enabled: "Stub", c
     assert (await check(enabled)).used == 0
 
 
+async def test_what_lapsed_yesterday_gives_nothing_back_today(enabled: "Stub", clock: Clock) -> None:
+    clock.moment = datetime(2025, 11, 24, 23, 59, tzinfo=UTC)
+    await reserve(enabled, "yesterdays", hold_s=30)
+    clock.advance(minutes=1)
+    await reserve(enabled, "todays")
+    assert (await check(enabled)).used == 1
+
+
+async def test_an_answer_that_is_kept_ends_with_the_hold_and_with_the_day(enabled: "Stub", clock: Clock) -> None:
+    clock.moment = datetime(2025, 11, 24, 23, 59, 57, 500_000, tzinfo=UTC)
+    await commit(enabled, (await reserve(enabled, "kept")).reservation.id)
+    await reserve(enabled, "lapsing", hold_s=1)
+    used = []
+    # What comes before each end is read less than the second before it for which answers are kept.
+    for seconds in (0.75, 0.25, 1.0, 0.5):
+        clock.advance(seconds=seconds)
+        used.append((await check(enabled)).used)
+    assert used == [2, 1, 1, 0]
+
+
 async def test_the_count_starts_again_with_the_utc_day(enabled: "Stub", clock: Clock) -> None:
     clock.moment = datetime(2025, 11, 24, 23, 59, 59, tzinfo=UTC)
     for index in range(5):

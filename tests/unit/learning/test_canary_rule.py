@@ -109,8 +109,9 @@ def test_where_a_trial_stands(canary: Arm, stable: Arm, expected: Standing) -> N
 
 
 def test_an_earlier_look_counts_whatever_came_after() -> None:
-    bad, good = Look(Arm(3, 3), Arm(62, 0)), Look(Arm(40, 3), Arm(200, 0))
-    found = verdict(good, [bad], RULE)
+    bad, good = Look(Arm(3, 3), Arm(62, 0)), Look(Arm(34, 3), Arm(100, 0))
+    assert verdict(good, [good], RULE).standing is Standing.GOES_ON
+    found = verdict(good, [bad, good], RULE)
     assert found.standing is Standing.WORSE
     assert "3 of 3" in found.reason
 
