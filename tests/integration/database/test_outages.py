@@ -25,6 +25,7 @@ from autodev_runtime.repeating import Conflict, repeatable
 from tests.clock import Clock
 from tests.integration.fitness.parts import create, made
 from tests.integration.gateway.parts import failed, publish, started, working
+from tests.mesh import eventually
 from tests.postgresql import Server
 from tests.serving import acting, refusal, serving
 from tests.storage import Storage, Storages
@@ -256,6 +257,28 @@ async def test_a_claim_that_cannot_be_given_back_ends_with_its_connection(
             await asyncio.sleep(0.01)
         await own.close()
         await other.close()
+
+
+async def test_who_loses_its_claims_is_told_and_may_claim_again(postgresql: Server, storage: Storage) -> None:
+    lost = asyncio.Event()
+    async with storage.open("gateway") as database:
+        own = claims.Claims(database, lost.set)
+        assert await own.claim("it")
+        assert storage.database is not None
+        await asyncio.to_thread(
+            postgresql.execute,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock($1)%'"
+            " AND pid <> pg_backend_pid()",
+            database=storage.database.name,
+        )
+
+        async def told() -> bool:
+            return lost.is_set()
+
+        await eventually(told, "who had the claims is told that they are lost", 10)
+        assert await own.claim("it")
+        await own.close()
 
 
 async def test_a_database_that_does_not_answer_keeps_nobody_from_leaving(postgresql: Server, storage: Storage) -> None:

@@ -10,9 +10,15 @@ import pytest_asyncio
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev_gateway import wire
+from autodev_gateway.event_log import cursor_of
 from autodev_gateway.event_log import log as event_log
+from autodev_gateway.event_log.appending import Stamped
+from autodev_gateway.event_log.model import Appended, Record
+from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.groups.store import GroupStore
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.migrations import upgrade
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started, working
 from tests.postgresql import Server
@@ -54,6 +60,29 @@ async def test_everybody_sees_all_events_once_and_in_one_order(clients: list[Aut
     assert len(expected) == 300
     for events in seen:
         assert [(event.cursor, event.id) for event in events] == sorted(expected.items())
+
+
+async def test_an_append_comes_after_all_that_are_done_and_no_two_after_the_same(storage: Storage) -> None:
+    heads: list[int] = []
+    places: list[int] = []
+
+    async with storage.open("gateway") as one, storage.open("gateway") as other:
+        await upgrade(one, "autodev_gateway")
+
+        async def append(store: EventStore, number: int) -> None:
+            def stamp(head: int) -> list[Stamped]:
+                # Apart from every other, whatever came before.
+                seq = (head // 1000 + 1) * 1000 + number
+                heads.append(head)
+                places.append(seq)
+                record = Record(seq, wire.recorded(b"", cursor_of(seq), seq))
+                return [Stamped(Appended(record, "acme", 20, "ada", ""), f"{number:036d}", None)]
+
+            await store.append(stamp, 0)
+
+        stores = EventStore(one), EventStore(other)
+        await asyncio.gather(*(append(stores[number % 2], number) for number in range(40)))
+    assert heads == [0, *places[:-1]]
 
 
 async def test_gateways_may_start_at_the_same_time(storage: Storage) -> None:
