@@ -1,6 +1,7 @@
 """Retention against a model of it: each tenant keeps its own newest events, whatever the others publish."""
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -49,10 +50,7 @@ def test_each_tenant_keeps_the_newest_that_fit_its_own_size(
     retention = Retention(None, size_bytes, {name: Retention(None, size) for name, size in tenants.items()})
 
     async def run(storage: Storage) -> None:
-        async with storage.open("gateway") as database:
-            await upgrade(database, "autodev_gateway")
-            log = await EventLog.open(EventStore(database), LogOptions(tail_bytes=0, retention=retention))
-            running = asyncio.create_task(log.run())
+        async with running_log(storage, retention) as log:
             drafts = [draft(number, *each) for number, each in enumerate(published)]
             places = [(await log.append([each]))[0] for each in drafts[:swept_before]]
             await log.sweep()
@@ -60,7 +58,7 @@ def test_each_tenant_keeps_the_newest_that_fit_its_own_size(
             await log.sweep()
             for tenant in TENANTS:
                 own = [
-                    (place, len(wire.recorded(each.body, cursor_of(place), place)))
+                    (place, stored_bytes(each, place))
                     for place, each in zip(places, drafts, strict=True)
                     if each.tenant == tenant
                 ]
@@ -75,23 +73,52 @@ def test_each_tenant_keeps_the_newest_that_fit_its_own_size(
                     assert told.value.metadata["oldest_cursor"] == cursor_of(gone[-1])
                 again = await log.read(tenant, log.oldest(tenant), ALL_EVENTS, EVERYTHING)
                 assert [record.seq for record in again.records] == expected
-            running.cancel()
 
     with tempfile.TemporaryDirectory() as directory, storages.new(Path(directory)) as storage:
         asyncio.run(run(storage))
 
 
+def stored_bytes(each: Draft, place: int) -> int:
+    """How large an event is in the log: as subscribers get it, without the length before it."""
+    sized = len(wire.recorded(each.body, cursor_of(place), place))
+    return sized - (1 if sized <= 128 else 2)
+
+
 def _newest(own: list[tuple[int, int]], size_bytes: int | None) -> list[int]:
-    """The places of the newest of these that are no larger, each without the length before it."""
+    """The places of the newest of these that are no larger."""
     kept: list[int] = []
     room = size_bytes
-    for place, sized in reversed(own):
+    for place, stored in reversed(own):
         if room is not None:
-            room -= sized - (1 if sized <= 128 else 2)
+            room -= stored
             if room < 0:
                 break
         kept.append(place)
     return kept[::-1]
+
+
+@contextlib.asynccontextmanager
+async def running_log(storage: Storage, retention: Retention) -> AsyncIterator[EventLog]:
+    async with storage.open("gateway") as database:
+        await upgrade(database, "autodev_gateway")
+        log = await EventLog.open(EventStore(database), LogOptions(tail_bytes=0, retention=retention))
+        running = asyncio.create_task(log.run())
+        try:
+            yield log
+        finally:
+            await ended(running)
+
+
+@pytest.mark.parametrize(("off_bytes", "kept"), [(0, 2), (-1, 1)])
+async def test_what_is_just_as_large_as_may_be_is_kept(storage: Storage, off_bytes: int, kept: int) -> None:
+    drafts = [draft(number, "acme", 20) for number in range(3)]
+    async with running_log(storage, Retention()) as log:
+        places = await log.append(drafts)
+    size_bytes = sum(map(stored_bytes, drafts[1:], places[1:])) + off_bytes
+    async with running_log(storage, Retention(size_bytes=size_bytes)) as log:
+        await log.sweep()
+        found = await log.read_kept("acme", 0, ALL_EVENTS, EVERYTHING)
+        assert [record.seq for record in found.records] == places[-kept:]
 
 
 @pytest.mark.parametrize("off_us", [-1000, 1000])
@@ -99,10 +126,7 @@ async def test_an_event_is_kept_until_it_has_the_age_that_is_set(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, off_us: int
 ) -> None:
     age = timedelta(hours=1)
-    async with storage.open("gateway") as database:
-        await upgrade(database, "autodev_gateway")
-        log = await EventLog.open(EventStore(database), LogOptions(retention=Retention(age=age)))
-        running = asyncio.create_task(log.run())
+    async with running_log(storage, Retention(age=age)) as log:
         places = []
         for number in range(3):
             places += await log.append([draft(number, "acme", 10)])
@@ -113,7 +137,6 @@ async def test_an_event_is_kept_until_it_has_the_age_that_is_set(
         assert await log.sweep() == gone
         kept = await log.read_kept("acme", 0, ALL_EVENTS, EVERYTHING)
         assert [record.seq for record in kept.records] == places[gone:]
-        await ended(running)
 
 
 async def test_a_setting_for_one_tenant_leaves_the_others_as_they_are(storage: Storage) -> None:
