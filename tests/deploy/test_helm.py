@@ -230,6 +230,35 @@ def test_ports_are_those_of_the_addresses() -> None:
     assert outside(of_kind(usual, "NetworkPolicy")["gateway"]) == {5432, 443, 4222, 80}
 
 
+def test_names_are_asked_for_where_the_values_say(default: list[Manifest]) -> None:
+    cache = {"ipBlock": {"cidr": "169.254.20.10/32"}}
+    system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+    elsewhere = rendered(
+        "networkPolicy.dns.ports={53,5353}", f"networkPolicy.dns.peers[0].ipBlock.cidr={cache['ipBlock']['cidr']}"
+    )
+    for manifests, ports, peer in ((default, [53], system), (elsewhere, [53, 5353], cache)):
+        policies = of_kind(manifests, "NetworkPolicy")
+        for name in ("gateway", "capability", "learning", "fitness", "migrate"):
+            rules = [rule for rule in policies[name]["spec"]["egress"] if rule.get("to") == [peer]]
+            asked = [{"protocol": protocol, "port": port} for port in ports for protocol in ("UDP", "TCP")]
+            assert [rule["ports"] for rule in rules] == [asked], name
+
+
+def test_what_the_migration_may_reach_is_there_before_it(default: list[Manifest]) -> None:
+    job, policy = of_kind(default, "Job")["migrate"], of_kind(default, "NetworkPolicy")["migrate"]
+    hooks = [each["metadata"]["annotations"] for each in (policy, job)]
+    assert len({each["helm.sh/hook"] for each in hooks}) == 1
+    first, then = (int(each.get("helm.sh/hook-weight", 0)) for each in hooks)
+    assert first < then
+    assert not {"Job", "NetworkPolicy"} & set(kinds_of("migrate", rendered("migrate.enabled=false")))
+
+
+def kinds_of(component: str, manifests: list[Manifest]) -> list[str]:
+    """What kinds of things are made for a part of the release."""
+    labels = "app.kubernetes.io/component"
+    return [each["kind"] for each in manifests if each["metadata"].get("labels", {}).get(labels) == component]
+
+
 def outside(policy: Manifest) -> set[int]:
     """The ports, but for names', that a policy lets a service reach wherever they are."""
     rules = [rule for rule in policy["spec"]["egress"] if "to" not in rule]
