@@ -218,7 +218,7 @@ async def test_whoever_asked_for_a_group_that_is_not_there_leaves_its_name_to_ot
     clients: list[AutoDevClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = pb.ReplayDeadLettersRequest(group="group")
-    assert (await clients[0].events.ReplayDeadLetters(asked)).replayed == 0
+    assert (await refusal(clients[0].events.ReplayDeadLetters(asked))).code == "NOT_FOUND"
     monkeypatch.setattr("autodev_gateway.groups.groups.MAX_GROUPS", 0)
     assert (await refusal(joined(clients[1]))).reason == "TOO_MANY_GROUPS"
     monkeypatch.undo()
