@@ -209,6 +209,15 @@ class Server:
 
         finished(run())
 
+    def end_claims(self, database: str) -> None:
+        """End the sessions by which services hold claims, as a network that drops them would."""
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock($1)%'"
+            " AND pid <> pg_backend_pid()",
+            database=database,
+        )
+
     @contextlib.contextmanager
     def database(self) -> Iterator["TestDatabase"]:
         """A database without rows, migrated for every service."""

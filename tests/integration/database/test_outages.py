@@ -265,13 +265,7 @@ async def test_who_loses_its_claims_is_told_and_may_claim_again(postgresql: Serv
         own = claims.Claims(database, lost.set)
         assert await own.claim("it")
         assert storage.database is not None
-        await asyncio.to_thread(
-            postgresql.execute,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock($1)%'"
-            " AND pid <> pg_backend_pid()",
-            database=storage.database.name,
-        )
+        await asyncio.to_thread(postgresql.end_claims, storage.database.name)
 
         async def told() -> bool:
             return lost.is_set()

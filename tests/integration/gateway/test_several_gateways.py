@@ -202,13 +202,7 @@ async def test_a_gateway_that_loses_its_claims_ends_its_workers_and_they_join_ag
         async with working(client) as worker:
             await worker.next()
             assert storage.database is not None
-            await asyncio.to_thread(
-                postgresql.execute,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock($1)%'"
-                " AND pid <> pg_backend_pid()",
-                database=storage.database.name,
-            )
+            await asyncio.to_thread(postgresql.end_claims, storage.database.name)
             assert (await refusal(worker.next())).reason == "GROUP_ELSEWHERE"
         async with working(client) as worker:
             assert (await worker.next()).event.task_failed.episode_id == "episode-1"

@@ -21,7 +21,7 @@ from autodev_sdk.ending import ended
 log = logging.getLogger(__name__)
 
 MAX_GROUPS = 200
-DEAD_LETTERS_A_TIME = 500
+REPLAYED_A_TIME = 100
 GATHER_S = 0.01
 POSITIONS_S = 2.0
 RETRY_S = 1.0
@@ -72,7 +72,7 @@ class Groups:
         await self.flush()
         group = await self._named(key)
         found: list[tuple[StoredDeadLetter, Record]] = []
-        async for part in self._dead_parts(group, key.tenant, after):
+        async for part in self._dead_parts(group, key.tenant, after, limit):
             found += part
             if len(found) >= limit:
                 break
@@ -93,7 +93,7 @@ class Groups:
             return await self._revive(runner, seqs)
         chosen = None if seqs is None else set(seqs)
         replayed = 0
-        async for part in self._dead_parts(group, key.tenant, 0):
+        async for part in self._dead_parts(group, key.tenant, 0, REPLAYED_A_TIME):
             theirs = [letter.seq for letter, _ in part if chosen is None or letter.seq in chosen]
             if theirs:
                 replayed += await self._revive(runner, theirs)
@@ -107,10 +107,10 @@ class Groups:
         raise NotFound("group", key.name)
 
     async def _dead_parts(
-        self, group: GroupKey, tenant: str, after: int
+        self, group: GroupKey, tenant: str, after: int, at_a_time: int
     ) -> AsyncIterator[list[tuple[StoredDeadLetter, Record]]]:
-        """A group's dead letters after a place that are of the tenant's events and still kept, some at a time."""
-        while letters := await self._store.dead_letters(group, after, DEAD_LETTERS_A_TIME):
+        """A group's dead letters after a place that are of the tenant's events and still kept, part by part."""
+        while letters := await self._store.dead_letters(group, after, at_a_time):
             records = await self._log.at(tenant, [letter.seq for letter in letters], ALL_EVENTS)
             found = {record.seq: record for record in records}
             yield [(letter, found[letter.seq]) for letter in letters if letter.seq in found]
