@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeDecorator
 
-from autodev_runtime.database import TenantRequired, TenantScoped
+from autodev_runtime.scoped_session import TenantRequired, TenantScoped
 
 # SQLite takes only a column of type INTEGER as its own row number, which saves an index; its integers are large anyway.
 LargeInteger = BigInteger().with_variant(Integer, "sqlite")

@@ -1,9 +1,7 @@
 """Tenant-scoped database sessions on SQLAlchemy.
 
-A tenant table is a model that inherits `TenantScoped`. A session carries one tenant: every query of a tenant table is
-narrowed to it and every new row belongs to it, whatever the query says; a query that cannot be narrowed is refused
-(scoping.py). Only literal SQL, `text(...)`, is on its own. A session without a tenant cannot be opened; the few jobs
-that work across tenants (relays, sweeps) say so by `across_tenants`.
+A session carries one tenant, which it cannot leave (scoped_session.py). One without a tenant cannot be opened; the few
+jobs that work across tenants (relays, sweeps) say so by `across_tenants`.
 
 On PostgreSQL the database keeps tenants apart as well, also from literal SQL: see postgresql.py and row_security.py.
 """
@@ -15,16 +13,15 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Insert, String, event, text
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
-from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 
 from autodev_runtime import pools, postgresql, scripts, sqlite
 from autodev_runtime.database_faults import away_is_unavailable, driver_away_is_unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.postgresql import DatabaseOptions
-from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
+from autodev_runtime.scoped_session import ScopedSession, TenantRequired
 from autodev_runtime.scripts import Script
 from autodev_runtime.sqlite_direct import SqliteThreads
 from autodev_sdk.ending import Patience, ended
@@ -37,20 +34,6 @@ LEAVING_S = 9.0
 DEFAULT_OPTIONS = DatabaseOptions()
 
 Result = TypeVar("Result")
-
-
-class TenantRequired(RuntimeError):
-    """A tenant table was reached without a tenant: a programming error, raised before any SQL."""
-
-
-class TenantScoped:
-    """Mixin of every table whose rows belong to a tenant."""
-
-    tenant_id: Mapped[str] = mapped_column(String(128))
-
-
-class _ScopedSession(Session):
-    """A session that cannot leave its tenant; see the module."""
 
 
 class Database:
@@ -211,7 +194,7 @@ class Database:
             if writes and self._writer is not None:
                 await stack.enter_async_context(self._writer)
             session = AsyncSession(
-                engine, sync_session_class=_ScopedSession, expire_on_commit=False, info={"tenant": tenant}
+                engine, sync_session_class=ScopedSession, expire_on_commit=False, info={"tenant": tenant}
             )
             await stack.enter_async_context(session)
             async with session.begin():
@@ -283,40 +266,3 @@ def _sqlite_answers() -> contextlib.AbstractContextManager[None]:
 def _postgresql_answers() -> contextlib.AbstractContextManager[None]:
     """The same of asyncpg's."""
     return driver_away_is_unavailable(postgresql.driver_errors(), postgresql.meaning_of_driver)
-
-
-def _narrow(state: ORMExecuteState) -> None:
-    tenant = state.session.info.get("tenant")
-    if tenant is None:
-        return
-    if (flaw := unscoped_form(state.statement)) is not None:
-        raise TenantRequired(f"this statement would reach past the session's tenant: {flaw}")
-    if isinstance(state.statement, Insert):
-        state.statement = _owned_insert(state.statement, state.parameters, tenant)
-        return
-    state.statement = state.statement.options(
-        with_loader_criteria(TenantScoped, lambda cls: cls.tenant_id == tenant, include_aliases=True)
-    )
-
-
-def _owned_insert(statement: Insert, parameters: Any, tenant: str) -> Insert:
-    if TENANT_COLUMN not in statement.table.c:
-        return statement
-    if (flaw := foreign_tenant(statement, parameters, tenant)) is not None:
-        raise TenantRequired(f"an INSERT in a session of {tenant!r} holds {flaw}")
-    return statement.values({TENANT_COLUMN: tenant})
-
-
-def _own(session: Session, *_: object) -> None:
-    tenant = session.info.get("tenant")
-    if tenant is None:
-        return
-    for row in session.new:
-        if isinstance(row, TenantScoped):
-            if row.tenant_id not in (None, tenant):
-                raise TenantRequired(f"a row of another tenant in a session of {tenant!r}")
-            row.tenant_id = tenant
-
-
-event.listen(_ScopedSession, "do_orm_execute", _narrow)
-event.listen(_ScopedSession, "before_flush", _own)

@@ -18,9 +18,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from autodev.gateway.v1.event_pb2 import Event
 from autodev_runtime.columns import LargeInteger, Moment, now
-from autodev_runtime.database import Database, TenantScoped
+from autodev_runtime.database import Database
 from autodev_runtime.errors import AutoDevError, InvalidArgument
 from autodev_runtime.paging import fitting
+from autodev_runtime.scoped_session import TenantScoped
 from autodev_runtime.spans import made
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import outbox
 from autodev_runtime.columns import LargeInteger, Moment, now
-from autodev_runtime.database import TenantScoped
+from autodev_runtime.scoped_session import TenantScoped
 from autodev_sdk.events import uuid7
 
 Json = dict[str, Any]

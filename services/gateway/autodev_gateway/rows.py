@@ -4,8 +4,8 @@ from sqlalchemy import Boolean, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime.columns import LargeInteger
-from autodev_runtime.database import TenantScoped
 from autodev_runtime.row_security import APPEND_ONLY
+from autodev_runtime.scoped_session import TenantScoped
 
 
 class Base(DeclarativeBase):

@@ -17,11 +17,12 @@ from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from autodev.gateway.v1 import event_service_pb2 as event_pb
 from autodev_runtime import claims
-from autodev_runtime.database import Database, TenantScoped
+from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.pools import Pool
 from autodev_runtime.postgresql import DatabaseOptions, connect
 from autodev_runtime.repeating import Conflict, repeatable
+from autodev_runtime.scoped_session import TenantScoped
 from tests.clock import Clock
 from tests.integration.fitness.parts import create, made
 from tests.integration.gateway.parts import failed, publish, started, working

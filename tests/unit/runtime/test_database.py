@@ -16,9 +16,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime import sqlite
 from autodev_runtime.columns import Moment
-from autodev_runtime.database import Database, TenantScoped, done_within
+from autodev_runtime.database import Database, done_within
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.repeating import Conflict
+from autodev_runtime.scoped_session import TenantScoped
 from autodev_runtime.scripts import Script, Statement
 from tests.storage import Storage
 

@@ -9,7 +9,8 @@ from sqlalchemy import Executable, delete, exists, func, insert, literal, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
 from autodev_runtime.columns import conflicting_insert, insert_if_absent
-from autodev_runtime.database import Database, TenantRequired, TenantScoped
+from autodev_runtime.database import Database
+from autodev_runtime.scoped_session import TenantRequired, TenantScoped
 from tests.storage import Storage
 
 
