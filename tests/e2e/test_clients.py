@@ -1,10 +1,13 @@
 """The sample clients in other languages, built and run against a real mesh: what users start from works."""
 
 import asyncio
+import contextlib
 import shutil
 import subprocess
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,9 @@ import pytest_asyncio
 
 from autodev.learning.v1 import review_service_pb2 as reviews
 from tests.conftest import require
-from tests.loop import let_learn
+from tests.loop import WRONG, attempt, events_of, kinds, let_learn, publish
 from tests.mesh import DEVELOPER, TENANT, Mesh, key
+from tests.passage import Passage
 
 CLIENTS = Path(__file__).parents[2] / "examples/clients"
 BUILD_S, RUN_S = 1_500, 120
@@ -48,7 +52,7 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
         yield mesh
 
 
-@pytest.fixture(params=SAMPLES, ids=lambda client: client.language)
+@pytest.fixture(scope="module", params=SAMPLES, ids=lambda client: client.language)
 def built(request: pytest.FixtureRequest) -> Client:
     """One of the samples, built."""
     client: Client = request.param
@@ -58,28 +62,42 @@ def built(request: pytest.FixtureRequest) -> Client:
     return client
 
 
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """A developer's key, as an editor leaves it."""
+    path = tmp_path / "developer.key"
+    path.write_text(f"{key(TENANT, DEVELOPER)}\n")
+    return path
+
+
+@contextlib.asynccontextmanager
+async def running(sample: Client, address: str, key_file: Path, agent: str) -> AsyncIterator[Process]:
+    """A sample that runs, for so long at most, within the block."""
+    process = await asyncio.create_subprocess_exec(
+        *sample.run, address, str(key_file), agent, cwd=sample.folder, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(RUN_S):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 # The first build of a language fetches and compiles its libraries.
-@pytest.mark.timeout(BUILD_S + 2 * RUN_S)
-@pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.timeout(BUILD_S + 2 * RUN_S), pytest.mark.asyncio(loop_scope="module")]
+
+
 async def test_a_client_reports_failures_and_is_told_what_waits_for_review(
-    mesh: Mesh, built: Client, tmp_path: Path
+    mesh: Mesh, built: Client, key_file: Path
 ) -> None:
     agent = f"agent-{built.language}"
-    key_file = tmp_path / "developer.key"
-    # As an editor leaves it.
-    key_file.write_text(f"{key(TENANT, DEVELOPER)}\n")
     async with mesh.client() as client:
         await let_learn(client, agent)
-        process = await asyncio.create_subprocess_exec(
-            *built.run,
-            mesh.address("gateway"),
-            str(key_file),
-            agent,
-            cwd=built.folder,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), RUN_S)
-        assert process.returncode == 0
+        async with running(built, mesh.address("gateway"), key_file, agent) as process:
+            output, told = await process.communicate()
+        assert (process.returncode, told) == (0, b"")
         first, *_, last = output.decode().splitlines()
         assert first == "reported 2 failures"
         title, _, review_id = last.partition(": autodev review show ")
@@ -87,21 +105,46 @@ async def test_a_client_reports_failures_and_is_told_what_waits_for_review(
         assert (review.review.title, review.review.agent_id) == (title, agent)
 
 
-@pytest.mark.timeout(BUILD_S + 2 * RUN_S)
-@pytest.mark.asyncio(loop_scope="module")
+async def test_a_client_goes_on_where_it_was_when_its_subscription_breaks_off(
+    mesh: Mesh, built: Client, key_file: Path
+) -> None:
+    agent = f"following-{built.language}"
+    failure = partial(attempt, agent, WRONG)
+    async with (
+        mesh.client() as client,
+        Passage(mesh.address("gateway")) as passage,
+        running(built, passage.address, key_file, agent) as process,
+    ):
+        assert process.stdout is not None
+        printed = [await process.stdout.readline()]
+        # No review comes of what an agent reports that may not have skills written.
+        await publish(client, failure())
+        printed.append(await process.stdout.readline())
+        for lost in (passage.reset, passage.closed):
+            async with lost():
+                await publish(client, failure())
+            printed.append(await process.stdout.readline())
+        await mesh.stop("gateway")
+        await mesh.start("gateway")
+        await let_learn(client, agent)
+        await publish(client, failure(), failure())
+        output, told = await process.communicate()
+        assert process.returncode == 0, told.decode()
+        first, *events, _ = b"".join([*printed, output]).decode().splitlines()
+        assert first == "reported 2 failures"
+        of_agent = kinds(await events_of(client, agent))[2:]
+        assert list(map(spelt, events)) == list(map(spelt, of_agent[: of_agent.index("review_requested") + 1]))
+
+
+def spelt(kind: str) -> str:
+    """A kind of events, which each language writes in its own way."""
+    return kind.replace("_", "").lower()
+
+
 async def test_a_client_that_is_refused_says_why_in_one_line(mesh: Mesh, built: Client, tmp_path: Path) -> None:
     key_file = tmp_path / "wrong.key"
     key_file.write_text("no key\n")
-    process = await asyncio.create_subprocess_exec(
-        *built.run,
-        mesh.address("gateway"),
-        str(key_file),
-        "agent",
-        cwd=built.folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(RUN_S):
+    async with running(built, mesh.address("gateway"), key_file, "agent") as process:
         output, told = await process.communicate()
     assert (process.returncode, output) == (1, b"")
     [line] = told.decode().splitlines()

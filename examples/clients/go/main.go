@@ -8,13 +8,18 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log"
+	mathrand "math/rand/v2"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	gatewayv1 "example.com/autodev/client/gen/autodev/gateway/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 const task = "Write last_day(year, month), which gives the number of the last day of a month."
@@ -27,6 +32,12 @@ var examples = []*gatewayv1.Example{
 	{Call: "last_day(2000, 2)", Expected: "29"},
 	{Call: "last_day(2023, 12)", Expected: "31"},
 }
+
+// resumed are the statuses that a subscription goes on after: the gateway stops or is away, this client read too slowly,
+// or too much was asked at once.
+var resumed = []codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Canceled}
+
+const shortestPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 
 func main() {
 	if len(os.Args) != 4 {
@@ -83,28 +94,53 @@ func failure(agent, statement, errorTrace string) *gatewayv1.Event {
 	}}}
 }
 
-// follow prints the agent's events after a cursor, and gives the one that asks for a review.
+// follow prints the agent's events after a cursor, and gives the one that asks for a review. Where the subscription
+// breaks off, it subscribes again behind what it has read, so that no event is missed or repeated.
 func follow(
 	ctx context.Context, events gatewayv1.EventServiceClient, agent, cursor string,
 ) (*gatewayv1.ReviewRequested, error) {
+	pause := shortestPause
+	for {
+		review, reached, err := read(ctx, events, agent, cursor)
+		if !slices.Contains(resumed, status.Code(err)) {
+			return review, err
+		}
+		if reached != cursor {
+			cursor, pause = reached, shortestPause
+		}
+		// Not all at the same time, when a gateway comes back.
+		select {
+		case <-time.After(mathrand.N(pause)):
+		case <-ctx.Done():
+			return nil, err
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// read prints the agent's events after a cursor until one asks for a review, and says behind which cursor to go on.
+func read(
+	ctx context.Context, events gatewayv1.EventServiceClient, agent, cursor string,
+) (*gatewayv1.ReviewRequested, string, error) {
 	stream, err := events.Subscribe(ctx, &gatewayv1.SubscribeRequest{
 		Start:  &gatewayv1.SubscribeRequest_AfterCursor{AfterCursor: cursor},
 		Filter: &gatewayv1.EventFilter{AgentIds: []string{agent}},
 	})
 	if err != nil {
-		return nil, err
+		return nil, cursor, err
 	}
 	for {
 		batch, err := stream.Recv()
 		if err != nil {
-			return nil, err
+			return nil, cursor, err
 		}
 		for _, event := range batch.Events {
 			fmt.Println(kind(event))
 			if review := event.GetReviewRequested(); review != nil {
-				return review, nil
+				return review, batch.HeadCursor, nil
 			}
 		}
+		cursor = batch.HeadCursor
 	}
 }
 

@@ -9,6 +9,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     tonic_prost_build::configure()
         .build_server(false)
+        // So that an event's kind has a name.
+        .type_attribute(
+            "autodev.gateway.v1.Event.payload",
+            "#[derive(strum::IntoStaticStr)]",
+        )
         .compile_fds(contracts)?;
     Ok(())
 }

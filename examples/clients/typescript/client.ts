@@ -5,9 +5,10 @@
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { create } from "@bufbuild/protobuf";
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { type Event, EventSchema, Outcome, type ReviewRequested } from "./gen/autodev/gateway/v1/event_pb.js";
@@ -23,6 +24,14 @@ const EXAMPLES = [
   { call: "last_day(2023, 12)", expected: "31" },
 ];
 
+/**
+ * The statuses that a subscription goes on after: the gateway stops or is away, this client read too slowly, or too much
+ * was asked at once. A connection that was lost is `Canceled` or `Aborted` here.
+ */
+const RESUMED = [Code.Unavailable, Code.ResourceExhausted, Code.Canceled, Code.Aborted];
+const SHORTEST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+
 /** One failed attempt. Its episode id is the runtime's; the same id again changes nothing. */
 function failure(agent: string, statement: string, errorTrace: string): Event {
   const attempt = {
@@ -37,23 +46,37 @@ function failure(agent: string, statement: string, errorTrace: string): Event {
   return create(EventSchema, { payload: { case: "taskFailed", value: attempt } });
 }
 
-/** Print the agent's events after a cursor; give the one that asks for a review. */
+/**
+ * Print the agent's events after a cursor; give the one that asks for a review. Where the subscription breaks off,
+ * subscribe again behind what was read, so that no event is missed or repeated.
+ */
 async function follow(
   events: Client<typeof EventService>,
   agent: string,
   cursor: string,
   headers: HeadersInit,
 ): Promise<ReviewRequested> {
-  const request = { start: { case: "afterCursor" as const, value: cursor }, filter: { agentIds: [agent] } };
-  for await (const batch of events.subscribe(request, { headers })) {
-    for (const event of batch.events) {
-      console.log(event.payload.case);
-      if (event.payload.case === "reviewRequested") {
-        return event.payload.value;
+  for (let pauseMs = SHORTEST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    const request = { start: { case: "afterCursor" as const, value: cursor }, filter: { agentIds: [agent] } };
+    try {
+      for await (const batch of events.subscribe(request, { headers })) {
+        for (const event of batch.events) {
+          console.log(event.payload.case);
+          if (event.payload.case === "reviewRequested") {
+            return event.payload.value;
+          }
+        }
+        cursor = batch.headCursor;
+        pauseMs = SHORTEST_PAUSE_MS;
+      }
+    } catch (error) {
+      if (!RESUMED.includes(ConnectError.from(error).code)) {
+        throw error;
       }
     }
+    // Not all at the same time, when a gateway comes back.
+    await sleep(Math.random() * pauseMs);
   }
-  throw new Error("the gateway ended the subscription");
 }
 
 async function main(address: string, keyFile: string, agent: string): Promise<void> {

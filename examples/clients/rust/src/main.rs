@@ -5,12 +5,14 @@
 use std::error::Error;
 use std::iter::successors;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::{env, fs};
 
+use tokio::time::sleep;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use events::event::Payload;
 use events::event_service_client::EventServiceClient;
@@ -44,6 +46,17 @@ const EXAMPLES: [(&str, &str); 6] = [
     ("last_day(2000, 2)", "29"),
     ("last_day(2023, 12)", "31"),
 ];
+
+/// The statuses that a subscription goes on after: the gateway stops or is away, this client read too slowly, or too much
+/// was asked at once. UNKNOWN is tonic's word for a connection that was lost; a gateway never says it.
+const RESUMED: [Code; 4] = [
+    Code::Unavailable,
+    Code::ResourceExhausted,
+    Code::Cancelled,
+    Code::Unknown,
+];
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Sends the key with every call.
 #[derive(Clone)]
@@ -113,7 +126,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .into_inner();
     println!("reported {} failures", published.event_ids.len());
     let cursor = published.cursors.last().ok_or("nothing was published")?;
-    let review = follow(&mut events, agent, cursor).await?;
+    let review = follow(&mut events, agent, cursor.clone()).await?;
     println!("{}: autodev review show {}", review.title, review.review_id);
     Ok(())
 }
@@ -143,14 +156,37 @@ fn failure(agent: &str, statement: &str, error_trace: &str) -> Event {
     }
 }
 
-/// Prints the agent's events after a cursor; gives the one that asks for a review.
+/// Prints the agent's events after a cursor; gives the one that asks for a review. Where the subscription breaks off,
+/// subscribes again behind what was read, so that no event is missed or repeated.
 async fn follow(
     events: &mut Events,
     agent: &str,
-    cursor: &str,
-) -> Result<ReviewRequested, Box<dyn Error>> {
+    mut cursor: String,
+) -> Result<ReviewRequested, Status> {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let before = cursor.clone();
+        match read(events, agent, &mut cursor).await {
+            Err(status) if RESUMED.contains(&status.code()) => {}
+            ended => return ended,
+        }
+        if cursor != before {
+            pause = SHORTEST_PAUSE;
+        }
+        // Not all at the same time, when a gateway comes back.
+        sleep(pause.mul_f64(fastrand::f64())).await;
+        pause = LONGEST_PAUSE.min(2 * pause);
+    }
+}
+
+/// Prints the agent's events after a cursor, which it moves on, until one asks for a review.
+async fn read(
+    events: &mut Events,
+    agent: &str,
+    cursor: &mut String,
+) -> Result<ReviewRequested, Status> {
     let request = SubscribeRequest {
-        start: Some(Start::AfterCursor(cursor.into())),
+        start: Some(Start::AfterCursor(cursor.clone())),
         filter: Some(EventFilter {
             agent_ids: vec![agent.into()],
             ..Default::default()
@@ -159,17 +195,13 @@ async fn follow(
     };
     let mut stream = events.subscribe(request).await?.into_inner();
     while let Some(batch) = stream.message().await? {
-        for event in batch.events {
-            match event.payload {
-                Some(Payload::ReviewRequested(review)) => return Ok(review),
-                Some(Payload::FailurePatternDetected(_)) => {
-                    println!("a failure pattern is detected")
-                }
-                Some(Payload::CandidateGenerated(_)) => println!("a candidate is generated"),
-                Some(Payload::CandidateValidated(_)) => println!("the candidate is validated"),
-                _ => {}
+        for payload in batch.events.into_iter().filter_map(|event| event.payload) {
+            println!("{}", <&str>::from(&payload));
+            if let Payload::ReviewRequested(review) = payload {
+                return Ok(review);
             }
         }
+        *cursor = batch.head_cursor;
     }
-    Err("the gateway ended the subscription".into())
+    Err(Status::unavailable("the gateway ended the subscription"))
 }

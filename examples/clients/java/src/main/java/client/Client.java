@@ -17,14 +17,18 @@ import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.MetadataUtils;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * Reports an agent's failures, and follows what comes of them until a skill waits for review.
@@ -46,6 +50,16 @@ public final class Client {
           example("last_day(2000, 2)", "29"),
           example("last_day(2023, 12)", "31"));
 
+  /**
+   * The statuses that a subscription goes on after: the gateway stops or is away, this client read too slowly, or too
+   * much was asked at once.
+   */
+  private static final Set<Status.Code> RESUMED =
+      EnumSet.of(Status.Code.UNAVAILABLE, Status.Code.RESOURCE_EXHAUSTED, Status.Code.CANCELLED);
+
+  private static final long SHORTEST_PAUSE_MS = 100;
+  private static final long LONGEST_PAUSE_MS = 5_000;
+
   private Client() {}
 
   public static void main(String[] arguments) {
@@ -60,14 +74,14 @@ public final class Client {
       String cause = error.getCause() == null ? "" : " (" + error.getCause().getMessage() + ")";
       System.err.println(error.getMessage() + cause);
       System.exit(1);
-    } catch (IOException error) {
+    } catch (IOException | InterruptedException error) {
       // Its message may be no more than a file's name.
       System.err.println(error);
       System.exit(1);
     }
   }
 
-  private static void run(String address, Path keyFile, String agent) throws IOException {
+  private static void run(String address, Path keyFile, String agent) throws IOException, InterruptedException {
     // Plain text is for this machine only: elsewhere, TlsChannelCredentials.
     ManagedChannel channel = Grpc.newChannelBuilder(address, InsecureChannelCredentials.create()).build();
     try {
@@ -110,23 +124,40 @@ public final class Client {
     return Event.newBuilder().setTaskFailed(attempt).build();
   }
 
-  /** Prints the agent's events after a cursor; gives the one that asks for a review. */
-  private static ReviewRequested follow(EventServiceBlockingStub events, String agent, String cursor) {
-    SubscribeRequest request =
+  /**
+   * Prints the agent's events after a cursor; gives the one that asks for a review. Where the subscription breaks off,
+   * subscribes again behind what was read, so that no event is missed or repeated.
+   */
+  private static ReviewRequested follow(EventServiceBlockingStub events, String agent, String cursor)
+      throws InterruptedException {
+    SubscribeRequest.Builder request =
         SubscribeRequest.newBuilder()
             .setAfterCursor(cursor)
-            .setFilter(EventFilter.newBuilder().addAgentIds(agent))
-            .build();
-    Iterator<SubscribeResponse> batches = events.subscribe(request);
-    while (batches.hasNext()) {
-      for (Event event : batches.next().getEventsList()) {
-        System.out.println(event.getPayloadCase());
-        if (event.hasReviewRequested()) {
-          return event.getReviewRequested();
+            .setFilter(EventFilter.newBuilder().addAgentIds(agent));
+    long pauseMs = SHORTEST_PAUSE_MS;
+    while (true) {
+      try {
+        Iterator<SubscribeResponse> batches = events.subscribe(request.build());
+        while (batches.hasNext()) {
+          SubscribeResponse batch = batches.next();
+          for (Event event : batch.getEventsList()) {
+            System.out.println(event.getPayloadCase());
+            if (event.hasReviewRequested()) {
+              return event.getReviewRequested();
+            }
+          }
+          request.setAfterCursor(batch.getHeadCursor());
+          pauseMs = SHORTEST_PAUSE_MS;
+        }
+      } catch (StatusRuntimeException error) {
+        if (!RESUMED.contains(error.getStatus().getCode())) {
+          throw error;
         }
       }
+      // Not all at the same time, when a gateway comes back.
+      Thread.sleep(ThreadLocalRandom.current().nextLong(pauseMs));
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
-    throw new IllegalStateException("the gateway ended the subscription");
   }
 
   private static Example example(String call, String expected) {
