@@ -14,6 +14,8 @@ help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.ready libs/contracts/autodev/py.typed ## Make .venv with everything pinned in requirements.lock
+	@# Some environments let Python write no byte code. Then each service would compile all of this at every start.
+	@$(BIN)/python -m compileall -q -j 0 services libs
 
 run: setup ## Start the mesh, run the demo on sample episodes, stay up (ARGS=--exit: end with the demo's status)
 	@$(BIN)/autodev demo --up $(ARGS)
@@ -83,7 +85,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml $(MEMBERS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Auto-Dev needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -nE 's/^(uv==[^ ]+).*/\1/p' requirements.lock)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(patsubst %/pyproject.toml,--editable %,$(MEMBERS))
 	@touch $@
 
