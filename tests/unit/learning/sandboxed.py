@@ -14,8 +14,18 @@ from autodev_sandbox.running import run_on
 
 async def namespace_execute() -> Execute:
     """Give an `Execute`. Raises BackendUnavailable where the machine has no namespaces or no bubblewrap."""
+    return executing(await namespace_backend())
+
+
+async def namespace_backend() -> NamespaceBackend:
+    """Give the backend, ready. Raises BackendUnavailable where the machine has no namespaces or no bubblewrap."""
     backend = NamespaceBackend(default_cache())
     await backend.probe()
+    return backend
+
+
+def executing(backend: NamespaceBackend) -> Execute:
+    """Give an `Execute` by a backend that is ready."""
 
     async def execute(code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float) -> Execution:
         asked = SandboxExecution(
