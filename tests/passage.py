@@ -60,14 +60,15 @@ class Passage:
         self._connections.add(writer)
         try:
             answers, there = await asyncio.open_connection(*self._server_at)
-            await asyncio.gather(_pass(reader, there), _pass(answers, writer))
+            await asyncio.gather(pass_on(reader, there), pass_on(answers, writer))
         except ConnectionError:
             writer.close()
         finally:
             self._connections.discard(writer)
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Write what is read, to the end."""
     with contextlib.suppress(ConnectionError):
         while chunk := await reader.read(65536):
             writer.write(chunk)

@@ -27,6 +27,7 @@ from tests.clock import Clock
 from tests.integration.fitness.parts import create, made
 from tests.integration.gateway.parts import failed, publish, started, working
 from tests.mesh import eventually
+from tests.passage import pass_on
 from tests.postgresql import Server
 from tests.serving import acting, refusal, serving
 from tests.storage import Storage, Storages
@@ -222,21 +223,13 @@ async def _over_tcp(postgresql: Server) -> AsyncIterator[int]:
 
     async def passing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_unix_connection(str(postgresql.directory / ".s.PGSQL.5432"))
-        await asyncio.gather(_pass(reader, back), _pass(there, writer))
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
 
     server = await asyncio.start_server(passing, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
 
 
 async def test_a_claim_that_cannot_be_given_back_ends_with_its_connection(
