@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.nats import NatsServer, binary
 from tests.postgresql import Server, binaries
 from tests.storage import ENGINES, JETSTREAM, POSTGRESQL, Storage, Storages
+
+# No test is timed: by default hypothesis fails one whose example takes 200 ms, as some do on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REQUIRE_ALL = os.environ.get("AUTODEV_REQUIRE_ALL") == "1"
 
