@@ -1,8 +1,7 @@
 """What the tests of learning's rules share."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Awaitable, Iterator, Mapping
 from threading import Thread
 
 import pytest
@@ -38,10 +37,8 @@ def namespaces(background: asyncio.AbstractEventLoop) -> Iterator[Execute]:
     execute = executing(backend)
 
     async def execute_there(code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float) -> Execution:
-        asked: Future[Execution] = asyncio.run_coroutine_threadsafe(
-            _awaited(execute, code, entry_point, inputs, timeout_s), background
-        )
-        return await asyncio.wrap_future(asked)
+        answer = _awaited(execute(code, entry_point, inputs, timeout_s))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, background))
 
     yield execute_there
     asyncio.run_coroutine_threadsafe(backend.close(), background).result()
@@ -53,7 +50,5 @@ def tester(namespaces: Execute) -> SandboxTester:
     return SandboxTester(namespaces)
 
 
-async def _awaited(
-    execute: Execute, code: str, entry_point: str, inputs: Mapping[str, object], timeout_s: float
-) -> Execution:
-    return await execute(code, entry_point, inputs, timeout_s)
+async def _awaited(answer: Awaitable[Execution]) -> Execution:
+    return await answer
