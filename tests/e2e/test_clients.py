@@ -5,9 +5,9 @@ import contextlib
 import shutil
 import subprocess
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,8 @@ class Client:
     """A sample: the programs its build.sh needs, and how it is run on an address, a key's file and an agent."""
 
     language: str
-    needs: Sequence[str]
-    run: Sequence[str]
+    needs: tuple[str, ...]
+    run: tuple[str, ...]
 
     @property
     def folder(self) -> Path:
@@ -52,14 +52,19 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
         yield mesh
 
 
+@cache
+def build(sample: Client) -> Client:
+    """The sample, built."""
+    for program in sample.needs:
+        require(shutil.which(program), f"{program} is not installed")
+    subprocess.run([sample.folder / "build.sh"], check=True, timeout=BUILD_S)
+    return sample
+
+
 @pytest.fixture(scope="module", params=SAMPLES, ids=lambda client: client.language)
 def built(request: pytest.FixtureRequest) -> Client:
     """One of the samples, built."""
-    client: Client = request.param
-    for program in client.needs:
-        require(shutil.which(program), f"{program} is not installed")
-    subprocess.run([client.folder / "build.sh"], check=True, timeout=BUILD_S)
-    return client
+    return build(request.param)
 
 
 @pytest.fixture
@@ -136,6 +141,42 @@ async def test_a_client_goes_on_where_it_was_when_its_subscription_breaks_off(
         first, *events, _ = b"".join([*printed, output]).decode().splitlines()
         assert first == "reported 2 failures"
         assert list(map(spelt, events)) == list(map(spelt, of_agent[: of_agent.index("review_requested") + 1]))
+
+
+async def test_a_client_whose_answer_is_lost_reports_nothing_twice(mesh: Mesh, built: Client, key_file: Path) -> None:
+    agent = f"repeating-{built.language}"
+    async with (
+        mesh.client() as client,
+        Passage(mesh.address("gateway"), answers_to_lose=1) as passage,
+        running(built, passage.address, key_file, agent) as process,
+    ):
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"reported 2 failures\n"
+        assert kinds(await events_of(client, agent)) == ["task_failed", "task_failed"]
+
+
+async def test_clients_notice_that_their_connection_has_gone_silent(mesh: Mesh, key_file: Path) -> None:
+    async with asyncio.TaskGroup() as together:
+        for sample in map(build, SAMPLES):
+            together.create_task(notices_silence(mesh, sample, key_file))
+
+
+async def notices_silence(mesh: Mesh, sample: Client, key_file: Path) -> None:
+    """See a client print an event that it is not told of by the connection that it has."""
+    agent = f"silenced-{sample.language}"
+    async with (
+        mesh.client() as client,
+        Passage(mesh.address("gateway")) as passage,
+        running(sample, passage.address, key_file, agent) as process,
+    ):
+        assert process.stdout is not None
+        await process.stdout.readline()
+        for _ in range(2):
+            # No review comes of what an agent reports that may not have skills written.
+            await publish(client, attempt(agent, WRONG))
+            line = await process.stdout.readline()
+            assert spelt(line.decode().strip()) == "taskfailed"
+            passage.mute()
 
 
 def spelt(kind: str) -> str:

@@ -8,6 +8,7 @@ tool (
 )
 
 require (
+	github.com/google/uuid v1.6.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )

@@ -5,19 +5,20 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	gatewayv1 "example.com/autodev/client/gen/autodev/gateway/v1"
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -37,6 +38,15 @@ var examples = []*gatewayv1.Example{
 // or too much was asked at once.
 var resumed = []codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Canceled}
 
+// repeated has a call made again that found nobody, or whose answer was lost: an event's id has it appended once.
+const repeated = `{"methodConfig": [{"name": [{}], "retryPolicy": {
+	"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2,
+	"retryableStatusCodes": ["UNAVAILABLE"]
+}}]}`
+
+// alive notices that the gateway, or the way to it, is gone without a word.
+var alive = keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}
+
 const shortestPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 
 func main() {
@@ -55,7 +65,12 @@ func run(address, keyFile, agent string) error {
 		return err
 	}
 	// Plain text is for this machine only: elsewhere, credentials.NewTLS.
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(
+		address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(repeated),
+		grpc.WithKeepaliveParams(alive),
+	)
 	if err != nil {
 		return err
 	}
@@ -81,10 +96,10 @@ func run(address, keyFile, agent string) error {
 	return nil
 }
 
-// failure is one failed attempt. Its episode id is the runtime's; the same id again changes nothing.
+// failure is one failed attempt. The ids of the event and the episode are ours; the same ones again change nothing.
 func failure(agent, statement, errorTrace string) *gatewayv1.Event {
-	return &gatewayv1.Event{Payload: &gatewayv1.Event_TaskFailed{TaskFailed: &gatewayv1.TaskEvent{
-		EpisodeId:       "episode-" + rand.Text(),
+	return &gatewayv1.Event{Id: newID(), Payload: &gatewayv1.Event_TaskFailed{TaskFailed: &gatewayv1.TaskEvent{
+		EpisodeId:       "episode-" + newID(),
 		AgentId:         agent,
 		TaskDescription: task,
 		Code:            "import calendar\n\n\ndef last_day(year, month):\n    " + statement + "\n",
@@ -92,6 +107,11 @@ func failure(agent, statement, errorTrace string) *gatewayv1.Event {
 		Outcome:         gatewayv1.Outcome_OUTCOME_FAILURE,
 		Examples:        examples,
 	}}}
+}
+
+// newID is a UUIDv7: ids sort by age.
+func newID() string {
+	return uuid.Must(uuid.NewV7()).String()
 }
 
 // follow prints the agent's events after a cursor, and gives the one that asks for a review. Where the subscription
@@ -110,7 +130,7 @@ func follow(
 		}
 		// Not all at the same time, when a gateway comes back.
 		select {
-		case <-time.After(mathrand.N(pause)):
+		case <-time.After(rand.N(pause)):
 		case <-ctx.Done():
 			return nil, err
 		}

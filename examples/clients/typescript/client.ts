@@ -12,7 +12,7 @@ import { type Client, Code, ConnectError, createClient } from "@connectrpc/conne
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { type Event, EventSchema, Outcome, type ReviewRequested } from "./gen/autodev/gateway/v1/event_pb.js";
-import { EventService } from "./gen/autodev/gateway/v1/event_service_pb.js";
+import { EventService, type PublishResponse } from "./gen/autodev/gateway/v1/event_service_pb.js";
 
 const TASK = "Write last_day(year, month), which gives the number of the last day of a month.";
 const EXAMPLES = [
@@ -25,14 +25,18 @@ const EXAMPLES = [
 ];
 
 /**
- * The statuses that a subscription goes on after: the gateway stops or is away, this client read too slowly, or too much
+ * The statuses after which a call is made again: the gateway stops or is away, this client read too slowly, or too much
  * was asked at once. A connection that was lost is `Canceled` or `Aborted` here.
  */
-const RESUMED = [Code.Unavailable, Code.ResourceExhausted, Code.Canceled, Code.Aborted];
+const PASSING = [Code.Unavailable, Code.ResourceExhausted, Code.Canceled, Code.Aborted];
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
+const MOST_TRIES = 4;
 
-/** One failed attempt. Its episode id is the runtime's; the same id again changes nothing. */
+/** Notices that the gateway, or the way to it, is gone without a word. */
+const ALIVE = { pingIntervalMs: 20_000, pingTimeoutMs: 5_000 };
+
+/** One failed attempt. The ids of the event and the episode are ours; the same ones again change nothing. */
 function failure(agent: string, statement: string, errorTrace: string): Event {
   const attempt = {
     episodeId: `episode-${randomUUID()}`,
@@ -43,7 +47,30 @@ function failure(agent: string, statement: string, errorTrace: string): Event {
     outcome: Outcome.FAILURE,
     examples: EXAMPLES,
   };
-  return create(EventSchema, { payload: { case: "taskFailed", value: attempt } });
+  return create(EventSchema, { id: randomUUID(), payload: { case: "taskFailed", value: attempt } });
+}
+
+/** Wait before a call is made again: not all clients at the same time, when a gateway comes back. */
+async function pause(tries: number): Promise<void> {
+  await sleep(Math.random() * Math.min(SHORTEST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS));
+}
+
+/** Publish the events; where nobody is found, or the answer is lost, again: an event's id has it appended once. */
+async function report(
+  client: Client<typeof EventService>,
+  events: Event[],
+  headers: HeadersInit,
+): Promise<PublishResponse> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await client.publish({ events }, { headers });
+    } catch (error) {
+      if (tries === MOST_TRIES || !PASSING.includes(ConnectError.from(error).code)) {
+        throw error;
+      }
+    }
+    await pause(tries);
+  }
 }
 
 /**
@@ -56,7 +83,7 @@ async function follow(
   cursor: string,
   headers: HeadersInit,
 ): Promise<ReviewRequested> {
-  for (let pauseMs = SHORTEST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+  for (let tries = 0; ; tries++) {
     const request = { start: { case: "afterCursor" as const, value: cursor }, filter: { agentIds: [agent] } };
     try {
       for await (const batch of events.subscribe(request, { headers })) {
@@ -67,34 +94,29 @@ async function follow(
           }
         }
         cursor = batch.headCursor;
-        pauseMs = SHORTEST_PAUSE_MS;
+        tries = 0;
       }
     } catch (error) {
-      if (!RESUMED.includes(ConnectError.from(error).code)) {
+      if (!PASSING.includes(ConnectError.from(error).code)) {
         throw error;
       }
     }
-    // Not all at the same time, when a gateway comes back.
-    await sleep(Math.random() * pauseMs);
+    await pause(tries);
   }
 }
 
 async function main(address: string, keyFile: string, agent: string): Promise<void> {
   // Plain text is for this machine only: elsewhere, https.
   const baseUrl = `http://${address}`;
-  const connection = new Http2SessionManager(baseUrl);
+  const connection = new Http2SessionManager(baseUrl, ALIVE);
   const events = createClient(EventService, createGrpcTransport({ baseUrl, sessionManager: connection }));
   const headers = { authorization: `Bearer ${readFileSync(keyFile, "utf8").trim()}` };
   try {
-    const published = await events.publish(
-      {
-        events: [
-          failure(agent, "return calendar.monthrange(year, month)[0]", "AssertionError: last_day(2024, 2) gave 3"),
-          failure(agent, "return calendar.monthrange(year, month)", "AssertionError: last_day(2024, 2) gave (3, 29)"),
-        ],
-      },
-      { headers },
-    );
+    const failures = [
+      failure(agent, "return calendar.monthrange(year, month)[0]", "AssertionError: last_day(2024, 2) gave 3"),
+      failure(agent, "return calendar.monthrange(year, month)", "AssertionError: last_day(2024, 2) gave (3, 29)"),
+    ];
+    const published = await report(events, failures, headers);
     console.log(`reported ${published.eventIds.length} failures`);
     const review = await follow(events, agent, published.cursors.at(-1)!, headers);
     console.log(`${review.title}: autodev review show ${review.reviewId}`);

@@ -18,8 +18,8 @@ use events::event::Payload;
 use events::event_service_client::EventServiceClient;
 use events::subscribe_request::Start;
 use events::{
-    Event, EventFilter, Example, Outcome, PublishRequest, ReviewRequested, SubscribeRequest,
-    TaskEvent,
+    Event, EventFilter, Example, Outcome, PublishRequest, PublishResponse, ReviewRequested,
+    SubscribeRequest, TaskEvent,
 };
 
 mod autodev {
@@ -47,9 +47,9 @@ const EXAMPLES: [(&str, &str); 6] = [
     ("last_day(2023, 12)", "31"),
 ];
 
-/// The statuses that a subscription goes on after: the gateway stops or is away, this client read too slowly, or too much
+/// The statuses after which a call is made again: the gateway stops or is away, this client read too slowly, or too much
 /// was asked at once. UNKNOWN is tonic's word for a connection that was lost; a gateway never says it.
-const RESUMED: [Code; 4] = [
+const PASSING: [Code; 4] = [
     Code::Unavailable,
     Code::ResourceExhausted,
     Code::Cancelled,
@@ -57,6 +57,7 @@ const RESUMED: [Code; 4] = [
 ];
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MOST_TRIES: u32 = 4;
 
 /// Sends the key with every call.
 #[derive(Clone)]
@@ -104,6 +105,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let key = Key(format!("Bearer {}", fs::read_to_string(key_file)?.trim()).parse()?);
     // Plain text is for this machine only: elsewhere, https and a ClientTlsConfig.
     let channel = Channel::from_shared(format!("http://{address}"))?
+        // Notices that the gateway, or the way to it, is gone without a word.
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(5))
         .connect()
         .await?;
     let mut events = EventServiceClient::with_interceptor(channel, key);
@@ -120,10 +124,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             "AssertionError: last_day(2024, 2) gave (3, 29)",
         ),
     ];
-    let published = events
-        .publish(PublishRequest { events: failures })
-        .await?
-        .into_inner();
+    let published = report(&mut events, failures).await?;
     println!("reported {} failures", published.event_ids.len());
     let cursor = published.cursors.last().ok_or("nothing was published")?;
     let review = follow(&mut events, agent, cursor.clone()).await?;
@@ -131,7 +132,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One failed attempt. Its episode id is the runtime's; the same id again changes nothing.
+/// One failed attempt. The ids of the event and the episode are ours; the same ones again change nothing.
 fn failure(agent: &str, statement: &str, error_trace: &str) -> Event {
     let examples = EXAMPLES
         .map(|(call, expected)| Example {
@@ -141,7 +142,7 @@ fn failure(agent: &str, statement: &str, error_trace: &str) -> Event {
         })
         .into();
     let attempt = TaskEvent {
-        episode_id: format!("episode-{}", uuid::Uuid::new_v4()),
+        episode_id: format!("episode-{}", uuid::Uuid::now_v7()),
         agent_id: agent.into(),
         task_description: TASK.into(),
         code: format!("import calendar\n\n\ndef last_day(year, month):\n    {statement}\n"),
@@ -151,9 +152,32 @@ fn failure(agent: &str, statement: &str, error_trace: &str) -> Event {
         ..Default::default()
     };
     Event {
+        id: uuid::Uuid::now_v7().to_string(),
         payload: Some(Payload::TaskFailed(attempt)),
         ..Default::default()
     }
+}
+
+/// Publishes the events; where nobody is found, or the answer is lost, again: an event's id has it appended once.
+async fn report(client: &mut Events, events: Vec<Event>) -> Result<PublishResponse, Status> {
+    let mut tries = 1;
+    loop {
+        let request = PublishRequest {
+            events: events.clone(),
+        };
+        match client.publish(request).await {
+            Err(status) if tries < MOST_TRIES && PASSING.contains(&status.code()) => {}
+            answer => return answer.map(tonic::Response::into_inner),
+        }
+        pause(tries).await;
+        tries += 1;
+    }
+}
+
+/// Waits before a call is made again: not all clients at the same time, when a gateway comes back.
+async fn pause(tries: u32) {
+    let longest = LONGEST_PAUSE.min(SHORTEST_PAUSE.saturating_mul(2_u32.saturating_pow(tries)));
+    sleep(longest.mul_f64(fastrand::f64())).await;
 }
 
 /// Prints the agent's events after a cursor; gives the one that asks for a review. Where the subscription breaks off,
@@ -163,19 +187,15 @@ async fn follow(
     agent: &str,
     mut cursor: String,
 ) -> Result<ReviewRequested, Status> {
-    let mut pause = SHORTEST_PAUSE;
+    let mut tries = 0;
     loop {
         let before = cursor.clone();
         match read(events, agent, &mut cursor).await {
-            Err(status) if RESUMED.contains(&status.code()) => {}
+            Err(status) if PASSING.contains(&status.code()) => {}
             ended => return ended,
         }
-        if cursor != before {
-            pause = SHORTEST_PAUSE;
-        }
-        // Not all at the same time, when a gateway comes back.
-        sleep(pause.mul_f64(fastrand::f64())).await;
-        pause = LONGEST_PAUSE.min(2 * pause);
+        tries = if cursor == before { tries + 1 } else { 0 };
+        pause(tries).await;
     }
 }
 

@@ -26,9 +26,11 @@ import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Reports an agent's failures, and follows what comes of them until a skill waits for review.
@@ -57,6 +59,22 @@ public final class Client {
   private static final Set<Status.Code> RESUMED =
       EnumSet.of(Status.Code.UNAVAILABLE, Status.Code.RESOURCE_EXHAUSTED, Status.Code.CANCELLED);
 
+  /** Has a call made again that found nobody, or whose answer was lost: an event's id has it appended once. */
+  private static final Map<String, ?> REPEATED =
+      Map.of(
+          "methodConfig",
+          List.of(
+              Map.of(
+                  "name",
+                  List.of(Map.of()),
+                  "retryPolicy",
+                  Map.of(
+                      "maxAttempts", 4.0,
+                      "initialBackoff", "0.1s",
+                      "maxBackoff", "2s",
+                      "backoffMultiplier", 2.0,
+                      "retryableStatusCodes", List.of("UNAVAILABLE")))));
+
   private static final long SHORTEST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 5_000;
 
@@ -83,7 +101,13 @@ public final class Client {
 
   private static void run(String address, Path keyFile, String agent) throws IOException, InterruptedException {
     // Plain text is for this machine only: elsewhere, TlsChannelCredentials.
-    ManagedChannel channel = Grpc.newChannelBuilder(address, InsecureChannelCredentials.create()).build();
+    ManagedChannel channel =
+        Grpc.newChannelBuilder(address, InsecureChannelCredentials.create())
+            .defaultServiceConfig(REPEATED)
+            // Notices that the gateway, or the way to it, is gone without a word.
+            .keepAliveTime(20, TimeUnit.SECONDS)
+            .keepAliveTimeout(5, TimeUnit.SECONDS)
+            .build();
     try {
       EventServiceBlockingStub events =
           EventServiceGrpc.newBlockingStub(channel).withInterceptors(key(keyFile));
@@ -109,7 +133,7 @@ public final class Client {
     return MetadataUtils.newAttachHeadersInterceptor(headers);
   }
 
-  /** One failed attempt. Its episode id is the runtime's; the same id again changes nothing. */
+  /** One failed attempt. The ids of the event and the episode are ours; the same ones again change nothing. */
   private static Event failure(String agent, String statement, String error) {
     TaskEvent attempt =
         TaskEvent.newBuilder()
@@ -121,7 +145,7 @@ public final class Client {
             .setOutcome(Outcome.OUTCOME_FAILURE)
             .addAllExamples(EXAMPLES)
             .build();
-    return Event.newBuilder().setTaskFailed(attempt).build();
+    return Event.newBuilder().setId(UUID.randomUUID().toString()).setTaskFailed(attempt).build();
   }
 
   /**
