@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev_sdk.ending import ended
+from autodev_sdk.pauses import pauses_s
 from autodev_sdk.tracing import processing, trace_id_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ Metadata = Sequence[tuple[str, str]]
 Outgoing = asyncio.Queue[event_service_pb2.ConsumeRequest | None]
 """What a worker has to say, until None: no more."""
 
-RECONNECT_S = (0.1, 2.0)
 MOST_ERROR_CHARACTERS = 4000
 JOIN_S = 30.0
 """How long a worker waits for the gateway before it asks anew, by what its channel is made of then."""
@@ -123,7 +123,7 @@ class EventWorker:
 
     async def run(self) -> None:
         """Work for ever, through reconnections. Raises AioRpcError where joining can never succeed."""
-        wait_s, longest_s = RECONNECT_S
+        waits_s = pauses_s()
         while True:
             self._joined = False
             try:
@@ -135,9 +135,8 @@ class EventWorker:
             except TimeoutError:
                 log.info("%s: the gateway does not answer; asking again", self._group)
             if self._joined:
-                wait_s = RECONNECT_S[0]
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, longest_s)
+                waits_s = pauses_s()
+            await asyncio.sleep(next(waits_s))
 
     async def _work_once(self) -> None:
         outgoing: Outgoing = asyncio.Queue()
@@ -236,13 +235,13 @@ async def follow(
     """
     wanted = event_service_pb2.SubscribeRequest()
     wanted.CopyFrom(request)
-    wait_s, longest_s = RECONNECT_S
+    waits_s = pauses_s()
     begun = False
     while True:
         call = stub.Subscribe(wanted, metadata=metadata)
         try:
             async for answer in call:
-                begun, wait_s = True, RECONNECT_S[0]
+                begun, waits_s = True, pauses_s()
                 if answer.head_cursor:
                     wanted.after_cursor = answer.head_cursor
                 yield answer
@@ -252,8 +251,7 @@ async def follow(
             log.info("the subscription ended (%s); resuming", error.code().name)
         finally:
             call.cancel()
-        await asyncio.sleep(wait_s)
-        wait_s = min(wait_s * 2, longest_s)
+        await asyncio.sleep(next(waits_s))
 
 
 class EventBus:
