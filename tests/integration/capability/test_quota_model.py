@@ -132,6 +132,6 @@ def bench(storages: Storages, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @given(steps=STEPS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_sequence_of_reservations_agrees_with_the_model(bench: Bench, steps: list[tuple[str, int]]) -> None:
     bench.runner.run(bench.walk(steps))

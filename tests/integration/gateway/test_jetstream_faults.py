@@ -116,7 +116,7 @@ async def check(
 FAULTS = st.lists(st.sampled_from(Fault), max_size=5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(calls=st.lists(st.tuples(st.integers(0, 1), CALLS), min_size=1, max_size=4), faults=st.tuples(FAULTS, FAULTS))
 def test_whatever_gets_lost_on_the_way_each_event_is_there_once(
     nats_server: NatsServer, calls: list[tuple[int, list[list[Draft]]]], faults: tuple[list[Fault], list[Fault]]

@@ -45,7 +45,7 @@ async def stored(storage: Storage, events: Sequence[tuple[str, int, int]]) -> As
 
 
 @given(st.lists(EVENT, max_size=25), st.sampled_from(("acme", ALL_TENANTS)), st.sampled_from(((), (21,))), BOUNDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_messages_are_the_wanted_events_in_order_within_bounds(
     storages: Storages,
     events: list[tuple[str, int, int]],

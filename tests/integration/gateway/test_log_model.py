@@ -142,7 +142,7 @@ async def check_calls(
         assert all(event.startswith(body) for (_, event), (_, body) in zip(found, expected, strict=True))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     together=CALLS,
     later=CALLS,

@@ -39,7 +39,7 @@ def draft(number: int, tenant: str, size_bytes: int) -> Draft:
 
 
 @given(PUBLISHED, st.none() | st.integers(1, 2000), SIZES, st.integers(0, 25))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_each_tenant_keeps_the_newest_that_fit_its_own_size(
     storages: Storages,
     published: list[tuple[str, int]],

@@ -131,7 +131,7 @@ FAILED = st.builds(
 
 @pytest.mark.parametrize("peers", [None, ALL, Peers(frozenset(["ada", "bob"]), frozenset(["eve"]))])
 @pytest.mark.parametrize(("latest", "told"), [(0, 0), (500, 1), (failures.LATEST_PLACED, failures.LATEST_TOLD)])
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(episodes=st.lists(FAILED, min_size=2, max_size=10), threshold=st.integers(2, 3))
 async def test_the_indexes_find_what_the_plain_rule_over_all_pairs_finds(
     store: EpisodeStore,

@@ -4,7 +4,7 @@ import sqlite3
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -43,7 +43,6 @@ def log(events: list[tuple[str, int, bytes]]) -> sqlite3.Connection:
     span=st.tuples(st.integers(0, 12), st.integers(0, 13)),
     bounds=st.builds(PageBounds, st.integers(1, 5), st.sampled_from([100, 1000, 1 << 20])),
 )
-@settings(deadline=None)
 def test_what_sqlite_joins_is_what_python_joins(
     events: list[tuple[str, int, bytes]],
     tenant: str,

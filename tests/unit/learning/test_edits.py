@@ -41,7 +41,7 @@ def test_each_operator_makes_what_its_docstring_shows(operator: Operator) -> Non
     assert after in made_by(operator, before)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(programs, st.randoms(use_true_random=False))
 def test_nearly_every_edit_of_any_program_is_python_and_says_what_it_does(code: str, draw: random.Random) -> None:
     piece = Piece(split(code)[-1])
@@ -51,7 +51,7 @@ def test_nearly_every_edit_of_any_program_is_python_and_says_what_it_does(code: 
     assert sum(is_python(text) for _, text in chosen) >= 0.75 * len(chosen)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(programs, st.integers())
 def test_the_order_of_edits_is_the_seeds_and_loses_none(code: str, seed: int) -> None:
     piece = Piece(split(code)[-1])
@@ -60,7 +60,7 @@ def test_the_order_of_edits_is_the_seeds_and_loses_none(code: str, seed: int) ->
     assert len(first) == sum(len(list(operator.edits(piece))) for operator in OPERATORS)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(programs)
 def test_a_program_split_into_pieces_is_the_program(code: str) -> None:
     assert ast.dump(ast.parse("".join(split(code)))) == ast.dump(ast.parse(code))

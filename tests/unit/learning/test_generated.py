@@ -82,7 +82,7 @@ def argument_of(call: str) -> object:
     return ast.literal_eval(expression.args[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(typed_calls(), st.text(max_size=5))
 def test_generated_values_are_of_the_types_seen(typed: tuple[Shape, list[str]], seed: str) -> None:
     shape, calls = typed
@@ -90,7 +90,7 @@ def test_generated_values_are_of_the_types_seen(typed: tuple[Shape, list[str]], 
         assert is_of(shape, argument_of(made.call)), made.call
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(literals, min_size=1, max_size=5), st.integers(0, 30), st.text(max_size=5))
 def test_generated_calls_are_bounded_fresh_and_the_same_for_a_seed(seen: list[object], count: int, seed: str) -> None:
     calls = [f"f({written(each)})" for each in seen]

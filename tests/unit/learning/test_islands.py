@@ -62,7 +62,7 @@ def state(islands: Islands) -> tuple[object, ...]:
     return islands.individuals, cells, islands.best, islands.bandit, islands.stale_steps
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**40), st.integers(1, 5), st.integers(1, 12), st.integers(0, 11))
 def test_a_search_that_is_broken_off_anywhere_goes_on_as_if_it_were_not(
     seed: int, islands: int, batch: int, broken_after: int

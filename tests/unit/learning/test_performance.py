@@ -75,7 +75,7 @@ def outcome(code: str, *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("code", SLOW)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ITEMS, ITEMS, st.booleans())
 @example(xs=(-2, 3, NAN), ys=[], twice_the_same=True)
 def test_whatever_is_given_every_mutation_does_the_same(code: str, xs: Any, ys: Any, twice_the_same: bool) -> None:
@@ -101,7 +101,7 @@ def test_each_of_them_has_mutations_and_so_have_those(code: str) -> None:
                 assert outcome(second.code, *map(list, arguments)) == outcome(code, *map(list, arguments))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(programs)
 def test_every_mutation_of_any_program_parses_and_differs(code: str) -> None:
     made = [mutation.code for mutation in performance_mutations(code)]

@@ -58,7 +58,7 @@ def test_of_many_numbers_it_learns_each_ones_scale() -> None:
     assert found(steep, Strategy(start, start), 6000, 0) > steep(start) * 1e-3
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=40, max_size=40), st.integers(1, 60), st.integers(0, 9))
 def test_whatever_it_is_told_it_draws_numbers_and_the_same_told_is_the_same(
     worth: list[float], numbers: int, seed: int
