@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 
 from autodev_runtime import spans, telemetry
 from autodev_runtime.access import Access, Effect, access_to, method_named
@@ -35,6 +36,8 @@ Authenticate = Callable[[Metadata], Awaitable[Identity]]
 
 _END = object()
 _UNWRAPPED = ("/grpc.health.", "/grpc.reflection.")
+_UNDER_WAY = (grpc.aio.AbortError, grpc.aio.InternalError)
+"""What ends an abort that a servicer made by itself: to abort again would hide its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                         )
             except TimeoutError:
                 code = "DEADLINE_EXCEEDED"
-                await abort(context, DeadlineExceeded())
+                await _abort(context, DeadlineExceeded())
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -280,11 +283,16 @@ async def _parse_each(requests: AsyncIterator[bytes], parse: Callable[[bytes], A
 
 
 def _name(error: Exception, context: Any) -> str:
-    return code_name(context.code()) if isinstance(error, grpc.aio.AbortError) else code_name(code_of(error))
+    if isinstance(error, _UNDER_WAY):
+        return code_name(context.code() or code_pb2.CANCELLED)
+    return code_name(code_of(error))
 
 
 async def _abort(context: Any, error: Exception) -> NoReturn:
-    # An abort that a servicer made by itself is under way already; to abort again would hide its status.
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    await abort(context, error)
+    try:
+        if isinstance(error, _UNDER_WAY):
+            raise error
+        await abort(context, error)
+    except grpc.aio.InternalError as unsent:
+        # gRPC could not send the status: the caller has left, and nobody is there to be told.
+        raise asyncio.CancelledError from unsent

@@ -43,6 +43,9 @@ class Odd(EventServiceServicer):
                 raise NotFound("group", "not-found")
             case "abort":
                 await context.abort(grpc.StatusCode.ABORTED, "by the servicer itself")
+            case "unsent":
+                # As `context.abort` does where the caller leaves at that very moment.
+                raise grpc.aio.InternalError("the status cannot be sent")
         trace = current_trace()
         caller = current_identity()
         token = f"{caller.tenant} {caller.subject} {','.join(sorted(caller.roles))} {trace.trace_id if trace else ''}"

@@ -175,6 +175,15 @@ async def test_a_call_that_was_given_up_is_no_success(stub: "Stub", odd: Odd) ->
     assert count("autodev_rpc_calls_total", code="OK") - before["OK"] == 1
 
 
+async def test_a_status_that_cannot_be_sent_any_more_is_no_incident(
+    stub: "Stub", caplog: pytest.LogCaptureFixture
+) -> None:
+    before = count("autodev_rpc_calls_total", code="CANCELLED")
+    assert (await refusal(stub.ListDeadLetters(ask("unsent"), timeout=0.5))).code == "DEADLINE_EXCEEDED"
+    assert caplog.messages == []
+    assert count("autodev_rpc_calls_total", code="CANCELLED") - before == 1
+
+
 async def test_a_stream_knows_who_calls_at_every_step(stub: "Stub") -> None:
     tenants = [response.head_cursor async for response in stub.Subscribe(pb.SubscribeRequest())]
     assert tenants == ["acme"] * 3
