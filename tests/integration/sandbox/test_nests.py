@@ -493,7 +493,7 @@ async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_
     killed.kill()
     await killed.wait()
     await eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in members), "its processes are gone")
-    assert homes[0].exists()
+    # Whatever else has a sandbox on this machine may have swept it by now.
     await asyncio.to_thread(cgroup.find)
     assert not homes[0].exists()
     assert homes[1].exists()
