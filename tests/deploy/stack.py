@@ -193,10 +193,22 @@ class Stack:
             time.sleep(0.1)
             container.reload()
 
-    def command_line(self, *arguments: str, statuses: Sequence[int] = (0,)) -> Any:
-        """What a command of `autodev` prints, run in the network, read as JSON."""
-        run = ("run", "--rm", "-T", "cli", *arguments, "--output", "json")
+    def command_line(self, *arguments: str, statuses: Sequence[int] = (0,), files: Sequence[str] = ()) -> Any:
+        """What a command of `autodev` prints, run in the network, with `files` mounted, read as JSON."""
+        mounted = [word for file in files for word in ("--volume", file)]
+        run = ("run", "--rm", "-T", *mounted, "cli", *arguments, "--output", "json")
         return json.loads(self.compose(*run, statuses=statuses))
+
+    def replayed(self, task: str) -> Any:
+        """What comes of the sample's episodes of one task."""
+        sample, only = self.folder / "examples/episodes", self.folder / "only"
+        only.mkdir()
+        tasks = [each for each in json.loads((sample / "tasks.json").read_text()) if each["task_id"] == task]
+        (only / "tasks.json").write_text(json.dumps(tasks))
+        attempts = (sample / "attempts.jsonl").read_text().splitlines(keepends=True)
+        (only / "attempts.jsonl").write_text("".join(each for each in attempts if json.loads(each)["task_id"] == task))
+        named = ("--tasks", "/only/tasks.json", "--attempts", "/only/attempts.jsonl")
+        return self.command_line("replay", *named, files=[f"{only}:/only:ro"])["tasks"]
 
     def compose(self, *arguments: str, timeout_s: float = COMMAND_S, statuses: Sequence[int] = (0,)) -> str:
         """What docker-compose prints."""

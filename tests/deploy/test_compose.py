@@ -73,10 +73,8 @@ def test_nothing_but_the_gateway_reaches_what_listens_on_the_machine(stack: Stac
 def test_a_model_laid_over_is_reached_by_learning_alone_and_makes_candidates(stack: Stack, with_model: Stack) -> None:
     with Model(with_model) as model:
         assert with_model.reached(model.addresses) == NOWHERE | {"learning": set(model.addresses)}
-        # Status 1 is the second loop's, which measures speed and has no say here.
-        told = with_model.command_line("demo", statuses=(0, 1))
-        skills = {skill["task_id"]: skill for skill in told["memento"]["skills"]}
-        assert (skills[TASK]["proposer"], skills[TASK]["runs_right"]) == ("llm", True)
+        (learnt,) = with_model.replayed(TASK)
+        assert (learnt["proposers"], learnt["skills_passing_all"]) == ({"llm": 1}, 1)
         assert set(model.asked()) == {f"Bearer {KEY}"}
 
         stack.renew("learning", REPLICAS)
