@@ -131,12 +131,12 @@ async def test_a_client_goes_on_where_it_was_when_its_subscription_breaks_off(
             printed.append(await process.stdout.readline())
         await mesh.stop("gateway")
         await mesh.start("gateway")
-        # Another one: the first's connection may still wait before it is tried again.
-        async with mesh.client() as later:
-            await let_learn(later, agent)
-            await publish(later, failure(), failure())
-            output, told = await process.communicate()
-            of_agent = kinds(await events_of(later, agent))[2:]
+        # Its connection may still wait before it is made again, and until then calls fail at once.
+        await client.channel.channel_ready()
+        await let_learn(client, agent)
+        await publish(client, failure(), failure())
+        output, told = await process.communicate()
+        of_agent = kinds(await events_of(client, agent))[2:]
         assert process.returncode == 0, told.decode()
         first, *events, _ = b"".join([*printed, output]).decode().splitlines()
         assert first == "reported 2 failures"
