@@ -75,7 +75,6 @@ class Passage:
             answers, onward = await asyncio.open_connection(*self._server_at)
             self._onwards.add(onward)
             await asyncio.gather(pass_on(reader, onward), self._pass_back(answers, writer))
-            self._onwards.discard(onward)
         except ConnectionError:
             writer.close()
         finally:

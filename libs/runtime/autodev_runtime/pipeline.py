@@ -294,5 +294,6 @@ async def _abort(context: Any, error: Exception) -> NoReturn:
             raise error
         await abort(context, error)
     except grpc.aio.InternalError as unsent:
-        # gRPC could not send the status: the caller has left, and nobody is there to be told.
+        # The caller has left, and nobody is there to be told.
+        log.info("a status could not be sent: %s", unsent)
         raise asyncio.CancelledError from unsent

@@ -121,12 +121,14 @@ def forks():
 SERVICE = """
 import asyncio, sys
 from pathlib import Path
+from autodev_sandbox import cgroup
 from autodev_sandbox.backends.bubblewrap import end_orphans, read_to_brace
 from autodev_sandbox.backends.namespace import NamespaceBackend
 from autodev_sandbox.execution import Execution, Limits
 from autodev_sandbox.running import run_on
 
 async def main():
+    cgroup.NAME = sys.argv[2]
     backend = NamespaceBackend(Path(sys.argv[1]), floor=3, ceiling=6)
     await backend.probe()
     print(backend.cgroups.homes["memory"] if backend.cgroups else "", flush=True)
@@ -478,9 +480,13 @@ async def test_all_of_an_execution_is_in_its_group(ceiling: int, monkeypatch: py
     await backend.close()
 
 
-async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_not(one: NamespaceBackend) -> None:
+async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_not(
+    one: NamespaceBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require(one.cgroups, "no group can be made here")
-    arguments = (sys.executable, "-c", SERVICE, str(rootfs.default_cache()))
+    # Under a name of the test's own: whatever else has a sandbox on this machine would sweep it, too.
+    monkeypatch.setattr(cgroup, "NAME", f"autodev-swept-{uuid4().hex[:12]}-")
+    arguments = (sys.executable, "-c", SERVICE, str(rootfs.default_cache()), cgroup.NAME)
     killed, living = [
         await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE) for _ in range(2)
     ]
@@ -493,7 +499,7 @@ async def test_what_a_killed_service_left_is_swept_and_what_a_living_one_has_is_
     killed.kill()
     await killed.wait()
     await eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in members), "its processes are gone")
-    # Whatever else has a sandbox on this machine may have swept it by now.
+    assert homes[0].exists()
     await asyncio.to_thread(cgroup.find)
     assert not homes[0].exists()
     assert homes[1].exists()

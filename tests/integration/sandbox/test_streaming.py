@@ -100,8 +100,7 @@ async def test_many_small_pieces_are_sent_together(service: Service) -> None:
 @pytest.mark.parametrize("at", ["the first message", "a message that is not read"])
 async def test_a_client_that_goes_away_ends_its_code(service: Service, at: str) -> None:
     # Less than an execution may print, and more than gRPC takes of what nobody reads.
-    printed = "begun" if at == "the first message" else "x" * 900_000
-    code = f"print('{printed}', flush=True)\nwhile True: pass"
+    code = FOREVER if at == "the first message" else FOREVER.replace("begun", "x" * 900_000)
     call = streamed(service, code, limits=within(60))
     await call.read()
     await eventually(lambda: service.running == 1, "it runs")
