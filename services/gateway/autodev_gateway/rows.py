@@ -1,6 +1,6 @@
 """The tables of the gateway. Shapes only: queries are in the stores beside the rules that ask them."""
 
-from sqlalchemy import Boolean, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy import Boolean, Index, Integer, LargeBinary, String, Text, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autodev_runtime.columns import LargeInteger
@@ -67,12 +67,24 @@ class DeadLetterRow(TenantScoped, Base):
     """An event that a group could not handle."""
 
     __tablename__ = "dead_letters"
+    __table_args__ = (
+        Index(
+            "dead_letters_replaying",
+            "tenant_id",
+            "group_name",
+            "seq",
+            sqlite_where=text("replaying = 1"),
+            postgresql_where=text("replaying"),
+        ),
+    )
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     group_name: Mapped[str] = mapped_column(String(128), primary_key=True)
     seq: Mapped[int] = mapped_column(LargeInteger, primary_key=True, autoincrement=False)
     attempts: Mapped[int] = mapped_column(Integer)
     error: Mapped[str] = mapped_column(Text)
     dead_us: Mapped[int] = mapped_column(LargeInteger)
+    replaying: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whoever serves the group is to deliver it again."""
 
 
 class EpisodeRow(TenantScoped, Base):

@@ -18,6 +18,7 @@ from autodev_fitness.store import FitnessStore
 from autodev_gateway.episode_store import EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import ALL_EVENTS, Filter, PageBounds, single
 from autodev_gateway.event_log.store import EventStore
+from autodev_gateway.groups.store import GroupKey, GroupStore
 from autodev_gateway.webhooks.dead import DeadWebhooks
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
@@ -47,6 +48,11 @@ INSERT INTO webhook_receipts (tenant_id, source, webhook_id, body_sha256, call, 
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
 SELECT CASE WHEN i % 3 = 0 THEN 'acme' ELSE 'globex' END, 'crm', 'msg_' || i, {blob}, {call}, '',
     CASE WHEN i % 10 = 0 THEN 'dead' ELSE 'delivered' END, i, i, i, 1, '' FROM n
+"""
+FILL_DEAD_LETTERS = """
+INSERT INTO dead_letters (tenant_id, group_name, seq, attempts, error, dead_us, replaying)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+SELECT 'acme', 'group-' || (i % 3), i, 5, 'boom', i, (i % 50) = 0 FROM n
 """
 FILL_VARIANTS = """
 INSERT INTO workflow_variants (id, tenant_id, request_id, parent_variant_id, agent_id, workflow_definition,
@@ -83,6 +89,14 @@ async def _list_dead_webhooks(database: Database) -> object:
     return await DeadWebhooks(database).page(TENANT, "", (ROWS // 2, "crm", "msg_0"), 20)
 
 
+async def _list_groups_with_replays(database: Database) -> object:
+    return await GroupStore(database).with_replays()
+
+
+async def _list_replays(database: Database) -> object:
+    return await GroupStore(database).replays(GroupKey(TENANT, "group-1"), 20)
+
+
 async def _fitness(database: Database, ask: str, *given: Any) -> object:
     store = FitnessStore(database, Outbox(database, FitnessOutbox))
     async with store.reading(TENANT) as transaction:
@@ -112,6 +126,8 @@ QUESTIONS: dict[str, Question] = {
     "an agent's episodes": Question("gateway", _list_agents, "episodes_by_agent"),
     "episodes of one outcome": Question("gateway", _list_outcomes, "episodes_by_outcome"),
     "dead webhooks": Question("gateway", _list_dead_webhooks, "webhook_receipts_dead"),
+    "groups with replays": Question("gateway", _list_groups_with_replays, "dead_letters_replaying"),
+    "a group's replays": Question("gateway", _list_replays, "dead_letters_replaying"),
     "top variants": Question("fitness", lambda base: _fitness(base, "top", 5), "ix_workflow_variants_best"),
     "variants": Question("fitness", lambda base: _fitness(base, "variants", "", "v-9", 20), "ix_workflow_variants_age"),
     "an agent's variants": Question(
@@ -142,13 +158,13 @@ async def test_a_page_reads_its_own_rows_by_an_index_in_their_order(storage: Sto
 
 
 # Lines of the two databases' plans.
-TABLES = "events|episodes|webhook_receipts|workflow_variants"
+TABLES = "events|episodes|webhook_receipts|dead_letters|workflow_variants"
 READ = rf"(?:SCAN|SEARCH) (?:{TABLES})\b.*|(?:Seq|Index|Index Only|Bitmap Heap) Scan .*\bon (?:{TABLES})\b"
 SORTED = r"USE TEMP B-TREE FOR ORDER BY|Sort Key"
 
 
 async def _fill(storage: Storage, database: Database, service: str) -> None:
-    fills = [FILL_EVENTS, FILL_EPISODES, FILL_RECEIPTS] if service == "gateway" else [FILL_VARIANTS]
+    fills = [FILL_EVENTS, FILL_EPISODES, FILL_RECEIPTS, FILL_DEAD_LETTERS] if service == "gateway" else [FILL_VARIANTS]
     blob, call = (_literal(database, each) for each in (b"abc", CALL.SerializeToString()))
     async with database.across_tenants() as session:
         for fill in fills:

@@ -17,6 +17,7 @@ from autodev_runtime.identity import Identity, service_identity
 from autodev_runtime.server import running
 from autodev_sdk import AutoDevClient, make_event
 from autodev_sdk.client import _KeyedChannel
+from tests.mesh import eventually
 from tests.storage import Storage
 
 ACME, GLOBEX = "acme", "globex"
@@ -192,3 +193,26 @@ async def working(
         yield worker
     finally:
         worker.call.cancel()
+
+
+async def dead_letters(client: AutoDevClient, group: str = "group") -> list[pb.DeadLetter]:
+    """The first page of a group's dead letters."""
+    response = await client.events.ListDeadLetters(pb.ListDeadLettersRequest(group=group))
+    return list(response.dead_letters)
+
+
+async def fail_all(worker: WorkerStream, count: int, error: str = "boom") -> None:
+    """Fail so many events until they are given up."""
+    for _ in range(count * 5):
+        delivery = await worker.next()
+        worker.reject(delivery, f"{error} at try {delivery.attempt}")
+
+
+async def given_up(client: AutoDevClient, count: int, group: str = "group") -> list[pb.DeadLetter]:
+    """The group's dead letters, once there are so many."""
+
+    async def letters() -> list[pb.DeadLetter] | None:
+        found = await dead_letters(client, group)
+        return found if len(found) == count else None
+
+    return await eventually(letters, f"{count} dead letters")

@@ -23,14 +23,16 @@ from tests.integration.gateway.parts import (
     OverChannel,
     Running,
     WorkerStream,
+    dead_letters,
+    fail_all,
     failed,
+    given_up,
     publish,
     ran,
     started,
     until,
     working,
 )
-from tests.mesh import eventually
 from tests.serving import refusal
 from tests.storage import EVERY_LOG, Storage
 
@@ -186,18 +188,6 @@ async def test_a_rejected_event_comes_again_after_a_second_by_default(acme: Auto
         assert 0.8 < clock() - began < 10
 
 
-async def dead_letters(client: AutoDevClient, group: str = "group") -> list[pb.DeadLetter]:
-    response = await client.events.ListDeadLetters(pb.ListDeadLettersRequest(group=group))
-    return list(response.dead_letters)
-
-
-async def fail_all(worker: WorkerStream, count: int, error: str = "boom") -> None:
-    """Fail so many events until they are given up."""
-    for _ in range(count * 5):
-        delivery = await worker.next()
-        worker.reject(delivery, f"{error} at try {delivery.attempt}")
-
-
 async def test_five_failures_make_a_dead_letter_and_others_are_not_held_up(acme: AutoDevClient) -> None:
     poison, healthy = failed(1), failed(2)
     await publish(acme, [poison])
@@ -229,12 +219,7 @@ async def test_dead_letters_are_paged_and_replayed(acme: AutoDevClient) -> None:
     await publish(acme, events)
     async with working(acme) as worker:
         await fail_all(worker, 5)
-
-        async def all_dead() -> bool:
-            listed = await acme.events.ListDeadLetters(pb.ListDeadLettersRequest(group="group"))
-            return len(listed.dead_letters) == 5
-
-        await eventually(all_dead, "all are given up")
+        await given_up(acme, 5)
         found: list[pb.DeadLetter] = []
         token = ""
         while not found or token:
@@ -275,11 +260,7 @@ async def test_a_services_dead_letters_are_shown_and_replayed_to_the_tenant_whos
         await publish(globex, [theirs])
         await publish(acme, [more])
         await fail_all(worker, 3)
-
-        async def all_dead() -> bool:
-            return len(await dead_letters(acme, group)) == 2
-
-        await eventually(all_dead, "all are given up")
+        await given_up(acme, 2, group)
         assert [letter.event.id for letter in await dead_letters(acme, group)] == [mine.id, more.id]
         [other] = await dead_letters(globex, group)
         assert other.event.id == theirs.id

@@ -20,7 +20,18 @@ from autodev_gateway.groups.store import GroupStore
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.migrations import upgrade
 from autodev_sdk import AutoDevClient
-from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started, working
+from tests.integration.gateway.parts import (
+    PATIENCE_S,
+    Running,
+    dead_letters,
+    fail_all,
+    failed,
+    given_up,
+    publish,
+    read,
+    started,
+    working,
+)
 from tests.postgresql import Server
 from tests.serving import refusal
 from tests.storage import JETSTREAM_POSTGRESQL, POSTGRESQL, Storage
@@ -189,6 +200,34 @@ async def test_a_group_is_served_by_one_gateway_and_by_another_when_that_is_gone
         assert (await refusal(joined(clients[2]))).reason == "GROUP_ELSEWHERE"
 
 
+async def test_dead_letters_are_replayed_at_any_gateway(clients: list[AutoDevClient]) -> None:
+    events = [failed(number) for number in range(3)]
+    await publish(clients[0], events)
+    async with working(clients[0]) as worker:
+        await fail_all(worker, 3)
+        letters = await given_up(clients[1], 3)
+        chosen = pb.ReplayDeadLettersRequest(group="group", dead_letter_ids=[letters[1].id])
+        assert (await clients[1].events.ReplayDeadLetters(chosen)).replayed == 1
+        delivery = await worker.next()
+        assert (delivery.event.id, delivery.attempt) == (events[1].id, 1)
+        worker.acknowledge(delivery)
+        # Nobody is asked twice, and what is on its way is no dead letter.
+        assert (await clients[2].events.ReplayDeadLetters(chosen)).replayed == 0
+        assert [letter.event.id for letter in await dead_letters(clients[2])] == [events[0].id, events[2].id]
+
+
+async def test_dead_letters_that_are_replayed_while_nobody_works_are_delivered_to_who_comes(storage: Storage) -> None:
+    async with started(storage) as one, one.client() as client, working(client) as worker:
+        await publish(client, [failed(1)])
+        await fail_all(worker, 1)
+        await given_up(client, 1)
+    async with started(storage) as asked, asked.client() as client, started(storage) as other, other.client() as next_:
+        everything = pb.ReplayDeadLettersRequest(group="group")
+        assert (await client.events.ReplayDeadLetters(everything)).replayed == 1
+        async with working(next_) as worker:
+            assert (await worker.next()).attempt == 1
+
+
 async def joined(client: AutoDevClient) -> None:
     async with working(client) as worker:
         await worker.next()
@@ -211,13 +250,11 @@ async def test_a_gateway_that_loses_its_claims_ends_its_workers_and_they_join_ag
 async def test_whoever_asked_for_a_group_that_is_not_there_leaves_its_name_to_others(
     clients: list[AutoDevClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = pb.ReplayDeadLettersRequest(group="group")
-    assert (await refusal(clients[0].events.ReplayDeadLetters(asked))).code == "NOT_FOUND"
     monkeypatch.setattr("autodev_gateway.groups.groups.MAX_GROUPS", 0)
     assert (await refusal(joined(clients[1]))).reason == "TOO_MANY_GROUPS"
     monkeypatch.undo()
     async with working(clients[2]):
-        assert (await refusal(clients[0].events.ReplayDeadLetters(asked))).reason == "GROUP_ELSEWHERE"
+        assert (await refusal(joined(clients[0]))).reason == "GROUP_ELSEWHERE"
 
 
 async def test_whoever_could_not_make_a_group_leaves_its_name_to_others(

@@ -162,19 +162,51 @@ async def test_a_gateway_whose_group_another_took_stores_nothing_of_it_and_ends_
     assert told.value.reason == "GROUP_ELSEWHERE"
 
 
-async def test_a_gateway_whose_group_another_took_replays_nothing_of_it(unstored: Groups, groups: Groups) -> None:
+async def test_a_gateway_whose_group_another_took_replays_to_it(unstored: Groups, groups: Groups) -> None:
     async with working(unstored) as (late, worker):
         await give_up(late, worker, "boom")
         await unstored.flush()
         await taken_over(unstored)
-        async with working(groups):
-            with pytest.raises(Unavailable) as told:
-                await unstored.replay(KEY, None)
-            assert told.value.reason == "GROUP_ELSEWHERE"
-            with pytest.raises(Unavailable):
-                late.check()
-            ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
-            assert letter.error == "boom"
+        async with working(groups) as (group, other):
+            assert await unstored.replay(KEY, None) == 1
+            assert (await delivered(group, other)).lease.attempt == 1
+            assert await groups.replay(KEY, None) == 0
+
+
+async def test_what_is_replayed_while_nobody_stores_it_is_delivered_after_a_crash(
+    unstored: Groups, groups: Groups, storage: Storage
+) -> None:
+    async with working(unstored) as (late, worker):
+        await give_up(late, worker, "boom")
+        assert await unstored.replay(KEY, None) == 1
+        await unstored._readmit()
+        assert (await delivered(late, worker)).lease.attempt == 1
+    await taken_over(unstored)
+    async with working(groups) as (group, other):
+        delivery = await delivered(group, other)
+        assert delivery.lease.attempt == 1
+        group.acknowledge(other, [delivery.lease.delivery_id])
+        await groups.flush()
+        assert await storage.rows("gateway", "SELECT * FROM deliveries") == []
+        assert await storage.rows("gateway", "SELECT * FROM dead_letters") == []
+
+
+async def test_replays_are_taken_back_as_there_is_room(
+    groups: Groups, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodev_gateway.groups.groups.MAX_UNSETTLED", 2)
+    await log.append([Draft("acme", f"{number:036d}", 20, "ada", "", b"event") for number in range(2, 6)])
+    async with working(groups) as (group, worker):
+        for _ in range(5):
+            await give_up(group, worker, "boom")
+        assert await groups.replay(KEY, None) == 5
+        seqs = []
+        for _ in range(5):
+            delivery = await delivered(group, worker)
+            assert group.ledger.unsettled <= 2
+            seqs.append(delivery.record.seq)
+            group.acknowledge(worker, [delivery.lease.delivery_id])
+        assert len(set(seqs)) == 5
 
 
 async def test_a_filter_is_not_changed_by_a_gateway_whose_group_another_took(

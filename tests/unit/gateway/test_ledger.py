@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from autodev_gateway.groups.ledger import MAX_DELIVERIES, MAX_FAILURES, Entry, Lease, Ledger
+from autodev_gateway.groups.ledger import MAX_DELIVERIES, MAX_FAILURES, Changes, Entry, Lease, Ledger
 
 ONE, OTHER = 1, 2
 LEASE_S = 30.0
@@ -181,6 +181,26 @@ def test_changes_that_could_not_be_saved_come_again() -> None:
     assert (again.position, [entry.seq for entry in again.entries], again.settled) == (2, [2], [1])
 
 
+def test_a_dead_letter_that_was_stored_without_an_answer_and_is_readmitted_is_dead_no_more() -> None:
+    ledger = Ledger(1, [Entry(1, attempts=MAX_FAILURES - 1, failures=MAX_FAILURES - 1)])
+    ledger.reject(ONE, one_lease(ledger).delivery_id, "boom", 0, 0)
+    unanswered = ledger.take_changes()
+    assert unanswered is not None
+    ledger.give_back(unanswered)
+    ledger.readmit([1])
+    changes = ledger.take_changes()
+    assert changes is not None
+    assert (changes.dead, changes.readmitted, [entry.seq for entry in changes.entries]) == ([], [1], [1])
+
+
+def test_what_was_readmitted_is_not_again_before_it_is_stored() -> None:
+    ledger = Ledger(1)
+    ledger.readmit([1])
+    ledger.acknowledge(ONE, [one_lease(ledger).delivery_id])
+    ledger.readmit([1])
+    assert ledger.unsettled == 0
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Whatever workers do and however time goes, each event ends once, and what was saved says the same."""
 
@@ -191,6 +211,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.admitted: set[int] = set()
         self.done: set[int] = set()
         self.dead: set[int] = set()
+        self.readmitted: set[int] = set()
         self.failed: dict[int, int] = {}
         self.stored: dict[int, int] = {}
         self.leases: list[Lease] = []
@@ -211,7 +232,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def acknowledge(self, data: st.DataObject) -> None:
         lease = data.draw(st.sampled_from(self.leases))
         if self.ledger.acknowledge(lease.worker, [lease.delivery_id]):
-            assert lease.seq not in self.done | self.dead
+            assert lease.seq not in self.done | (self.dead - self.readmitted)
             self.done.add(lease.seq)
 
     @precondition(lambda self: self.leases)
@@ -250,38 +271,53 @@ class LedgerMachine(RuleBasedStateMachine):
             if not self.ledger.holds(lease.worker, lease.delivery_id):
                 self.failed[lease.seq] = self.failed.get(lease.seq, 0) + 1
 
-    @rule(works=st.booleans())
-    def save(self, works: bool) -> None:
+    @precondition(lambda self: self.dead)
+    @rule(data=st.data())
+    def readmit(self, data: st.DataObject) -> None:
+        seqs = data.draw(st.sets(st.sampled_from(sorted(self.dead))))
+        self.failed |= dict.fromkeys(seqs - self.readmitted, 0)
+        self.readmitted |= seqs
+        self.ledger.readmit(seqs)
+
+    @rule(stored=st.booleans(), told=st.booleans())
+    def save(self, stored: bool, told: bool) -> None:
         changes = self.ledger.take_changes()
         if changes is None:
             return
-        if not works:
+        if stored:
+            self._store(changes)
+        if not (stored and told):
             self.ledger.give_back(changes)
-            return
+        else:
+            self.readmitted -= set(changes.readmitted)
+
+    def _store(self, changes: Changes) -> None:
+        self.dead -= set(changes.readmitted)
         self.stored |= {entry.seq: entry.attempts for entry in changes.entries}
         for seq in changes.settled:
             self.stored.pop(seq, None)
         for letter in changes.dead:
             assert self.failed.get(letter.seq, 0) == MAX_FAILURES or letter.attempts == MAX_DELIVERIES
-            assert letter.seq not in self.done | self.dead
+            assert letter.seq not in self.done
             self.dead.add(letter.seq)
+        assert not self.dead & self.stored.keys() - self.readmitted
 
     @invariant()
     def nothing_is_lost(self) -> None:
         held = [lease.seq for lease in self.leases if self.ledger.holds(lease.worker, lease.delivery_id)]
         assert len(held) == len(set(held))
         assert self.ledger.unsettled >= len(held) + self.ledger.ready
-        assert self.ledger.unsettled <= len(self.admitted) - len(self.done) - len(self.dead)
+        assert self.ledger.unsettled <= len(self.admitted - self.done - (self.dead - self.readmitted))
 
     def teardown(self) -> None:
-        self.save(works=True)
+        self.save(stored=True, told=True)
         assert set(self.stored) == self.admitted - self.done - self.dead
         while self.ledger.unsettled:
             self.wait(1000)
             taken = self.ledger.lease(ONE, 1000, LEASE_S, self.now_s)
             assert self.ledger.acknowledge(ONE, [lease.delivery_id for lease in taken]) == len(taken)
             self.done |= {lease.seq for lease in taken}
-        self.save(works=True)
+        self.save(stored=True, told=True)
         assert self.done | self.dead == self.admitted
         assert not self.done & self.dead
 

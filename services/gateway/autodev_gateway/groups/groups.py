@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from autodev_gateway import metrics
 from autodev_gateway.event_log import ALL_EVENTS, EventLog, Filter, Record
 from autodev_gateway.groups.ledger import Changes, Ledger
-from autodev_gateway.groups.runner import GroupRunner
+from autodev_gateway.groups.runner import MAX_UNSETTLED, GroupRunner
 from autodev_gateway.groups.store import GroupKey, GroupStore, ServedElsewhere, StoredDeadLetter, Tenure
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import AutoDevError, NotFound, ResourceExhausted, Unavailable
@@ -22,8 +23,10 @@ log = logging.getLogger(__name__)
 
 MAX_GROUPS = 200
 REPLAYED_A_TIME = 100
+READMITTED_A_TIME = 1000
 GATHER_S = 0.01
 POSITIONS_S = 2.0
+REPLAYS_S = 1.0
 RETRY_S = 1.0
 LAST_FLUSH_S = 3.0
 
@@ -48,6 +51,7 @@ class Groups:
         self._finding = asyncio.Lock()
         self._storing = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._replays_due_s = 0.0
         # What a group has taken is kept from retention by its row.
         event_log.before_deleting(self.flush)
 
@@ -79,25 +83,23 @@ class Groups:
         return found[:limit]
 
     async def replay(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
-        """Deliver dead letters again: these, or all, of the tenant. Returns how many.
+        """Have dead letters delivered again, by whichever gateway serves the group: these, or all, of the tenant.
 
-        Raises NotFound, Unavailable (GROUP_ELSEWHERE).
+        Returns how many. Raises NotFound.
         """
-        group = await self._named(key)
-        async with self._finding:
-            runner = await self._find(group)
-        if runner is None:
-            raise NotFound("group", key.name)
         await self.flush()
-        if group == key:
-            return await self._revive(runner, seqs)
-        chosen = None if seqs is None else set(seqs)
-        replayed = 0
-        async for part in self._dead_parts(group, key.tenant, 0, REPLAYED_A_TIME):
-            theirs = [letter.seq for letter, _ in part if chosen is None or letter.seq in chosen]
-            if theirs:
-                replayed += await self._revive(runner, theirs)
-        return replayed
+        group = await self._named(key)
+        try:
+            if group == key:
+                return await self._store.replay(group, seqs)
+            chosen = None if seqs is None else set(seqs)
+            replayed = 0
+            async for part in self._dead_parts(group, key.tenant, 0, REPLAYED_A_TIME):
+                theirs = [letter.seq for letter, _ in part if chosen is None or letter.seq in chosen]
+                replayed += await self._store.replay(group, theirs)
+            return replayed
+        finally:
+            self._look_for_replays()
 
     async def _named(self, key: GroupKey) -> GroupKey:
         """The group that a tenant means: its own, else the one of that name which works for all. Raises NotFound."""
@@ -115,12 +117,6 @@ class Groups:
             found = {record.seq: record for record in records}
             yield [(letter, found[letter.seq]) for letter in letters if letter.seq in found]
             after = letters[-1].seq
-
-    async def _revive(self, runner: GroupRunner, seqs: Sequence[int] | None) -> int:
-        with self._serving(runner):
-            revived = await self._store.revive(runner.tenure, seqs)
-        runner.readmit(revived)
-        return len(revived)
 
     async def run(self) -> None:
         """Store changes as they come, for ever; and at the end."""
@@ -196,7 +192,28 @@ class Groups:
             # What is leased and settled within this time needs no row at all.
             await asyncio.sleep(GATHER_S)
         self._changed.clear()
+        await self._readmit()
         return await to_the_end(self.flush(), self._store.patience)
+
+    def _look_for_replays(self) -> None:
+        self._replays_due_s = 0.0
+        self._changed.set()
+
+    async def _readmit(self) -> None:
+        """Now and then: take back the dead letters that are to be delivered again, whichever gateway was told so."""
+        if not self._runners or time.monotonic() < self._replays_due_s:
+            return
+        self._replays_due_s = time.monotonic() + REPLAYS_S
+        for key in await self._store.with_replays():
+            # What is taken back and just being stored is still among them, and would be taken twice.
+            async with self._storing:
+                runner = self._runners.get(key)
+                if runner is None or (room := min(READMITTED_A_TIME, MAX_UNSETTLED - runner.ledger.unsettled)) <= 0:
+                    continue
+                seqs = await self._store.replays(key, room)
+                runner.readmit(seqs)
+                if len(seqs) == room:
+                    self._look_for_replays()
 
     async def _find(self, key: GroupKey) -> GroupRunner | None:
         if (runner := self._runners.get(key)) is not None:

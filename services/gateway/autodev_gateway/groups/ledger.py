@@ -52,6 +52,8 @@ class Changes:
     entries: list[Entry] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
+    readmitted: list[int] = field(default_factory=list)
+    """Dead letters that are none any more, unless they are among `dead` again."""
 
 
 class Ledger:
@@ -68,6 +70,7 @@ class Ledger:
         self._held: dict[int, set[str]] = {}
         self._changed: set[int] = set()
         self._dead: list[DeadLetter] = []
+        self._readmitted: set[int] = set()
         self._stored_position = position
         self._given = 0
 
@@ -90,8 +93,12 @@ class Ledger:
         self.position = position
 
     def readmit(self, seqs: Iterable[int]) -> None:
-        """Take dead letters back, with their tries counted anew."""
-        self.admit([seq for seq in seqs if seq not in self._entries], self.position)
+        """Take dead letters back, with their tries counted anew; not again those of which that is yet to be stored."""
+        taken = set(seqs) - self._readmitted
+        self._readmitted |= taken
+        # What was stored without an answer is to be stored yet, though it is dead no more.
+        self._dead = [letter for letter in self._dead if letter.seq not in taken]
+        self.admit(sorted(taken - self._entries.keys()), self.position)
 
     def lease(self, worker: int, count: int, lease_s: float, now_s: float) -> list[Lease]:
         """Give a worker the oldest events that are ready."""
@@ -180,26 +187,27 @@ class Ledger:
     @property
     def urgent(self) -> bool:
         """Whether there are changes that a crash should not undo; a position alone is found again."""
-        return bool(self._changed or self._dead)
+        return bool(self._changed or self._dead or self._readmitted)
 
     def take_changes(self) -> Changes | None:
         """What differs from what was stored; None: nothing. The caller stores it, or gives it back."""
-        if not self._changed and not self._dead and self.position == self._stored_position:
+        if not self.urgent and self.position == self._stored_position:
             return None
-        changes = Changes(self.position, dead=self._dead)
+        changes = Changes(self.position, dead=self._dead, readmitted=sorted(self._readmitted))
         for seq in self._changed:
             entry = self._entries.get(seq)
             if entry is None:
                 changes.settled.append(seq)
             else:
                 changes.entries.append(entry)
-        self._changed, self._dead, self._stored_position = set(), [], self.position
+        self._changed, self._dead, self._readmitted, self._stored_position = set(), [], set(), self.position
         return changes
 
     def give_back(self, changes: Changes) -> None:
         """Changes could not be stored: they are to be stored yet."""
         self._changed |= {entry.seq for entry in changes.entries} | set(changes.settled)
         self._dead = changes.dead + self._dead
+        self._readmitted |= set(changes.readmitted)
         self._stored_position = -1
 
     def _hold(self, lease: Lease) -> None:

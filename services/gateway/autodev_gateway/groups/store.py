@@ -20,6 +20,7 @@ from autodev_runtime.claims import Claims
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.repeating import repeatable
 from autodev_sdk.ending import Patience
 
@@ -157,33 +158,39 @@ class GroupStore:
             await connection.execute(self._save_entry, entries)
         for key, each in changes:
             await _delete(connection, _deliveries, key, each.settled)
+            await _delete(connection, _dead, key, each.readmitted)
         if dead:
             await connection.execute(self._save_dead, dead)
 
     async def dead_letters(self, key: GroupKey, after: int, limit: int) -> list[StoredDeadLetter]:
-        """The group's dead letters after a place, in the order of the log."""
+        """The group's dead letters after a place that nobody replays, in the order of the log."""
         query = select(_dead.c.seq, _dead.c.attempts, _dead.c.error, _dead.c.dead_us)
-        query = query.where(*_of_group(_dead, key), _dead.c.seq > after).order_by(_dead.c.seq).limit(limit)
+        query = query.where(*_of_group(_dead, key), ~_dead.c.replaying, _dead.c.seq > after)
+        query = query.order_by(_dead.c.seq).limit(limit)
         async with self._database.connection(key.tenant) as connection:
             return [StoredDeadLetter(*row) for row in await connection.execute(query)]
 
     @repeatable
-    async def revive(self, tenure: Tenure, seqs: Sequence[int] | None) -> list[int]:
-        """Make dead letters deliveries again: these, or all. Returns which were there. Raises ServedElsewhere."""
-        key = tenure.key
-        chosen = select(_dead.c.seq).where(*_of_group(_dead, key))
+    async def replay(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
+        """Have whoever serves the group deliver dead letters again: these, or all. Returns how many there were."""
+        chosen = update(_dead).where(*_of_group(_dead, key), ~_dead.c.replaying)
         if seqs is not None:
             chosen = chosen.where(_dead.c.seq.in_(seqs))
-        async with self._database.across_tenants() as session:
-            connection = await session.connection()
-            if not await _set(connection, tenure, term=tenure.term):
-                raise ServedElsewhere
-            found = list((await connection.execute(chosen.order_by(_dead.c.seq))).scalars())
-            if found:
-                rows = [{**_key_columns(key), "seq": seq, "attempts": 0, "failures": 0, "error": ""} for seq in found]
-                await connection.execute(self._save_entry, rows)
-                await _delete(connection, _dead, key, found)
-        return found
+        of_all = key.tenant == ALL_TENANTS
+        async with self._database.across_tenants() if of_all else self._database.session(key.tenant) as session:
+            return (await (await session.connection()).execute(chosen.values(replaying=True))).rowcount
+
+    async def with_replays(self) -> list[GroupKey]:
+        """The groups that have dead letters to deliver again."""
+        query = select(_dead.c.tenant_id, _dead.c.group_name).where(_dead.c.replaying).distinct()
+        async with self._database.connection(ALL_TENANTS) as connection:
+            return [GroupKey(*row) for row in await connection.execute(query)]
+
+    async def replays(self, key: GroupKey, limit: int) -> list[int]:
+        """The places of the group's dead letters to deliver again, in the order of the log."""
+        query = select(_dead.c.seq).where(*_of_group(_dead, key), _dead.c.replaying).order_by(_dead.c.seq).limit(limit)
+        async with self._database.connection(key.tenant) as connection:
+            return list((await connection.execute(query)).scalars())
 
 
 def _saving(inserting: Any, *latest: str) -> Any:
