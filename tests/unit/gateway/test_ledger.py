@@ -5,7 +5,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from autodev_gateway.groups.ledger import MAX_DELIVERIES, MAX_FAILURES, Changes, Entry, Lease, Ledger
+from autodev_gateway.groups.ledger import (
+    LONGEST_CUT_RETRY_S,
+    MAX_DELIVERIES,
+    MAX_FAILURES,
+    Changes,
+    Entry,
+    Lease,
+    Ledger,
+)
 
 ONE, OTHER = 1, 2
 LEASE_S = 30.0
@@ -20,6 +28,15 @@ def ledger_of(*seqs: int) -> Ledger:
 def one_lease(ledger: Ledger, worker: int = ONE, now_s: float = 0.0) -> Lease:
     (lease,) = ledger.lease(worker, 1, LEASE_S, now_s)
     return lease
+
+
+def ready_at(ledger: Ledger, now_s: float) -> float:
+    """When there is something to lease."""
+    ledger.advance(now_s)
+    while not ledger.ready:
+        now_s = ledger.next_time() or now_s
+        ledger.advance(now_s)
+    return now_s
 
 
 def test_an_event_that_is_recalled_is_ready_and_was_not_tried() -> None:
@@ -106,7 +123,8 @@ def test_leases_that_were_settled_long_before_they_pass_take_no_room() -> None:
 def test_what_a_lost_worker_held_is_ready_at_once() -> None:
     ledger = ledger_of(1, 2, 3)
     ledger.lease(ONE, 2, LEASE_S, 0)
-    ledger.leave(ONE)
+    ledger.leave(ONE, 0)
+    ledger.advance(0)
     assert [lease.seq for lease in ledger.lease(OTHER, 3, LEASE_S, 0)] == [1, 2, 3]
 
 
@@ -140,22 +158,44 @@ def test_of_a_lease_that_passed_nobody_acknowledges_what_another_holds_now() -> 
     assert ledger.acknowledge(OTHER, [held.delivery_id]) == 1
 
 
+def test_what_is_cut_short_again_and_again_waits_twice_as_long_each_time() -> None:
+    ledger = ledger_of(1)
+    now_s, waits_s = 0.0, []
+    for _ in range(6):
+        one_lease(ledger, now_s=now_s)
+        ledger.leave(ONE, now_s)
+        waits_s.append(ready_at(ledger, now_s) - now_s)
+        now_s += waits_s[-1]
+    assert waits_s == pytest.approx([0, 0.1, 0.2, 0.4, 0.8, 1.6])
+
+
 def test_workers_that_end_do_not_make_a_dead_letter_and_one_that_ends_them_all_is() -> None:
     ledger = ledger_of(1)
+    now_s = 0.0
     for attempt in range(1, MAX_DELIVERIES):
-        assert one_lease(ledger).attempt == attempt
-        ledger.leave(ONE)
+        assert one_lease(ledger, now_s=now_s).attempt == attempt
+        ledger.leave(ONE, now_s)
         assert ledger.unsettled == 1
-    one_lease(ledger)
-    ledger.leave(ONE)
+        now_s = ready_at(ledger, now_s)
+    one_lease(ledger, now_s=now_s)
+    ledger.leave(ONE, now_s)
+    assert 300 < now_s < 330
     changes = ledger.take_changes()
     assert changes is not None
     assert [(letter.seq, letter.attempts) for letter in changes.dead] == [(1, MAX_DELIVERIES)]
 
 
+def test_what_several_gateways_were_cut_short_with_waits_when_it_is_loaded() -> None:
+    ledger = Ledger(3, [Entry(1), Entry(2, attempts=1), Entry(3, attempts=3)], now_s=100)
+    assert [lease.seq for lease in ledger.lease(ONE, 3, LEASE_S, 100)] == [1, 2]
+    assert ready_at(ledger, 100) == pytest.approx(100.2)
+
+
 def test_a_ledger_that_is_loaded_counts_only_what_failed() -> None:
     ledger = Ledger(1, [Entry(1, attempts=MAX_FAILURES + 1, failures=MAX_FAILURES - 1)])
-    ledger.leave(one_lease(ledger).worker)
+    ledger.advance(1)
+    ledger.leave(one_lease(ledger).worker, 0)
+    ledger.advance(LONGEST_CUT_RETRY_S)
     assert ledger.unsettled == 1
     ledger.reject(ONE, one_lease(ledger).delivery_id, "boom", 0, 0)
     assert ledger.unsettled == 0
@@ -255,7 +295,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from([ONE, OTHER]))
     def leave(self, worker: int) -> None:
-        self.ledger.leave(worker)
+        self.ledger.leave(worker, self.now_s)
         assert self.ledger.held_by(worker) == 0
 
     @rule(seconds=st.floats(0, 60))

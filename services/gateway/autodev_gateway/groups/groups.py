@@ -241,7 +241,7 @@ class Groups:
         stored = await self._store.take_over(key)
         if stored is None:
             return None
-        ledger = Ledger(stored.position, stored.entries)
+        ledger = Ledger(stored.position, stored.entries, time.monotonic())
         gaps = self._log.gaps(key.tenant)
         tenure = Tenure(key, stored.term)
         return self._start(GroupRunner(tenure, ledger, stored.wanted, self._log, gaps, self._changed.set))

@@ -9,6 +9,8 @@ MAX_FAILURES = 5
 MAX_DELIVERIES = 20
 """Of which some a worker's end cut short: machines are restarted; but an event may also end every worker it meets."""
 FIRST_RETRY_S = 1.0
+FIRST_CUT_RETRY_S = 0.1
+LONGEST_CUT_RETRY_S = 30.0
 SPARE_EXPIRIES = 64
 
 
@@ -23,6 +25,16 @@ class Entry:
     attempts: int = 0
     failures: int = 0
     error: str = ""
+
+    @property
+    def cut_wait_s(self) -> float:
+        """How long it waits when a delivery was cut short.
+
+        Twice as long each time: one that ends its workers does not end them all in a moment, and one whose workers are
+        killed again and again is not given up within minutes.
+        """
+        cut = self.attempts - self.failures
+        return 0.0 if cut <= 1 else min(LONGEST_CUT_RETRY_S, FIRST_CUT_RETRY_S * 2.0 ** (cut - 2))
 
 
 class Lease(NamedTuple):
@@ -59,12 +71,13 @@ class Changes:
 class Ledger:
     """A group's unsettled events. Times are seconds of any clock that does not go back."""
 
-    def __init__(self, position: int, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, position: int, entries: Iterable[Entry] = (), now_s: float = 0.0) -> None:
         self.position = position
         """Every event of the group up to here is settled, or an entry."""
         self._entries = {entry.seq: entry for entry in entries}
-        self._ready = sorted(self._entries)
-        self._waiting: list[tuple[float, int]] = []
+        self._ready: list[int] = []
+        # Whoever had them may have been cut short by them.
+        self._waiting = sorted((now_s + entry.cut_wait_s, entry.seq) for entry in self._entries.values())
         self._leases: dict[str, Lease] = {}
         self._expiries: list[tuple[float, str]] = []
         self._held: dict[int, set[str]] = {}
@@ -73,6 +86,7 @@ class Ledger:
         self._readmitted: set[int] = set()
         self._stored_position = position
         self._given = 0
+        self.advance(now_s)
 
     @property
     def unsettled(self) -> int:
@@ -151,13 +165,13 @@ class Ledger:
             heapq.heappush(self._ready, lease.seq)
             self._changed.add(lease.seq)
 
-    def leave(self, worker: int) -> None:
-        """A worker is gone: what it held is ready again."""
+    def leave(self, worker: int, now_s: float) -> None:
+        """A worker is gone: what it held is delivered again; at once, unless that has happened to it before."""
         for delivery_id in sorted(self._held.get(worker, ())):
             lease = self._leases[delivery_id]
             self._release(worker, delivery_id)
             if self._again(lease.seq, "the worker was gone before it settled the delivery"):
-                heapq.heappush(self._ready, lease.seq)
+                heapq.heappush(self._waiting, (now_s + self._entries[lease.seq].cut_wait_s, lease.seq))
 
     def advance(self, now_s: float) -> None:
         """Let leases run out and waits end."""

@@ -90,7 +90,7 @@ class GroupRunner:
         finally:
             metrics.WORKERS.dec()
             self._workers.remove(worker)
-            self.ledger.leave(worker.number)
+            self.ledger.leave(worker.number, time.monotonic())
             self._touch()
 
     def idle(self, worker: Worker) -> bool:
