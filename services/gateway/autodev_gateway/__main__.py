@@ -121,7 +121,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             forwarded={name: partial(backend.serves, name) for name, backend in behind.items()},
             credentials=credentials,
             recorder=recorder,
-            on_drain=streams.drain,
+            on_drain=partial(_drain, streams, groups),
         )
         internal = Endpoint(settings.internal_address, own, door=tls.door())
         background: list[Callable[[], Awaitable[None]]]
@@ -134,6 +134,11 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
             background.append(tokens.jwks.follow)
         with broadcast.running():
             yield Gateway(public, internal, log, [database.ready, engine.ready], background, webhooks)
+
+
+def _drain(streams: OpenStreams, groups: Groups) -> None:
+    streams.drain()
+    groups.drain()
 
 
 async def main() -> None:

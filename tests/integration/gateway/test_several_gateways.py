@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
 import pytest_asyncio
 
@@ -32,6 +33,7 @@ from tests.integration.gateway.parts import (
     started,
     working,
 )
+from tests.mesh import eventually
 from tests.postgresql import Server
 from tests.serving import refusal
 from tests.storage import JETSTREAM_POSTGRESQL, POSTGRESQL, Storage
@@ -226,6 +228,45 @@ async def test_dead_letters_that_are_replayed_while_nobody_works_are_delivered_t
         assert (await client.events.ReplayDeadLetters(everything)).replayed == 1
         async with working(next_) as worker:
             assert (await worker.next()).attempt == 1
+
+
+async def test_a_gateway_that_stops_leaves_its_groups_before_its_last_call_is_over(
+    storage: Storage, clients: list[AutoDevClient]
+) -> None:
+    await publish(clients[0], [failed(number) for number in range(2)])
+    stop, over = asyncio.Event(), asyncio.Event()
+    begun: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        async with started(storage, drain_s=2 * PATIENCE_S) as gateway:
+            begun.set_result(gateway)
+            await stop.wait()
+
+    async def batches() -> AsyncIterator[pb.PublishStreamRequest]:
+        yield pb.PublishStreamRequest(events=[failed(2)])
+        await over.wait()
+
+    stopping = asyncio.ensure_future(serve())
+    async with (await begun).client() as client:
+        answers = aiter(client.events.PublishStream(batches()))
+        await anext(answers)
+        async with working(client, max_in_flight=1) as worker:
+            worker.acknowledge(await worker.next())
+            held = await worker.next()
+            stop.set()
+            assert (await refusal(worker.next())).code == "UNAVAILABLE"
+
+        async def first_of_another() -> str | None:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                async with working(clients[1]) as worker:
+                    return (await worker.next()).event.id
+            return None
+
+        assert await eventually(first_of_another, "another gateway serves the group", PATIENCE_S) == held.event.id
+        assert not stopping.done()
+        over.set()
+        assert await anext(answers, None) is None
+    await stopping
 
 
 async def joined(client: AutoDevClient) -> None:

@@ -29,6 +29,8 @@ POSITIONS_S = 2.0
 REPLAYS_S = 1.0
 RETRY_S = 1.0
 LAST_FLUSH_S = 3.0
+LEAVE_S = 1.0
+"""How long workers of an ending gateway may take to leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Groups:
         self._storing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._replays_due_s = 0.0
+        self._draining = False
         # What a group has taken is kept from retention by its row.
         event_log.before_deleting(self.flush)
 
@@ -118,27 +121,51 @@ class Groups:
             yield [(letter, found[letter.seq]) for letter in letters if letter.seq in found]
             after = letters[-1].seq
 
+    def drain(self) -> None:
+        """Leave every group to the other gateways now: calls that this one still answers may take it long to end."""
+        self._draining = True
+        self._changed.set()
+
     async def run(self) -> None:
-        """Store changes as they come, for ever; and at the end."""
+        """Store changes as they come until there is a drain, or for ever; and at the end."""
         try:
-            while True:
-                try:
-                    stored = await self._store_changes()
-                except AutoDevError as error:
-                    log.error("consumer groups could not be stored, and will be: %s", error)
-                    stored = False
-                if not stored:
-                    await asyncio.sleep(RETRY_S)
-        finally:
+            await self._store_as_they_come()
+            # Whoever is about to claim a group does so before all claims are given back.
+            async with self._finding:
+                pass
+        except BaseException:
             self._store.patience.begin()
-            await ended(*self._tasks.values())
+            raise
+        finally:
+            await self._leave()
+
+    async def _store_as_they_come(self) -> None:
+        while not self._draining:
             try:
-                async with asyncio.timeout(self._store.patience.left_s(LAST_FLUSH_S)):
-                    await self.flush()
-            except (TimeoutError, AutoDevError) as error:
-                log.warning("what consumer groups did last is not stored, and will be delivered again: %r", error)
-            finally:
-                await self._claims.close()
+                stored = await self._store_changes()
+            except AutoDevError as error:
+                log.error("consumer groups could not be stored, and will be: %s", error)
+                stored = False
+            if not stored:
+                await asyncio.sleep(RETRY_S)
+
+    async def _leave(self) -> None:
+        """End all groups here, store what they did last, and let others claim them."""
+        patience, runners = self._store.patience, list(self._runners.values())
+        for runner in runners:
+            runner.end()
+        try:
+            await ended(*self._tasks.values())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience.left_s(LEAVE_S)):
+                    await asyncio.gather(*(runner.deserted.wait() for runner in runners))
+            async with asyncio.timeout(patience.left_s(LAST_FLUSH_S)):
+                await self.flush()
+        except (TimeoutError, AutoDevError) as error:
+            log.warning("what consumer groups did last is not stored, and will be delivered again: %r", error)
+        finally:
+            self._runners.clear()
+            await self._claims.close()
 
     async def flush(self) -> bool:
         """Store all changes now. Returns whether the database took them all; what it did not is to be stored yet.
@@ -249,6 +276,8 @@ class Groups:
     @contextlib.asynccontextmanager
     async def _claimed(self, key: GroupKey) -> AsyncIterator[None]:
         """The block starts the group's runner, in this gateway alone; a claim that serves nobody is given back."""
+        if self._draining:
+            raise Unavailable("the gateway stops; connect again", reason="DRAINING")
         claim = f"group {key.tenant} {key.name}"
         try:
             # Two gateways that served one group would each deliver all of its events.

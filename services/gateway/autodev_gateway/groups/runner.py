@@ -65,6 +65,9 @@ class GroupRunner:
         self._records: dict[int, Record] = {}
         self._wake = asyncio.Event()
         self._ended = False
+        self.deserted = asyncio.Event()
+        """Set while it has no worker."""
+        self.deserted.set()
 
     def end(self) -> None:
         """The group is served elsewhere from now on: its workers are to join it there."""
@@ -83,6 +86,7 @@ class GroupRunner:
         self._numbers += 1
         worker = Worker(self._numbers, max_in_flight, lease_s)
         self._workers.append(worker)
+        self.deserted.clear()
         metrics.WORKERS.inc()
         self._touch()
         try:
@@ -91,6 +95,8 @@ class GroupRunner:
             metrics.WORKERS.dec()
             self._workers.remove(worker)
             self.ledger.leave(worker.number, time.monotonic())
+            if not self._workers:
+                self.deserted.set()
             self._touch()
 
     def idle(self, worker: Worker) -> bool:
