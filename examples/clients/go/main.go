@@ -38,10 +38,11 @@ var examples = []*gatewayv1.Example{
 // or too much was asked at once.
 var resumed = []codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Canceled}
 
-// repeated has a call made again that found nobody, or whose answer was lost: an event's id has it appended once.
+// repeated has a call made again that found nobody, that a gateway which stops had not begun (CANCELLED), or whose answer
+// was lost: an event's id has it appended once.
 const repeated = `{"methodConfig": [{"name": [{}], "retryPolicy": {
 	"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2,
-	"retryableStatusCodes": ["UNAVAILABLE"]
+	"retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]
 }}]}`
 
 // alive notices that the gateway, or the way to it, is gone without a word.

@@ -8,7 +8,8 @@ import grpc
 from autodev_sdk.addresses import names_a_port, stays_here
 
 # UNAVAILABLE mostly says that the call did not reach a rule; where the connection was lost under it, it may have. Then
-# a creating call's request_id has it done once, and what sets a state sets the same again.
+# a creating call's request_id has it done once, and what sets a state sets the same again. CANCELLED, where the caller
+# did not cancel, is what gRPC tells calls that a server was sent and had not begun when it was told to stop.
 _REPEATED = {
     "name": [{}],
     "retryPolicy": {
@@ -16,7 +17,7 @@ _REPEATED = {
         "initialBackoff": "0.1s",
         "maxBackoff": "2s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     },
 }
 # Code may have run when its call ends so, and may be what took the service down: whether it runs again, its caller
@@ -89,7 +90,8 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel to a gateway: TLS where certificates are given, else plain text.
 
-    Calls that end as UNAVAILABLE are made again, four times in all; those that run code in the sandbox are not.
+    Calls that end as UNAVAILABLE, or that a gateway which stops has not begun (CANCELLED), are made again, four times
+    in all; those that run code in the sandbox are not.
     Plain text goes through no proxy; TLS goes through the one that `https_proxy` or `http_proxy` names, which reads
     nothing of it. Raises AddressUnclear where the address has no port, or a scheme that gRPC does not know;
     PlainTextRefused for plain text to another machine, unless `plain_text_anywhere` says that something else (a service

@@ -1,5 +1,6 @@
-"""Which calls are made again when they end as UNAVAILABLE."""
+"""Which calls are made again when they end as UNAVAILABLE, or were never begun."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -86,3 +87,72 @@ async def test_a_client_runs_code_once_and_repeats_what_may_be_repeated(
         await call_each(channel)
     running = dict.fromkeys(("Execute", "ExecuteStream", "ExecuteBatch"), executions)
     assert servicer.calls == {**running, "GetSandboxStatus": 4}
+
+
+class Stopping(Away):
+    """Has its server stop at the first call, while others wait to be begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = grpc.aio.server()
+        add_SandboxServiceServicer_to_server(self, self.server)
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.begun = 0
+        self.stopping: asyncio.Future[None] | None = None
+
+    async def GetSandboxStatus(self, request: pb.GetSandboxStatusRequest, context: Any) -> Any:
+        self.begun += 1
+        if self.stopping is None:
+            self.stopping = asyncio.ensure_future(self.server.stop(5))
+        return pb.GetSandboxStatusResponse()
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [
+        pytest.param(open_channel, id="client"),
+        pytest.param(lambda address: grpc.aio.insecure_channel(address, options=channel_options()), id="service"),
+    ],
+)
+async def test_calls_that_a_stopping_server_had_not_begun_are_made_at_another(
+    connect: Callable[[str], grpc.aio.Channel],
+) -> None:
+    stopping, other = Stopping(), Stopping()
+    other.stopping = asyncio.get_running_loop().create_future()
+    await asyncio.gather(stopping.server.start(), other.server.start())
+    try:
+        async with connect(f"ipv4:127.0.0.1:{stopping.port},127.0.0.1:{other.port}") as channel:
+            stub: Any = SandboxServiceStub(channel)
+            calls = [stub.GetSandboxStatus(pb.GetSandboxStatusRequest(), timeout=20) for _ in range(50)]
+            await asyncio.gather(*calls)
+        assert stopping.stopping is not None
+        await stopping.stopping
+        assert stopping.begun + other.begun == 50, "a call was made twice"
+    finally:
+        await asyncio.gather(stopping.server.stop(None), other.server.stop(None))
+
+
+async def test_a_call_that_its_caller_cancels_is_not_made_again() -> None:
+    begun, calls = asyncio.Event(), 0
+
+    class Slow(Away):
+        async def GetSandboxStatus(self, request: pb.GetSandboxStatusRequest, context: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            begun.set()
+            await asyncio.Event().wait()
+
+    server = grpc.aio.server()
+    add_SandboxServiceServicer_to_server(Slow(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        call: Any = SandboxServiceStub(channel).GetSandboxStatus(pb.GetSandboxStatusRequest())
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        # Longer than the longest pause before a second try.
+        await asyncio.sleep(0.3)
+    await server.stop(None)
+    assert calls == 1

@@ -59,7 +59,10 @@ public final class Client {
   private static final Set<Status.Code> RESUMED =
       EnumSet.of(Status.Code.UNAVAILABLE, Status.Code.RESOURCE_EXHAUSTED, Status.Code.CANCELLED);
 
-  /** Has a call made again that found nobody, or whose answer was lost: an event's id has it appended once. */
+  /**
+   * Has a call made again that found nobody, that a gateway which stops had not begun (CANCELLED), or whose answer was
+   * lost: an event's id has it appended once.
+   */
   private static final Map<String, ?> REPEATED =
       Map.of(
           "methodConfig",
@@ -73,7 +76,7 @@ public final class Client {
                       "initialBackoff", "0.1s",
                       "maxBackoff", "2s",
                       "backoffMultiplier", 2.0,
-                      "retryableStatusCodes", List.of("UNAVAILABLE")))));
+                      "retryableStatusCodes", List.of("UNAVAILABLE", "CANCELLED")))));
 
   private static final long SHORTEST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 5_000;
