@@ -119,6 +119,7 @@ class Part:
 
     served: Sequence[Served]
     background: Sequence[Callable[[], Awaitable[None]]] = ()
+    on_drain: Callable[[], None] | None = None
 
 
 async def main() -> None:
@@ -133,11 +134,13 @@ async def main() -> None:
         await upgrade(database, "autodev_learning")
         outbox = Outbox(database, OutboxRow)
         shared = _shared(settings, Stores(database, outbox, settings), peers, extensions)
-        parts = [_memento(shared), _skills(shared), _evolution(shared), _advisor(shared)]
+        evolution = _evolution(shared)
+        parts = [_memento(shared), _skills(shared), evolution, _advisor(shared)]
+        served = [each for part in parts for each in part.served]
         await serve(
             SERVICE,
             settings,
-            [Endpoint(settings.address, [each for part in parts for each in part.served], door=tls.door())],
+            [Endpoint(settings.address, served, door=tls.door(), on_drain=evolution.on_drain)],
             ready=[database.ready, peers.ready],
             background=[
                 partial(outbox.relay, publisher(peers.gateway, SERVICE)),
@@ -259,6 +262,7 @@ def _evolution(shared: Shared) -> Part:
     return Part(
         [Served(f"{PACKAGE}.EvolverService", partial(add_EvolverServiceServicer_to_server, evolver_servicer))],
         [research.run, *(worker.run for worker in workers)],
+        research.drain,
     )
 
 

@@ -58,6 +58,10 @@ class Search:
     def aim(self) -> Aim:
         return self.breeding.brief.aim
 
+    def has_taken(self, steps: int) -> bool:
+        """Whether these are its steps: another replica may have taken more."""
+        return self.islands.step == steps
+
 
 class Laboratory:
     """Sets searches up."""

@@ -29,7 +29,7 @@ from autodev_learning.evolution.steps import Steps
 from autodev_learning.peers.capabilities import Capabilities, Capability
 from autodev_learning.peers.patience import patiently
 from autodev_runtime.columns import now
-from autodev_runtime.errors import AutoDevError, InvalidArgument, ResourceExhausted
+from autodev_runtime.errors import AutoDevError, InvalidArgument, ResourceExhausted, Unavailable
 from autodev_runtime.identity import acting_as, current_identity, current_tenant, service_identity
 from autodev_sdk.ending import ended
 from autodev_sdk.events import uuid7
@@ -92,6 +92,7 @@ class Research:
         self._places = asyncio.Semaphore(limits.at_a_time)
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._draining = False
 
     async def start(self, request_id: str, wanted: Wanted) -> Experiment:
         """Start an experiment; the same request again gives the first one, and sees that it goes on.
@@ -140,9 +141,11 @@ class Research:
         return await self._experiments.individuals(experiment_id)
 
     async def follow(self, experiment_id: str) -> AsyncIterator[Experiment]:
-        """The experiment as it is, and again after each change, until it is over."""
+        """The experiment as it is, and again after each change, until it is over. Raises Unavailable (DRAINING)."""
         sent: Experiment | None = None
         while True:
+            if self._draining:
+                raise Unavailable("the service stops; follow the experiment again", reason="DRAINING")
             changed = self._changed.setdefault(experiment_id, asyncio.Event())
             experiment = await self._experiments.get(experiment_id)
             if experiment != sent:
@@ -173,6 +176,12 @@ class Research:
             self._ensure(current_tenant(), experiment)
         self._announce(experiment_id)
         return experiment
+
+    def drain(self) -> None:
+        """End what follows experiments, which would hold the service up for as long as it may take calls to end."""
+        self._draining = True
+        for changed in self._changed.values():
+            changed.set()
 
     async def put_away_late(self, mutation_id: str) -> None:
         """Discard a mutation that was finished after its experiment was over."""
@@ -231,7 +240,7 @@ class Research:
 
         async def take() -> str | None:
             current = left.pop() if left else None
-            if current is None:
+            if current is None or not current.has_taken(len(experiment.steps)):
                 current = await self._steps.resume(experiment)
             if current is None:
                 return StopReason.NO_MORE_IDEAS
