@@ -6,10 +6,12 @@ from alembic import op
 revision = "0009"
 down_revision = "0008"
 
+number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Add the column."""
-    op.add_column("consumer_groups", sa.Column("term", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("consumer_groups", sa.Column("term", number, nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
