@@ -18,6 +18,7 @@ from autodev_learning.evolution.experiments import (
     StopReason,
     reason_to_stop,
 )
+from autodev_learning.evolution.following import Followers
 from autodev_learning.evolution.individuals import Individual
 from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.judging import Judge
@@ -44,8 +45,6 @@ log = logging.getLogger(__name__)
 
 JUDGING_PATIENCE_S = 300.0
 RETRY_AFTER = timedelta(seconds=10)
-LOOK_AGAIN_S = 0.5
-"""How soon a follower sees a step that another replica stored."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,7 @@ class Research:
         self._limits = limits
         self._places = asyncio.Semaphore(limits.at_a_time)
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._changed: dict[str, asyncio.Event] = {}
-        self._draining = False
+        self._followers = Followers(experiments)
 
     async def start(self, request_id: str, wanted: Wanted) -> Experiment:
         """Start an experiment; the same request again gives the first one, and sees that it goes on.
@@ -140,25 +138,10 @@ class Research:
         """What an experiment made."""
         return await self._experiments.individuals(experiment_id)
 
-    async def follow(self, experiment_id: str) -> AsyncIterator[Experiment]:
-        """The experiment as it is, and again after each change, until it is over. Raises Unavailable (DRAINING)."""
-        sent: Experiment | None = None
-        while True:
-            if self._draining:
-                raise Unavailable("the service stops; follow the experiment again", reason="DRAINING")
-            changed = self._changed.setdefault(experiment_id, asyncio.Event())
-            experiment = await self._experiments.get(experiment_id)
-            if experiment != sent:
-                yield experiment
-                sent = experiment
-            if experiment.ended_at is not None:
-                self._changed.pop(experiment_id, None)
-                return
-            try:
-                async with asyncio.timeout(LOOK_AGAIN_S):
-                    await changed.wait()
-            except TimeoutError:
-                continue
+    def follow(self, experiment_id: str) -> AsyncIterator[Experiment]:
+        """The experiment as it is, and again after each change, until it is over. Raises NotFound and
+        Unavailable (DRAINING), when it is read."""
+        return self._followers.follow(experiment_id)
 
     async def get(self, experiment_id: str) -> Experiment:
         """Raises NotFound."""
@@ -174,14 +157,12 @@ class Research:
         experiment = await self._experiments.stop(experiment_id, reason, ExperimentState.CANCELLED)
         if experiment.ended_at is None:
             self._ensure(current_tenant(), experiment)
-        self._announce(experiment_id)
+        self._followers.wake(experiment_id)
         return experiment
 
     def drain(self) -> None:
         """End what follows experiments, which would hold the service up for as long as it may take calls to end."""
-        self._draining = True
-        for changed in self._changed.values():
-            changed.set()
+        self._followers.drain()
 
     async def put_away_late(self, mutation_id: str) -> None:
         """Discard a mutation that was finished after its experiment was over."""
@@ -217,8 +198,7 @@ class Research:
                 log.exception("experiment %s broke", experiment.id)
                 await self._fail(experiment.id, "internal error; the service's log has it")
             finally:
-                self._announce(experiment.id)
-                self._changed.pop(experiment.id, None)
+                self._followers.wake(experiment.id)
 
     async def _go_on(self, experiment: Experiment) -> None:
         search: Search | None = None
@@ -229,7 +209,7 @@ class Research:
             if reason is not None:
                 await self._experiments.stop(experiment.id, reason, ExperimentState.RUNNING)
             experiment = await self._experiments.get(experiment.id)
-            self._announce(experiment.id)
+            self._followers.wake(experiment.id)
         await self._conclude(experiment)
 
     async def _step_in_time(self, experiment: Experiment, search: Search | None) -> tuple[str | None, Search | None]:
@@ -275,12 +255,6 @@ class Research:
         if not experiment.skill_id:
             return None
         return guidance_for(await self._advisor.figures(experiment.skill_id))
-
-    def _announce(self, experiment_id: str) -> None:
-        """Wake who follows."""
-        changed = self._changed.pop(experiment_id, None)
-        if changed is not None:
-            changed.set()
 
 
 def _seconds_until(deadline: datetime) -> float:
