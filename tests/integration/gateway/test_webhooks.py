@@ -413,6 +413,20 @@ async def test_what_is_no_http_is_refused_and_leaves_nothing_in_the_log(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+@pytest.mark.parametrize("framing", [b"Content-Length: 4000", b"Transfer-Encoding: chunked"])
+async def test_a_sender_that_goes_away_leaves_nothing_in_the_log(
+    files: Storage, framing: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hooked(files) as hooks:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(hooks.sender.address.rsplit(":", 1)[1]))
+        writer.write(b"POST /webhooks/crm HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\nExpect: 100-continue\r\n\r\n")
+        # The server reads the body by now.
+        assert b" 100 " in await reader.readline()
+        writer.transport.abort()
+        assert (await hooks.sender.send(body_of("invoice_created", "v-1"))).status == 202
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_other_ways_in_lead_nowhere(files: Storage) -> None:
     async with hooked(files) as hooks:
         session, address = hooks.sender.session, hooks.sender.address

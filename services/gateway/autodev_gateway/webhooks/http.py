@@ -102,6 +102,9 @@ class HttpServer:
         except TimeoutError:
             metrics.WEBHOOKS.labels("too_slow").inc()
             return refusal(408, "TOO_SLOW", f"a webhook must come in within {self._bounds.receive_s:g} s")
+        except ConnectionError:
+            # Nobody is there to read it; as a failure of ours it would be a stack trace for each connection of anybody.
+            return refusal(400, "CUT_OFF", "the connection ended before the webhook did")
         if body is None:
             metrics.WEBHOOKS.labels("too_large").inc()
             return refusal(413, "TOO_LARGE", f"a webhook may have {self._bounds.max_body_bytes} bytes")
