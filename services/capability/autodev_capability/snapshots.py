@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from autodev_capability.gates import Decision
 
 MOST_ANSWERS = 50_000
+FEWEST_LOOKED_AT = 1000
+"""Fewer answers than this are not looked through for those that hold no more: they take a megabyte."""
 
 Key = tuple[str, str]
 """An agent and a capability."""
@@ -37,6 +39,11 @@ class Snapshots:
         self._clock = clock
         self._tenants: dict[str, dict[Key, asyncio.Future[Answer]]] = {}
         self._count = 0
+        self._look_at = FEWEST_LOOKED_AT
+
+    def __len__(self) -> int:
+        """How many answers are in memory."""
+        return self._count
 
     async def get(self, tenant: str, key: Key, read: Callable[[], Awaitable[Answer]]) -> Decision:
         """The answer, read once for all that ask at the same time. Raises what `read` raises."""
@@ -63,6 +70,19 @@ class Snapshots:
         return answer.read_at <= self._clock() < min(answer.true_until, answer.read_at + self._keep_for)
 
     def _bound(self) -> None:
+        if self._count > self._look_at:
+            self._forget_old()
+            # Twice as many, so that looking costs each answer about as much however many there are.
+            self._look_at = max(FEWEST_LOOKED_AT, 2 * self._count)
         if self._count > MOST_ANSWERS:
             self._tenants.clear()
             self._count = 0
+
+    def _forget_old(self) -> None:
+        """Forget what holds no more: nobody may ask for it again, as of an agent that is gone."""
+        for tenant, answers in list(self._tenants.items()):
+            for key in [key for key, held in answers.items() if held.done() and not self._holds(held)]:
+                del answers[key]
+                self._count -= 1
+            if not answers:
+                del self._tenants[tenant]

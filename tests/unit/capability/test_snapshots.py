@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from autodev_capability.gates import Decision, next_day
-from autodev_capability.snapshots import Answer, Snapshots
+from autodev_capability.snapshots import FEWEST_LOOKED_AT, Answer, Snapshots
 from autodev_runtime.errors import Unavailable
 from tests.clock import Clock
 
@@ -133,3 +133,27 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         await snapshots.get(f"tenant-{index}", KEY, read)
     await snapshots.get("acme", ("agent-0", "x"), first.read)
     assert first.reads == 2
+
+
+async def test_what_holds_no_more_is_forgotten_though_nobody_asks_for_it_again() -> None:
+    clock = Clock()
+    source, snapshots = Source(clock), snapshots_of(clock)
+    for second in range(5):
+        for number in range(FEWEST_LOOKED_AT):
+            await snapshots.get(f"tenant-{number % 3}", (f"agent-{second}-{number}", "x"), source.read)
+        clock.advance(seconds=1)
+    assert len(snapshots) <= 2 * FEWEST_LOOKED_AT
+    reads = source.reads
+    await snapshots.get("acme", KEY, source.read)
+    await snapshots.get("acme", KEY, source.read)
+    assert source.reads == reads + 1
+
+
+async def test_what_still_holds_is_not_forgotten_for_others() -> None:
+    clock = Clock()
+    source, other, snapshots = Source(clock), Source(clock), snapshots_of(clock)
+    await snapshots.get("acme", KEY, source.read)
+    for number in range(3 * FEWEST_LOOKED_AT):
+        await snapshots.get("acme", (f"agent-{number}", "x"), other.read)
+    await snapshots.get("acme", KEY, source.read)
+    assert source.reads == 1

@@ -30,7 +30,7 @@ from autodev_learning.evolution.steps import Steps
 from autodev_learning.peers.capabilities import Capabilities, Capability
 from autodev_learning.peers.patience import patiently
 from autodev_runtime.columns import now
-from autodev_runtime.errors import AutoDevError, InvalidArgument, ResourceExhausted, Unavailable
+from autodev_runtime.errors import AutoDevError, InvalidArgument, ResourceExhausted
 from autodev_runtime.identity import acting_as, current_identity, current_tenant, service_identity
 from autodev_sdk.ending import ended
 from autodev_sdk.events import uuid7
