@@ -5,6 +5,7 @@ from datetime import timedelta
 from autodev.capability.v1.capability_service_pb2_grpc import add_CapabilityServiceServicer_to_server
 from autodev_capability.checks import Checks
 from autodev_capability.custom import CustomGates, installed_gates, remote_gates
+from autodev_capability.forgetting import forgetting
 from autodev_capability.listener import GROUP, Listener
 from autodev_capability.reservations import Reservations
 from autodev_capability.servicer import CapabilityServicer
@@ -12,6 +13,7 @@ from autodev_capability.settings import CapabilitySettings
 from autodev_capability.snapshots import Snapshots
 from autodev_capability.standing import Standing
 from autodev_capability.store import CapabilityStore
+from autodev_capability.store.past_days import PastDays
 from autodev_capability.store.rows import OutboxRow
 from autodev_capability.workspaces import Workspaces
 from autodev_runtime.clients import channels_ready, peer_channel
@@ -65,7 +67,11 @@ async def main() -> None:
                 )
             ],
             ready=[database.ready, lambda: channels_ready([gateway])],
-            background=[lambda: outbox.relay(publisher(gateway, NAME)), events.run],
+            background=[
+                lambda: outbox.relay(publisher(gateway, NAME)),
+                events.run,
+                lambda: forgetting(PastDays(database), settings.reservation_keep_days, now),
+            ],
         )
 
 

@@ -2,6 +2,7 @@
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.gateway.v1 import event_pb2, event_service_pb2
+from autodev_capability.store.rows import CounterRow
 from autodev_sdk import AutoDevClient
 from autodev_sdk.events import make_event, uuid7
 from tests.mesh import Mesh, eventually
@@ -76,3 +77,17 @@ async def test_a_service_that_is_killed_goes_on_and_counts_nothing_twice(storage
             "auto_dev.alpha_evolver ada",
             "auto_dev.background_evolution ada",
         ]
+
+
+async def test_the_service_forgets_days_that_are_long_past(storage: Storage) -> None:
+    day = CounterRow(capability="auto_dev.memento_skills", holder="ada", day="2020-01-01", granted=1)
+    async with Mesh(storage.directory, settings=storage.settings, services=("gateway", "capability")) as mesh:
+        mesh.kill("capability")
+        async with storage.open("capability") as database, database.session("acme") as session:
+            session.add(day)
+        await mesh.start("capability")
+
+        async def forgotten() -> bool:
+            return await storage.rows("capability", "SELECT day FROM quota_counters") == []
+
+        await eventually(forgotten, "the old day is forgotten")

@@ -105,6 +105,7 @@ class CounterRow(TenantScoped, Base):
     """Uses granted on one day, to one agent or (with an empty holder) to the tenant."""
 
     __tablename__ = "quota_counters"
+    __table_args__ = (Index("ix_quota_counters_day", "day"),)
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     capability: Mapped[str] = mapped_column(String(128), primary_key=True)
     holder: Mapped[str] = mapped_column(String(128), primary_key=True)
