@@ -1,5 +1,7 @@
 """Values that a search cannot calculate with do not end it."""
 
+import tracemalloc
+
 import pytest
 
 from autodev_learning.examples import Example
@@ -15,6 +17,17 @@ HUGE = "1" + 400 * "0"
 @pytest.mark.parametrize(("nearer", "further", "expected"), [("3", "5", "2"), ("9.5", HUGE, "1.5"), ("7", "1.5", HUGE)])
 def test_a_nearer_number_is_no_further(nearer: str, further: str, expected: str) -> None:
     assert 1 > nearness(nearer, expected) >= nearness(further, expected) > 0
+
+
+def test_long_values_of_many_programs_are_not_all_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(4000):
+            assert nearness(f"[{number}," + 7900 * "1", "'what was expected'") < 1
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 12 * 1024 * 1024
 
 
 async def test_a_search_goes_on_past_whole_numbers_that_no_float_holds(tester: SandboxTester) -> None:

@@ -16,6 +16,8 @@ from autodev_learning.trial import CallOutcome, Tester
 NEARNESS_WEIGHT = 0.3
 LEAST_AT_ONCE, MOST_AT_ONCE = 8, 64
 SECONDS_AT_ONCE = 1.0
+SHORT_CHARACTERS = 512
+"""A value and what was expected, together. Of longer ones fewer are remembered: a value may have 8,000."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,15 @@ def _trial(draft: Draft, outcomes: tuple[CallOutcome, ...], examples: Sequence[E
     return Trial(draft.code, draft.edits, outcomes, passed, score / max(1, len(examples)))
 
 
-@lru_cache(maxsize=65536)
 def nearness(actual: str | None, expected: str) -> float:
     """How near a value is to what was expected: 1 only for a match, 0 for an error."""
     if actual is None:
         return 0.0
+    short = len(actual) + len(expected) <= SHORT_CHARACTERS
+    return (_nearness_of_short if short else _nearness_of_long)(actual, expected)
+
+
+def _nearness(actual: str, expected: str) -> float:
     if matches(actual, expected):
         return 1.0
     try:
@@ -153,6 +159,11 @@ def nearness(actual: str | None, expected: str) -> float:
         return 0.9 / (1 + min(_distance(value, wanted), 1e9))
     same_kind = 0.3 if type(value) is type(wanted) else 0.1
     return same_kind + 0.6 * SequenceMatcher(None, actual[:500], expected[:500]).ratio()
+
+
+# Programs of one problem give few values again and again. The texts are kept with what is known of them.
+_nearness_of_short = lru_cache(maxsize=65536)(_nearness)
+_nearness_of_long = lru_cache(maxsize=1024)(_nearness)
 
 
 def _distance(value: float, wanted: float) -> float:
