@@ -139,8 +139,10 @@ class Research:
         return await self._experiments.individuals(experiment_id)
 
     def follow(self, experiment_id: str) -> AsyncIterator[Experiment]:
-        """The experiment as it is, and again after each change, until it is over. Raises NotFound and
-        Unavailable (DRAINING), when it is read."""
+        """The experiment as it is, and again after each change, until it is over.
+
+        Raises NotFound, Unavailable (DRAINING), when it is read.
+        """
         return self._followers.follow(experiment_id)
 
     async def get(self, experiment_id: str) -> Experiment:
