@@ -1,6 +1,7 @@
 """How a service's process runs, and what its operator is told where it cannot start."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,6 +10,8 @@ from autodev_runtime.errors import Unavailable
 
 WRONG_SETTINGS = 2
 """The exit status of a service that was given settings with which it cannot start."""
+TOLD_TO_STOP = 128 + signal.SIGTERM
+"""The exit status of a service that was told to stop before it served."""
 
 
 class CannotStart(ValueError):
@@ -18,10 +21,19 @@ class CannotStart(ValueError):
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a service to its end. What its operator has to mend ends it with one line, not with a traceback."""
     try:
-        asyncio.run(main())
+        asyncio.run(_unless_told_to_stop(main))
+    except asyncio.CancelledError:
+        sys.exit(TOLD_TO_STOP)
     except CannotStart as error:
         print(error, file=sys.stderr)
         sys.exit(WRONG_SETTINGS)
     except Unavailable as error:
         print(f"{error.reason}: {error.__cause__ or error}", file=sys.stderr)
         sys.exit(1)
+
+
+async def _unless_told_to_stop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A service handles SIGTERM itself once it serves. Before, it would be lost on the first process of a container."""
+    starting = asyncio.ensure_future(main())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, starting.cancel)
+    await starting

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autodev_runtime.starting import WRONG_SETTINGS
+from autodev_runtime.starting import TOLD_TO_STOP, WRONG_SETTINGS
 
 
 @pytest.fixture
@@ -65,3 +65,28 @@ def test_a_setting_that_there_is_none_of_is_told_first(tmp_path: Path) -> None:
     told = last_words("fitness", {"COLOUR": "red", **files}, tmp_path)
     assert "AUTODEV_FITNESS_COLOUR: there is no such setting" in told[0]
     assert told[-1] == f"{missing}: No such file or directory"
+
+
+STARTING = """
+import asyncio
+from autodev_runtime.starting import run
+
+async def main():
+    print("begun", flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("over", flush=True)
+
+run(main)
+"""
+
+
+def test_a_service_that_is_told_to_stop_while_it_starts_ends_in_order() -> None:
+    command = [sys.executable, "-c", STARTING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        printed, errors = process.communicate(timeout=30)
+    assert (printed, errors, process.returncode) == ("over\n", "", TOLD_TO_STOP)
