@@ -26,7 +26,7 @@ from autodev_sdk import AutoDevClient
 from autodev_sdk.events import EventWorker, Handler, follow, working
 from tests.chaos import readback
 from tests.chaos.load import events_of, opened
-from tests.fleet import Fleet
+from tests.fleet import Fleet, Replica
 from tests.mesh import TENANT, eventually
 from tests.postgresql import Server
 from tests.storage import Storage, Storages
@@ -39,8 +39,9 @@ END_S = 20.0
 """Within which a replica ends that is told to: its calls have ten seconds."""
 CALL_S = 20.0
 FREEZES = (1, 2, 1, 2)
-FREEZE_S = 5.0
+FREEZE_S = 10.0
 """A replica that is stopped in a transaction may hold the other one up for as long."""
+TAKEN_UP_S = 60.0
 
 
 @pytest.fixture
@@ -152,22 +153,47 @@ async def test_replicas_restarted_one_after_the_other_are_missed_by_nobody(stora
         assert sorted(load.variants) == sorted(row[0] for row in made)
 
 
+async def test_an_experiment_goes_on_at_another_replica_when_its_own_is_gone_for_good(storage: Storage) -> None:
+    async def steps() -> int:
+        return await _steps(storage)
+
+    async with Fleet(storage.directory, storage.settings, replicas=REPLICAS) as fleet, fleet.client() as client:
+        await opened(client, [AGENT])
+        at_work = asyncio.ensure_future(_at_replica(fleet, 1, _request(iterations=40)))
+        assert await _grown(steps, by=3, within_s=TAKEN_UP_S)
+        # Nobody calls the other one, which finds the experiment by itself.
+        fleet.signal("learning-1", signal.SIGSTOP)
+        await _lost_claims(storage)
+        assert await _grown(steps, by=3, within_s=TAKEN_UP_S)
+        fleet.signal("learning-1", signal.SIGCONT)
+        last = await at_work
+        assert (last.state, last.stop_reason) == (evolver.EXPERIMENT_STATE_SUCCEEDED, "iterations")
+        assert [step.iteration for step in last.steps] == list(range(1, 41))
+
+
+async def test_replicas_share_an_experiment_by_leaving_it_to_one(storage: Storage) -> None:
+    async with Fleet(storage.directory, storage.settings, replicas=REPLICAS) as fleet, fleet.client() as client:
+        await opened(client, [AGENT])
+        both = [_at_replica(fleet, number, _request(iterations=10)) for number in range(1, REPLICAS + 1)]
+        for last in await asyncio.gather(*both):
+            assert [step.iteration for step in last.steps] == list(range(1, 11))
+        worked = [text for text in map(_log, fleet.replicas.values()) if "is over: iterations" in text]
+        assert len(worked) == 1
+
+
 async def test_an_experiment_goes_on_at_a_replica_that_the_other_has_overtaken(storage: Storage) -> None:
     async with Fleet(storage.directory, storage.settings, replicas=REPLICAS) as fleet, fleet.client() as client:
         await opened(client, [AGENT])
         request = _request(iterations=60)
 
         async def steps() -> int:
-            return int(
-                (await storage.rows("learning", "SELECT coalesce(max(json_array_length(steps)), 0) FROM experiments"))[
-                    0
-                ][0]
-            )
+            return await _steps(storage)
 
         at_work = [asyncio.ensure_future(_at_replica(fleet, number, request)) for number in range(1, REPLICAS + 1)]
         for number in FREEZES:
             await _grown(steps, by=3, within_s=60.0)
             fleet.signal(f"learning-{number}", signal.SIGSTOP)
+            await _lost_claims(storage)
             await _grown(steps, by=3, within_s=FREEZE_S)
             fleet.signal(f"learning-{number}", signal.SIGCONT)
         for last in await asyncio.gather(*at_work):
@@ -213,13 +239,31 @@ async def _at_replica(fleet: Fleet, number: int, request: evolver.RunResearchExp
         return [answer.experiment async for answer in call][-1]
 
 
-async def _grown(count: Callable[[], Awaitable[int]], by: int, within_s: float) -> None:
-    """Wait until it has grown, or for the time."""
+async def _grown(count: Callable[[], Awaitable[int]], by: int, within_s: float) -> bool:
+    """Wait until it has grown, or for the time. Returns whether it has."""
     wanted = await count() + by
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             while await count() < wanted:  # noqa: ASYNC110 -- a database tells nobody
                 await asyncio.sleep(0.05)
+            return True
+    return False
+
+
+async def _steps(storage: Storage) -> int:
+    """How many steps the longest experiment has taken."""
+    rows = await storage.rows("learning", "SELECT coalesce(max(json_array_length(steps)), 0) FROM experiments")
+    return int(rows[0][0])
+
+
+async def _lost_claims(storage: Storage) -> None:
+    """Claims are free, as where a network has dropped whoever had them."""
+    assert storage.database is not None
+    await asyncio.to_thread(storage.database.server.end_claims, storage.database.name)
+
+
+def _log(replica: Replica) -> str:
+    return replica.log.read_text()
 
 
 async def _restart(fleet: Fleet, name: str) -> None:

@@ -335,7 +335,18 @@ class ExperimentRow(TenantScoped, Base):
     """A research experiment. `steps` holds its rounds, so that a crash goes on after the last one stored."""
 
     __tablename__ = "experiments"
-    __table_args__ = (UniqueConstraint("tenant_id", "request_id"), Index("ix_experiments_state", "state"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "request_id"),
+        Index("ix_experiments_state", "state"),
+        # Rows are long, and most are over.
+        Index(
+            "ix_experiments_unfinished",
+            "tenant_id",
+            "id",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     request_id: Mapped[str] = mapped_column(String(128))
     skill_id: Mapped[str] = mapped_column(String(36))

@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 JUDGING_PATIENCE_S = 300.0
 RETRY_AFTER = timedelta(seconds=10)
+TAKE_UP_S = 5.0
+"""How soon an experiment goes on whose replica is gone."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class Research:
         self._steps = steps
         self._judge = judge
         self._limits = limits
-        self._places = asyncio.Semaphore(limits.at_a_time)
+        self._claims = experiments.claims(self._lost)
+        self._claiming = asyncio.Lock()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._followers = Followers(experiments)
 
@@ -101,7 +104,7 @@ class Research:
         experiment = await self._experiments.find(request_id)
         if experiment is None:
             experiment = await self._experiments.add(await self._begun(request_id, wanted))
-        self._ensure(current_tenant(), experiment)
+        await self._ensure(current_tenant(), experiment)
         return experiment
 
     async def _begun(self, request_id: str, wanted: Wanted) -> Experiment:
@@ -158,7 +161,7 @@ class Research:
         reason = f"cancelled by {current_identity().subject}"
         experiment = await self._experiments.stop(experiment_id, reason, ExperimentState.CANCELLED)
         if experiment.ended_at is None:
-            self._ensure(current_tenant(), experiment)
+            await self._ensure(current_tenant(), experiment)
         self._followers.wake(experiment_id)
         return experiment
 
@@ -173,26 +176,45 @@ class Research:
             await self._mutations.discard(mutation_id, "the experiment was over before it was run")
 
     async def run(self) -> None:
-        """Go on with every experiment that is not over, and keep those that are started until this is cancelled."""
-        for tenant, experiment_id in await self._experiments.unfinished():
-            with acting_as(service_identity("learning", tenant)):
-                self._ensure(tenant, await self._experiments.get(experiment_id))
+        """Go on with every experiment that no other replica works at, until this is cancelled."""
         try:
-            await asyncio.Event().wait()
+            while True:
+                try:
+                    await self._take_up()
+                except AutoDevError as error:
+                    log.warning("experiments that nobody works at could not be looked for, and will be: %s", error)
+                await asyncio.sleep(TAKE_UP_S)
         finally:
             await ended(*self._under_way.values())
+            await self._claims.close()
 
-    def _ensure(self, tenant: str, experiment: Experiment) -> None:
-        if experiment.ended_at is None and experiment.id not in self._under_way:
-            task = asyncio.ensure_future(self._as_service(tenant, experiment))
-            self._under_way[experiment.id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(experiment.id, None))
+    async def _take_up(self) -> None:
+        for tenant, experiment_id in await self._experiments.unfinished():
+            with acting_as(service_identity("learning", tenant)):
+                await self._ensure(tenant, await self._experiments.get(experiment_id))
+
+    async def _ensure(self, tenant: str, experiment: Experiment) -> None:
+        """Work at the experiment, unless another replica does. One that has no room leaves it to who has some first."""
+        # A claim that this replica has would be given to it twice.
+        async with self._claiming:
+            if experiment.ended_at is not None or experiment.id in self._under_way:
+                return
+            if len(self._under_way) < self._limits.at_a_time and await self._claims.claim(_claim(experiment)):
+                # Another replica may have worked at it until it was claimed.
+                claimed = await self._experiments.get(experiment.id)
+                task = asyncio.ensure_future(self._as_service(tenant, claimed))
+                self._under_way[experiment.id] = task
+                task.add_done_callback(lambda _: self._under_way.pop(experiment.id, None))
+
+    def _lost(self) -> None:
+        """Other replicas may work at the experiments now; who claims them next goes on after their last steps."""
+        for task in self._under_way.values():
+            task.cancel()
 
     async def _as_service(self, tenant: str, experiment: Experiment) -> None:
         with acting_as(service_identity("learning", tenant)):
             try:
-                async with self._places:
-                    await self._go_on(experiment)
+                await self._go_on(experiment)
             except AutoDevError as error:
                 log.warning("experiment %s cannot go on: %s", experiment.id, error)
                 await self._fail(experiment.id, error.message)
@@ -201,8 +223,11 @@ class Research:
                 await self._fail(experiment.id, "internal error; the service's log has it")
             finally:
                 self._followers.wake(experiment.id)
+                await self._claims.release(_claim(experiment))
 
     async def _go_on(self, experiment: Experiment) -> None:
+        if experiment.ended_at is not None:
+            return
         search: Search | None = None
         while not experiment.stopping:
             reason: str | None = reason_to_stop(experiment, now())
@@ -257,6 +282,10 @@ class Research:
         if not experiment.skill_id:
             return None
         return guidance_for(await self._advisor.figures(experiment.skill_id))
+
+
+def _claim(experiment: Experiment) -> str:
+    return f"experiment {experiment.id}"
 
 
 def _seconds_until(deadline: datetime) -> float:

@@ -15,10 +15,11 @@ from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.rows import ExperimentRow, IndividualRow
 from autodev_learning.store.shapes import Json
+from autodev_runtime.claims import Claims
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
-from autodev_runtime.identity import current_tenant
+from autodev_runtime.identity import ALL_TENANTS, current_tenant
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.repeating import repeatable
 
@@ -79,12 +80,16 @@ class ExperimentStore:
         async with self._database.reading(current_tenant()) as session:
             return [experiment_from_row(row) for row in await session.scalars(query)]
 
-    @repeatable
     async def unfinished(self) -> list[tuple[str, str]]:
-        """Tenant and id of every experiment that is not over."""
+        """Tenant and id of every experiment that is not over, the oldest of each tenant first."""
         query = select(ExperimentRow.tenant_id, ExperimentRow.id).where(ExperimentRow.ended_at.is_(None))
-        async with self._database.across_tenants() as session:
-            return [(tenant, experiment_id) for tenant, experiment_id in await session.execute(query)]
+        async with self._database.connection(ALL_TENANTS) as connection:
+            rows = await connection.execute(query.order_by(ExperimentRow.tenant_id, ExperimentRow.id))
+            return [(tenant, experiment_id) for tenant, experiment_id in rows]
+
+    def claims(self, lost: Callable[[], None]) -> Claims:
+        """What this replica alone works at, where several share the database."""
+        return Claims(self._database, lost)
 
     @repeatable
     async def add_individuals(self, experiment_id: str, individuals: Sequence[Individual]) -> None:
