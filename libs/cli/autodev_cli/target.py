@@ -59,8 +59,10 @@ def find(connection: Connection) -> Target:
         address = state.gateway
     key = connection.api_key or _key_from_files(connection.data_dir, connection.tenant)
     # gRPC would fail without a word of what is wrong.
-    if not key.isascii() or not key.isprintable():
-        raise CommandError("the API key has a character that no key has: a line's end, or one beyond ASCII")
+    if not key or not key.isascii() or not key.isprintable():
+        raise CommandError(
+            "the API key is empty, or has a character that no key has: a line's end, or one beyond ASCII"
+        )
     return Target(address, key, _root_certificates(connection.ca_file), connection.plain_text)
 
 
@@ -83,7 +85,8 @@ def _key_from_files(data_dir: Path, tenant: str) -> str:
     named = os.environ.get("AUTODEV_API_KEY_FILE")
     path = Path(named) if named else key_path(data_dir, tenant)
     try:
-        return path.read_text().strip()
+        # As one character a byte, so that a file which is no key's is told from one that is.
+        return path.read_text(encoding="latin-1").strip()
     except OSError as error:
         raise CommandError(
             f"no API key: {path}: {error.strerror}. Give --api-key, AUTODEV_API_KEY or AUTODEV_API_KEY_FILE"

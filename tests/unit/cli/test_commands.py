@@ -121,7 +121,7 @@ def test_only_a_services_own_variables_name_its_database(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("key", ["two\nlines", "schl\u00fcssel", "zero\0"])
 def test_a_key_that_cannot_be_one_is_told(tmp_path: Path, key: str) -> None:
-    with pytest.raises(CommandError, match="the API key has a character that no key has"):
+    with pytest.raises(CommandError, match="the API key is empty, or has a character that no key has"):
         find(Connection("127.0.0.1:1", key, tmp_path, "default", Output.TEXT))
 
 
@@ -174,6 +174,14 @@ def test_a_key_comes_from_a_file_that_the_environment_names(tmp_path: Path, monk
     monkeypatch.setenv("AUTODEV_API_KEY_FILE", str(tmp_path / "none"))
     with pytest.raises(CommandError, match=r"no API key: .*none"):
         find(connection)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00key", b"one\ntwo\n"])
+def test_a_file_that_holds_no_key_is_told(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_bytes(content)
+    monkeypatch.setenv("AUTODEV_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(CommandError, match="the API key is empty, or has a character that no key has"):
+        find(Connection("127.0.0.1:1", None, tmp_path, "default", Output.TEXT))
 
 
 @pytest.mark.parametrize(
