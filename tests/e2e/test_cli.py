@@ -1,5 +1,6 @@
 """The command line against a mesh that it started itself: five real services, real sandbox, public RPCs."""
 
+import asyncio
 import json
 import os
 import select
@@ -14,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from autodev.capability.v1.capability_service_pb2 import MATURITY_LEVEL_STUDENT, SetMaturityRequest
 from autodev_cli.episodes import sample_dir
 from autodev_cli.mesh import state
+from autodev_cli.paging import PAGE
+from autodev_sdk import AutoDevClient
 from tests.conftest import require
 
 CLIENT = Path(__file__).parents[2] / "examples" / "python_client.py"
@@ -265,6 +269,17 @@ def test_a_proposer_that_there_is_not_is_refused_by_name(mesh: OwnMesh) -> None:
     assert ended.returncode == 0
     assert "llm is not asked before the learning service has it configured" in ended.stderr
     mesh.json("settings", "set", "--proposers", "")
+
+
+async def test_lists_longer_than_a_page_are_shown_whole(mesh: OwnMesh) -> None:
+    key = (mesh.data_dir / "keys" / "default.key").read_text().strip()
+    names = {f"crowd-{number}" for number in range(PAGE + 1)}
+    requests = [SetMaturityRequest(agent_id=name, maturity=MATURITY_LEVEL_STUDENT) for name in names]
+    async with AutoDevClient(mesh.ready["ready"], key) as client:
+        await asyncio.gather(*map(client.capability.SetMaturity, requests))
+    listed = mesh.json("agents", "list")
+    assert names <= {each["id"] for each in listed["agents"]}
+    assert listed["next_page_token"] == ""
 
 
 def test_the_example_client_is_led_to_a_review(mesh: OwnMesh) -> None:

@@ -1,7 +1,7 @@
 """Walks the pages of a list."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 PAGE = 500
 """The most that any list gives at once."""
@@ -34,6 +34,15 @@ async def pages(call: Callable[[A], Awaitable[P]], request: A, size: int = PAGE)
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token
+
+
+async def whole(call: Callable[[A], Awaitable[P]], request: A, items: Callable[[P], Any], size: int = PAGE) -> P:
+    """All that the request lists as one answer; `items` is the answer's field that holds them."""
+    first, *rest = [page async for page in pages(call, request, size)]
+    for page in rest:
+        items(first).extend(items(page))
+    first.next_page_token = ""
+    return first
 
 
 async def first_of(

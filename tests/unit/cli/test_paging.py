@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev.gateway.v1 import key_service_pb2 as pb
-from autodev_cli.paging import PAGE, first_of, pages
+from autodev_cli.paging import PAGE, first_of, pages, whole
 
 
 class Keys:
@@ -48,3 +48,10 @@ async def test_each_page_is_given_once() -> None:
 
 async def test_an_empty_list_is_one_page() -> None:
     assert [ids(page) async for page in pages(Keys(0, 1).list, pb.ListKeysRequest())] == [[]]
+
+
+@given(st.integers(0, 1200), st.integers(1, 600))
+async def test_a_whole_list_is_one_answer_without_a_next_page(count: int, longest: int) -> None:
+    keys = Keys(count, longest)
+    answer = await whole(keys.list, pb.ListKeysRequest(), lambda page: page.keys)
+    assert (ids(answer), answer.next_page_token) == (keys.ids, "")

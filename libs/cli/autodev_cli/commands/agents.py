@@ -8,11 +8,10 @@ import typer
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, print_json, print_table
+from autodev_cli.paging import whole
 from autodev_cli.target import ask
 
 app = new_app("See agents and set how far they are trusted.")
-
-MOST = 500
 
 
 class Level(StrEnum):
@@ -28,7 +27,9 @@ class Level(StrEnum):
 @connected
 def list_agents(connection: Connection) -> None:
     """List the agents that were heard of."""
-    answer = ask(connection, lambda mesh: mesh.capability.ListAgents(pb.ListAgentsRequest(page_size=MOST)))
+    answer = ask(
+        connection, lambda mesh: whole(mesh.capability.ListAgents, pb.ListAgentsRequest(), lambda page: page.agents)
+    )
     if connection.json:
         print_json(as_dict(answer))
         return

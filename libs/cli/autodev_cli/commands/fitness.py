@@ -9,9 +9,9 @@ from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.learning.v1 import evolver_service_pb2 as evolver
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, moment, print_json, print_table
-from autodev_cli.paging import pages
+from autodev_cli.paging import whole
 from autodev_cli.target import ask
-from autodev_sdk import AutoDevClient, uuid7
+from autodev_sdk import uuid7
 
 app = new_app("See how variants of workflows score, and why; make others of them.")
 
@@ -48,16 +48,8 @@ def lineage(connection: Connection, variant_id: VariantId) -> None:
 @connected
 def explain(connection: Connection, variant_id: VariantId) -> None:
     """Explain a variant's score: its first run, then each signal, which together are the score exactly."""
-
-    async def every_page(mesh: AutoDevClient) -> pb.ExplainFitnessResponse:
-        request = pb.ExplainFitnessRequest(variant_id=variant_id)
-        whole, *rest = [page async for page in pages(mesh.fitness.ExplainFitness, request)]
-        for page in rest:
-            whole.steps.extend(page.steps)
-        whole.next_page_token = ""
-        return whole
-
-    answer = ask(connection, every_page)
+    request = pb.ExplainFitnessRequest(variant_id=variant_id)
+    answer = ask(connection, lambda mesh: whole(mesh.fitness.ExplainFitness, request, lambda page: page.steps))
     if connection.json:
         print_json(as_dict(answer))
         return

@@ -17,7 +17,7 @@ from autodev.options.v1 import access_pb2
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, print_json, print_table
-from autodev_cli.paging import PAGE, pages
+from autodev_cli.paging import PAGE, whole
 from autodev_cli.spans import span_given
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient, uuid7
@@ -82,10 +82,7 @@ def create(
 
 async def all_keys(mesh: AutoDevClient, page_size: int = PAGE) -> pb.ListKeysResponse:
     """Every page of the keys as one."""
-    whole = pb.ListKeysResponse()
-    async for page in pages(mesh.keys.ListKeys, pb.ListKeysRequest(), page_size):
-        whole.keys.extend(page.keys)
-    return whole
+    return await whole(mesh.keys.ListKeys, pb.ListKeysRequest(), lambda page: page.keys, page_size)
 
 
 @app.command("list")

@@ -9,12 +9,12 @@ from autodev.learning.v1 import memento_service_pb2 as memento
 from autodev.learning.v1 import review_service_pb2 as pb
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_code, print_json, print_table
+from autodev_cli.paging import whole
 from autodev_cli.target import ask
 
 app = new_app("See, approve and reject what waits for a person.")
 
 ReviewId = Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id, as `list` shows it.")]
-MOST = 500
 
 
 @app.command("list")
@@ -25,7 +25,10 @@ def list_reviews(
 ) -> None:
     """List what waits, newest first."""
     state = pb.REVIEW_STATE_UNSPECIFIED if everything else pb.REVIEW_STATE_WAITING
-    answer = ask(connection, lambda mesh: mesh.reviews.ListReviews(pb.ListReviewsRequest(state=state, page_size=MOST)))
+    answer = ask(
+        connection,
+        lambda mesh: whole(mesh.reviews.ListReviews, pb.ListReviewsRequest(state=state), lambda page: page.reviews),
+    )
     if connection.json:
         print_json(as_dict(answer))
         return

@@ -11,20 +11,22 @@ from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_code, print_json, print_table
+from autodev_cli.paging import whole
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient, uuid7
 
 app = new_app("List, show, find, run, export, import and roll back skills.")
 
 SkillName = Annotated[str, typer.Argument(metavar="NAME", help="The skill's name or id.")]
-MOST = 500
 
 
 @app.command("list")
 @connected
 def list_skills(connection: Connection) -> None:
     """List the skills, by name."""
-    answer = ask(connection, lambda mesh: mesh.skills.ListSkills(pb.ListSkillsRequest(page_size=MOST)))
+    answer = ask(
+        connection, lambda mesh: whole(mesh.skills.ListSkills, pb.ListSkillsRequest(), lambda page: page.skills)
+    )
     if connection.json:
         print_json(as_dict(answer))
         return
@@ -52,8 +54,9 @@ def show(connection: Connection, name: SkillName) -> None:
 
     async def both(mesh: AutoDevClient) -> tuple[pb.Skill, list[pb.SkillVersion]]:
         skill = (await mesh.skills.GetSkill(pb.GetSkillRequest(skill_id=name))).skill
-        request = pb.ListSkillVersionsRequest(skill_id=name, page_size=MOST)
-        return skill, list((await mesh.skills.ListSkillVersions(request)).versions)
+        request = pb.ListSkillVersionsRequest(skill_id=name)
+        answer = await whole(mesh.skills.ListSkillVersions, request, lambda page: page.versions)
+        return skill, list(answer.versions)
 
     skill, versions = ask(connection, both)
     if connection.json:
@@ -79,8 +82,8 @@ def show(connection: Connection, name: SkillName) -> None:
 @connected
 def examples(connection: Connection, name: SkillName) -> None:
     """List what each later version of a skill must give: its regression suite."""
-    request = pb.ListSkillExamplesRequest(skill_id=name, page_size=MOST)
-    answer = ask(connection, lambda mesh: mesh.skills.ListSkillExamples(request))
+    request = pb.ListSkillExamplesRequest(skill_id=name)
+    answer = ask(connection, lambda mesh: whole(mesh.skills.ListSkillExamples, request, lambda page: page.examples))
     if connection.json:
         print_json(as_dict(answer))
         return
@@ -150,8 +153,8 @@ def search(
     words: Annotated[list[str], typer.Argument(metavar="WORD...", help="What its name or description must have.")],
 ) -> None:
     """Find skills by words."""
-    request = pb.SearchSkillsRequest(query=" ".join(words), page_size=MOST)
-    found = ask(connection, lambda mesh: mesh.skills.SearchSkills(request)).skills
+    request = pb.SearchSkillsRequest(query=" ".join(words))
+    found = ask(connection, lambda mesh: whole(mesh.skills.SearchSkills, request, lambda page: page.skills)).skills
     if connection.json:
         print_json([as_dict(each) for each in found])
         return

@@ -9,6 +9,7 @@ from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev_cli.mesh import health
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import console, print_json, print_table
+from autodev_cli.paging import whole
 from autodev_cli.sandbox import level_lines_of, levels_of
 from autodev_cli.target import Target, find, run
 from autodev_sdk import AutoDevClient
@@ -22,7 +23,6 @@ SERVICES = {
     "fitness": "autodev.fitness.v1.FitnessService",
     "sandbox": "autodev.sandbox.v1.SandboxService",
 }
-MOST = 500
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ async def status_of(mesh: AutoDevClient, target: Target) -> MeshStatus:
     """Ask the gateway of itself and of the services behind it. Raises the RPCs' errors."""
     states = await asyncio.gather(*(health.check(mesh.channel, service) for service in SERVICES.values()))
     sandbox = await mesh.sandbox.GetSandboxStatus(sandbox_service_pb2.GetSandboxStatusRequest())
-    waiting = review_service_pb2.ListReviewsRequest(state=review_service_pb2.REVIEW_STATE_WAITING, page_size=MOST)
-    reviews = await mesh.reviews.ListReviews(waiting)
-    skills = await mesh.skills.ListSkills(skill_service_pb2.ListSkillsRequest(page_size=MOST))
+    waiting = review_service_pb2.ListReviewsRequest(state=review_service_pb2.REVIEW_STATE_WAITING)
+    reviews = await whole(mesh.reviews.ListReviews, waiting, lambda page: page.reviews)
+    skills = await whole(mesh.skills.ListSkills, skill_service_pb2.ListSkillsRequest(), lambda page: page.skills)
     return MeshStatus(dict(zip(SERVICES, states, strict=True)), sandbox, len(reviews.reviews), len(skills.skills))
 
 
