@@ -10,6 +10,9 @@ from autodev_sdk import event_type, payload_of
 KINDS = {enum_word(name, "EVENT_TYPE_"): number for name, number in pb.EventType.items() if number}
 """Event types by the words that people use for them: `task_failed`."""
 
+REASON = 600
+"""Each proposer says why it has nothing: short of this, the last of them are not heard."""
+
 
 def kind_of(event: pb.Event) -> str:
     """The event's kind as a word; "unknown" for one of a later version."""
@@ -31,7 +34,7 @@ def line(event: pb.Event) -> str:
 
 
 def _skipped(reason: str, else_say: str) -> str:
-    return f"nothing: {one_line(reason, 120)}" if reason else else_say
+    return f"nothing: {one_line(reason, REASON)}" if reason else else_say
 
 
 def _validated(said: pb.CandidateValidated) -> str:

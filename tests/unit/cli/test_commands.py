@@ -160,6 +160,12 @@ def test_nothing_to_set_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_why_nothing_was_proposed_is_told_by_each_proposer() -> None:
+    reasons = [f"{name}: {'no program of it passes what is expected; ' * 3}" for name in ("case_bank", "search", "llm")]
+    event = event_pb2.Event(candidate_generated=event_pb2.CandidateGenerated(failure_reason="".join(reasons)))
+    assert all(reason.rstrip() in narration.tell(event) for reason in reasons)
+
+
 def test_a_demo_without_a_mesh_fails(tmp_path: Path) -> None:
     ended = autodev("demo", "--data-dir", str(tmp_path))
     assert ended.returncode == 1
