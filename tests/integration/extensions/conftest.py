@@ -81,7 +81,7 @@ def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require(shutil.which("go"), "Go is not installed")
     require(shutil.which("npx"), "Node is not installed, by which buf makes the stubs")
     program = tmp_path_factory.mktemp("go") / "extensions"
-    subprocess.run([SAMPLES / "go" / "build.sh", program], check=True)
+    subprocess.run([SAMPLES / "go" / "build.sh", program.name], cwd=program.parent, check=True)
     return program
 
 
