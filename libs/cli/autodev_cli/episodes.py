@@ -18,6 +18,9 @@ from autodev_sdk import make_event
 HELD_OUT_EVERY = 3
 """Every third example of a task is held out: the rule of the episodes' receiver, for the tables here."""
 
+WRONG = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What reading a file raises that holds something else."""
+
 
 @dataclass(frozen=True)
 class TaskTest:
@@ -72,9 +75,9 @@ def read_tasks(path: Path) -> dict[str, Task]:
                 str(each.get("preamble", "")),
                 tuple(TaskTest(str(test["call"]), str(test["expect"])) for test in each["tests"]),
             )
-            for each in json.loads(_text(path))
+            for each in _list(json.loads(_text(path)))
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except WRONG as error:
         raise CommandError(f"{path} is no list of tasks: {_named(error)}") from error
     return {task.task_id: task for task in tasks}
 
@@ -87,9 +90,15 @@ def read_attempts(path: Path, tasks: Mapping[str, Task]) -> list[Attempt]:
             continue
         try:
             attempts.append(_attempt(json.loads(line), tasks))
-        except (ValueError, TypeError, KeyError) as error:
+        except WRONG as error:
             raise CommandError(f"{path}, line {number}, is no attempt: {_named(error)}") from error
     return attempts
+
+
+def _list(given: Any) -> list[Any]:
+    if not isinstance(given, list):
+        raise TypeError
+    return given
 
 
 def _attempt(given: dict[str, Any], tasks: Mapping[str, Task]) -> Attempt:
@@ -137,4 +146,11 @@ def _text(path: Path) -> str:
 
 
 def _named(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    match error:
+        case KeyError():
+            return f"{error} is missing"
+        case TypeError() | AttributeError():
+            return "something else stands where an object or a list must be (examples/README.md has the format)"
+        case RecursionError():
+            return "it is nested too deeply"
+    return str(error)

@@ -58,7 +58,9 @@ def test_files_are_read(tmp_path: Path) -> None:
         ("{", "is no list of tasks"),
         ('{"a": 1}', "is no list of tasks"),
         ('[{"task_id": "t"}]', "'description' is missing"),
-        ("[1]", "is no list of tasks"),
+        ("{}", "is no list of tasks"),
+        ("[1]", "something else stands where an object or a list must be"),
+        ("[" * 100_000, "is no list of tasks: it is nested too deeply"),
     ],
 )
 def test_a_wrong_task_file_is_told(tmp_path: Path, text: str, says: str) -> None:
@@ -76,6 +78,12 @@ def test_a_wrong_attempt_is_told_with_its_line(tmp_path: Path, change: dict[str,
     lines = json.dumps(ATTEMPT) + "\n" + json.dumps(broken)
     with pytest.raises(CommandError, match=f"line 2, is no attempt.*{says}"):
         read_attempts(written(tmp_path / "attempts.jsonl", lines), tasks)
+
+
+@pytest.mark.parametrize(("line", "says"), [("[1]", "something else stands"), ("[" * 100_000, "nested too deeply")])
+def test_a_line_that_is_no_object_is_told(tmp_path: Path, line: str, says: str) -> None:
+    with pytest.raises(CommandError, match=f"line 1, is no attempt: .*{says}"):
+        read_attempts(written(tmp_path / "attempts.jsonl", line), {})
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
