@@ -171,5 +171,6 @@ class ServiceSettings(ExtensionSettings):
         """The database's URL: the setting, or the service's own SQLite file."""
         if self.database_url:
             return self.database_url
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        # Episodes and code are nobody else's on the machine.
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return f"sqlite+aiosqlite:///{(self.data_dir / f'{service}.sqlite3').resolve()}"

@@ -1,6 +1,7 @@
 """The settings that every service has."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ def test_a_service_refuses_any_other_address(host: str) -> None:
 def test_the_database_is_a_file_of_the_services_own_unless_said_otherwise(tmp_path: Path) -> None:
     settings = ServiceSettings(port=1, data_dir=tmp_path / "made" / "for" / "it")
     assert settings.database_url_for("fitness") == f"sqlite+aiosqlite:///{tmp_path}/made/for/it/fitness.sqlite3"
-    assert (tmp_path / "made" / "for" / "it").is_dir()
+    assert stat.S_IMODE((tmp_path / "made/for/it").stat().st_mode) == 0o700
     other = ServiceSettings(port=1, database_url="postgresql+asyncpg://db/autodev", data_dir=tmp_path / "unused")
     assert other.database_url_for("fitness") == "postgresql+asyncpg://db/autodev"
     assert not (tmp_path / "unused").exists()

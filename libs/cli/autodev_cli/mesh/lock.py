@@ -14,7 +14,8 @@ FILE = "mesh.lock"
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
     """Hold the directory within the block. Raises CommandError where another mesh has it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    # As the services do: episodes and code are nobody else's on the machine.
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(data_dir / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
