@@ -19,6 +19,7 @@ from autodev_gateway.groups.runner import Delivery, GroupRunner, Worker
 from autodev_gateway.groups.store import GroupKey, GroupStore
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
 from autodev_sdk.ending import ended
 from tests.integration.gateway.parts import PATIENCE_S, until
@@ -207,6 +208,18 @@ async def test_replays_are_taken_back_as_there_is_room(
             seqs.append(delivery.record.seq)
             group.acknowledge(worker, [delivery.lease.delivery_id])
         assert len(set(seqs)) == 5
+
+
+async def test_a_gateway_that_serves_a_group_no_more_tells_nothing_of_how_far_it_is_behind(unstored: Groups) -> None:
+    def lag() -> float | None:
+        return REGISTRY.get_sample_value("autodev_group_lag_seconds", {"group": "learning.lag"})
+
+    async with working(unstored, GroupKey(ALL_TENANTS, "learning.lag")) as (group, worker):
+        await delivered(group, worker)
+        await unstored.flush()
+        assert lag() is not None
+        unstored._moved()
+        assert lag() is None
 
 
 async def test_a_filter_is_not_changed_by_a_gateway_whose_group_another_took(

@@ -306,6 +306,9 @@ class Groups:
         """Another gateway serves the group, or may do so: nothing of this one's is delivered or stored any more."""
         if self._runners.get(runner.key) is runner:
             del self._runners[runner.key]
+            if runner.key.tenant == ALL_TENANTS:
+                # How far it was behind here would be told for ever.
+                metrics.GROUP_LAG.remove(runner.key.name)
         if (task := self._tasks.get(runner)) is not None:
             task.cancel()
         runner.end()
