@@ -5,6 +5,7 @@ all its details comes back as it is.
 """
 
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -15,17 +16,26 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from autodev_runtime import spans
 from autodev_runtime.clients import MESH_KEEPALIVE_S, metadata_of
+from autodev_runtime.errors import Unavailable
 from autodev_runtime.identity import Identity, current_identity
 from autodev_runtime.pipeline import RawUnary
+from autodev_runtime.status import abort
 from autodev_runtime.tracing import TraceContext, current_trace
 from autodev_sdk.channel import RESOLUTION_OPTIONS, keepalive_options
+
+log = logging.getLogger(__name__)
 
 STATUS_DETAILS = "grpc-status-details-bin"
 HEALTH_TIMEOUT_S = 1.0
 
 # No retries here: the client that gave the call its deadline retries, and two that do would multiply.
 _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
-_AWAY = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
+_AWAY = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ class _ForwardedUnary(RawUnary):
             return answer
         except grpc.aio.AioRpcError as error:
             outcome = error
-            await _pass_on(context, error)
+            await _pass_on(self._path, context, error)
         except BaseException as error:
             outcome = error
             raise
@@ -131,7 +141,7 @@ def _streaming(path: str, call: Any) -> Any:
                 yield response
         except grpc.aio.AioRpcError as error:
             outcome = error
-            await _pass_on(context, error)
+            await _pass_on(path, context, error)
         except BaseException as error:
             outcome = error
             raise
@@ -143,11 +153,14 @@ def _streaming(path: str, call: Any) -> Any:
     return forward
 
 
-async def _pass_on(context: Any, error: grpc.aio.AioRpcError) -> NoReturn:
+async def _pass_on(path: str, context: Any, error: grpc.aio.AioRpcError) -> NoReturn:
     code, trailing = error.code(), error.trailing_metadata() or ()
     details = tuple((key, value) for key, value in trailing if key == STATUS_DETAILS or not key.startswith("grpc-"))
     if code in _AWAY and not details:
-        # Not an answer of a service, whose errors all have details: the connection went away under the call.
-        code = grpc.StatusCode.UNAVAILABLE
+        # Not an answer of a service, whose errors all have details: there is no connection, or it went away under the
+        # call. What gRPC says of it names addresses that are nothing for a client.
+        service = path.split("/")[1]
+        log.info("%s cannot be reached: %s", service, error.details())
+        await abort(context, Unavailable(f"{service} cannot be reached; call again", reason="SERVICE_AWAY"))
     await context.abort(code, error.details() or "", details)
     raise AssertionError("abort raises")

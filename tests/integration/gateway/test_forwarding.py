@@ -214,7 +214,8 @@ async def test_a_service_that_is_down_is_unavailable_and_comes_back(tmp_path: Pa
     async with started(Storage(tmp_path), fitness_address=address) as gateway, gateway.client() as acme:
         for _ in range(2):
             told = await refusal(acme.fitness.GetVariant(request))
-            assert told.code == "UNAVAILABLE"
+            assert (told.code, told.reason) == ("UNAVAILABLE", "SERVICE_AWAY")
+            assert address not in told.message
             await health_becomes(gateway, SERVICE, health_pb2.HealthCheckResponse.NOT_SERVING)
             async with backend(behind, address):
                 await health_becomes(gateway, SERVICE, health_pb2.HealthCheckResponse.SERVING)
