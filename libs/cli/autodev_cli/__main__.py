@@ -19,6 +19,7 @@ COMMANDS = {
     "events": "Follow what happens; see what workers could not handle, and deliver it again.",
     "review": "See, approve and reject what waits for a person.",
     "skills": "List, show, run and roll back skills.",
+    "evolve": "See what could be improved, start it, and run experiments.",
     "fitness": "See how variants of workflows score, and why; make others of them.",
     "keys": "Make, list, rotate and revoke API keys.",
     "audit": "See who decided what, and verify that nothing of it was changed.",
