@@ -1,6 +1,7 @@
 """The command line against a mesh that it started itself: five real services, real sandbox, public RPCs."""
 
 import asyncio
+import hashlib
 import json
 import os
 import select
@@ -370,3 +371,18 @@ def test_the_demo_closes_both_loops(tmp_path: Path) -> None:
     assert evolver["version"] == "1.1.0"
     assert evolver["before_s"] > 5 > evolver["after_s"]
     assert ended.returncode == 0
+
+
+def test_a_mesh_whose_keys_are_a_files_is_started_with_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"tenant": "default", "subject": "ann", "roles": ["operator", "runtime"]}
+    (tmp_path / "keys.json").write_text(json.dumps([{**known, "sha256": hashlib.sha256(b"the-key").hexdigest()}]))
+    monkeypatch.setenv("AUTODEV_GATEWAY_API_KEYS_FILE", str(tmp_path / "keys.json"))
+    monkeypatch.setenv("AUTODEV_API_KEY", "the-key")
+    mesh = started(tmp_path / "data")
+    try:
+        assert not (tmp_path / "data" / "keys").exists()
+        assert mesh.json("status")["services"]["gateway"] == "SERVING"
+    finally:
+        end(mesh)

@@ -57,7 +57,7 @@ def find(connection: Connection) -> Target:
                 f"no mesh runs in {connection.data_dir}: start one with `autodev up`, or give --address or --data-dir"
             )
         address = state.gateway
-    key = connection.api_key or _key_from_files(connection.data_dir, connection.tenant)
+    key = connection.api_key or key_from_files(connection.data_dir, connection.tenant)
     # gRPC would fail without a word of what is wrong.
     if not key or not key.isascii() or not key.isprintable():
         raise CommandError(
@@ -81,7 +81,8 @@ def _root_certificates(ca_file: str | None) -> bytes | None:
     return found
 
 
-def _key_from_files(data_dir: Path, tenant: str) -> str:
+def key_from_files(data_dir: Path, tenant: str) -> str:
+    """The key in AUTODEV_API_KEY_FILE, else the development key. Raises CommandError where there is none."""
     named = os.environ.get("AUTODEV_API_KEY_FILE")
     path = Path(named) if named else key_path(data_dir, tenant)
     try:

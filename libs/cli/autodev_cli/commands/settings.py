@@ -101,4 +101,6 @@ def _print(connection: Connection, settings: pb.WorkspaceSettings) -> None:
         print_json(shaped)
         return
     shaped["proposers"] = ", ".join(settings.proposers) or "all"
-    print_table(("setting", "value"), [(name, str(value).lower()) for name, value in shaped.items()], empty="")
+    # A message's JSON has what is set first.
+    names = [field.name for field in settings.DESCRIPTOR.fields]
+    print_table(("setting", "value"), [(name, str(shaped[name]).lower()) for name in names], empty="")

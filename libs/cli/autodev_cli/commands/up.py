@@ -85,9 +85,10 @@ async def tell_ready(mesh: RunningMesh, seconds: float) -> None:
         for line in lines_of(await settled_status(client)):
             console().print(line, markup=False)
     serving = sum(each.state is State.SERVING for each in mesh.supervisor.statuses.values())
+    key = f"key in {mesh.key_file}" if mesh.key_file.exists() else "no development key"
     console().print(
         f"{serving} of {len(mesh.supervisor.statuses)} services SERVING after {seconds:.1f} s; "
-        f"gateway {mesh.target.address}, key in {mesh.key_file}, logs in {mesh.plan.data_dir / 'logs'}"
+        f"gateway {mesh.target.address}, {key}, logs in {mesh.plan.data_dir / 'logs'}"
     )
 
 
