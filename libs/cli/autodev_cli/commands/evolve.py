@@ -26,6 +26,9 @@ ExperimentId = Annotated[
 First = Annotated[int, typer.Option("--first", min=1, max=100_000, help="How many, the newest first.")]
 
 
+RESUMED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""What a stream ends with whose gateway or service is restarted."""
+
 Progress = AsyncIterable[pb.RunResearchExperimentResponse | pb.WatchExperimentResponse]
 
 
@@ -180,7 +183,7 @@ async def _followed(call: Callable[[], Progress]) -> AsyncIterator[pb.Experiment
                 heard, pauses = True, pauses_s()
                 yield answer.experiment
         except grpc.aio.AioRpcError as error:
-            if not heard or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if not heard or error.code() not in RESUMED:
                 raise
             await asyncio.sleep(next(pauses))
         else:
