@@ -50,7 +50,7 @@ async def main() -> None:
         servicer = CapabilityServicer(
             Checks(store, snapshots, now, custom), Reservations(store, now), standing, Workspaces(store)
         )
-        events = worker(gateway, NAME, GROUP, Listener(standing).handlers)
+        events = worker(gateway, NAME, GROUP, Listener(standing, settings.keep_days, now).handlers)
         await serve(
             NAME,
             settings,
@@ -70,7 +70,7 @@ async def main() -> None:
             background=[
                 lambda: outbox.relay(publisher(gateway, NAME)),
                 events.run,
-                lambda: forgetting(PastDays(database), settings.reservation_keep_days, now),
+                lambda: forgetting(PastDays(database), settings.keep_days, now),
             ],
         )
 

@@ -1,4 +1,4 @@
-"""Forgetting reservations of days long past. Each is kept for a while, so that its request may be made again."""
+"""Forgetting what is known of days long past: reservations, and which events were counted, so that neither is twice."""
 
 import asyncio
 import logging
@@ -14,9 +14,14 @@ log = logging.getLogger(__name__)
 PERIOD_S = 3600.0
 
 
+def oldest_kept(now: datetime, keep_days: int) -> str:
+    """The first day of which everything is known still."""
+    return day_of(now - timedelta(days=keep_days))
+
+
 async def forget_old(days: PastDays, keep_days: int, now: datetime) -> None:
     """Forget what is left of days that were more than so many days ago. Raises Unavailable."""
-    before = day_of(now - timedelta(days=keep_days))
+    before = oldest_kept(now, keep_days)
     while await days.forget(before):
         pass
 
@@ -27,5 +32,5 @@ async def forgetting(days: PastDays, keep_days: int, clock: Callable[[], datetim
         try:
             await forget_old(days, keep_days, clock())
         except Unavailable as error:
-            log.warning("old reservations are still there: %s", error)
+            log.warning("what is left of old days is there still: %s", error)
         await asyncio.sleep(PERIOD_S)

@@ -1,11 +1,17 @@
 """The events that the service counts."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from autodev.gateway.v1 import event_pb2
+from autodev_capability.forgetting import oldest_kept
+from autodev_capability.gates import day_of
 from autodev_capability.notices import Cause
 from autodev_capability.standing import Standing, Work
 from autodev_sdk.events import Handler
+
+log = logging.getLogger(__name__)
 
 GROUP = "capability"
 
@@ -22,8 +28,11 @@ _OF_SUBJECT = {
 class Listener:
     """Counts successes, refutations and approvals."""
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: Standing, keep_days: int, clock: Callable[[], datetime]) -> None:
+        """`keep_days`: how long it is known which events were counted. Older ones count for nothing."""
         self._standing = standing
+        self._keep_days = keep_days
+        self._clock = clock
 
     @property
     def handlers(self) -> Mapping["event_pb2.EventType.ValueType", Handler]:
@@ -51,6 +60,10 @@ class Listener:
         await self._count(event, event.agent_id, _OF_SUBJECT.get(decided.subject_kind) if approved else None)
 
     async def _count(self, event: event_pb2.Event, agent_id: str, work: Work | None) -> None:
-        if work is not None and agent_id:
-            cause = Cause(event.id, event.correlation_id)
-            await self._standing.count(event.tenant_id, agent_id, work, cause)
+        if work is None or not agent_id:
+            return
+        day = day_of(event.recorded_at.ToDatetime(UTC))
+        if day < oldest_kept(self._clock(), self._keep_days):
+            log.warning("event %s of %s came too late to count", event.id, day)
+            return
+        await self._standing.count(event.tenant_id, agent_id, work, Cause(event.id, event.correlation_id), day)

@@ -38,8 +38,8 @@ class CapabilitySettings(DatabaseSettings):
     """Refuted successes that cost a level."""
     snapshot_s: float = Field(default=1.0, ge=0, le=1)
     """How long CheckCapability may answer from memory what another replica changed. Reservations never do."""
-    reservation_keep_days: int = Field(default=30, ge=3)
-    """For how many days after its own a reservation is kept: for so long its request may be repeated."""
+    keep_days: int = Field(default=30, ge=3)
+    """For how many days after its own a reservation is kept, and an event may count: for so long it may be repeated."""
     extension_levels: Levels = Field(default={})
     """The maturity that each capability of `extensions` needs: `acme.deploy=supervised`."""
 

@@ -81,11 +81,11 @@ class Standing:
             return await self._save(transaction, before, after, Cause())
 
     @repeatable
-    async def count(self, tenant: str, agent_id: str, work: Work, cause: Cause) -> None:
-        """Count what an event says. The same event again changes nothing."""
+    async def count(self, tenant: str, agent_id: str, work: Work, cause: Cause, day: str) -> None:
+        """Count what an event of that day says. The same event again changes nothing."""
         capability, step, author = self._counting(work)
         async with self._store.writing(tenant) as transaction:
-            if not await transaction.standings.count_once(cause.event_id):
+            if not await transaction.standings.count_once(cause.event_id, day):
                 return
             before = await transaction.standings.agent_to_change(agent_id)
             after = step(before)

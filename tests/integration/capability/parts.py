@@ -58,6 +58,9 @@ class Parts:
             return [Event.FromString(row) for row in rows]
 
 
+KEEP_DAYS = 30
+
+
 @contextlib.asynccontextmanager
 async def replica(
     storage: Storage, clock: Clock, custom: CustomGates = NO_CUSTOM_GATES, **database_options: Any
@@ -75,7 +78,7 @@ async def replica(
             Reservations(store, clock),
             standing,
             Workspaces(store),
-            Listener(standing),
+            Listener(standing, KEEP_DAYS, clock),
         )
 
 

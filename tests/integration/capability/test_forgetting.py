@@ -7,18 +7,19 @@ from google.protobuf.duration_pb2 import Duration
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_capability.forgetting import forget_old
-from autodev_capability.gates import ALPHA_EVOLVER, WorkspaceSettings
+from autodev_capability.gates import ALPHA_EVOLVER, WorkspaceSettings, day_of
 from autodev_capability.maturity import Maturity
+from autodev_capability.notices import Cause
+from autodev_capability.standing import Work
 from autodev_capability.store.past_days import PastDays
 from tests.clock import Clock
-from tests.integration.capability.parts import Parts
+from tests.integration.capability.parts import KEEP_DAYS, Parts
 from tests.serving import refusal
 from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub as Stub
 
-KEPT_DAYS = 30
 LEFT = "SELECT request_id FROM reservations ORDER BY request_id"
 COUNTED = "SELECT DISTINCT day FROM quota_counters ORDER BY day"
 
@@ -48,17 +49,17 @@ async def test_what_was_reserved_is_forgotten_after_so_many_days(
     await reserve(enabled, "lapsed", hold_s=1)
     clock.advance(days=1)
     await reserve(enabled, "next-day")
-    clock.advance(days=KEPT_DAYS - 1)
+    clock.advance(days=KEEP_DAYS - 1)
     await reserve(enabled, "today")
 
-    await forget_old(days, KEPT_DAYS, clock())
+    await forget_old(days, KEEP_DAYS, clock())
     assert await left(storage) == (
         ["committed", "lapsed", "next-day", "released", "today"],
         ["2025-11-24", "2025-11-25", "2025-12-24"],
     )
     assert (await reserve(enabled, "committed")).id == first.id
     clock.advance(days=1)
-    await forget_old(days, KEPT_DAYS, clock())
+    await forget_old(days, KEEP_DAYS, clock())
     assert await left(storage) == (["next-day", "today"], ["2025-11-25", "2025-12-24"])
     gone = enabled.CommitUsage(pb.CommitUsageRequest(reservation_id=first.id))
     assert (await refusal(gone)).code == "NOT_FOUND"
@@ -68,10 +69,10 @@ async def test_a_request_that_was_granted_anew_is_of_its_new_day(
     enabled: "Stub", parts: Parts, clock: Clock, storage: Storage
 ) -> None:
     await reserve(enabled, "again", hold_s=1)
-    clock.advance(days=KEPT_DAYS)
+    clock.advance(days=KEEP_DAYS)
     again = await reserve(enabled, "again")
     clock.advance(days=1)
-    await forget_old(PastDays(parts.database), KEPT_DAYS, clock())
+    await forget_old(PastDays(parts.database), KEEP_DAYS, clock())
     assert await left(storage) == (["again"], ["2025-12-24"])
     assert (await reserve(enabled, "other")).id != again.id
 
@@ -81,6 +82,9 @@ async def test_every_tenants_days_pass(enabled: "Stub", parts: Parts, clock: Clo
     await parts.standing.set_level("globex", "ada", "", Maturity.AUTONOMOUS, "olga", "")
     await parts.reservations.reserve("globex", "theirs", "ada", ALPHA_EVOLVER)
     await reserve(enabled, "mine")
-    clock.advance(days=KEPT_DAYS + 1)
-    await forget_old(PastDays(parts.database), KEPT_DAYS, clock())
+    for tenant in ("acme", "globex"):
+        await parts.standing.count(tenant, "ada", Work.VERIFIED, Cause("event"), day_of(clock()))
+    clock.advance(days=KEEP_DAYS + 1)
+    await forget_old(PastDays(parts.database), KEEP_DAYS, clock())
     assert await left(storage) == ([], [])
+    assert await storage.rows("capability", "SELECT * FROM counted_events") == []

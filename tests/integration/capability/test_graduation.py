@@ -7,10 +7,13 @@ import pytest
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.gateway.v1 import event_pb2
+from autodev_capability.forgetting import forget_old
 from autodev_capability.gates import ALPHA_EVOLVER, BACKGROUND_EVOLUTION, MEMENTO_SKILLS
+from autodev_capability.store.past_days import PastDays
 from autodev_runtime.identity import Role
 from autodev_sdk.events import event_type, make_event, uuid7
-from tests.integration.capability.parts import Parts
+from tests.clock import Clock
+from tests.integration.capability.parts import KEEP_DAYS, Parts
 from tests.serving import refusal
 
 if TYPE_CHECKING:
@@ -49,8 +52,10 @@ def review(
 
 
 async def deliver(parts: Parts, *events: event_pb2.Event) -> None:
-    """Hand events to the service as its group gets them."""
+    """Hand events to the service as its group gets them, with when they were recorded."""
     for event in events:
+        if not event.HasField("recorded_at"):
+            event.recorded_at.FromDatetime(parts.clock())
         await parts.listener.handlers[event_type(event)](event)
 
 
@@ -212,3 +217,22 @@ async def test_agents_of_one_name_in_two_tenants_are_two(operator: "Stub", calle
     await set_level(other, SUPERVISED)
     assert (await agent(operator)).maturity == STUDENT
     assert not (await operator.ListMaturityChanges(pb.ListMaturityChangesRequest())).changes
+
+
+async def test_an_event_counts_once_and_one_of_long_ago_not_at_all(
+    operator: "Stub", parts: Parts, clock: Clock
+) -> None:
+    event = task()
+    await deliver(parts, event)
+    clock.advance(days=KEEP_DAYS)
+    await deliver(parts, event)
+    await forget_old(PastDays(parts.database), KEEP_DAYS, clock())
+    await deliver(parts, event)
+    assert (await agent(operator)).verified_successes == 1
+    clock.advance(days=1)
+    await forget_old(PastDays(parts.database), KEEP_DAYS, clock())
+    # It is not known any more whether it was counted: a log that is read anew must not make agents trusted.
+    await deliver(parts, event)
+    assert (await agent(operator)).verified_successes == 1
+    await deliver(parts, task())
+    assert (await agent(operator)).verified_successes == 2

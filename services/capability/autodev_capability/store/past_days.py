@@ -1,8 +1,8 @@
-"""What is left of days that are over: reservations, and the counts of uses."""
+"""What is left of days that are over: reservations, the counts of uses, and which events were counted."""
 
 from sqlalchemy import Delete, Table, and_, delete, select, tuple_
 
-from autodev_capability.store.rows import CounterRow, ReservationRow
+from autodev_capability.store.rows import CountedEventRow, CounterRow, ReservationRow
 from autodev_runtime.database import Database
 from autodev_runtime.repeating import repeatable
 
@@ -10,6 +10,7 @@ FORGOTTEN_AT_ONCE = 1000
 
 _reservations: Table = ReservationRow.__table__  # type: ignore[assignment]
 _counters: Table = CounterRow.__table__  # type: ignore[assignment]
+_counted: Table = CountedEventRow.__table__  # type: ignore[assignment]
 _COUNTER = ("tenant_id", "capability", "holder", "day")
 
 
@@ -25,8 +26,10 @@ class PastDays:
         async with self._database.across_tenants() as session:
             connection = await session.connection()
             # Counts go last: reservations are found by them.
-            forgotten = (await connection.execute(_old_reservations(before))).rowcount
-            return forgotten or (await connection.execute(_old_counters(before))).rowcount
+            for old in (_old_reservations(before), _old(_counters, before), _old(_counted, before)):
+                if forgotten := (await connection.execute(old)).rowcount:
+                    return forgotten
+            return 0
 
 
 def _old_reservations(before: str) -> "Delete":
@@ -36,7 +39,7 @@ def _old_reservations(before: str) -> "Delete":
     return delete(_reservations).where(_reservations.c.id.in_(some), _reservations.c.day < before)
 
 
-def _old_counters(before: str) -> "Delete":
-    key = [_counters.c[name] for name in _COUNTER]
-    some = select(*key).where(_counters.c.day < before).limit(FORGOTTEN_AT_ONCE)
-    return delete(_counters).where(tuple_(*key).in_(some))
+def _old(table: Table, before: str) -> "Delete":
+    key = list(table.primary_key.columns)
+    some = select(*key).where(table.c.day < before).limit(FORGOTTEN_AT_ONCE)
+    return delete(table).where(tuple_(*key).in_(some))

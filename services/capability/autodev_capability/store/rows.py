@@ -94,11 +94,13 @@ class MaturityChangeRow(TenantScoped, Base):
 
 
 class CountedEventRow(TenantScoped, Base):
-    """An event that was counted, so that it counts once."""
+    """An event that was counted, so that it counts once. `day`: the UTC day on which it was recorded."""
 
     __tablename__ = "counted_events"
+    __table_args__ = (Index("ix_counted_events_day", "day"),)
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     event_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10))
 
 
 class CounterRow(TenantScoped, Base):

@@ -88,9 +88,9 @@ class Standings:
         if not await insert_if_absent(self._session, GateRow, capability=gate.capability, **values):
             await self._session.execute(update(GateRow).where(GateRow.capability == gate.capability).values(**values))
 
-    async def count_once(self, event_id: str) -> bool:
-        """Whether an event is counted for the first time."""
-        return await insert_if_absent(self._session, CountedEventRow, event_id=event_id)
+    async def count_once(self, event_id: str, day: str) -> bool:
+        """Whether an event of that day is counted for the first time."""
+        return await insert_if_absent(self._session, CountedEventRow, event_id=event_id, day=day)
 
     async def agent_to_change(self, agent_id: str) -> Agent:
         """The agent, which no other transaction changes until this one ends."""
