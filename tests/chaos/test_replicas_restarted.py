@@ -38,6 +38,8 @@ AGENT = "ada"
 END_S = 20.0
 """Within which a replica ends that is told to: its calls have ten seconds."""
 CALL_S = 20.0
+CONNECTED_S = 2.0
+"""Within which clients have connected again: they try once a second."""
 FREEZES = (1, 2, 1, 2)
 FREEZE_S = 10.0
 """A replica that is stopped in a transaction may hold the other one up for as long."""
@@ -277,3 +279,5 @@ async def _restart(fleet: Fleet, name: str) -> None:
     await eventually(over, f"{name} ends", END_S)
     print(f"{name} ended after {time.monotonic() - began:.1f} s")
     await eventually(lambda: fleet.serves(name), f"{name} serves again")
+    # As the chart does by minReadySeconds, and docs/operations.md asks for.
+    await asyncio.sleep(CONNECTED_S)

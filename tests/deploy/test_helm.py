@@ -16,6 +16,7 @@ from autodev_gateway.settings import GatewaySettings
 from autodev_learning.evolution import consumers as evolution
 from autodev_learning.memento import consumers as memento
 from autodev_runtime.peers import CALLERS, name_of
+from autodev_sdk.channel import RESOLUTION_OPTIONS
 from docs.build_settings import SERVICES
 from tests.conftest import require
 
@@ -26,6 +27,8 @@ KUBERNETES = "1.34.0"
 VALIDATOR = "kubernetes-validate==1.37.0"
 RELEASE = "mesh"
 PREFIX = "mesh-autodev-"
+CLUSTER_DNS_TTL_S = 5
+"""For how long an answer of CoreDNS' `kubernetes` plugin may be kept, by default."""
 # Kinds that others define, whose schemas Kubernetes does not have.
 FOREIGN = {"Certificate", "ServiceMonitor"}
 EVERYTHING = (
@@ -151,6 +154,13 @@ def test_a_disruption_takes_one_replica_at_a_time_and_leaves_another(default: li
         assert budget["spec"]["maxUnavailable"] == 1
         assert budget["spec"]["selector"] == of_kind(default, "Deployment")[name]["spec"]["selector"]
         assert scalers[name]["spec"]["minReplicas"] >= 2
+
+
+def test_a_rollout_takes_no_replica_before_callers_can_know_the_new_one(default: list[Manifest]) -> None:
+    looked_up_again_s = dict(RESOLUTION_OPTIONS)["grpc.dns_min_time_between_resolutions_ms"] / 1000
+    for name, manifest in of_kind(default, "Deployment").items():
+        assert manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}, name
+        assert manifest["spec"]["minReadySeconds"] >= CLUSTER_DNS_TTL_S + looked_up_again_s, name
 
 
 def test_services_scale_by_metrics_that_they_have(default: list[Manifest]) -> None:
