@@ -33,7 +33,8 @@ async def gateway(storage: Storage) -> AsyncIterator[Running]:
 async def holder(gateway: Running, name: str, **grant: Any) -> AutoDevClient:
     async with gateway.client() as operator:
         request = pb.CreateKeyRequest(request_id=name, subject=name, **grant)
-        return AutoDevClient(gateway.public_address, (await operator.keys.CreateKey(request)).text)
+        # The gateway's own time for a call is short, for the services that are not there.
+        return AutoDevClient(gateway.public_address, (await operator.keys.CreateKey(request, timeout=CALL_S)).text)
 
 
 async def reasons(client: AutoDevClient, asked: list[MethodDescriptor]) -> dict[str, str]:

@@ -216,13 +216,14 @@ async def test_an_old_worker_joins_again_and_is_never_told_to_go_in_the_midst_of
 
 
 async def test_a_worker_that_never_pauses_gets_nothing_more_after_a_while(storage: Storage) -> None:
-    age = {"max_connection_age_s": 0.2, "max_connection_grace_s": 0.4}
+    # It gets nothing more from 1.2 s on, and gRPC ends it at 2.2 s at the earliest.
+    age = {"max_connection_age_s": 0.2, "max_connection_grace_s": 2.0}
     async with started(storage, **age) as gateway, gateway.client() as client:
         await publish(client, [failed(number) for number in range(5)])
         async with worker_stream(client, at=pb.START_AT_EARLIEST, max_in_flight=2) as stream:
             # One of two is in its hands at any time, so that the stream is never idle by itself.
             older, newer = await stream.next(), await stream.next()
-            await asyncio.sleep(0.45)
+            await asyncio.sleep(1.3)
             stream.acknowledge(older)
             stream.acknowledge(newer)
             told = await refusal(stream.next())
