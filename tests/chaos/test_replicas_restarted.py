@@ -214,7 +214,7 @@ def _request(iterations: int) -> evolver.RunResearchExperimentRequest:
         request_id="experiment",
         agent_id=AGENT,
         budget=evolver.ExperimentBudget(max_iterations=iterations),
-        plan=evolver.SearchPlan(seed=7, batch=4, islands=1),
+        plan=evolver.SearchPlan(seed=7, batch=4, islands=1, patience=1000),
         score=evolver.ScoreFunction(name="minimise-waves"),
     )
 
