@@ -61,7 +61,7 @@ class Groups:
     async def join(self, key: GroupKey, options: JoinOptions) -> GroupRunner:
         """The group, made where it is not there yet.
 
-        Raises ResourceExhausted (TOO_MANY_GROUPS), Unavailable (GROUP_ELSEWHERE).
+        Raises ResourceExhausted (TOO_MANY_GROUPS), Unavailable (GROUP_ELSEWHERE, DRAINING).
         """
         async with self._finding:
             runner = await self._find(key) or await self._make(key, options)

@@ -104,7 +104,8 @@ class Research:
         experiment = await self._experiments.find(request_id)
         if experiment is None:
             experiment = await self._experiments.add(await self._begun(request_id, wanted))
-        await self._ensure(current_tenant(), experiment)
+        if experiment.ended_at is None:
+            await self._ensure(current_tenant(), experiment.id)
         return experiment
 
     async def _begun(self, request_id: str, wanted: Wanted) -> Experiment:
@@ -161,7 +162,7 @@ class Research:
         reason = f"cancelled by {current_identity().subject}"
         experiment = await self._experiments.stop(experiment_id, reason, ExperimentState.CANCELLED)
         if experiment.ended_at is None:
-            await self._ensure(current_tenant(), experiment)
+            await self._ensure(current_tenant(), experiment_id)
         self._followers.wake(experiment_id)
         return experiment
 
@@ -191,20 +192,25 @@ class Research:
     async def _take_up(self) -> None:
         for tenant, experiment_id in await self._experiments.unfinished():
             with acting_as(service_identity("learning", tenant)):
-                await self._ensure(tenant, await self._experiments.get(experiment_id))
+                await self._ensure(tenant, experiment_id)
 
-    async def _ensure(self, tenant: str, experiment: Experiment) -> None:
+    async def _ensure(self, tenant: str, experiment_id: str) -> None:
         """Work at the experiment, unless another replica does. One that has no room leaves it to who has some first."""
         # A claim that this replica has would be given to it twice.
         async with self._claiming:
-            if experiment.ended_at is not None or experiment.id in self._under_way:
+            if experiment_id in self._under_way or len(self._under_way) >= self._limits.at_a_time:
                 return
-            if len(self._under_way) < self._limits.at_a_time and await self._claims.claim(_claim(experiment)):
-                # Another replica may have worked at it until it was claimed.
-                claimed = await self._experiments.get(experiment.id)
-                task = asyncio.ensure_future(self._as_service(tenant, claimed))
-                self._under_way[experiment.id] = task
-                task.add_done_callback(lambda _: self._under_way.pop(experiment.id, None))
+            if not await self._claims.claim(_claim(experiment_id)):
+                return
+            try:
+                # Read now: another replica may have worked at it until it was claimed.
+                experiment = await self._experiments.get(experiment_id)
+            except BaseException:
+                await self._claims.release(_claim(experiment_id))
+                raise
+            task = asyncio.ensure_future(self._as_service(tenant, experiment))
+            self._under_way[experiment_id] = task
+            task.add_done_callback(lambda _: self._under_way.pop(experiment_id, None))
 
     def _lost(self) -> None:
         """Other replicas may work at the experiments now; who claims them next goes on after their last steps."""
@@ -223,7 +229,7 @@ class Research:
                 await self._fail(experiment.id, "internal error; the service's log has it")
             finally:
                 self._followers.wake(experiment.id)
-                await self._claims.release(_claim(experiment))
+                await self._claims.release(_claim(experiment.id))
 
     async def _go_on(self, experiment: Experiment) -> None:
         if experiment.ended_at is not None:
@@ -284,8 +290,8 @@ class Research:
         return guidance_for(await self._advisor.figures(experiment.skill_id))
 
 
-def _claim(experiment: Experiment) -> str:
-    return f"experiment {experiment.id}"
+def _claim(experiment_id: str) -> str:
+    return f"experiment {experiment_id}"
 
 
 def _seconds_until(deadline: datetime) -> float:
