@@ -85,7 +85,7 @@ class Effort:
     asked: int
 
 
-FULL: Final = Effort(5, 40_000, 10_000, 50_000, 40, 1500, 8, 8, 2000, 1000, (10_000, 100_000, 1_000_000), 60)
+FULL: Final = Effort(5, 40_000, 10_000, 50_000, 40, 1500, 8, 8, 2000, 5000, (10_000, 100_000, 1_000_000), 60)
 QUICK: Final = Effort(3, 10_000, 3000, 12_000, 10, 300, 2, 3, 500, 200, (1000, 10_000, 100_000), 20)
 
 
@@ -266,7 +266,9 @@ class Measurement:
             for turn in range(self.effort.rounds + 1):
                 rate = await reserving.rate(self.effort.reserved)
                 bare = await reserving.database_rate(self.effort.reserved)
-                if turn:
+                if not turn:
+                    await reserving.counted()
+                else:
                     calls.append(rate)
                     alone.append(bare)
                     commits.append(await reserving.commit_rate(self.effort.reserved // 4))

@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 Rows = Sequence[Sequence[Any]]
 
 _EACH = re.compile(r"EACH\((\$\d+)\)")
+_AMONG = re.compile(r"(?<!NOT )IN \((SELECT value ->> 0 FROM EACH\(\$\d+\))\)")
 _LOCK = re.compile(r"FOR UPDATE( OF \w+)?")
 _MOMENT = re.compile(r"MOMENT\(([^()]+)\)")
 
@@ -34,6 +35,13 @@ class Statement(NamedTuple):
 
     sql: str
     parameters: Sequence[Any]
+
+
+class Change(Statement):
+    """A statement that is answered by one row with one number: how many rows it wrote.
+
+    To have each come back (RETURNING) lets Python's lock go, and wins it back from a busy thread, once a row.
+    """
 
 
 Script = Generator[Statement, Rows, Result]
@@ -51,8 +59,8 @@ class Dialect:
 
     def written(self, moment: datetime) -> str:
         """A time, for MOMENT and for comparison with one."""
-        text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        return text if self.is_sqlite else f"{text}+00"
+        text = moment.astimezone(UTC).isoformat(" ", "microseconds")
+        return text.removesuffix("+00:00") if self.is_sqlite else text
 
     def read(self, moment: str | datetime) -> datetime:
         """A time that a row has."""
@@ -76,7 +84,10 @@ def _on_sqlite(sql: str) -> str:
 
 @cache
 def _on_postgresql(sql: str) -> str:
-    rows = _EACH.sub(r"jsonb_array_elements(CAST(\1 AS jsonb)) AS each(value)", sql)
+    # What is among an array's elements is looked up in an index. With rows of JSON, which are always a hundred to its
+    # planner, all of a tenant's rows would be joined.
+    among = _AMONG.sub(r"= ANY(ARRAY(\1))", sql)
+    rows = _EACH.sub(r"jsonb_array_elements(CAST(\1 AS jsonb)) AS each(value)", among)
     # As a text first, or the driver would take the parameter to be a time already.
     return _MOMENT.sub(r"CAST(CAST(\1 AS text) AS timestamptz)", rows).replace("JOINED(", "string_agg(")
 
@@ -87,7 +98,8 @@ def done_on_sqlite(connection: sqlite3.Connection, script: Script[Result]) -> Re
     try:
         statement = next(script)
         while True:
-            rows = connection.execute(_on_sqlite(statement.sql), statement.parameters).fetchall()
+            cursor = connection.execute(_on_sqlite(statement.sql), statement.parameters)
+            rows = ((cursor.rowcount,),) if isinstance(statement, Change) else cursor.fetchall()
             statement = script.send(rows)
     except StopIteration as ended:
         return ended.value  # type: ignore[no-any-return]
@@ -98,7 +110,14 @@ async def done_on_postgresql(driver: Any, script: Script[Result]) -> Result:
     try:
         statement = next(script)
         while True:
-            statement = script.send(await driver.fetch(_on_postgresql(statement.sql), *statement.parameters))
+            sql = _on_postgresql(statement.sql)
+            if isinstance(statement, Change):
+                # What the server says of it: "INSERT 0 3", "UPDATE 3".
+                said = await driver.execute(sql, *statement.parameters)
+                rows: Rows = ((int(said.rpartition(" ")[2]),),)
+            else:
+                rows = await driver.fetch(sql, *statement.parameters)
+            statement = script.send(rows)
     except StopIteration as ended:
         return ended.value  # type: ignore[no-any-return]
 
@@ -108,7 +127,9 @@ async def done_by_aiosqlite(driver: Any, script: Script[Result]) -> Result:
     try:
         statement = next(script)
         while True:
-            rows = await driver.execute_fetchall(_on_sqlite(statement.sql), statement.parameters)
+            async with driver.execute(_on_sqlite(statement.sql), statement.parameters) as cursor:
+                is_change = isinstance(statement, Change)
+                rows: Rows = ((cursor.rowcount,),) if is_change else await cursor.fetchall()
             statement = script.send(rows)
     except StopIteration as ended:
         return ended.value  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from autodev_capability.gates import (
     Decision,
@@ -23,13 +24,19 @@ from autodev_runtime.tracing import TraceContext
 from autodev_sdk.events import uuid7
 
 
+class Use(NamedTuple):
+    """Which agent is to use what. Whether it may is the same for all who ask at once."""
+
+    agent_id: str
+    capability: str
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A call for one use."""
 
     request_id: str
-    agent_id: str
-    capability: str
+    use: Use
     hold_for: timedelta
     trace: TraceContext | None = None
     """The call's, which what it leads to is part of."""
@@ -54,15 +61,15 @@ class Count:
     announced: bool = False
 
 
-def admission(wish: Wish, gate: Gate | None, settings: WorkspaceSettings, agent: Agent, now: datetime) -> Admission:
+def admission(use: Use, gate: Gate | None, settings: WorkspaceSettings, agent: Agent, now: datetime) -> Admission:
     """Whether the workspace and the agent's level allow it, whatever is left of the limit."""
     if gate is None:
-        return _denied(unknown(wish.capability, agent))
+        return _denied(unknown(use.capability, agent))
     decision = decide(gate, settings, agent, 0, now)
     if decision.denial not in (None, Denial.LIMIT):
         return _denied(decision)
     limit = limit_of(gate, settings)
-    return Admitted(counter_for(wish.capability, wish.agent_id, limit, now), limit)
+    return Admitted(counter_for(use.capability, use.agent_id, limit, now), limit)
 
 
 class Granting:
@@ -91,11 +98,11 @@ class Granting:
         count, limit = self.counts[admission.counter], admission.limit
         if limit is not None and count.granted >= limit.per_day:
             return self._limit_met(wish, admission.counter, limit)
-        count = self.counts[admission.counter] = replace(count, granted=count.granted + 1)
+        count = self.counts[admission.counter] = Count(count.granted + 1, count.announced)
         made = Reservation(
             id=earlier.id if earlier is not None else uuid7(),
             request_id=wish.request_id,
-            agent_id=wish.agent_id,
+            agent_id=wish.use.agent_id,
             counter=admission.counter,
             state=ReservationState.RESERVED,
             expires_at=self._now + wish.hold_for,
@@ -110,9 +117,11 @@ class Granting:
         count, resets_at = self.counts[counter], next_day(self._now)
         if not count.announced:
             self.counts[counter] = replace(count, announced=True)
-            self.notices[wish] = QuotaMet(wish.agent_id, wish.capability, count.granted, limit.per_day, resets_at)
+            self.notices[wish] = QuotaMet(
+                wish.use.agent_id, wish.use.capability, count.granted, limit.per_day, resets_at
+            )
         return ResourceExhausted(
-            f"{count.granted} of {limit.per_day} uses of {wish.capability} a day are taken",
+            f"{count.granted} of {limit.per_day} uses of {wish.use.capability} a day are taken",
             reason=Denial.LIMIT.value,
             metadata={"used": str(count.granted), "limit": str(limit.per_day), "resets_at": resets_at.isoformat()},
             retry_after=resets_at - self._now,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from autodev_capability.gates import Limit, day_of
 from autodev_runtime.errors import FailedPrecondition
@@ -19,8 +20,7 @@ class ReservationState(StrEnum):
     LAPSED = "lapsed"
 
 
-@dataclass(frozen=True, slots=True)
-class CounterKey:
+class CounterKey(NamedTuple):
     """Names the count of a day's uses: of one agent, or of the tenant when `holder` is empty."""
 
     capability: str

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from autodev_capability.granting import Wish
+from autodev_capability.granting import Use, Wish
 from autodev_capability.quota import DEFAULT_HOLD, Reservation, ReservationState
 from autodev_capability.store import CapabilityStore
 from autodev_capability.store.books import Outcome
@@ -37,7 +37,7 @@ class Reservations:
 
         Raises PermissionDenied, ResourceExhausted (QUOTA_EXCEEDED), Unavailable.
         """
-        wish = Wish(request_id, agent_id, capability, hold_for, current_trace())
+        wish = Wish(request_id, Use(agent_id, capability), hold_for, current_trace())
         return await self._reserving.ask(self._lane(tenant), (tenant, wish))
 
     async def commit(self, tenant: str, reservation_id: str) -> Reservation:

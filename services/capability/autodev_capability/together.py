@@ -11,6 +11,9 @@ from autodev_runtime.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
+BUSY, GATHER_S = 4, 0.006
+"""Where at least so many ask at about the same time, more are waited for so long: small batches are twice the work."""
+
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -65,6 +68,8 @@ class Together(Generic[Asked, Answer]):
             while waiting:
                 batch = [waiting.popleft() for _ in range(min(len(waiting), self._most))]
                 await self._do(lane, [each for each in batch if not each.done.done()])
+                if 0 < len(waiting) < self._most and len(batch) + len(waiting) >= BUSY:
+                    await asyncio.sleep(GATHER_S)
         finally:
             del self._lanes[lane]
             for each in waiting:

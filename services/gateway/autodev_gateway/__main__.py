@@ -1,7 +1,6 @@
 """Runs the gateway: `python -m autodev_gateway`."""
 
 import contextlib
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from autodev_gateway.identity.tokens import Tokens
 
 NAME = "gateway"
-COLLECT_AFTER = (20_000, 20, 50)
 FITNESS_SERVICE = fitness_service_pb2.DESCRIPTOR.services_by_name["FitnessService"].full_name
 EPISODE_SERVICE = episode_service_pb2.DESCRIPTOR.services_by_name["EpisodeService"].full_name
 AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
@@ -144,16 +142,9 @@ def _drain(streams: OpenStreams, groups: Groups) -> None:
 async def main() -> None:
     settings = GatewaySettings.of_environment()
     settings.begin_logging(NAME)
-    collect_seldom()
     async with gateway(settings) as parts:
         doors = [parts.public, parts.internal]
         await serve(NAME, settings, doors, ready=parts.ready, background=parts.background)
-
-
-def collect_seldom() -> None:
-    """Look for cycles after many allocations only: calls make hardly any, and looking took a tenth of all time."""
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 def configured_keys(settings: GatewaySettings) -> ConfiguredKeys:

@@ -1,13 +1,12 @@
 """Who is granted a use, of what is asked together."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_capability.gates import MEMENTO_SKILLS, Limit, WorkspaceSettings, built_in_gate
-from autodev_capability.granting import Admitted, Count, Granting, Wish, admission
+from autodev_capability.granting import Admitted, Count, Granting, Use, Wish, admission
 from autodev_capability.maturity import Agent, Maturity, Progress
 from autodev_capability.quota import CounterKey, Reservation
 from autodev_runtime.errors import PermissionDenied, ResourceExhausted
@@ -15,11 +14,12 @@ from tests.clock import Clock
 
 NOW = Clock()()
 HOLD = timedelta(minutes=10)
+ADA = Use("ada", MEMENTO_SKILLS)
 COUNTER = CounterKey(MEMENTO_SKILLS, "ada", "2025-11-24")
 
 
 def wish(request: int) -> Wish:
-    return Wish(f"r{request}", "ada", MEMENTO_SKILLS, HOLD)
+    return Wish(f"r{request}", ADA, HOLD)
 
 
 @given(taken=st.integers(0, 6), limit=st.integers(0, 5), requests=st.lists(st.integers(0, 8), max_size=20))
@@ -44,7 +44,7 @@ def test_a_request_that_lapsed_is_granted_anew_under_its_id() -> None:
     held = first.grant(wish(1), Admitted(COUNTER, None))
     assert isinstance(held, Reservation)
     later = NOW + HOLD
-    today = replace(COUNTER, day="2025-11-25")
+    today = COUNTER._replace(day="2025-11-25")
     again = Granting({COUNTER: Count(), today: Count()}, {"r1": held}, later)
     renewed = again.grant(wish(1), Admitted(today, None))
     assert isinstance(renewed, Reservation)
@@ -64,11 +64,11 @@ def test_gates_refuse_whatever_is_left() -> None:
     student, intern = Agent("ada"), Agent("ada", Progress(Maturity.INTERN))
     reasons = {}
     for name, refused in {
-        "UNKNOWN_CAPABILITY": admission(wish(1), None, on, intern, NOW),
-        "CAPABILITY_DISABLED": admission(wish(1), gate, WorkspaceSettings(), intern, NOW),
-        "MATURITY_TOO_LOW": admission(wish(1), gate, on, student, NOW),
+        "UNKNOWN_CAPABILITY": admission(ADA, None, on, intern, NOW),
+        "CAPABILITY_DISABLED": admission(ADA, gate, WorkspaceSettings(), intern, NOW),
+        "MATURITY_TOO_LOW": admission(ADA, gate, on, student, NOW),
     }.items():
         assert isinstance(refused, PermissionDenied)
         reasons[name] = refused.reason
     assert list(reasons) == list(reasons.values())
-    assert admission(wish(1), gate, on, intern, NOW) == Admitted(COUNTER, Limit(5))
+    assert admission(ADA, gate, on, intern, NOW) == Admitted(COUNTER, Limit(5))

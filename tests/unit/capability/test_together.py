@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from autodev_capability import together
 from autodev_capability.together import Together
 from autodev_runtime.errors import Unavailable
 
@@ -41,6 +42,27 @@ async def test_what_comes_while_a_batch_is_done_is_done_together_in_its_order() 
     work.let.set()
     assert await asyncio.gather(*tasks) == [0, 1, 2, 3, 4]
     assert [batch for _, batch in work.batches] == [[0], [1, 2, 3], [4]]
+
+
+async def test_where_many_ask_more_are_waited_for() -> None:
+    work = Work()
+    many = Together[int, int](work, 100)
+    tasks = await start(many, [0])
+    tasks += await start(many, [1, 2, 3])
+    work.let.set()
+    await tasks[0]
+    tasks += await start(many, [4, 5])
+    assert await asyncio.gather(*tasks) == [0, 1, 2, 3, 4, 5]
+    assert [batch for _, batch in work.batches] == [[0], [1, 2, 3, 4, 5]]
+
+
+async def test_few_are_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "GATHER_S", 3600.0)
+    work = Work()
+    few = Together[int, int](work, 100)
+    tasks = [*await start(few, [0]), *await start(few, [1, 2])]
+    work.let.set()
+    assert await asyncio.wait_for(asyncio.gather(*tasks), 10) == [0, 1, 2]
 
 
 async def test_lanes_do_not_wait_for_each_other() -> None:

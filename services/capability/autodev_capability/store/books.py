@@ -6,12 +6,12 @@ else grants uses of them waits until this is committed.
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from autodev_capability.events import event_of
 from autodev_capability.gates import Gate, WorkspaceSettings, built_in_gate
-from autodev_capability.granting import Admission, Admitted, Count, Granting, Wish, admission
+from autodev_capability.granting import Admission, Admitted, Count, Granting, Use, Wish, admission
 from autodev_capability.maturity import Agent, CapabilityStanding, Maturity, Progress
 from autodev_capability.notices import QuotaMet
 from autodev_capability.quota import CounterKey, Reservation
@@ -19,7 +19,7 @@ from autodev_capability.store.counters import RESERVATION, Counters, names, rese
 from autodev_runtime import outbox
 from autodev_runtime.errors import AutoDevError
 from autodev_runtime.repeating import Conflict
-from autodev_runtime.scripts import Dialect, Rows, Script, Statement, array
+from autodev_runtime.scripts import Change, Dialect, Rows, Script, Statement, array
 from autodev_runtime.tracing import tracing_as
 
 SETTINGS = """
@@ -45,12 +45,12 @@ INSERT INTO reservations
     (tenant_id, id, request_id, agent_id, capability, holder, day, state, expires_at, used, quota)
 SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, 'reserved',
     MOMENT(value ->> 6), CAST(value ->> 7 AS integer), CAST(value ->> 8 AS integer)
-FROM EACH($2) WHERE TRUE ON CONFLICT DO NOTHING RETURNING id
+FROM EACH($2) WHERE TRUE ON CONFLICT DO NOTHING
 """
 RENEW = """
 UPDATE reservations SET state = 'reserved', agent_id = $3, capability = $4, holder = $5, day = $6,
     expires_at = MOMENT($7), used = $8, quota = $9
-WHERE tenant_id = $1 AND id = $2 AND state = 'lapsed' RETURNING id
+WHERE tenant_id = $1 AND id = $2 AND state = 'lapsed'
 """
 
 Outcome = Reservation | AutoDevError
@@ -74,17 +74,19 @@ class Reserving:
     def script(self) -> Script[tuple[list[Outcome], Collection[QuotaMet]]]:
         """The outcome of each wish, and what was announced. Raises Conflict."""
         earlier = yield from self._earlier()
-        asked = {wish for wish in self.wishes if not self._is_held(earlier.get(wish.request_id))}
+        asked = [wish for wish in self.wishes if not self._is_held(earlier.get(wish.request_id))]
         admissions = yield from self._admissions(asked)
-        admitted = {wish: each.counter for wish, each in admissions.items() if isinstance(each, Admitted)}
+        admitted = {use: each.counter for use, each in admissions.items() if isinstance(each, Admitted)}
         # One that lapsed gives its use back to where it took it, which may be another day's or another capability's.
-        again = {earlier[wish.request_id].counter for wish in admitted if wish.request_id in earlier}
+        again = {
+            earlier[wish.request_id].counter for wish in asked if wish.request_id in earlier and wish.use in admitted
+        }
         counts = yield from self._counters.standing({*admitted.values(), *again})
         if admitted and not self.dialect.is_sqlite:
             # Another replica may have served the same requests while this one waited for the counters.
             earlier = yield from self._earlier()
         granting = Granting(counts, earlier, self.now)
-        outcomes = [granting.grant(wish, admissions.get(wish)) for wish in self.wishes]
+        outcomes = [granting.grant(wish, admissions.get(wish.use)) for wish in self.wishes]
         yield from self._write(granting, counts)
         return outcomes, granting.notices.values()
 
@@ -96,22 +98,23 @@ class Reserving:
         found = [reservation_from(row, self.dialect) for row in rows]
         return {each.request_id: each for each in found}
 
-    def _admissions(self, wishes: Collection[Wish]) -> Script[dict[Wish, Admission]]:
+    def _admissions(self, wishes: Collection[Wish]) -> Script[dict[Use, Admission]]:
         if not wishes:
             return {}
         settings = _settings_from((yield Statement(SETTINGS, (self.tenant,))))
-        own = {wish.capability for wish in wishes if self._fixed(wish.capability) is None}
+        uses = {wish.use for wish in wishes}
+        own = {use.capability for use in uses if self._fixed(use.capability) is None}
         gates = _gates_from((yield Statement(GATES, (self.tenant, names(own))))) if own else {}
-        agents = _agents_from((yield Statement(AGENTS, (self.tenant, names({wish.agent_id for wish in wishes})))))
+        agents = _agents_from((yield Statement(AGENTS, (self.tenant, names({use.agent_id for use in uses})))))
         return {
-            wish: admission(
-                wish,
-                self._fixed(wish.capability) or gates.get(wish.capability),
+            use: admission(
+                use,
+                self._fixed(use.capability) or gates.get(use.capability),
                 settings,
-                agents.get(wish.agent_id, Agent(wish.agent_id)),
+                agents.get(use.agent_id, Agent(use.agent_id)),
                 self.now,
             )
-            for wish in wishes
+            for use in uses
         }
 
     def _fixed(self, capability: str) -> Gate | None:
@@ -123,10 +126,10 @@ class Reserving:
             yield from self._counters.write(granting.counts, changed)
         if granting.added:
             rows = array([_row_of(each, self.dialect) for each in granting.added])
-            _require(len(granting.added), (yield Statement(ADD, (self.tenant, rows))))
+            _require(len(granting.added), (yield Change(ADD, (self.tenant, rows))))
         for each in granting.renewed:
             _, _, *values = _row_of(each, self.dialect)
-            _require(1, (yield Statement(RENEW, (self.tenant, each.id, *values))))
+            _require(1, (yield Change(RENEW, (self.tenant, each.id, *values))))
         for wish, notice in granting.notices.items():
             with tracing_as(wish.trace) if wish.trace is not None else nullcontext():
                 event = outbox.written(event_of(notice), self.tenant)
@@ -134,7 +137,7 @@ class Reserving:
 
 
 def _require(count: int, written: Rows) -> None:
-    if len(written) != count:
+    if written[0][0] != count:
         # Undoes this transaction. Done again, it finds what the other replica's call made.
         raise Conflict("another call with this request_id is being served", reason="REQUEST_IN_PROGRESS")
 
@@ -172,6 +175,6 @@ def _agents_from(rows: Rows) -> dict[str, Agent]:
 
 def _row_of(reservation: Reservation, dialect: Dialect) -> tuple[object, ...]:
     return (
-        *(reservation.id, reservation.request_id, reservation.agent_id, *astuple(reservation.counter)),
+        *(reservation.id, reservation.request_id, reservation.agent_id, *reservation.counter),
         *(dialect.written(reservation.expires_at), reservation.used, reservation.limit),
     )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,18 +19,14 @@ SELECT $1, value ->> 0, value ->> 1, value ->> 2, 0, FALSE FROM EACH($2) WHERE T
 """
 LAPSE = """
 UPDATE reservations SET state = 'lapsed'
-WHERE state = 'reserved' AND id IN (
-    SELECT due.id FROM EACH($2) CROSS JOIN reservations AS due
-    WHERE due.tenant_id = $1 AND due.capability = each.value ->> 0 AND due.holder = each.value ->> 1
-        AND due.day = each.value ->> 2 AND due.state = 'reserved' AND due.expires_at <= MOMENT($3)
-) RETURNING capability, holder, day
+WHERE tenant_id = $1 AND capability = $2 AND day = $3 AND holder IN (SELECT value ->> 0 FROM EACH($4))
+    AND state = 'reserved' AND expires_at <= MOMENT($5)
+RETURNING holder
 """
 COUNTS = """
-SELECT counted.capability, counted.holder, counted.day, counted.granted, counted.announced
-FROM EACH($2) CROSS JOIN quota_counters AS counted
-WHERE counted.tenant_id = $1 AND counted.capability = each.value ->> 0 AND counted.holder = each.value ->> 1
-    AND counted.day = each.value ->> 2
-ORDER BY counted.capability, counted.holder, counted.day FOR UPDATE OF counted
+SELECT holder, granted, announced FROM quota_counters
+WHERE tenant_id = $1 AND capability = $2 AND day = $3 AND holder IN (SELECT value ->> 0 FROM EACH($4))
+ORDER BY holder FOR UPDATE
 """
 SET_COUNTERS = """
 INSERT INTO quota_counters (tenant_id, capability, holder, day, granted, announced)
@@ -51,23 +47,26 @@ class Counters:
 
     def standing(self, counters: Collection[CounterKey]) -> Script[dict[CounterKey, Count]]:
         """What stands, once lapsed reservations gave their uses back. Nobody else changes it until this ends."""
-        if not counters:
-            return {}
-        keys = array(sorted(astuple(counter) for counter in counters))
-        yield Statement(ADD_COUNTERS, (self.tenant, keys))
-        lapsed = yield Statement(LAPSE, (self.tenant, keys, self.dialect.written(self.now)))
-        given_back = Counter(CounterKey(*row) for row in lapsed)
-        counts = {}
-        for *key, granted, announced in (yield Statement(COUNTS, (self.tenant, keys))):
-            counter = CounterKey(*key)
-            counts[counter] = Count(granted - given_back[counter], bool(announced))
+        if counters and not self.dialect.is_sqlite:
+            # What is not there cannot be locked.
+            yield Statement(ADD_COUNTERS, (self.tenant, array(sorted(counters))))
+        counts = dict.fromkeys(counters, Count())
+        given_back: Counter[CounterKey] = Counter()
+        # In one order, or two could wait for each other.
+        for capability, day in sorted({(counter.capability, counter.day) for counter in counters}):
+            kept = {each.holder: each for each in counters if (each.capability, each.day) == (capability, day)}
+            which = self.tenant, capability, day, names(sorted(kept))
+            lapsed = yield Statement(LAPSE, (*which, self.dialect.written(self.now)))
+            given_back.update(kept[holder] for (holder,) in lapsed)
+            for holder, granted, announced in (yield Statement(COUNTS, which)):
+                counts[kept[holder]] = Count(granted - given_back[kept[holder]], bool(announced))
         if given_back:
             yield from self.write(counts, given_back)
         return counts
 
     def write(self, counts: Mapping[CounterKey, Count], changed: Iterable[CounterKey]) -> Script[None]:
         """Keep what stands of the counters that changed."""
-        rows = [(*astuple(counter), counts[counter].granted, counts[counter].announced) for counter in changed]
+        rows = [(*counter, counts[counter].granted, counts[counter].announced) for counter in changed]
         yield Statement(SET_COUNTERS, (self.tenant, array(rows)))
 
 
