@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -11,8 +12,8 @@ from autodev_runtime.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-BUSY, GATHER_S = 4, 0.006
-"""Where at least so many ask at about the same time, more are waited for so long: small batches are twice the work."""
+BUSY, APART_S = 4, 0.006
+"""Where at least so many ask at about the same time, batches begin so far apart: many small ones are twice the work."""
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -66,10 +67,11 @@ class Together(Generic[Asked, Answer]):
         waiting = self._lanes[lane]
         try:
             while waiting:
+                began_s = time.monotonic()
                 batch = [waiting.popleft() for _ in range(min(len(waiting), self._most))]
                 await self._do(lane, [each for each in batch if not each.done.done()])
                 if 0 < len(waiting) < self._most and len(batch) + len(waiting) >= BUSY:
-                    await asyncio.sleep(GATHER_S)
+                    await asyncio.sleep(began_s + APART_S - time.monotonic())
         finally:
             del self._lanes[lane]
             for each in waiting:

@@ -44,7 +44,8 @@ async def test_what_comes_while_a_batch_is_done_is_done_together_in_its_order() 
     assert [batch for _, batch in work.batches] == [[0], [1, 2, 3], [4]]
 
 
-async def test_where_many_ask_more_are_waited_for() -> None:
+async def test_where_many_ask_more_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "APART_S", 0.2)
     work = Work()
     many = Together[int, int](work, 100)
     tasks = await start(many, [0])
@@ -57,7 +58,7 @@ async def test_where_many_ask_more_are_waited_for() -> None:
 
 
 async def test_few_are_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "GATHER_S", 3600.0)
+    monkeypatch.setattr(together, "APART_S", 3600.0)
     work = Work()
     few = Together[int, int](work, 100)
     tasks = [*await start(few, [0]), *await start(few, [1, 2])]

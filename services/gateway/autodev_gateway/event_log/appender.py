@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
@@ -24,7 +24,10 @@ from autodev_sdk.ending import Patience
 
 log = logging.getLogger(__name__)
 
-AWAY = "LOG_UNAVAILABLE"
+BUSY, APART_S = 8, 0.008
+"""While at least so many publishes share a transaction, the next begins so long after: each costs them all its hops."""
+
+AWAY, STOPS = "LOG_UNAVAILABLE", "the log stops"
 RETRY_AFTER = timedelta(milliseconds=100)
 
 
@@ -93,22 +96,32 @@ class Appender:
         return waiting.done
 
     async def run(self) -> None:
-        """Append what is queued, for ever."""
-        while True:
-            await self._arrived.wait()
-            batch = self._take()
-            try:
-                await to_the_end(self._append(batch), self._patience)
-            except Exception as error:
-                # Whatever it was, publishers after these must not wait for ever.
-                log.exception("the log could not be written")
-                told = "the log could not be written; publish the same events again: each is appended once"
-                # The only one that somebody has to do something about.
-                full = isinstance(error, Unavailable) and error.reason == DISK_FULL
-                _fail(batch, told, DISK_FULL if full else AWAY)
-            except BaseException:
-                _fail(batch, "the log stops", AWAY)
-                raise
+        """Append what is queued, for ever. What is queued when it is cancelled fails."""
+        begins_s = 0.0
+        try:
+            while True:
+                await self._arrived.wait()
+                if self._events < self._bounds.batch_events and (wait_s := begins_s - time.monotonic()) > 0:
+                    await asyncio.sleep(wait_s)
+                batch = self._take()
+                begins_s = time.monotonic() + APART_S if len(batch) >= BUSY else 0.0
+                await self._append_or_fail(batch)
+        finally:
+            _fail(self._queue, STOPS, AWAY)
+
+    async def _append_or_fail(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            await to_the_end(self._append(batch), self._patience)
+        except Exception as error:
+            # Whatever it was, publishers after these must not wait for ever.
+            log.exception("the log could not be written")
+            told = "the log could not be written; publish the same events again: each is appended once"
+            # The only one that somebody has to do something about.
+            full = isinstance(error, Unavailable) and error.reason == DISK_FULL
+            _fail(batch, told, DISK_FULL if full else AWAY)
+        except BaseException:
+            _fail(batch, STOPS, AWAY)
+            raise
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -171,7 +184,7 @@ class Appender:
 _tenant = attrgetter("tenant")
 
 
-def _fail(batch: Sequence[_Waiting], message: str, reason: str) -> None:
+def _fail(batch: Iterable[_Waiting], message: str, reason: str) -> None:
     for waiting in batch:
         if not waiting.done.done():
             waiting.done.set_exception(Unavailable(message, reason=reason))
