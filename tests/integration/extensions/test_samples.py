@@ -147,8 +147,12 @@ def handling(mesh: Mesh, samples: Samples, language: str) -> Iterator[None]:
             *("--address", mesh.address("gateway")),
         ],
         env={**environment_with(samples), "AUTODEV_API_KEY": key(TENANT, DEVELOPER)},
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    assert process.stderr is not None
     try:
+        assert process.stderr.readline() == "Events are handled by example.journal; Ctrl-C ends.\n"
         yield
     finally:
         process.terminate()

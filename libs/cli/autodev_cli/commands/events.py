@@ -1,7 +1,7 @@
 """`autodev events`: what happens, and what a group of workers could not handle."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -85,11 +85,15 @@ def handle(
 
     async def run(mesh: AutoDevClient) -> None:
         try:
-            await run_handlers(mesh.events, only or ())
+            await run_handlers(mesh.events, only or (), begun=_say_who_handles)
         except NoHandlers as error:
             raise CommandError(str(error)) from None
 
     ask(connection, run)
+
+
+def _say_who_handles(names: Collection[str]) -> None:
+    typer.echo(f"Events are handled by {', '.join(sorted(names))}; Ctrl-C ends.", err=True)
 
 
 @app.command()

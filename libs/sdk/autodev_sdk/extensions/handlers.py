@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from autodev_sdk.ending import ended
@@ -20,12 +20,15 @@ class NoHandlers(LookupError):
 
 
 async def run_handlers(
-    stub: "EventServiceAsyncStub", only: Collection[str] = (), options: WorkerOptions = DEFAULT_OPTIONS
+    stub: "EventServiceAsyncStub",
+    only: Collection[str] = (),
+    options: WorkerOptions = DEFAULT_OPTIONS,
+    begun: Callable[[Collection[str]], None] = lambda names: None,
 ) -> None:
     """Give events to every installed `EventBus` (or those named), each as its own group, for ever.
 
-    One that ends by an error is logged, and the others go on; when none is left, the last error is raised. Raises
-    NoHandlers.
+    `begun` is told which they are. One that ends by an error is logged, and the others go on; when none is left, the
+    last error is raised. Raises NoHandlers.
     """
     found = installed(Group.EVENT_HANDLERS, EventBus)
     wanted = {name: bus for name, bus in found.working.items() if not only or name in only}
@@ -33,6 +36,7 @@ async def run_handlers(
     if missing or not wanted:
         faults = "; ".join(f"{each.name}: {each.reason}" for each in found.broken)
         raise NoHandlers(f"no event handler {', '.join(sorted(missing)) or 'is installed'} {faults}".strip())
+    begun(wanted)
     tasks = {asyncio.ensure_future(bus.run(stub, options)): name for name, bus in wanted.items()}
     try:
         while tasks:
