@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ from autodev_gateway.audit.acts import ActRecorder
 from autodev_gateway.consume_stream import ConsumeStream
 from autodev_gateway.event_log import EventLog, Record, cursor_of, seq_of
 from autodev_gateway.event_log.subscription import Broadcast
+from autodev_gateway.filters import filter_to
 from autodev_gateway.groups.groups import Groups
-from autodev_gateway.groups.store import GroupKey, StoredDeadLetter
+from autodev_gateway.groups.store import GroupKey, ListedGroup, StoredDeadLetter
 from autodev_gateway.publishing import drafts_of
 from autodev_gateway.streams import OpenStreams
 from autodev_gateway.subscribe_stream import SubscribeStream
+from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Identity, current_identity, current_tenant
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
 from autodev_runtime.spans import publishing
@@ -75,6 +77,21 @@ class EventServicer:
                 self.ReplayDeadLetters,
                 pb.ReplayDeadLettersRequest.FromString,
                 pb.ReplayDeadLettersResponse.SerializeToString,
+            ),
+            "DiscardDeadLetters": grpc.unary_unary_rpc_method_handler(
+                self.DiscardDeadLetters,
+                pb.DiscardDeadLettersRequest.FromString,
+                pb.DiscardDeadLettersResponse.SerializeToString,
+            ),
+            "ListConsumerGroups": grpc.unary_unary_rpc_method_handler(
+                self.ListConsumerGroups,
+                pb.ListConsumerGroupsRequest.FromString,
+                pb.ListConsumerGroupsResponse.SerializeToString,
+            ),
+            "DeleteConsumerGroup": grpc.unary_unary_rpc_method_handler(
+                self.DeleteConsumerGroup,
+                pb.DeleteConsumerGroupRequest.FromString,
+                pb.DeleteConsumerGroupResponse.SerializeToString,
             ),
         }
         server.add_registered_method_handlers(NAME, handlers)
@@ -152,8 +169,36 @@ class EventServicer:
     ) -> pb.ReplayDeadLettersResponse:
         """Deliver dead letters again."""
         group = GroupKey(current_tenant(), request.group)
-        chosen = [_dead_letter_seq(each, index) for index, each in enumerate(request.dead_letter_ids)] or None
+        chosen = _seqs_of(request.dead_letter_ids) or None
         return pb.ReplayDeadLettersResponse(replayed=await self._parts.groups.replay(group, chosen))
+
+    async def DiscardDeadLetters(
+        self, request: pb.DiscardDeadLettersRequest, context: Any
+    ) -> pb.DiscardDeadLettersResponse:
+        """Forget dead letters."""
+        if request.all == bool(request.dead_letter_ids):
+            raise InvalidArgument.field("dead_letter_ids", "is required, or `all`, and not both")
+        group = GroupKey(current_tenant(), request.group)
+        chosen = None if request.all else _seqs_of(request.dead_letter_ids)
+        return pb.DiscardDeadLettersResponse(discarded=await self._parts.groups.discard(group, chosen))
+
+    async def ListConsumerGroups(
+        self, request: pb.ListConsumerGroupsRequest, context: Any
+    ) -> pb.ListConsumerGroupsResponse:
+        """A page of the tenant's groups."""
+        key = key_from(request.page_token, str)
+        size = page_size(request.page_size)
+        found = await self._parts.groups.listed(current_tenant(), str(key[0]) if key else "", size + 1)
+        groups = fitting([_group(each) for each in found[:size]])
+        token = token_after([groups[-1].name]) if len(found) > len(groups) else ""
+        return pb.ListConsumerGroupsResponse(groups=groups, next_page_token=token)
+
+    async def DeleteConsumerGroup(
+        self, request: pb.DeleteConsumerGroupRequest, context: Any
+    ) -> pb.DeleteConsumerGroupResponse:
+        """Delete a group."""
+        await self._parts.groups.delete(GroupKey(current_tenant(), request.group))
+        return pb.DeleteConsumerGroupResponse()
 
 
 def _dead_letter(stored: StoredDeadLetter, record: Record) -> pb.DeadLetter:
@@ -163,5 +208,15 @@ def _dead_letter(stored: StoredDeadLetter, record: Record) -> pb.DeadLetter:
     return letter
 
 
-def _dead_letter_seq(identifier: str, index: int) -> int:
-    return seq_of(identifier, LARGEST_SEQ, f"dead_letter_ids[{index}]")
+def _seqs_of(dead_letter_ids: Sequence[str]) -> list[int]:
+    return [seq_of(each, LARGEST_SEQ, f"dead_letter_ids[{index}]") for index, each in enumerate(dead_letter_ids)]
+
+
+def _group(listed: ListedGroup) -> pb.ConsumerGroup:
+    return pb.ConsumerGroup(
+        name=listed.name,
+        filter=filter_to(listed.wanted),
+        position_cursor=cursor_of(listed.position),
+        unsettled=listed.unsettled,
+        dead_letters=listed.dead,
+    )

@@ -275,6 +275,49 @@ async def test_a_services_dead_letters_are_shown_and_replayed_to_the_tenant_whos
         assert len(await dead_letters(globex, group)) == 1
 
 
+async def test_a_tenant_discards_its_own_dead_letters_of_a_services_group(
+    gateway: Running, acme: AutoDevClient, globex: AutoDevClient
+) -> None:
+    group = "learning.memento"
+    async with gateway.service() as channel, working(OverChannel(channel), group) as worker:
+        await publish(acme, [failed(1), failed(2)])
+        await publish(globex, [failed(3)])
+        await fail_all(worker, 3)
+        first, second = await given_up(acme, 2, group)
+        (other,) = await given_up(globex, 1, group)
+        theirs = pb.DiscardDeadLettersRequest(group=group, dead_letter_ids=[first.id, other.id])
+        assert (await acme.events.DiscardDeadLetters(theirs)).discarded == 1
+        assert [letter.id for letter in await dead_letters(acme, group)] == [second.id]
+        everything = pb.DiscardDeadLettersRequest(group=group, all=True)
+        assert (await acme.events.DiscardDeadLetters(everything)).discarded == 1
+        assert await dead_letters(acme, group) == []
+        assert len(await dead_letters(globex, group)) == 1
+        # The group itself is the mesh's.
+        for client in (acme, globex):
+            delete = pb.DeleteConsumerGroupRequest(group=group)
+            assert (await refusal(client.events.DeleteConsumerGroup(delete))).code == "NOT_FOUND"
+            assert not (await client.events.ListConsumerGroups(pb.ListConsumerGroupsRequest())).groups
+
+
+async def test_groups_are_listed_page_by_page(acme: AutoDevClient) -> None:
+    for name in ("b", "a", "c"):
+        async with working(acme, name, filter=pb.EventFilter(agent_ids=["ada"])):
+            pass
+    first = await acme.events.ListConsumerGroups(pb.ListConsumerGroupsRequest(page_size=2))
+    rest = pb.ListConsumerGroupsRequest(page_size=2, page_token=first.next_page_token)
+    second = await acme.events.ListConsumerGroups(rest)
+    assert [group.name for group in (*first.groups, *second.groups)] == ["a", "b", "c"]
+    assert list(first.groups[0].filter.agent_ids) == ["ada"]
+    assert (bool(first.next_page_token), second.next_page_token) == (True, "")
+
+
+@pytest.mark.parametrize("stated", [{}, {"dead_letter_ids": ["0" * 16], "all": True}])
+async def test_what_to_discard_is_named_in_one_way(acme: AutoDevClient, stated: dict[str, Any]) -> None:
+    request = pb.DiscardDeadLettersRequest(group="group", **stated)
+    told = await refusal(acme.events.DiscardDeadLetters(request))
+    assert (told.code, told.fields) == ("INVALID_ARGUMENT", ["dead_letter_ids"])
+
+
 async def test_a_group_that_is_empty_is_told_from_one_that_is_not_there(acme: AutoDevClient) -> None:
     async with working(acme, "there"):
         pass

@@ -4,11 +4,14 @@ import asyncio
 import json
 import sys
 
+from autodev.gateway.v1 import event_pb2
+from autodev.gateway.v1 import event_service_pb2 as pb
 from tests.integration.gateway.parts import ACME, Running, WorkerStream, failed, publish, started, working
 from tests.storage import Storage
 
 RUN_S = 60.0
 TRIES = 5
+TASK_FAILURES = pb.EventFilter(types=[event_pb2.EVENT_TYPE_TASK_FAILED])
 
 
 async def events(gateway: Running, *arguments: str, refused: bool = False) -> str:
@@ -54,3 +57,26 @@ async def test_dead_letters_are_listed_with_their_errors_and_replayed(storage: S
             worker.acknowledge(again)
             assert json.loads(await events(gateway, "replay", "group", "-o", "json")) == {"replayed": 2}
         assert "has no dead letters" in await events(gateway, "dead", "group")
+
+
+async def test_dead_letters_are_discarded_and_groups_listed_and_deleted(storage: Storage) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
+        assert "has no groups" in await events(gateway, "groups")
+        told = await events(gateway, "delete-group", "group", refused=True)
+        assert told == f"autodev: no group 'group' [NOT_FOUND from {gateway.public_address}]\n"
+        await publish(acme, [failed(number) for number in range(3)])
+        async with working(acme, "group", filter=TASK_FAILURES) as worker:
+            await give_up(worker, 3)
+            letters = [json.loads(line) for line in (await events(gateway, "dead", "group", "-o", "json")).splitlines()]
+            assert "dead_letter_ids: is required, or `all`" in await events(gateway, "discard", "group", refused=True)
+            assert await events(gateway, "discard", "group", letters[0]["id"]) == "1 are forgotten\n"
+            (row,) = [line for line in (await events(gateway, "groups")).splitlines() if line.startswith("group ")][1:]
+            assert row.split()[:2] == ["group", "task_failed"]
+            assert row.split()[-2:] == ["0", "2"]
+            assert "end them first" in await events(gateway, "delete-group", "group", refused=True)
+            assert json.loads(await events(gateway, "discard", "group", "--all", "-o", "json")) == {"discarded": 2}
+        assert "has no dead letters" in await events(gateway, "dead", "group")
+        (listed,) = json.loads(await events(gateway, "groups", "-o", "json"))["groups"]
+        assert (listed["name"], listed["dead_letters"]) == ("group", "0")
+        assert await events(gateway, "delete-group", "group") == "group is deleted\n"
+        assert "has no groups" in await events(gateway, "groups")

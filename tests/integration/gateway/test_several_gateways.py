@@ -218,6 +218,29 @@ async def test_dead_letters_are_replayed_at_any_gateway(clients: list[AutoDevCli
         assert [letter.event.id for letter in await dead_letters(clients[2])] == [events[0].id, events[2].id]
 
 
+async def test_a_group_is_deleted_at_any_gateway_once_its_workers_are_gone(
+    clients: list[AutoDevClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodev_gateway.groups.groups.DESERTED_S", 0.2)
+    delete = pb.DeleteConsumerGroupRequest(group="group")
+    async with working(clients[0]):
+        assert (await refusal(clients[0].events.DeleteConsumerGroup(delete))).reason == "GROUP_IN_USE"
+        assert (await refusal(clients[1].events.DeleteConsumerGroup(delete))).reason == "GROUP_ELSEWHERE"
+
+    async def deleted() -> bool:
+        try:
+            await clients[1].events.DeleteConsumerGroup(delete)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            return False
+        return True
+
+    await eventually(deleted, "the gateway that served it has given it back")
+    for client in clients:
+        assert (await refusal(client.events.DeleteConsumerGroup(delete))).code == "NOT_FOUND"
+
+
 async def test_dead_letters_that_are_replayed_while_nobody_works_are_delivered_to_who_comes(storage: Storage) -> None:
     async with started(storage) as one, one.client() as client, working(client) as worker:
         await publish(client, [failed(1)])

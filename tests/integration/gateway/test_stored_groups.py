@@ -18,7 +18,7 @@ from autodev_gateway.groups.ledger import MAX_DELIVERIES, MAX_FAILURES, Changes,
 from autodev_gateway.groups.runner import Delivery, GroupRunner, Worker
 from autodev_gateway.groups.store import GroupKey, GroupStore
 from autodev_runtime.database import Database
-from autodev_runtime.errors import Unavailable
+from autodev_runtime.errors import FailedPrecondition, NotFound, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
 from autodev_sdk.ending import ended
@@ -208,6 +208,110 @@ async def test_replays_are_taken_back_as_there_is_room(
             seqs.append(delivery.record.seq)
             group.acknowledge(worker, [delivery.lease.delivery_id])
         assert len(set(seqs)) == 5
+
+
+async def test_a_group_that_is_deleted_and_made_anew_has_nothing_of_the_one_before(
+    unstored: Groups, groups: Groups, log: EventLog, storage: Storage
+) -> None:
+    async with working(unstored) as (late, worker):
+        await give_up(late, worker, "boom")
+        await unstored.flush()
+        await log.append([Draft("acme", f"{2:036d}", 20, "ada", "", b"event")])
+        await delivered(late, worker)
+        await taken_over(unstored)
+        await groups.delete(KEY)
+        for table in ("consumer_groups", "deliveries", "dead_letters"):
+            assert await storage.rows("gateway", f"SELECT * FROM {table}") == []
+        async with working(groups) as (group, other):
+            assert (await delivered(group, other)).lease.attempt == 1
+            await groups.flush()
+            stored = await storage.rows("gateway", "SELECT * FROM consumer_groups")
+            # The one that has not heard of it stores nothing, neither before nor after.
+            assert await unstored.flush()
+            assert await storage.rows("gateway", "SELECT * FROM consumer_groups") == stored
+            with pytest.raises(Unavailable):
+                late.check()
+
+
+async def test_a_group_with_workers_is_not_deleted(groups: Groups) -> None:
+    async with working(groups) as (group, worker):
+        await give_up(group, worker, "boom")
+        with pytest.raises(FailedPrecondition) as told:
+            await groups.delete(KEY)
+        assert told.value.reason == "GROUP_IN_USE"
+        assert len(await groups.dead_letters(KEY, 0, 10)) == 1
+    await groups.delete(KEY)
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await groups.delete(KEY)
+
+
+async def test_a_group_whose_deletion_failed_can_be_served_and_deleted_anywhere(
+    unstored: Groups, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(store: GroupStore, key: GroupKey) -> None:
+        raise Unavailable("the database is away", reason="DATABASE_UNAVAILABLE")
+
+    async with working(unstored) as (group, worker):
+        await give_up(group, worker, "boom")
+        await unstored.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(GroupStore, "delete", away)
+        with pytest.raises(Unavailable):
+            await unstored.delete(KEY)
+    async with working(groups):
+        assert len(await groups.dead_letters(KEY, 0, 10)) == 1
+    await groups.delete(KEY)
+
+
+async def test_a_tenants_group_without_workers_is_given_back_with_all_that_it_did(
+    unstored: Groups, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_all = GroupKey(ALL_TENANTS, "learning.things")
+    async with working(unstored) as (group, worker), working(unstored, of_all):
+        await delivered(group, worker)
+        monkeypatch.setattr("autodev_gateway.groups.groups.DESERTED_S", 0.001)
+        await unstored._give_back_deserted()
+        group.check()
+    await asyncio.sleep(0.01)
+    await unstored._give_back_deserted()
+    assert list(unstored._runners) == [of_all]
+    async with working(groups) as (group, worker):
+        assert (await delivered(group, worker)).lease.attempt == 2
+
+
+async def test_what_is_discarded_is_forgotten_and_what_is_replayed_is_not(groups: Groups, log: EventLog) -> None:
+    await log.append([Draft("acme", f"{number:036d}", 20, "ada", "", b"event") for number in range(2, 4)])
+    async with working(groups) as (group, worker):
+        for _ in range(3):
+            await give_up(group, worker, "boom")
+        first, second, third = [letter.seq for letter, _ in await groups.dead_letters(KEY, 0, 10)]
+        assert await groups.replay(KEY, [second]) == 1
+        assert await groups.discard(KEY, [first, second, first + 1_000_000]) == 1
+        assert [letter.seq for letter, _ in await groups.dead_letters(KEY, 0, 10)] == [third]
+        assert (await delivered(group, worker)).record.seq == second
+        assert await groups.discard(KEY, None) == 1
+        assert await groups.dead_letters(KEY, 0, 10) == []
+
+
+async def test_groups_are_listed_with_what_they_have_not_done(groups: Groups, log: EventLog) -> None:
+    await log.append([Draft("acme", f"{2:036d}", 20, "ada", "", b"event")])
+    async with (
+        working(groups) as (group, worker),
+        working(groups, GroupKey("acme", "other")) as others,
+        working(groups, GroupKey("globex", "theirs")),
+        working(groups, GroupKey(ALL_TENANTS, "learning.things")),
+    ):
+        await give_up(group, worker, "boom")
+        await delivered(group, worker)
+        first = await delivered(*others)
+        others[0].acknowledge(others[1], [first.lease.delivery_id])
+        await delivered(*others)
+        one, other = await groups.listed("acme", "", 10)
+        assert (one.name, one.unsettled, one.dead) == ("group", 1, 1)
+        assert (other.name, other.unsettled, other.dead) == ("other", 1, 0)
+        assert (other.position, one.position) == (log.head, log.head)
+        assert await groups.listed("acme", "group", 10) == [other]
 
 
 async def test_a_gateway_that_serves_a_group_no_more_tells_nothing_of_how_far_it_is_behind(unstored: Groups) -> None:

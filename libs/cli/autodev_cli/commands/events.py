@@ -13,7 +13,7 @@ from autodev_cli.errors import CommandError
 from autodev_cli.narration import KINDS, kind_of, line
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
-from autodev_cli.paging import first_of
+from autodev_cli.paging import first_of, whole
 from autodev_cli.spans import span_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
@@ -141,6 +141,59 @@ def replay(
         print_json(as_dict(answer))
     else:
         console().print(f"{answer.replayed} will be delivered again")
+
+
+@app.command()
+@connected
+def discard(
+    connection: Connection,
+    group: Group,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[LETTER]...", help="Their ids, as `dead` shows them.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of the group.")] = False,
+) -> None:
+    """Forget dead letters for good: they keep their events from retention no more. Needs the role operator."""
+    request = pb.DiscardDeadLettersRequest(group=group, dead_letter_ids=ids or (), all=everything)
+    answer = ask(connection, lambda mesh: mesh.events.DiscardDeadLetters(request))
+    if connection.json:
+        print_json(as_dict(answer))
+    else:
+        console().print(f"{answer.discarded} are forgotten")
+
+
+@app.command()
+@connected
+def groups(connection: Connection) -> None:
+    """List the workspace's groups of workers: how far they are, and what they have not settled or given up."""
+
+    request = pb.ListConsumerGroupsRequest()
+    answer = ask(connection, lambda mesh: whole(mesh.events.ListConsumerGroups, request, lambda page: page.groups))
+    if connection.json:
+        print_json(as_dict(answer))
+        return
+    print_table(
+        ("group", "takes", "settled up to", "unsettled", "dead letters"),
+        [
+            (each.name, _filtered(each.filter), each.position_cursor, each.unsettled, each.dead_letters)
+            for each in answer.groups
+        ],
+        empty="The workspace has no groups: the first worker that joins one makes it.",
+    )
+
+
+@app.command("delete-group")
+@connected
+def delete_group(connection: Connection, group: Group) -> None:
+    """Delete a group for good, with its place in the log and its dead letters. Needs the role operator."""
+    ask(connection, lambda mesh: mesh.events.DeleteConsumerGroup(pb.DeleteConsumerGroupRequest(group=group)))
+    if not connection.json:
+        console().print(f"{group} is deleted")
+
+
+def _filtered(taken: pb.EventFilter) -> str:
+    kinds = [word for word, number in KINDS.items() if number in taken.types]
+    return ", ".join([*kinds, *taken.agent_ids, *taken.skill_ids]) or "all"
 
 
 async def _events(mesh: AutoDevClient, request: pb.SubscribeRequest) -> AsyncIterator[event_pb2.Event | None]:

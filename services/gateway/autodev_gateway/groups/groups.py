@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,22 +13,31 @@ from autodev_gateway import metrics
 from autodev_gateway.event_log import ALL_EVENTS, EventLog, Filter, Record
 from autodev_gateway.groups.ledger import Changes, Ledger
 from autodev_gateway.groups.runner import MAX_UNSETTLED, GroupRunner
-from autodev_gateway.groups.store import GroupKey, GroupStore, ServedElsewhere, StoredDeadLetter, Tenure
+from autodev_gateway.groups.store import (
+    GroupKey,
+    GroupStore,
+    ListedGroup,
+    ServedElsewhere,
+    StoredDeadLetter,
+    Tenure,
+)
 from autodev_gateway.shutdown import to_the_end
-from autodev_runtime.errors import AutoDevError, NotFound, ResourceExhausted, Unavailable
+from autodev_runtime.errors import AutoDevError, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_sdk.ending import ended
 
 log = logging.getLogger(__name__)
 
 MAX_GROUPS = 200
-REPLAYED_A_TIME = 100
+CHANGED_A_TIME = 100
 READMITTED_A_TIME = 1000
 GATHER_S = 0.01
 POSITIONS_S = 2.0
 REPLAYS_S = 1.0
 RETRY_S = 1.0
 LAST_FLUSH_S = 3.0
+DESERTED_S = 30.0
+"""How long a gateway keeps a group whose workers have left, most of which come again."""
 LEAVE_S = 1.0
 """How long workers of an ending gateway may take to leave."""
 
@@ -90,19 +99,72 @@ class Groups:
 
         Returns how many. Raises NotFound.
         """
-        await self.flush()
-        group = await self._named(key)
         try:
-            if group == key:
-                return await self._store.replay(group, seqs)
-            chosen = None if seqs is None else set(seqs)
-            replayed = 0
-            async for part in self._dead_parts(group, key.tenant, 0, REPLAYED_A_TIME):
-                theirs = [letter.seq for letter, _ in part if chosen is None or letter.seq in chosen]
-                replayed += await self._store.replay(group, theirs)
-            return replayed
+            return await self._change_dead(key, seqs, self._store.replay)
         finally:
             self._look_for_replays()
+
+    async def discard(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
+        """Forget dead letters: these, or all, of the tenant. Returns how many. Raises NotFound."""
+        return await self._change_dead(key, seqs, self._store.discard)
+
+    async def _change_dead(
+        self,
+        key: GroupKey,
+        seqs: Sequence[int] | None,
+        change: Callable[[GroupKey, Sequence[int] | None], Awaitable[int]],
+    ) -> int:
+        await self.flush()
+        group = await self._named(key)
+        if group == key:
+            return await change(group, seqs)
+        chosen = None if seqs is None else set(seqs)
+        changed = 0
+        async for part in self._dead_parts(group, key.tenant, 0, CHANGED_A_TIME):
+            theirs = [letter.seq for letter, _ in part if chosen is None or letter.seq in chosen]
+            changed += await change(group, theirs)
+        return changed
+
+    async def listed(self, tenant: str, after: str, limit: int) -> list[ListedGroup]:
+        """The tenant's own groups after a name, by name."""
+        await self.flush()
+        return await self._store.listed(tenant, after, limit)
+
+    async def delete(self, key: GroupKey) -> None:
+        """Delete a group and all that is stored of it.
+
+        Raises NotFound, FailedPrecondition (GROUP_IN_USE), Unavailable (GROUP_ELSEWHERE, DRAINING).
+        """
+        async with self._finding:
+            runner = await self._find(key)
+            if runner is None:
+                raise NotFound("group", key.name)
+            if not runner.deserted.is_set():
+                raise FailedPrecondition("the group has workers; end them first", reason="GROUP_IN_USE")
+            # Nobody joins it meanwhile, and what it still has to store is of no use.
+            self._end(runner)
+            await to_the_end(self._deleted(key))
+
+    async def _deleted(self, key: GroupKey) -> None:
+        try:
+            async with self._storing:
+                await self._store.delete(key)
+        finally:
+            await self._claims.release(_claim_of(key))
+
+    async def _give_back_deserted(self) -> None:
+        """Let any gateway serve, or delete, a tenant's group that has had no worker for a while.
+
+        Not those that work for all: who looks after them is told how far they are behind by whoever serves them.
+        """
+        for runner in list(self._runners.values()):
+            if runner.key.tenant == ALL_TENANTS or runner.deserted_s < DESERTED_S:
+                continue
+            async with self._finding:
+                stored = await self.flush()
+                if stored and runner.deserted_s >= DESERTED_S and self._runners.get(runner.key) is runner:
+                    self._end(runner)
+                    await to_the_end(self._claims.release(_claim_of(runner.key)))
 
     async def _named(self, key: GroupKey) -> GroupKey:
         """The group that a tenant means: its own, else the one of that name which works for all. Raises NotFound."""
@@ -143,6 +205,7 @@ class Groups:
         while not self._draining:
             try:
                 stored = await self._store_changes()
+                await self._give_back_deserted()
             except AutoDevError as error:
                 log.error("consumer groups could not be stored, and will be: %s", error)
                 stored = False
@@ -278,7 +341,7 @@ class Groups:
         """The block starts the group's runner, in this gateway alone; a claim that serves nobody is given back."""
         if self._draining:
             raise Unavailable("the gateway stops; connect again", reason="DRAINING")
-        claim = f"group {key.tenant} {key.name}"
+        claim = _claim_of(key)
         try:
             # Two gateways that served one group would each deliver all of its events.
             if not await self._claims.claim(claim):
@@ -325,3 +388,7 @@ class Groups:
             if key.tenant == ALL_TENANTS:
                 # Places are times, in microseconds.
                 metrics.GROUP_LAG.labels(key.name).set(max(0, self._log.head - runner.ledger.position) / 1_000_000)
+
+
+def _claim_of(key: GroupKey) -> str:
+    return f"group {key.tenant} {key.name}"

@@ -68,6 +68,12 @@ class GroupRunner:
         self.deserted = asyncio.Event()
         """Set while it has no worker."""
         self.deserted.set()
+        self._deserted_since_s = time.monotonic()
+
+    @property
+    def deserted_s(self) -> float:
+        """For how long it has had no worker; 0 while it has one."""
+        return time.monotonic() - self._deserted_since_s if self.deserted.is_set() else 0.0
 
     def end(self) -> None:
         """The group is served elsewhere from now on: its workers are to join it there."""
@@ -96,6 +102,7 @@ class GroupRunner:
             self._workers.remove(worker)
             self.ledger.leave(worker.number, time.monotonic())
             if not self._workers:
+                self._deserted_since_s = time.monotonic()
                 self.deserted.set()
             self._touch()
 

@@ -72,6 +72,17 @@ class StoredDeadLetter:
     dead_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class ListedGroup:
+    """A group as who looks after it sees it."""
+
+    name: str
+    position: int
+    wanted: Filter
+    unsettled: int
+    dead: int
+
+
 class GroupStore:
     """The tables `consumer_groups`, `deliveries` and `dead_letters`."""
 
@@ -118,14 +129,39 @@ class GroupStore:
             query = select(func.count()).select_from(_groups).where(_groups.c.tenant_id == tenant)
             return (await connection.execute(query)).scalar_one()
 
+    async def listed(self, tenant: str, after: str, limit: int) -> list[ListedGroup]:
+        """The tenant's own groups after a name, by name."""
+
+        def counted(table: Table) -> Any:
+            theirs = table.c.tenant_id == _groups.c.tenant_id, table.c.group_name == _groups.c.name
+            return select(func.count()).select_from(table).where(*theirs).scalar_subquery()
+
+        query = select(_groups.c.name, _groups.c.position, _groups.c.filter, counted(_deliveries), counted(_dead))
+        query = query.where(_groups.c.tenant_id == tenant, _groups.c.name > after).order_by(_groups.c.name).limit(limit)
+        async with self._database.connection(tenant) as connection:
+            return [
+                ListedGroup(name, position, _filter_from(wanted), unsettled, dead)
+                for name, position, wanted, unsettled, dead in await connection.execute(query)
+            ]
+
     @repeatable
     async def create(self, key: GroupKey, position: int, wanted: Filter) -> Tenure:
-        """Store a group that was not there. Returns its first term."""
-        tenure = Tenure(key, 1)
+        """Store a group that was not there. Returns its first term, which no group of that name had before."""
+        tenure = Tenure(key, time.time_ns() // 1000)
         row = {**_group_columns(tenure), "position": position, "filter": _filter_text(wanted)}
         async with self._database.across_tenants() as session:
             await session.execute(insert(_groups), [row])
         return tenure
+
+    @repeatable
+    async def delete(self, key: GroupKey) -> None:
+        """Delete a group and all that is stored of it. A gateway that still serves it stores nothing of it any more."""
+        async with self._database.session(key.tenant) as session:
+            connection = await session.connection()
+            # First, as `save` has it: who waits for it finds the term over.
+            await connection.execute(delete(_groups).where(*_is_group(key)))
+            for table in (_deliveries, _dead):
+                await connection.execute(delete(table).where(*_of_group(table, key)))
 
     @repeatable
     async def set_filter(self, tenure: Tenure, wanted: Filter) -> None:
@@ -173,12 +209,20 @@ class GroupStore:
     @repeatable
     async def replay(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
         """Have whoever serves the group deliver dead letters again: these, or all. Returns how many there were."""
-        chosen = update(_dead).where(*_of_group(_dead, key), ~_dead.c.replaying)
+        return await self._change_dead(update(_dead).values(replaying=True), key, seqs)
+
+    @repeatable
+    async def discard(self, key: GroupKey, seqs: Sequence[int] | None) -> int:
+        """Forget dead letters that nobody replays: these, or all. Returns how many there were."""
+        return await self._change_dead(delete(_dead), key, seqs)
+
+    async def _change_dead(self, change: Any, key: GroupKey, seqs: Sequence[int] | None) -> int:
+        change = change.where(*_of_group(_dead, key), ~_dead.c.replaying)
         if seqs is not None:
-            chosen = chosen.where(_dead.c.seq.in_(seqs))
+            change = change.where(_dead.c.seq.in_(seqs))
         of_all = key.tenant == ALL_TENANTS
         async with self._database.across_tenants() if of_all else self._database.session(key.tenant) as session:
-            return (await (await session.connection()).execute(chosen.values(replaying=True))).rowcount
+            return (await (await session.connection()).execute(change)).rowcount
 
     async def with_replays(self) -> list[GroupKey]:
         """The groups that have dead letters to deliver again."""
