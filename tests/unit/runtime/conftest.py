@@ -79,6 +79,15 @@ class Odd(EventServiceServicer):
     async def ReplayDeadLetters(self, request: Any, context: Any) -> pb.ReplayDeadLettersResponse:
         return pb.ReplayDeadLettersResponse()
 
+    async def DiscardDeadLetters(self, request: Any, context: Any) -> pb.DiscardDeadLettersResponse:
+        return pb.DiscardDeadLettersResponse()
+
+    async def ListConsumerGroups(self, request: Any, context: Any) -> pb.ListConsumerGroupsResponse:
+        return pb.ListConsumerGroupsResponse()
+
+    async def DeleteConsumerGroup(self, request: Any, context: Any) -> pb.DeleteConsumerGroupResponse:
+        return pb.DeleteConsumerGroupResponse()
+
 
 @pytest_asyncio.fixture
 async def odd() -> Odd:
