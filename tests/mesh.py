@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -26,7 +27,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev.sandbox.v1.sandbox_service_pb2_grpc import SandboxServiceStub
 from autodev_cli.certs.directory import CertificateDirectory
-from autodev_cli.mesh.layout import free_ports as free_ports
+from autodev_cli.mesh import layout
 from autodev_runtime.identity import service_identity
 from autodev_sandbox.levels import NOT_TRIED
 from autodev_sdk import AutoDevClient
@@ -45,8 +46,11 @@ ISOLATION_S = 6.0
 STOP_S = 20.0
 POLL_S = 0.05
 LOG_CHARACTERS = 6000
+REMEMBERED_PORTS = 500
 
 Found = TypeVar("Found")
+
+_given: deque[int] = deque(maxlen=REMEMBERED_PORTS)
 
 
 async def eventually(look: Callable[[], Awaitable[Found | None]], what: str, timeout_s: float = 60.0) -> Found:
@@ -58,6 +62,21 @@ async def eventually(look: Callable[[], Awaitable[Found | None]], what: str, tim
             return found
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
         await asyncio.sleep(POLL_S)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now and were not given lately, of those that are this test process' own.
+
+    Until somebody listens on them, another process of the tests could find them free as well.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    found: list[int] = []
+    while len(found) < count:
+        own = (port for port in layout.free_ports(count * processes) if port % processes == number)
+        found += [port for port in own if port not in _given and port not in found]
+    _given.extend(found[:count])
+    return found[:count]
 
 
 class Mesh:
