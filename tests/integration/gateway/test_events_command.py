@@ -69,7 +69,7 @@ async def test_dead_letters_are_discarded_and_groups_listed_and_deleted(storage:
             await give_up(worker, 3)
             letters = [json.loads(line) for line in (await events(gateway, "dead", "group", "-o", "json")).splitlines()]
             assert "dead_letter_ids: is required, or `all`" in await events(gateway, "discard", "group", refused=True)
-            assert await events(gateway, "discard", "group", letters[0]["id"]) == "1 are forgotten\n"
+            assert await events(gateway, "discard", "group", letters[0]["id"]) == "1 forgotten\n"
             (row,) = [line for line in (await events(gateway, "groups")).splitlines() if line.startswith("group ")][1:]
             assert row.split()[:2] == ["group", "task_failed"]
             assert row.split()[-2:] == ["0", "2"]

@@ -159,14 +159,13 @@ def discard(
     if connection.json:
         print_json(as_dict(answer))
     else:
-        console().print(f"{answer.discarded} are forgotten")
+        console().print(f"{answer.discarded} forgotten")
 
 
 @app.command()
 @connected
 def groups(connection: Connection) -> None:
     """List the workspace's groups of workers: how far they are, and what they have not settled or given up."""
-
     request = pb.ListConsumerGroupsRequest()
     answer = ask(connection, lambda mesh: whole(mesh.events.ListConsumerGroups, request, lambda page: page.groups))
     if connection.json:

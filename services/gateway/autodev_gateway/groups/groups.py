@@ -36,6 +36,7 @@ POSITIONS_S = 2.0
 REPLAYS_S = 1.0
 RETRY_S = 1.0
 LAST_FLUSH_S = 3.0
+DESERTED_LOOK_S = 1.0
 DESERTED_S = 30.0
 """How long a gateway keeps a group whose workers have left, most of which come again."""
 LEAVE_S = 1.0
@@ -202,10 +203,13 @@ class Groups:
             await self._leave()
 
     async def _store_as_they_come(self) -> None:
+        deserted_due_s = 0.0
         while not self._draining:
             try:
                 stored = await self._store_changes()
-                await self._give_back_deserted()
+                if time.monotonic() >= deserted_due_s:
+                    deserted_due_s = time.monotonic() + DESERTED_LOOK_S
+                    await self._give_back_deserted()
             except AutoDevError as error:
                 log.error("consumer groups could not be stored, and will be: %s", error)
                 stored = False
