@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,12 @@ def uuid7() -> str:
     random_bits = int.from_bytes(os.urandom(8)) >> 2
     digits = f"{milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random_bits:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def first_uuid7(moment: datetime) -> str:
+    """What every UUIDv7 of a moment, or of a later one, sorts after, and every earlier one before."""
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
 
 
 def make_event(

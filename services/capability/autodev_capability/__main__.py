@@ -5,7 +5,7 @@ from datetime import timedelta
 from autodev.capability.v1.capability_service_pb2_grpc import add_CapabilityServiceServicer_to_server
 from autodev_capability.checks import Checks
 from autodev_capability.custom import CustomGates, installed_gates, remote_gates
-from autodev_capability.forgetting import forgetting
+from autodev_capability.forgetting import PERIOD_S, forget_old
 from autodev_capability.listener import GROUP, Listener
 from autodev_capability.reservations import Reservations
 from autodev_capability.servicer import CapabilityServicer
@@ -24,6 +24,7 @@ from autodev_runtime.mesh import publisher, worker
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.periodic import periodically
 from autodev_runtime.server import Endpoint, Served, serve
 from autodev_runtime.starting import run
 
@@ -50,6 +51,11 @@ async def main() -> None:
         servicer = CapabilityServicer(
             Checks(store, snapshots, now, custom), Reservations(store, now), standing, Workspaces(store)
         )
+        past_days = PastDays(database)
+
+        async def forget() -> None:
+            await forget_old(past_days, settings.keep_days, now())
+
         events = worker(gateway, NAME, GROUP, Listener(standing, settings.keep_days, now).handlers)
         await serve(
             NAME,
@@ -70,7 +76,7 @@ async def main() -> None:
             background=[
                 lambda: outbox.relay(publisher(gateway, NAME)),
                 events.run,
-                lambda: forgetting(PastDays(database), settings.keep_days, now),
+                lambda: periodically(forget, PERIOD_S, "what is left of old days is there still"),
             ],
         )
 

@@ -25,6 +25,7 @@ from autodev_learning.evolution.research import Research, ResearchLimits
 from autodev_learning.evolution.rewriting import RewriteLimits, Rewriter
 from autodev_learning.evolution.steps import Steps
 from autodev_learning.evolution.timing import RunBounds, Timer
+from autodev_learning.forgetting import PERIOD_S, forget_old
 from autodev_learning.memento.consumers import memento_workers
 from autodev_learning.memento.memento import MaterialLimits, Memento
 from autodev_learning.memento.proposing import ProposalLimits, Workshop
@@ -59,6 +60,7 @@ from autodev_learning.store.episodes import EpisodeStore
 from autodev_learning.store.evolution import EvolutionStore
 from autodev_learning.store.experiments import ExperimentStore
 from autodev_learning.store.mutations import MutationStore
+from autodev_learning.store.past import Past
 from autodev_learning.store.reindexing import Reindexing
 from autodev_learning.store.reviews import ReviewStore
 from autodev_learning.store.runs import RunStore
@@ -67,12 +69,14 @@ from autodev_learning.store.spending import SpendingStore
 from autodev_learning.store.suites import SuiteStore
 from autodev_learning.store.trials import TrialStore
 from autodev_learning.workflows.spawning import Spawning
+from autodev_runtime.columns import now
 from autodev_runtime.database import Database
 from autodev_runtime.extensions.remote import Extension, extensions_of
 from autodev_runtime.mesh import publisher
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.periodic import periodically
 from autodev_runtime.server import Endpoint, Served, serve
 from autodev_runtime.starting import run
 
@@ -85,6 +89,7 @@ class Stores:
     def __init__(self, database: Database, outbox: Outbox, settings: LearningSettings) -> None:
         self.episodes = EpisodeStore(database, outbox)
         self.reindexing = Reindexing(database)
+        self.past = Past(database)
         self.candidates = CandidateStore(database, outbox)
         self.skills = SkillStore(database, outbox)
         self.suites = SuiteStore(database)
@@ -209,8 +214,19 @@ def _memento(shared: Shared) -> Part:
             ),
             Served(f"{PACKAGE}.MementoService", partial(add_MementoServiceServicer_to_server, memento_servicer)),
         ],
-        [stores.reindexing.run, *(worker.run for worker in workers)],
+        [
+            stores.reindexing.run,
+            partial(_forgetting, stores.past, settings.keep_days),
+            *(worker.run for worker in workers),
+        ],
     )
+
+
+async def _forgetting(past: Past, keep_days: int | None) -> None:
+    if keep_days is not None:
+        await periodically(
+            lambda: forget_old(past, keep_days, now()), PERIOD_S, "old episodes and runs are there still"
+        )
 
 
 def _skills(shared: Shared) -> Part:

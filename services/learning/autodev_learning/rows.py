@@ -34,7 +34,7 @@ class EpisodeRow(TenantScoped, Base):
         UniqueConstraint("tenant_id", "episode_id"),
         Index("ix_episodes_agent", "tenant_id", "agent_id", "outcome"),
         Index("ix_episodes_pattern", "tenant_id", "pattern_id", "occurred_at", "id"),
-        Index("ix_episodes_task", "tenant_id", "task_key", "outcome"),
+        Index("ix_episodes_task", "tenant_id", "task_key", "outcome", "id"),
         # What detection asks for: failures of one error or of similar tasks, and the latest that are in patterns.
         Index("ix_episodes_signature", "tenant_id", "signature_key", "agent_id", "id"),
         Index("ix_episodes_failure_task", "tenant_id", "failure_task", "id"),

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from autodev_learning.llm_settings import LlmSettings
@@ -28,6 +29,8 @@ class LearningSettings(LlmSettings):
     """Similar failures that make a pattern."""
     pattern_window: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
     """How far apart in time they may be."""
+    keep_days: int | None = Field(default=None, ge=1, le=36_500)
+    """For how many days episodes and runs are kept that nothing is made of; unset: for ever. See docs/operations.md."""
 
     max_proposals: int = Field(default=2, ge=1)
     """Proposals at work at a time, of all tenants."""
@@ -88,3 +91,9 @@ class LearningSettings(LlmSettings):
     """Inputs that nobody gave, made from the examples' types, that a candidate or mutation is tried on. 0: none."""
     generated_seconds: float = Field(default=4.0, gt=0, le=40)
     """Time of one program on all of them."""
+
+    @model_validator(mode="after")
+    def _patterns_are_found_first(self) -> Self:
+        if self.keep_days is not None and timedelta(days=self.keep_days) < self.pattern_window:
+            raise ValueError("keep_days must be no shorter than pattern_window, or no pattern would be found over that")
+        return self

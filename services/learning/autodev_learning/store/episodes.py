@@ -24,7 +24,7 @@ from autodev_learning.memento.reflection import (
 )
 from autodev_learning.rows import EpisodeRow, FailurePatternRow
 from autodev_learning.similarity import similar_tasks
-from autodev_learning.store.failures import find_similar
+from autodev_learning.store.failures import FAILURES_TURN, find_similar
 from autodev_learning.store.shapes import Json
 from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import insert_if_absent, now
@@ -61,8 +61,8 @@ class EpisodeStore:
         """
         async with self._database.session(current_tenant()) as session:
             if peers is not None:
-                await take_turn(session, "failures")
-            await take_turn(session, "failures", episode.agent_id)
+                await take_turn(session, FAILURES_TURN)
+            await take_turn(session, FAILURES_TURN, episode.agent_id)
             if await _is_kept(session, episode.episode_id):
                 return None
             failure = failure_of(episode)

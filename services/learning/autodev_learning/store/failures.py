@@ -24,6 +24,8 @@ from autodev_learning.word_index import bits_of, looked_up, needed, places_of, p
 from autodev_runtime.database import dialect_of, done_within
 from autodev_runtime.scripts import Dialect, Rows, Script, Statement
 
+FAILURES_TURN = "failures"
+"""Who places a failure takes this turn with the agent's name; where it is placed among all agents', without as well."""
 LATEST_PLACED = 500
 """So many of the latest that are in patterns are told apart by their errors and bits."""
 LATEST_TOLD = 16

@@ -12,8 +12,8 @@ import logging
 from sqlalchemy import literal_column, select
 
 from autodev_learning.rows import FailureTaskRow
-from autodev_learning.store.task_index import add_entries, marks, numbers
-from autodev_learning.word_index import bits_of, entries, prefix
+from autodev_learning.store.task_index import add_entries, drop_entries, numbers
+from autodev_learning.word_index import bits_of, entries
 from autodev_runtime.database import Database
 from autodev_runtime.errors import AutoDevError
 from autodev_runtime.repeating import repeatable
@@ -26,8 +26,6 @@ LOOK_EVERY_S = 600.0
 BATCH = 500
 
 _TASK = "SELECT agent_id, CAST(words AS text) FROM failure_tasks WHERE tenant_id = $1 AND id = $2"
-_DROP_ENTRIES = """
-DELETE FROM failure_words WHERE tenant_id = $1 AND agent_id = $2 AND size = $3 AND task = $4 AND word IN ({words})"""
 _DONE = "UPDATE failure_tasks SET bits = $3 WHERE tenant_id = $1 AND id = $2"
 
 
@@ -76,7 +74,5 @@ def _stored_by_pairs(tenant: str, task: int) -> Script[None]:
     words = json.loads(listed)
     ordered = yield from numbers(tenant, words)
     yield from add_entries(tenant, agent_id, task, ordered)
-    needless = sorted(set(prefix(ordered)).difference(entries(ordered)))
-    drop = _DROP_ENTRIES.format(words=marks(5, len(needless)))
-    yield Statement(drop, (tenant, agent_id, len(ordered), task, *needless))
+    yield from drop_entries(tenant, agent_id, task, ordered, keep=entries(ordered))
     yield Statement(_DONE, (tenant, task, bits_of(words)))

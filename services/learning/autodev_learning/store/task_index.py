@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from autodev_learning.word_index import entries
+from autodev_learning.word_index import entries, prefix
 from autodev_runtime.scripts import Script, Statement, array
 
 LONGEST_WORD = 48
@@ -16,6 +16,8 @@ _ADD_ENTRIES = """
 INSERT INTO failure_words (tenant_id, agent_id, size, task, word)
 SELECT $1, $2, CAST($3 AS integer), CAST($4 AS bigint), CAST(value ->> 0 AS bigint) FROM EACH($5) WHERE true
 ON CONFLICT DO NOTHING"""
+_DROP_ENTRIES = """
+DELETE FROM failure_words WHERE tenant_id = $1 AND agent_id = $2 AND size = $3 AND task = $4 AND word IN ({words})"""
 
 
 def numbers(tenant: str, words: Sequence[str]) -> Script[list[int]]:
@@ -32,6 +34,15 @@ def numbers(tenant: str, words: Sequence[str]) -> Script[list[int]]:
 def add_entries(tenant: str, agent_id: str, task: int, ordered: Sequence[int]) -> Script[None]:
     """Put a task into its agent's index, given the numbers of its words; what is there stays."""
     yield Statement(_ADD_ENTRIES, (tenant, agent_id, len(ordered), task, rows_of(entries(ordered))))
+
+
+def drop_entries(
+    tenant: str, agent_id: str, task: int, ordered: Sequence[int], keep: Sequence[int] = ()
+) -> Script[None]:
+    """Take a task out of its agent's index, but for the entries to `keep`: whether it is there by pairs or by words."""
+    gone = sorted({*entries(ordered), *prefix(ordered)}.difference(keep))
+    drop = _DROP_ENTRIES.format(words=marks(5, len(gone)))
+    yield Statement(drop, (tenant, agent_id, len(ordered), task, *gone))
 
 
 def rows_of(values: Sequence[object]) -> str:
