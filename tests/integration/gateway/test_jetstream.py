@@ -16,6 +16,7 @@ from autodev_gateway.event_log import ALL_EVENTS, EventLog, PageBounds
 from autodev_gateway.event_log.engine import Newest, WrongLog
 from autodev_gateway.event_log.engines import engine_for
 from autodev_gateway.event_log.jetstream.connection import UnfitServer
+from autodev_gateway.event_log.jetstream.stream import Stream
 from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.groups.ledger import Changes, Entry
 from autodev_gateway.groups.store import GroupKey, GroupStore
@@ -227,6 +228,28 @@ async def test_a_cursor_finds_its_message_also_where_clocks_differ(
         for number, cursor in enumerate(cursors[:-1]):
             rest = await read(acme, 11 - number, after_cursor=cursor)
             assert [event.id for event in rest] == [event.id for event in events[number + 1 :]]
+
+
+async def test_a_cursor_is_found_by_as_few_requests_wherever_it_is(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
+        cursors = [(await publish(acme, [failed(number)]))[0] for number in range(150)]
+    asked = 0
+    ask = Stream.ask
+
+    async def counted(stream: Stream, what: str, **stated: Any) -> dict[str, Any]:
+        nonlocal asked
+        asked += what == "STREAM.MSG.GET"
+        return await ask(stream, what, **stated)
+
+    monkeypatch.setattr(Stream, "ask", counted)
+    async with started(storage) as gateway:
+        for place in (1, 75, 148):
+            asked = 0
+            page = await gateway.parts.log.read(ACME, int(cursors[place], 16), ALL_EVENTS, PageBounds(1))
+            assert [record.seq for record in page.records] == [int(cursors[place + 1], 16)]
+            assert asked <= 5
 
 
 async def test_a_database_that_was_lost_is_made_again_from_the_stream(storage: Storage) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autodev_gateway import wire
 from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
-from autodev_gateway.event_log import Draft, EpisodeReport, EventLog, Filter, LogOptions, PageBounds
+from autodev_gateway.event_log import ALL_EVENTS, Draft, EpisodeReport, EventLog, Filter, LogOptions, PageBounds
 from autodev_gateway.event_log.engines import engine_for
 from autodev_gateway.settings import GatewaySettings
 from autodev_runtime.database import Database
@@ -23,6 +23,7 @@ from tests.storage import EVERY_LOG, Storage, Storages
 pytestmark = EVERY_LOG
 
 TENANTS = ("acme", "globex")
+READERS = (*TENANTS, ALL_TENANTS)
 IDS = [f"{number:036d}" for number in range(12)]
 REPORTS = st.builds(
     EpisodeReport,
@@ -42,7 +43,7 @@ DRAFTS = st.builds(
     episode=st.none() | REPORTS,
 )
 CALLS = st.lists(st.lists(DRAFTS, min_size=1, max_size=6), min_size=1, max_size=8)
-FILTERS = st.builds(
+FILTERS = st.just(ALL_EVENTS) | st.builds(
     Filter,
     st.frozensets(st.integers(20, 22), max_size=2),
     st.frozensets(st.sampled_from(["ada", "bob"]), max_size=1),
@@ -85,9 +86,10 @@ class Model:
         return sorted(found.values(), key=lambda each: each.recorded_us, reverse=True)
 
 
-async def read_on(log: EventLog, tenant: str, wanted: Filter, bounds: PageBounds) -> list[tuple[int, bytes]]:
+async def read_on(
+    log: EventLog, tenant: str, wanted: Filter, bounds: PageBounds, position: int = 0
+) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
-    position = 0
     while (page := await log.read(tenant, position, wanted, bounds)).records:
         found += [(record.seq, wire.unsized(record.sized)) for record in page.records]
         assert position < page.through
@@ -135,11 +137,22 @@ async def check_calls(
     places = await asyncio.gather(*(log.append(drafts) for drafts in calls))
     for drafts, given_places in zip(calls, places, strict=True):
         model.appended(drafts, given_places)
-    for tenant in (*TENANTS, ALL_TENANTS):
-        found = await read_on(log, tenant, wanted, bounds)
-        expected = model.expected(tenant, wanted, 0)
+    for reader in READERS:
+        found = await read_on(log, reader, wanted, bounds)
+        expected = model.expected(reader, wanted, 0)
         assert [place for place, _ in found] == [place for place, _ in expected]
         assert all(event.startswith(body) for (_, event), (_, body) in zip(found, expected, strict=True))
+        await check_beside(log, model, wanted)
+
+
+async def check_beside(log: EventLog, model: Model, wanted: Filter) -> None:
+    """Wherever a reader has stopped, each other one finds all that comes after it."""
+    for reader in READERS:
+        for after in (0, *sorted(place for place, _ in model.events.values())):
+            rest = await read_on(log, reader, ALL_EVENTS, PageBounds(), after)
+            assert [place for place, _ in rest] == [place for place, _ in model.expected(reader, ALL_EVENTS, after)]
+        found = await read_on(log, reader, wanted, PageBounds())
+        assert [place for place, _ in found] == [place for place, _ in model.expected(reader, wanted, 0)]
 
 
 @settings(max_examples=40)

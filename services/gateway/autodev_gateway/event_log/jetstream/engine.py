@@ -62,8 +62,8 @@ class JetStreamEngine:
         self._head = 0
         self._mark_places: list[int] = []
         self._mark_numbers: list[int] = []
-        self._readers: OrderedDict[int, int] = OrderedDict()
-        """By the place at which a reader stopped, the message with the next one."""
+        self._readers: OrderedDict[tuple[str, int], int] = OrderedDict()
+        """By the subject and the place at which a reader stopped, the message with the next one of that subject."""
 
     @property
     def shared(self) -> bool:
@@ -225,8 +225,8 @@ class JetStreamEngine:
     async def _page(self, tenant: str, after: int, through: int, bounds: PageBounds) -> Page:
         records: list[Record] = []
         size_bytes = 0
-        number = await self._first_after(after)
         subject = self._subject(tenant)
+        number = self._readers.get((subject, after)) or await self._first_after(after)
         while (segment := await self._stream.next(number, subject)) is not None:
             for each in segment.events:
                 record = each.appended.record
@@ -236,7 +236,7 @@ class JetStreamEngine:
                     return Page(records, through)
                 size_bytes += len(record.sized)
                 if len(records) == bounds.events or (records and size_bytes > bounds.size_bytes):
-                    self._stopped(records[-1].seq, segment.number)
+                    self._stopped(subject, records[-1].seq, segment.number)
                     return Page(records, records[-1].seq)
                 records.append(record)
             number = segment.number + 1
@@ -245,8 +245,8 @@ class JetStreamEngine:
     def _subject(self, tenant: str) -> str:
         return self._stream.all_subjects if tenant == ALL_TENANTS else self._stream.subject_of(tenant)
 
-    def _stopped(self, place: int, number: int) -> None:
-        self._readers[place] = number
+    def _stopped(self, subject: str, place: int, number: int) -> None:
+        self._readers[subject, place] = number
         if len(self._readers) > READERS:
             self._readers.popitem(last=False)
 
@@ -276,8 +276,6 @@ class JetStreamEngine:
 
     async def _first_after(self, place: int) -> int:
         """The number of the first message with an event after a place; of the next one where there is none yet."""
-        if (number := self._readers.get(place)) is not None:
-            return number
         if self._mark_places and place >= self._mark_places[0]:
             index = bisect_right(self._mark_places, place)
             return self._mark_numbers[index] if index < len(self._mark_numbers) else self._followed + 1
@@ -285,23 +283,36 @@ class JetStreamEngine:
 
     async def _search(self, place: int, answer: int) -> int:
         """As `_first_after`, between the first message and one that is after the place."""
-        # Places are times, so the server's own are mostly right; where clocks differ, the search halves what is left.
         low, end = 1, answer
-        guess = await self._stream.since(place)
-        while low < end:
-            if guess is None or not low <= guess.number < end:
-                middle = (low + end) // 2
-                guess = await self._stream.next(middle, self._stream.all_subjects)
-                if guess is None or guess.number >= end:
-                    end, guess = middle, None
-                    continue
-            if guess.last > place:
-                answer = end = guess.number
-                # Mostly the one before it is not after the place.
-                guess = await self._stream.get(end - 1) if end > low else None
+        for near in await self._near(place):
+            if near.last > place:
+                answer = end = min(end, near.number)
             else:
-                low, guess = guess.number + 1, None
+                low = max(low, near.number + 1)
+        while low < end:
+            middle = (low + end) // 2
+            guess = await self._stream.next(middle, self._stream.all_subjects)
+            if guess is None or guess.number >= end:
+                end = middle
+            elif guess.last > place:
+                answer = end = guess.number
+            else:
+                low = guess.number + 1
         return answer
+
+    async def _near(self, place: int) -> Sequence[Segment]:
+        """The message that the server stored at the time that a place is, and the one beside it.
+
+        Where clocks agree, the first message after the place is the later of the two, and nothing is left to search.
+        """
+        guess = await self._stream.since(place)
+        if guess is None:
+            return []
+        if guess.last <= place:
+            beside = await self._stream.next(guess.number + 1, self._stream.all_subjects)
+        else:
+            beside = await self._stream.get(guess.number - 1) if guess.number > 1 else None
+        return [guess] if beside is None else [guess, beside]
 
     async def trim(self, through: dict[str, int]) -> int:
         """See Engine. What a group still needs goes to the database before it is deleted here."""
