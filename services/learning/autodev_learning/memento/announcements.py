@@ -127,6 +127,7 @@ def review_decided(review: Review, variant_id: str) -> event_pb2.Event:
 
 def skill_promoted(
     skill_id: str,
+    *,
     skill_name: str,
     version: str,
     agent_id: str,
@@ -151,6 +152,7 @@ def skill_promoted(
 
 def skill_rolled_back(
     skill_id: str,
+    *,
     skill_name: str,
     agent_id: str,
     from_version: str,
@@ -178,6 +180,7 @@ def skill_rolled_back(
 
 def skill_trial_started(
     skill_id: str,
+    *,
     skill_name: str,
     agent_id: str,
     version: str,

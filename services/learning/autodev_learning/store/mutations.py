@@ -187,15 +187,15 @@ class MutationStore:
                 session,
                 skill_trial_started(
                     skill.id,
-                    skill.name,
-                    row.agent_id,
-                    version,
-                    skill.active_version,
-                    row.id,
-                    share,
-                    reason,
-                    caused_by,
-                    By.PERSON if approved_by else By.TRIAL,
+                    skill_name=skill.name,
+                    agent_id=row.agent_id,
+                    version=version,
+                    active_version=skill.active_version,
+                    subject_id=row.id,
+                    share=share,
+                    reason=reason,
+                    caused_by=caused_by,
+                    by=By.PERSON if approved_by else By.TRIAL,
                 ),
             )
             return mutation_from_row(row)
@@ -224,7 +224,15 @@ class MutationStore:
             row.outcome_reason = reason or f"approved by {approved_by}"
             self._outbox.add(
                 session,
-                skill_promoted(row.skill_id, row.tool_name, version, row.agent_id, row.id, caused_by, by),
+                skill_promoted(
+                    row.skill_id,
+                    skill_name=row.tool_name,
+                    version=version,
+                    agent_id=row.agent_id,
+                    subject_id=row.id,
+                    caused_by=caused_by,
+                    by=by,
+                ),
             )
             return mutation_from_row(row)
 
@@ -259,13 +267,13 @@ class MutationStore:
             session,
             skill_rolled_back(
                 skill.id,
-                skill.name,
-                row.agent_id,
-                version or "",
-                skill.active_version,
-                CANARY_OPERATOR,
-                reason,
-                By.TRIAL,
+                skill_name=skill.name,
+                agent_id=row.agent_id,
+                from_version=version or "",
+                to_version=skill.active_version,
+                operator=CANARY_OPERATOR,
+                reason=reason,
+                by=By.TRIAL,
             ),
         )
 

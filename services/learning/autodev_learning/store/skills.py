@@ -109,7 +109,14 @@ class SkillStore:
             row.validation_status, row.skill_id, row.promoted_at = CandidateStatus.PROMOTED, skill.id, now()
             self._outbox.add(
                 session,
-                skill_promoted(skill.id, skill.name, skill.active_version, candidate.agent_id, candidate.id, caused_by),
+                skill_promoted(
+                    skill.id,
+                    skill_name=skill.name,
+                    version=skill.active_version,
+                    agent_id=candidate.agent_id,
+                    subject_id=candidate.id,
+                    caused_by=caused_by,
+                ),
             )
             return candidate_from_row(row)
 
@@ -141,12 +148,12 @@ class SkillStore:
                     session,
                     skill_rolled_back(
                         skill.id,
-                        skill.name,
-                        skill.agent_id,
-                        row.active_version,
-                        target,
-                        rollback.operator,
-                        rollback.reason,
+                        skill_name=skill.name,
+                        agent_id=skill.agent_id,
+                        from_version=row.active_version,
+                        to_version=target,
+                        operator=rollback.operator,
+                        reason=rollback.reason,
                     ),
                 )
             row.active_version = target
