@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import select
 
-from autodev.gateway.v1.event_pb2 import Event
+from autodev.gateway.v1.event_pb2 import Event, SkillRolledBack
 from autodev_learning.evolution.canary_rule import Arm, Look
 from autodev_learning.evolution.comparison import Purpose
-from autodev_learning.evolution.mutations import Order, mutation_from
+from autodev_learning.evolution.mutations import Order, TrialEnd, mutation_from
 from autodev_learning.evolution.mutations import Outcome as MutationOutcome
 from autodev_learning.evolution.opportunities import SkillRun
 from autodev_learning.evolution.rewriting import Rewrite
@@ -66,6 +67,18 @@ class Stores:
         async with self.database.across_tenants() as session:
             rows = await session.scalars(select(OutboxRow).order_by(OutboxRow.position))
             return [Event.FromString(row.event).WhichOneof("payload") or "" for row in rows]
+
+    async def rollbacks(self) -> list[SkillRolledBack]:
+        """What is announced of rollbacks; there is a row of each."""
+        in_order = select(OutboxRow.event).order_by(OutboxRow.position)
+        async with self.database.across_tenants() as session:
+            events = [Event.FromString(each) for each in await session.scalars(in_order)]
+            rows = list(await session.scalars(select(SkillRollbackRow).order_by(SkillRollbackRow.id)))
+        told = [each.skill_rolled_back for each in events if each.HasField("skill_rolled_back")]
+        assert [(row.from_version, row.to_version, row.operator, row.reason) for row in rows] == [
+            (each.from_version, each.to_version, each.operator, each.reason) for each in told
+        ]
+        return told
 
 
 @pytest.fixture
@@ -271,9 +284,20 @@ async def test_a_trial_becomes_active_or_ends_with_a_rollback(stores: Stores) ->
     await next_version(stores, skill_id, "1.0.0", "m1", Stage.ACTIVE)
     kept = await stores.skills.get("total")
     assert (kept.active.version, kept.canary) == ("1.1.0", None)
-    await next_version(stores, skill_id, "1.1.0", "m2", Stage.CANARY)
-    back = await stores.skills.roll_back(Rollback("r", skill_id, "", "ada", "slow"))
-    assert (back.active.version, back.canary) == ("1.0.0", None)
+    mutations = MutationStore(stores.database, stores.outbox)
+    tried = await rewrite_that_wins(stores, mutations, "tried", "1.1.0")
+    await mutations.put_on_trial(tried, 0.3, "it wins")
+    for _ in range(2):
+        back = await stores.skills.roll_back(Rollback("r", skill_id, "", "ada", "slow"))
+        assert (back.active.version, back.canary) == ("1.0.0", None)
+    assert [described(each) for each in await stores.rollbacks()] == [
+        ("1.2.0", "1.1.0", "ada", "the skill was rolled back", False),
+        ("1.1.0", "1.0.0", "ada", "slow", False),
+    ]
+
+
+def described(told: SkillRolledBack) -> tuple[str, str, str, str, bool]:
+    return told.from_version, told.to_version, told.operator, told.reason, told.automatic
 
 
 async def test_a_rollback_steps_back_once_a_request(stores: Stores) -> None:
@@ -380,16 +404,16 @@ async def test_a_trial_that_ends_badly_is_announced_and_recorded_once(stores: St
     mutations, mutation_id, _ = await mutation_on_trial(stores)
     on_trial = await stores.skills.get("total")
     assert (on_trial.canary is not None, on_trial.canary_share) == (True, 0.3)
-    ended = await asyncio.gather(*(mutations.end_trial(mutation_id, "it fails more often") for _ in range(3)))
+    end = TrialEnd("worse", "it fails more often")
+    ended = await asyncio.gather(*(mutations.end_trial(mutation_id, end) for _ in range(3)))
     assert {(each.outcome, each.outcome_reason) for each in ended} == {
         (MutationOutcome.DISCARDED, "it fails more often")
     }
     skill = await stores.skills.get("total")
     assert (skill.active.version, skill.canary, skill.canary_share) == ("1.0.0", None, None)
-    assert (await stores.events()).count("skill_rolled_back") == 1
-    async with stores.database.session("acme") as session:
-        (rollback,) = await session.scalars(select(SkillRollbackRow))
-        assert (rollback.from_version, rollback.to_version, rollback.operator) == ("1.1.0", "1.0.0", "canary")
+    assert [described(each) for each in await stores.rollbacks()] == [
+        ("1.1.0", "1.0.0", "canary", "it fails more often", True)
+    ]
     # Who decides late changes nothing.
     assert (await mutations.promote(mutation_id, "", "good")).outcome is MutationOutcome.DISCARDED
 
@@ -401,6 +425,53 @@ async def rewrite_that_wins(stores: Stores, mutations: MutationStore, name: str,
     await mutations.add(mutation, None, "")
     await mutations.record_run(mutation, "", (), None, "")
     return mutation.id
+
+
+async def approved_rewrite(stores: Stores, mutations: MutationStore, name: str) -> str:
+    """One that waits for a person."""
+    rewrite = await rewrite_that_wins(stores, mutations, name, "1.0.0")
+    review = review_of(SubjectKind.MUTATION, rewrite, "a1", title="t", code="c", replaces="", evidence=())
+    await mutations.ask_for_review(rewrite, review, "it wins", "")
+    return rewrite
+
+
+async def test_a_trial_that_another_one_replaces_is_announced_recorded_and_counted_once(stores: Stores) -> None:
+    mutations, first, _ = await mutation_on_trial(stores)
+    second = await rewrite_that_wins(stores, mutations, "second", "1.0.0")
+    third = await approved_rewrite(stores, mutations, "third")
+    before = trials_that_ended("replaced")
+    for _ in range(2):
+        await mutations.put_on_trial(second, 0.3, "it wins as well")
+        await mutations.put_on_trial(third, 0.3, "approved by ada", "ada")
+    assert [described(each) for each in await stores.rollbacks()] == [
+        ("1.1.0", "1.0.0", "canary", "another version went on trial in its place", True),
+        ("1.2.0", "1.0.0", "ada", "another version went on trial in its place", False),
+    ]
+    assert trials_that_ended("replaced") == before + 2
+    assert [(await mutations.get(each)).outcome for each in (first, second, third)] == [
+        MutationOutcome.DISCARDED,
+        MutationOutcome.DISCARDED,
+        MutationOutcome.CANARY,
+    ]
+
+
+async def test_a_trial_beside_which_a_person_has_another_rewrite_used_is_announced_as_the_persons(
+    stores: Stores,
+) -> None:
+    mutations, _, _ = await mutation_on_trial(stores)
+    better = await approved_rewrite(stores, mutations, "better")
+    for _ in range(2):
+        await mutations.promote(better, "ada")
+    assert [described(each) for each in await stores.rollbacks()] == [
+        ("1.1.0", "1.0.0", "ada", "another version took its place", False)
+    ]
+    assert (await stores.events())[-2:] == ["skill_rolled_back", "skill_promoted"]
+    skill = await stores.skills.get("total")
+    assert (skill.active.version, skill.canary, skill.canary_share) == ("1.2.0", None, None)
+
+
+def trials_that_ended(result: str) -> float:
+    return REGISTRY.get_sample_value("autodev_learning_trials_total", {"result": result}) or 0.0
 
 
 async def test_what_was_made_from_a_version_that_is_active_no_more_goes_on_no_trial(stores: Stores) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
 from autodev_learning.evolution.canary_rule import Standing, TrialRule, Verdict, verdict
+from autodev_learning.evolution.mutations import Outcome, TrialEnd
 from autodev_learning.evolution.opportunities import SkillRun
 from autodev_learning.evolution.proving import MutationProver
 from autodev_learning.examples import Example, matches
@@ -126,13 +127,13 @@ class Canaries:
             await self._roll_back(mutation.id, regression, "regression")
             return
         log.info("mutation %s passed its trial: %s", mutation.id, reason)
-        metrics.TRIALS.labels(Standing.PASSED).inc()
-        await self._mutations.promote(mutation.id, version.approved_by, reason)
+        promoted = await self._mutations.promote(mutation.id, version.approved_by, reason)
+        if promoted.outcome is Outcome.PROMOTED:
+            metrics.TRIALS.labels(Standing.PASSED).inc()
 
     async def _roll_back(self, mutation_id: str, reason: str, result: str) -> None:
         log.info("mutation %s failed its trial: %s", mutation_id, reason)
-        metrics.TRIALS.labels(result).inc()
-        await self._mutations.end_trial(mutation_id, reason)
+        await self._mutations.end_trial(mutation_id, TrialEnd(result, reason))
 
 
 class MutationPromoter:

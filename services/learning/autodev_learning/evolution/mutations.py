@@ -38,6 +38,18 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class TrialEnd:
+    """How a trial ends without its version being used: `result` is what it counts as.
+
+    `by`: the person whose decision ends it; empty where it ends by itself.
+    """
+
+    result: str
+    reason: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class Measurements:
     """The runs in turns: a time a round, all inputs together, of the mutation and of its parent."""
 

@@ -4,27 +4,27 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.evolution.announcements import mutation_executed, mutation_generated
-from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus
+from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus, TrialEnd
 from autodev_learning.examples import Example
 from autodev_learning.memento.announcements import (
     By,
     review_requested,
     skill_promoted,
-    skill_rolled_back,
     skill_trial_started,
 )
 from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.peers.fitness import Comparison
 from autodev_learning.proof.agreement import GeneratedCheck, Overfit
 from autodev_learning.proof.suites import Source
-from autodev_learning.rows import OpportunityRow, SkillRollbackRow, SkillRow, SkillVersionRow, ToolMutationRow
+from autodev_learning.rows import OpportunityRow, SkillRow, SkillVersionRow, ToolMutationRow
 from autodev_learning.skills.registry import NextVersion, Stage
 from autodev_learning.skills.reviews import Review
 from autodev_learning.store.candidates import PROVENANCE
 from autodev_learning.store.reviews import add_review
 from autodev_learning.store.shapes import Json
-from autodev_learning.store.skills import TURN, add_version, end_trial
+from autodev_learning.store.skills import TURN, add_version
 from autodev_learning.store.suites import Addition, grow_suite
+from autodev_learning.store.trial_ends import end_trial
 from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
@@ -34,11 +34,11 @@ from autodev_runtime.outbox import Outbox
 from autodev_runtime.repeating import repeatable
 
 RESULTS: Json[tuple[ExampleResult, ...]] = Json(tuple[ExampleResult, ...])
-REPLACED = "another version took its place"
+REPLACED = "replaced"
+ANOTHER_ON_TRIAL = "another version went on trial in its place"
+ANOTHER_IN_USE = "another version took its place"
 MEASUREMENTS: Json[Measurements] = Json(Measurements)
 GENERATED: Json[GeneratedCheck] = Json(GeneratedCheck)
-CANARY_OPERATOR = "canary"
-"""Who rolls a version on trial back that no person rolled back."""
 
 
 class MutationStore:
@@ -178,7 +178,7 @@ class MutationStore:
             if overtaken := await _overtaken(session, row):
                 row.outcome, row.outcome_reason = Outcome.DISCARDED, overtaken
                 return mutation_from_row(row)
-            await end_trial(session, row.skill_id, REPLACED)
+            await end_trial(session, self._outbox, row.skill_id, TrialEnd(REPLACED, ANOTHER_ON_TRIAL, approved_by))
             version = await add_version(session, _next_version(row, approved_by), Stage.CANARY)
             skill = (await session.scalars(select(SkillRow).where(SkillRow.id == row.skill_id))).one()
             skill.canary_share = share
@@ -212,11 +212,11 @@ class MutationStore:
             if row.outcome not in (Outcome.IN_REVIEW, Outcome.CANARY):
                 return mutation_from_row(row)
             if row.outcome == Outcome.CANARY and (overtaken := await _overtaken(session, row)):
-                await self._take_off_trial(session, row, overtaken)
+                await end_trial(session, self._outbox, row.skill_id, TrialEnd("overtaken", overtaken))
                 return mutation_from_row(row)
             if row.outcome == Outcome.IN_REVIEW:
                 # What a person approved is not replaced by an older rewrite that happens to do well.
-                await end_trial(session, row.skill_id, REPLACED)
+                await end_trial(session, self._outbox, row.skill_id, TrialEnd(REPLACED, ANOTHER_IN_USE, approved_by))
             by = By.TRIAL if row.outcome == Outcome.CANARY else By.PERSON
             version = await add_version(session, _next_version(row, approved_by), Stage.ACTIVE)
             await grow_suite(session, row.skill_id, _succession(row))
@@ -237,45 +237,14 @@ class MutationStore:
             return mutation_from_row(row)
 
     @repeatable
-    async def end_trial(self, mutation_id: str, reason: str) -> Mutation:
+    async def end_trial(self, mutation_id: str, end: TrialEnd) -> Mutation:
         """Take a mutation off trial, for good, and announce that its version was rolled back, once. Raises NotFound."""
         async with self._database.session(current_tenant()) as session:
+            await take_turn(session, TURN)
             row = await _row(session, mutation_id)
             if row.outcome == Outcome.CANARY:
-                await self._take_off_trial(session, row, reason)
+                await end_trial(session, self._outbox, row.skill_id, end)
             return mutation_from_row(row)
-
-    async def _take_off_trial(self, session: AsyncSession, row: ToolMutationRow, reason: str) -> None:
-        await self._announce_end(session, row, reason)
-        await end_trial(session, row.skill_id, reason)
-        await session.refresh(row)
-
-    async def _announce_end(self, session: AsyncSession, row: ToolMutationRow, reason: str) -> None:
-        skill = (await session.scalars(select(SkillRow).where(SkillRow.id == row.skill_id))).one()
-        version = await session.scalar(select(SkillVersionRow.version).where(SkillVersionRow.source_id == row.id))
-        session.add(
-            SkillRollbackRow(
-                request_id=f"trial:{row.id}",
-                skill_id=skill.id,
-                from_version=version or "",
-                to_version=skill.active_version,
-                operator=CANARY_OPERATOR,
-                reason=reason,
-            )
-        )
-        self._outbox.add(
-            session,
-            skill_rolled_back(
-                skill.id,
-                skill_name=skill.name,
-                agent_id=row.agent_id,
-                from_version=version or "",
-                to_version=skill.active_version,
-                operator=CANARY_OPERATOR,
-                reason=reason,
-                by=By.TRIAL,
-            ),
-        )
 
     @repeatable
     async def refuse(self, mutation: Mutation, fault: str, caused_by: str) -> Mutation:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.evolution.mutations import Outcome
+from autodev_learning.evolution.mutations import TrialEnd
 from autodev_learning.memento.announcements import skill_promoted, skill_rolled_back
 from autodev_learning.memento.candidates import Candidate, CandidateStatus
-from autodev_learning.rows import ReviewRow, SkillRollbackRow, SkillRow, SkillVersionRow, ToolMutationRow
+from autodev_learning.rows import ReviewRow, SkillRollbackRow, SkillRow, SkillVersionRow
 from autodev_learning.skills.registry import (
     FIRST_VERSION,
     NextVersion,
@@ -26,6 +26,7 @@ from autodev_learning.skills.registry import (
 from autodev_learning.store.candidates import PROVENANCE, candidate_from_row, candidate_row
 from autodev_learning.store.episodes import EXAMPLES
 from autodev_learning.store.suites import grow_suite, task_additions
+from autodev_learning.store.trial_ends import end_trial
 from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database
@@ -36,6 +37,7 @@ from autodev_runtime.repeating import repeatable
 from autodev_sdk.events import uuid7
 
 TURN = "skills"
+ROLLED_BACK = "the skill was rolled back"
 LIKE_SPECIAL = re.compile(r"([%_\\])")
 ESCAPED = r"\\\1"
 
@@ -133,6 +135,8 @@ class SkillStore:
             skill = await load_skill(session, rollback.skill_id)
             target = (await _version_row(session, skill.id, rollback_target(skill, rollback.to_version))).version
             row = (await session.scalars(select(SkillRow).where(SkillRow.id == skill.id))).one()
+            # Who goes back does not trust what came after.
+            await end_trial(session, self._outbox, skill.id, TrialEnd("rolled back", ROLLED_BACK, rollback.operator))
             session.add(
                 SkillRollbackRow(
                     request_id=rollback.request_id,
@@ -157,8 +161,6 @@ class SkillStore:
                     ),
                 )
             row.active_version = target
-            # Who goes back does not trust what came after.
-            await end_trial(session, skill.id, "the skill was rolled back")
             await session.flush()
             return await load_skill(session, skill.id)
 
@@ -202,18 +204,6 @@ async def add_version(session: AsyncSession, addition: NextVersion, stage: Stage
         skill.canary_version = row.version
     await session.flush()
     return row.version
-
-
-async def end_trial(session: AsyncSession, skill_id: str, reason: str) -> None:
-    """End the skill's trial within the caller's transaction, if it has one; its mutation is discarded."""
-    await session.execute(
-        update(ToolMutationRow)
-        .where(ToolMutationRow.skill_id == skill_id, ToolMutationRow.outcome == Outcome.CANARY)
-        .values(outcome=Outcome.DISCARDED, outcome_reason=reason)
-    )
-    await session.execute(
-        update(SkillRow).where(SkillRow.id == skill_id).values(canary_version=None, canary_share=None)
-    )
 
 
 async def load_skill(session: AsyncSession, id_or_name: str) -> Skill:
