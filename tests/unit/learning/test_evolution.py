@@ -5,6 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_learning.evolution.canary import wrong_value
+from autodev_learning.evolution.mutations import (
+    experiment_key,
+    experiment_of,
+    experiment_prefix,
+    opportunity_key,
+    request_key,
+    tool_id,
+    version_of,
+)
 from autodev_learning.evolution.opportunities import SkillRun, Start, Trigger, TriggerLimits, start_for, triggers_of
 from autodev_learning.examples import Example
 from autodev_learning.peers.capabilities import Denial, Permission
@@ -80,3 +89,16 @@ EXAMPLES = (Example("f(1)", "2"), Example("f('x')", "['a']"))
 )
 def test_a_run_on_trial_is_wrong_when_it_gives_what_is_known_to_be_wrong(seen: SkillRun, is_fault: bool) -> None:
     assert bool(wrong_value(seen, EXAMPLES)) is is_fault
+
+
+@given(st.text(), st.integers(0))
+def test_a_mutations_key_says_which_experiment_made_it(id: str, iteration: int) -> None:
+    key = experiment_key(id, iteration)
+    assert key.startswith(experiment_prefix(id))
+    assert experiment_of(key) == id
+    assert experiment_of(request_key(key)) == experiment_of(opportunity_key(id)) == ""
+
+
+@given(st.text(), st.integers(0), st.integers(0))
+def test_a_version_is_found_in_the_id_of_its_tool(skill_id: str, major: int, minor: int) -> None:
+    assert version_of(tool_id(skill_id, f"{major}.{minor}.0")) == f"{major}.{minor}.0"

@@ -103,8 +103,7 @@ class Mutation:
     @property
     def experiment_id(self) -> str:
         """The experiment that takes care of it; empty for one that events take care of."""
-        kind, _, rest = self.request_id.partition(":")
-        return rest.partition(":")[0] if kind == _EXPERIMENT else ""
+        return experiment_of(self.request_id)
 
     @property
     def purpose(self) -> Purpose:
@@ -114,6 +113,11 @@ class Mutation:
 def tool_id(skill_id: str, version: str) -> str:
     """A version of a skill, as `parent_tool_id` names it."""
     return f"{skill_id}@{version}"
+
+
+def version_of(tool: str) -> str:
+    """The version of a `tool_id`."""
+    return tool.rpartition("@")[2]
 
 
 def request_key(request_id: str) -> str:
@@ -128,7 +132,18 @@ def opportunity_key(opportunity_id: str) -> str:
 
 def experiment_key(experiment_id: str, iteration: int) -> str:
     """What makes an experiment's mutation unique."""
-    return f"{_EXPERIMENT}:{experiment_id}:{iteration}"
+    return f"{experiment_prefix(experiment_id)}{iteration}"
+
+
+def experiment_prefix(experiment_id: str) -> str:
+    """What the keys of an experiment's mutations begin with."""
+    return f"{_EXPERIMENT}:{experiment_id}:"
+
+
+def experiment_of(key: str) -> str:
+    """The experiment of a mutation's key; empty where it is none's."""
+    kind, _, rest = key.partition(":")
+    return rest.rpartition(":")[0] if kind == _EXPERIMENT else ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,15 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.evolution.announcements import mutation_executed, mutation_generated
-from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus, TrialEnd
+from autodev_learning.evolution.mutations import (
+    Measurements,
+    Mutation,
+    Outcome,
+    SandboxStatus,
+    TrialEnd,
+    experiment_prefix,
+    version_of,
+)
 from autodev_learning.examples import Example
 from autodev_learning.memento.announcements import (
     By,
@@ -78,7 +86,7 @@ class MutationStore:
 
     async def of_experiment(self, experiment_id: str) -> list[Mutation]:
         """An experiment's mutations, oldest first."""
-        query = select(ToolMutationRow).where(ToolMutationRow.request_id.startswith(f"experiment:{experiment_id}:"))
+        query = select(ToolMutationRow).where(ToolMutationRow.request_id.startswith(experiment_prefix(experiment_id)))
         async with self._database.reading(current_tenant()) as session:
             return [mutation_from_row(row) for row in await session.scalars(query.order_by(ToolMutationRow.id))]
 
@@ -282,7 +290,7 @@ async def _row(session: AsyncSession, mutation_id: str) -> ToolMutationRow:
 
 async def _overtaken(session: AsyncSession, row: ToolMutationRow) -> str:
     """Why a mutation says nothing of the version in use, empty where it was made from it. The caller holds the turn."""
-    made_from = mutation_from_row(row).parent_version
+    made_from = version_of(row.parent_tool_id)
     active = await session.scalar(select(SkillRow.active_version).where(SkillRow.id == row.skill_id))
     return "" if made_from == active else f"it was made from {made_from}, and {active} is in use by now"
 
@@ -290,7 +298,7 @@ async def _overtaken(session: AsyncSession, row: ToolMutationRow) -> str:
 def _next_version(row: ToolMutationRow, approved_by: str) -> NextVersion:
     return NextVersion(
         skill_id=row.skill_id,
-        parent_version=row.parent_tool_id.rpartition("@")[2],
+        parent_version=version_of(row.parent_tool_id),
         code=row.mutated_code,
         source_id=row.id,
         provenance=PROVENANCE.load(row.provenance),
@@ -334,7 +342,7 @@ def mutation_from_row(row: ToolMutationRow) -> Mutation:
         request_id=row.request_id,
         skill_id=row.skill_id,
         skill_name=row.tool_name,
-        parent_version=row.parent_tool_id.rpartition("@")[2],
+        parent_version=version_of(row.parent_tool_id),
         agent_id=row.agent_id,
         code=row.mutated_code,
         provenance=PROVENANCE.load(row.provenance),
