@@ -1,5 +1,6 @@
 """What replicas of learning that have the same work take of a day's limit, by the module that asks for them."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ import pytest
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceStub
-from autodev_learning.peers.capabilities import Capabilities, Capability
-from autodev_runtime.errors import ResourceExhausted
+from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
+from autodev_runtime.errors import ResourceExhausted, Unavailable
 from autodev_runtime.identity import acting_as, service_identity
 from tests.clock import Clock
 from tests.integration.capability.parts import settings_on
@@ -81,3 +82,54 @@ async def test_a_use_that_lapsed_is_taken_anew(
     await one.take("pattern", *ADA)
     with pytest.raises(ResourceExhausted):
         await other.take("another-pattern", *ADA)
+
+
+async def test_a_use_is_given_back_whatever_ends_the_work_before_it_is_taken(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities]
+) -> None:
+    one, other = replicas
+    await limit(enabled, 1)
+    at_work = asyncio.Event()
+
+    async def work_in_vain() -> None:
+        async with one.use("failing", *ADA):
+            raise Unavailable("the sandbox is away")
+
+    async def work_for_ever() -> None:
+        async with one.use("cancelled", *ADA):
+            at_work.set()
+            await asyncio.Event().wait()
+
+    with pytest.raises(Unavailable):
+        await work_in_vain()
+    working = asyncio.ensure_future(work_for_ever())
+    await at_work.wait()
+    with pytest.raises(ResourceExhausted):
+        await other.reserve("another-pattern", *ADA)
+    working.cancel()
+    await asyncio.wait([working])
+    async with other.use("unfinished", *ADA):
+        pass
+    await other.take("another-pattern", *ADA)
+
+
+async def test_a_use_that_was_taken_is_not_given_back_though_what_it_made_is_not_written(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities]
+) -> None:
+    one, other = replicas
+    await limit(enabled, 1)
+
+    async def write_in_vain() -> None:
+        async with one.use("pattern", *ADA) as use:
+            await use.take()
+            raise Unavailable("the database is away")
+
+    with pytest.raises(Unavailable):
+        await write_in_vain()
+    with pytest.raises(ResourceExhausted):
+        await other.reserve("another-pattern", *ADA)
+    await other.take("pattern", *ADA)
+
+
+def test_the_key_of_a_requests_use_is_what_is_stored_of_those_that_were_taken() -> None:
+    assert reservation_key("candidate", "r") == "candidate-454349e422f05297191ead13e21d3db520e5abef"

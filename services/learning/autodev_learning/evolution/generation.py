@@ -1,7 +1,5 @@
 """Generating mutations, within the day's limit."""
 
-import asyncio
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,9 +9,9 @@ from autodev_learning.evolution.mutations import Mutation, Order, mutation_from,
 from autodev_learning.evolution.opportunities import Trigger
 from autodev_learning.evolution.rewriting import Program, Rewrite, Rewriter
 from autodev_learning.joining import Joined
-from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
 from autodev_learning.peers.patience import is_outage
-from autodev_runtime.errors import AutoDevError, PermissionDenied, ResourceExhausted
+from autodev_runtime.errors import PermissionDenied, ResourceExhausted
 
 if TYPE_CHECKING:
     from autodev_learning.store.evolution import EvolutionStore
@@ -60,7 +58,7 @@ class Generation:
             return known
         skill = await self._skills.get(skill_id)
         self._rewriter.workshop.refuse_if_full()
-        order = Order(key, reservation_key(key), skill.id, skill.name, skill.active.version, agent_id)
+        order = Order(key, reservation_key("mutation", key), skill.id, skill.name, skill.active.version, agent_id)
         return await self.generate(order, Wish(), "")
 
     async def on_opportunity(self, opportunity_id: str, caused_by: str) -> None:
@@ -94,17 +92,9 @@ class Generation:
     async def _generate(self, order: Order, wish: Wish, caused_by: str) -> Mutation:
         if (known := await self._mutations.find(order.key)) is not None:
             return known
-        use = order.reservation_key, order.agent_id, Capability.ALPHA_EVOLVER
-        reservation = await self._capabilities.reserve(*use)
-        try:
+        async with self._capabilities.use(order.reservation_key, order.agent_id, Capability.ALPHA_EVOLVER) as use:
             rewrite = await self._rewrite(order, wish)
-        except BaseException:
-            # Whatever ended the work, it left no mutation that could count.
-            await asyncio.shield(self._give_back(reservation))
-            raise
-        # Before the mutation is written, which otherwise could be past the limit: another replica with the same work
-        # may have given the reservation back. A crash in between leaves a use that the next try finds taken.
-        await self._capabilities.take(*use)
+            await use.take()
         mutation = await self._mutations.add(mutation_from(order, rewrite), wish.opportunity_id, caused_by)
         metrics.MUTATIONS.labels("written" if mutation.code else "not_written").inc()
         log.info(
@@ -131,14 +121,3 @@ class Generation:
         )
         workspace = await self._capabilities.workspace()
         return await self._rewriter.rewrite(program, wish.trigger, workspace.proposers)
-
-    async def _give_back(self, reservation: str) -> None:
-        try:
-            await self._capabilities.release(reservation)
-        except AutoDevError as error:
-            log.info("a reservation is left to lapse: %s", error)
-
-
-def reservation_key(key: str) -> str:
-    """A reservation's request id for a key of any length: a reservation's carries a number besides."""
-    return "mutation-" + hashlib.sha256(key.encode()).hexdigest()[:40]

@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from autodev_learning.evolution.mutations import Outcome
 from autodev_learning.evolution.novelty import NotPython, profile_of
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.evolution.steps import Steps
-from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
 from autodev_learning.peers.patience import patiently
 from autodev_runtime.columns import now
 from autodev_runtime.errors import AutoDevError, InvalidArgument, ResourceExhausted
@@ -114,8 +113,8 @@ class Research:
         if wanted.objective is not None:
             _require_python(wanted.objective)
             await self._capabilities.demand(wanted.agent_id, Capability.ALPHA_EVOLVER)
-            key = f"experiment-{hashlib.sha256(request_id.encode()).hexdigest()[:40]}"
-            await self._capabilities.take(key, wanted.agent_id, Capability.ALPHA_EVOLVER)
+            use = reservation_key("experiment", request_id)
+            await self._capabilities.take(use, wanted.agent_id, Capability.ALPHA_EVOLVER)
         else:
             skill = await self._skills.get(wanted.skill_id)
             skill_id, version = skill.id, skill.active.version

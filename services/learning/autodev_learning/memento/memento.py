@@ -1,7 +1,5 @@
 """Memento: a skill candidate for what keeps failing."""
 
-import asyncio
-import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -13,13 +11,13 @@ from autodev_learning.examples import split_held_out
 from autodev_learning.memento.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
 from autodev_learning.memento.proposing import Workshop, entry_points_of
 from autodev_learning.memento.reflection import Episode, Segment, ToolCall
-from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
 from autodev_learning.peers.patience import is_outage, patiently
 from autodev_learning.proposers import Case, FailedProgram, NoProposal, Problem, Proposal
 from autodev_learning.similarity import similar_tasks
 from autodev_learning.skills.provenance import Provenance
 from autodev_runtime.columns import now
-from autodev_runtime.errors import AutoDevError, FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
+from autodev_runtime.errors import FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
 from autodev_sdk.events import uuid7
 
 if TYPE_CHECKING:
@@ -76,15 +74,14 @@ class Memento:
         (NO_EXAMPLES).
         """
         key = f"request:{request_id}"
-        # A request id may be as long as an identifier, and a reservation's carries a number besides.
-        reservation_key = "candidate-" + hashlib.sha256(request_id.encode()).hexdigest()[:40]
         if (known := await self._candidates.find(key)) is not None:
             return known
         source = await self._failing_episode(episode_id)
         if not source.examples:
             raise FailedPrecondition(f"episode {episode_id!r} has {NO_EXAMPLES}", reason="NO_EXAMPLES")
         self._workshop.refuse_if_full()
-        return await self._write(key, reservation_key, source, pattern_id=None, caused_by="", patience_s=0)
+        use = reservation_key("candidate", request_id)
+        return await self._write(key, use, source, pattern_id=None, caused_by="", patience_s=0)
 
     async def answer_pattern(self, pattern_id: str, caused_by: str) -> None:
         """Write the candidate of a pattern, once, however often this is called."""
@@ -111,7 +108,7 @@ class Memento:
     async def _write(
         self,
         key: str,
-        reservation_key: str,
+        use_key: str,
         source: Episode,
         *,
         pattern_id: str | None,
@@ -120,24 +117,10 @@ class Memento:
     ) -> Candidate:
         if (known := await self._candidates.find(key)) is not None:
             return known
-        agent = source.agent_id
-        reservation = await self._capabilities.reserve(reservation_key, agent, Capability.MEMENTO_SKILLS)
-        try:
+        async with self._capabilities.use(use_key, source.agent_id, Capability.MEMENTO_SKILLS) as use:
             made = await patiently(lambda: self._make(source), patience_s)
-        except BaseException:
-            # Whatever ended the work, a cancelled call too, it left no candidate that could count.
-            await asyncio.shield(self._give_back(reservation))
-            raise
-        # Before the candidate: one that was written first could be past the limit, since another replica with the same
-        # work may have given the reservation back. A crash in between leaves a use that the next try finds taken.
-        await self._capabilities.take(reservation_key, agent, Capability.MEMENTO_SKILLS)
+            await use.take()
         return await self._candidates.add(replace(made, request_id=key, pattern_id=pattern_id), caused_by)
-
-    async def _give_back(self, reservation: str) -> None:
-        try:
-            await self._capabilities.release(reservation)
-        except AutoDevError as error:
-            log.info("a reservation is left to lapse: %s", error)
 
     async def _make(self, source: Episode) -> Candidate:
         failures = await self._similar_failures(source)

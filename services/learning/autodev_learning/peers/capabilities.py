@@ -1,16 +1,24 @@
 """What an agent may do and how often, asked of the capability service: the only module that knows its contract."""
 
-from dataclasses import dataclass
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_runtime.clients import ask
-from autodev_runtime.errors import FailedPrecondition, PermissionDenied, Unavailable
+from autodev_runtime.errors import AutoDevError, FailedPrecondition, PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
+
+log = logging.getLogger(__name__)
 
 MOST_RESERVATIONS = 20
 UNDONE = ("RESERVATION_RELEASED", "RESERVATION_EXPIRED")
@@ -71,6 +79,19 @@ class Workspace:
     cluster_failures: bool = False
 
 
+@dataclass
+class Use:
+    """A use of a capability that is reserved, until it is taken."""
+
+    _take: Callable[[], Awaitable[None]]
+    taking: bool = field(default=False, init=False)
+
+    async def take(self) -> None:
+        """Make it final; see `Capabilities.take`. From now on it is not given back, whatever this ends by."""
+        self.taking = True
+        await self._take()
+
+
 class Capabilities:
     """The capability service, as the rules use it. Every answer is about the current identity's tenant."""
 
@@ -96,6 +117,30 @@ class Capabilities:
         permission = await self.check(agent_id, capability)
         if permission.denial is not None and permission.denial is not Denial.LIMIT:
             raise PermissionDenied(permission.message, reason=_REASONS[permission.denial])
+
+    @asynccontextmanager
+    async def use(self, request_id: str, agent_id: str, capability: Capability) -> AsyncIterator[Use]:
+        """Reserve one use for today, for work that takes it once it is done, and only then writes what it made.
+
+        What is written before could be past the limit: another replica with the same work may have given the
+        reservation back. A crash in between leaves a use that the next try finds taken. Whatever ends the work before,
+        a cancelled call too, it left nothing that could count, and the reservation is given back.
+
+        Raises ResourceExhausted (QUOTA_EXCEEDED) and PermissionDenied.
+        """
+        reservation_id = await self.reserve(request_id, agent_id, capability)
+        use = Use(partial(self.take, request_id, agent_id, capability))
+        try:
+            yield use
+        finally:
+            if not use.taking:
+                await asyncio.shield(self._give_back(reservation_id))
+
+    async def _give_back(self, reservation_id: str) -> None:
+        try:
+            await self.release(reservation_id)
+        except AutoDevError as error:
+            log.info("a reservation is left to lapse: %s", error)
 
     async def reserve(self, request_id: str, agent_id: str, capability: Capability) -> str:
         """Reserve one use for today and give the reservation's id; the same request again gives the same one.
@@ -141,3 +186,11 @@ class Capabilities:
         return Workspace(
             settings.enabled, settings.auto_promote, tuple(settings.proposers), share, settings.cluster_failures
         )
+
+
+def reservation_key(kind: str, request_id: str) -> str:
+    """What makes the use of a caller's request unique.
+
+    A request id may be as long as an identifier, and a reservation's has a kind before it and a number behind it.
+    """
+    return f"{kind}-{hashlib.sha256(request_id.encode()).hexdigest()[:40]}"

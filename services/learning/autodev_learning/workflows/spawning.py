@@ -1,13 +1,14 @@
 """Workflow variants: made in the fitness service, of a caller's workflow or by a mutation of one that is there."""
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from autodev_learning.peers.capabilities import Capabilities, Capability
+from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
 from autodev_learning.peers.fitness import FitnessClient, Origin, Variant
 from autodev_learning.workflows.mutation import mutate
+
+SPAWN = "spawn"
 
 
 class Spawning:
@@ -21,7 +22,7 @@ class Spawning:
         self, request_id: str, agent_id: str, definition: Mapping[str, Any], parent_variant_id: str
     ) -> Variant:
         """A variant of the caller's workflow. Raises NotFound."""
-        return await self._fitness.create(_key(request_id), agent_id, definition, parent_variant_id)
+        return await self._fitness.create(reservation_key(SPAWN, request_id), agent_id, definition, parent_variant_id)
 
     async def mutated(
         self, request_id: str, agent_id: str, variant_id: str, mate_variant_id: str, edit: str, seed: int
@@ -31,7 +32,7 @@ class Spawning:
         It takes one of the day's mutations, once a request, and only where something comes of it. Raises NotFound,
         InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition.
         """
-        key = _key(request_id)
+        key = reservation_key(SPAWN, request_id)
         if (earlier := await self._fitness.made_by(key)) is not None:
             return earlier
         parent = await self._fitness.get(variant_id)
@@ -46,8 +47,3 @@ class Spawning:
         await self._capabilities.take(key, agent_id, Capability.ALPHA_EVOLVER)
         origin = Origin(made.edit, made.detail, chosen, mate_variant_id if made.edit == "crossover" else "")
         return await self._fitness.create(key, agent_id, made.workflow, variant_id, parent.fitness_function, origin)
-
-
-def _key(request_id: str) -> str:
-    # A request id may be as long as an identifier: with a prefix it is none.
-    return "spawn-" + hashlib.sha256(request_id.encode()).hexdigest()[:40]
