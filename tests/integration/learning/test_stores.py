@@ -1,12 +1,13 @@
 """The stores on a real database: each step writes once, whoever repeats it, and only for its tenant."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import event as hooks
 from sqlalchemy import select
 
 from autodev.gateway.v1.event_pb2 import Event, SkillRolledBack
@@ -27,7 +28,7 @@ from autodev_learning.proof.suites import Source
 from autodev_learning.proposers import Proposal
 from autodev_learning.rows import Base, OutboxRow, SkillRollbackRow
 from autodev_learning.skills.provenance import Provenance
-from autodev_learning.skills.registry import NextVersion, Rollback, Stage
+from autodev_learning.skills.registry import NextVersion, Rollback, Skill, Stage
 from autodev_learning.skills.reviews import Decision, ReviewState, SubjectKind, decided, review_of
 from autodev_learning.store.candidates import CandidateStore
 from autodev_learning.store.episodes import EpisodeStore
@@ -255,6 +256,32 @@ async def test_other_code_of_the_same_name_is_another_skill(stores: Stores) -> N
         await stores.skills.promote((await approved(stores, request, code)).id, "")
     assert [skill.name for skill in await stores.skills.page(10, None)] == ["total", "total_2"]
     assert [skill.name for skill in await stores.skills.page(10, "total")] == ["total_2"]
+
+
+async def test_a_page_of_skills_is_asked_for_at_once(stores: Stores) -> None:
+    for number in range(4):
+        await stores.skills.promote((await approved(stores, f"request:{number}", f"{TOTAL}# {number}\n")).id, "")
+    on_trial = await stores.skills.get("total_3")
+    await next_version(stores, on_trial.id, "1.0.0", "m1", Stage.CANARY)
+    asked: list[str] = []
+
+    def note(_: object, __: object, sql: str, *___: object) -> None:
+        asked.append(sql)
+
+    async def statements(found: Awaitable[list[Skill]], names: list[str]) -> int:
+        asked.clear()
+        assert [skill.name for skill in await found] == names
+        return len(asked)
+
+    hooks.listen(stores.database.engine.sync_engine, "before_cursor_execute", note)
+    names = ["total", "total_2", "total_3", "total_4"]
+    one = await statements(stores.skills.page(1, None), ["total"])
+    assert await statements(stores.skills.page(4, None), names) == one > 0
+    assert await statements(stores.skills.search(["sum", "list"], 4, None), names) == one
+    trials = [skill.canary.version if skill.canary else None for skill in await stores.skills.page(4, None)]
+    assert trials == [None, None, "1.1.0", None]
+    with acting_as(service_identity("learning", "other")):
+        assert await stores.skills.page(4, None) == []
 
 
 async def next_version(stores: Stores, skill_id: str, parent: str, source: str, stage: Stage = Stage.ACTIVE) -> str:

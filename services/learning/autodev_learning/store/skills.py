@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from autodev_learning.evolution.mutations import TrialEnd
 from autodev_learning.memento.announcements import skill_promoted, skill_rolled_back
@@ -56,23 +57,18 @@ class SkillStore:
 
     async def page(self, limit: int, after_name: str | None) -> list[Skill]:
         """Skills by name, of those behind `after_name`."""
-        query = select(SkillRow).order_by(SkillRow.name).limit(limit)
-        if after_name is not None:
-            query = query.where(SkillRow.name > after_name)
-        async with self._database.reading(current_tenant()) as session:
-            return [await _skill(session, row) for row in await session.scalars(query)]
+        return await self._page(limit, after_name)
 
     async def search(self, words: Sequence[str], limit: int, after_name: str | None) -> list[Skill]:
         """Skills whose name or description has each of the words, which are in small letters; by name."""
-        query = select(SkillRow).order_by(SkillRow.name).limit(limit)
+        return await self._page(limit, after_name, *map(_has_word, words))
+
+    async def _page(self, limit: int, after_name: str | None, *narrowed: ColumnElement[bool]) -> list[Skill]:
+        query = _skills().where(*narrowed).order_by(SkillRow.name).limit(limit)
         if after_name is not None:
             query = query.where(SkillRow.name > after_name)
-        for word in words:
-            like = f"%{LIKE_SPECIAL.sub(ESCAPED, word)}%"
-            columns = (SkillRow.name, SkillRow.description)
-            query = query.where(or_(*(func.lower(column).like(like, escape="\\") for column in columns)))
         async with self._database.reading(current_tenant()) as session:
-            return [await _skill(session, row) for row in await session.scalars(query)]
+            return [_skill(*found) for found in await session.execute(query)]
 
     async def versions(self, skill_id: str, limit: int, before_id: str | None) -> list[tuple[str, SkillVersion]]:
         """A skill's versions with the ids of their rows, newest first, of those older than `before_id`."""
@@ -208,11 +204,11 @@ async def add_version(session: AsyncSession, addition: NextVersion, stage: Stage
 
 async def load_skill(session: AsyncSession, id_or_name: str) -> Skill:
     """A skill by its id, or else by its name. Raises NotFound."""
-    query = select(SkillRow).where((SkillRow.id == id_or_name) | (SkillRow.name == id_or_name))
-    rows = list(await session.scalars(query))
-    if not rows:
+    query = _skills().where((SkillRow.id == id_or_name) | (SkillRow.name == id_or_name))
+    found = [_skill(*each) for each in await session.execute(query)]
+    if not found:
         raise NotFound("skill", id_or_name)
-    return await _skill(session, min(rows, key=lambda row: row.id != id_or_name))
+    return min(found, key=lambda skill: skill.id != id_or_name)
 
 
 def version_from_row(row: SkillVersionRow) -> SkillVersion:
@@ -233,9 +229,22 @@ def version_from_row(row: SkillVersionRow) -> SkillVersion:
     )
 
 
-async def _skill(session: AsyncSession, row: SkillRow) -> Skill:
-    active = await _version_row(session, row.id, row.active_version)
-    canary = await _version_row(session, row.id, row.canary_version) if row.canary_version else None
+def _has_word(word: str) -> ColumnElement[bool]:
+    like = f"%{LIKE_SPECIAL.sub(ESCAPED, word)}%"
+    return or_(*(func.lower(column).like(like, escape="\\") for column in (SkillRow.name, SkillRow.description)))
+
+
+def _skills() -> Select[SkillRow, SkillVersionRow, SkillVersionRow]:
+    """Skills, each with the version in use and the one on trial, None where there is none: one statement for all."""
+    active, canary = aliased(SkillVersionRow), aliased(SkillVersionRow)
+    return (
+        select(SkillRow, active, canary)
+        .join(active, (active.skill_id == SkillRow.id) & (active.version == SkillRow.active_version))
+        .outerjoin(canary, (canary.skill_id == SkillRow.id) & (canary.version == SkillRow.canary_version))
+    )
+
+
+def _skill(row: SkillRow, active: SkillVersionRow, canary: SkillVersionRow | None) -> Skill:
     return Skill(
         id=row.id,
         name=row.name,
