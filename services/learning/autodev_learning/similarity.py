@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
 SIMILAR_OVERLAP = 0.5
 
@@ -49,14 +48,6 @@ _COMMON = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class FailureText:
-    """What is written about one failure."""
-
-    task_description: str
-    error_trace: str = ""
-
-
 def error_signature(error_trace: str) -> str:
     """Give a trace's kind: "type|message|function of the last frame", numbers, ids, quoted text and paths masked.
 
@@ -99,10 +90,3 @@ def word_overlap(left: frozenset[str], right: Collection[str]) -> float:
 def similar_tasks(left: str, right: str) -> bool:
     """Tell whether two descriptions share at least half the words of the longer."""
     return word_overlap(task_words(left), task_words(right)) >= SIMILAR_OVERLAP
-
-
-def similar_failures(left: FailureText, right: FailureText) -> bool:
-    """Tell whether two failures are of a kind: one error signature, or similar tasks."""
-    signature = error_signature(left.error_trace)
-    same_error = bool(signature) and signature == error_signature(right.error_trace)
-    return same_error or similar_tasks(left.task_description, right.task_description)

@@ -59,7 +59,7 @@ async def run(plan: Plan, steps: int) -> Islands:
 
 def state(islands: Islands) -> tuple[object, ...]:
     cells = [archive.cells for archive in islands.archives]
-    return islands.individuals, cells, islands.best, islands.bandit, islands.stale_steps
+    return islands.individuals, cells, islands.best, islands.bandit, islands.step
 
 
 @settings(max_examples=30)

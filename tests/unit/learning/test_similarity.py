@@ -1,21 +1,33 @@
 """Which failures are of a kind."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autodev_learning.memento.reflection import Episode, Failure, Outcome, alike, failure_of
 from autodev_learning.similarity import (
-    FailureText,
     error_signature,
     masked,
-    similar_failures,
     similar_tasks,
     task_words,
     word_overlap,
 )
 
 words = st.frozensets(st.text(alphabet="abc", min_size=1, max_size=3), max_size=8)
-failures = st.builds(FailureText, st.text(max_size=40), st.text(max_size=80))
+
+
+def failed(task: str, trace: str = "") -> Failure:
+    """A failure as it is compared."""
+    made = Episode(
+        "e", "event", "a", Outcome.FAILURE, task, trace, error_signature(trace), "", "", (), (), (), datetime.now(UTC)
+    )
+    return failure_of(made)
+
+
+tasks, traces = st.text(max_size=40), st.text(max_size=80)
+failures = st.builds(failed, tasks, traces)
 
 TRACE = """\
 Traceback (most recent call last):
@@ -68,7 +80,7 @@ def test_another_type_message_or_function_is_another_signature(left: str, right:
 
 def test_no_trace_has_no_signature_and_two_of_them_are_not_alike() -> None:
     assert error_signature(" \n") == ""
-    assert not similar_failures(FailureText("merge intervals"), FailureText("parse quoted csv"))
+    assert not alike(failed("merge intervals"), failed("parse quoted csv"))
 
 
 def test_a_task_is_told_by_its_words() -> None:
@@ -97,14 +109,13 @@ def test_overlap_is_symmetric_and_between_0_and_1(left: frozenset[str], right: f
 
 
 @given(failures, failures)
-def test_similarity_is_symmetric(left: FailureText, right: FailureText) -> None:
-    assert similar_failures(left, right) == similar_failures(right, left)
+def test_similarity_is_symmetric(left: Failure, right: Failure) -> None:
+    assert alike(left, right) == alike(right, left)
 
 
-@given(failures)
-def test_a_failure_that_says_anything_is_similar_to_itself(failure: FailureText) -> None:
-    says_something = bool(task_words(failure.task_description) or failure.error_trace.strip())
-    assert similar_failures(failure, failure) == says_something
+@given(tasks, traces)
+def test_a_failure_that_says_anything_is_similar_to_itself(task: str, trace: str) -> None:
+    assert alike(failed(task, trace), failed(task, trace)) == bool(task_words(task) or trace.strip())
 
 
 @given(st.text(max_size=200))

@@ -70,10 +70,6 @@ class Behaviour:
         return sum(each.verdict in (Verdict.SAME, Verdict.MENDED) for each in self.verdicts)
 
     @property
-    def mended(self) -> int:
-        return sum(each.verdict is Verdict.MENDED for each in self.verdicts)
-
-    @property
     def fault(self) -> str:
         """Why the rewrite is rejected, in a sentence; empty where it is not."""
         if not self.compared:

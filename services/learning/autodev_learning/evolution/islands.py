@@ -62,17 +62,11 @@ class Islands:
         self.individuals: list[Individual] = []
         self.best: Individual | None = None
         self.step = 0
-        self.best_step = 0
         self._learnt = Learnt(plan.seed) if DRAWS in operators else None
         self._original: Profile | None = None
         self._digests: set[str] = set()
         self._visits: dict[int, int] = defaultdict(int)
         self._feedback: dict[int, list[str]] = defaultdict(list)
-
-    @property
-    def stale_steps(self) -> int:
-        """Steps since there was a better best."""
-        return self.step - self.best_step
 
     @property
     def tokens(self) -> int:
@@ -204,7 +198,7 @@ class Islands:
         place = self.archives[individual.island].put(individual) if individual.alive else Place.REFUSED
         payoff = PAYOFFS[place]
         if individual.alive and self.best is not None and individual.fitness > self.best.fitness:
-            self.best, self.best_step, payoff = individual, individual.step, BEST_PAYS
+            self.best, payoff = individual, BEST_PAYS
         self.bandit.learn(individual.operator, payoff)
         if self._learnt is not None:
             self._learnt.show(individual, is_best=individual is self.best)

@@ -67,11 +67,6 @@ class SpendingStore:
                 .execution_options(synchronize_session=False)
             )
 
-    async def today(self) -> Spent:
-        """What today's calls have spent, and may."""
-        async with self._database.reading(current_tenant()) as session:
-            return await self._spent(session, self._clock().date().isoformat())
-
     async def _spent(self, session: AsyncSession, day: str) -> Spent:
         row = await session.scalar(select(LlmSpendingRow).where(LlmSpendingRow.day == day))
         if row is None:
