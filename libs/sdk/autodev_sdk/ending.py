@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -63,16 +65,24 @@ async def ended(*tasks: "asyncio.Future[Any]") -> None:
         raise cancelled
 
 
-async def until_one_fails(*works: Coroutine[Any, Any, None]) -> None:
-    """Do works beside each other until all are over, or one fails, or the caller is cancelled, which ends the others.
+async def results_of(*works: Awaitable[Result]) -> list[Result]:
+    """Do works beside each other and give their results, in the order of the works.
 
-    An `asyncio.TaskGroup` cancels its tasks once, however often it is cancelled itself: with one that lost its
-    cancellation it would wait for ever. Raises what the one failed by.
+    When one fails, or the caller is cancelled, the others are ended first. `asyncio.gather` would leave them at work,
+    and an `asyncio.TaskGroup` cancels its tasks once, however often it is cancelled itself: it would wait for ever with
+    one that lost its cancellation. Raises what the one failed by.
     """
+    if not works:
+        return []
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        # All are done, or one that is raises what it failed by.
+        return [task.result() for task in tasks if task in done]
     finally:
         await ended(*tasks)
+
+
+async def until_one_fails(*works: Awaitable[None]) -> None:
+    """The same for works that go on until they fail or the caller is cancelled, and have no results."""
+    await results_of(*works)

@@ -90,7 +90,7 @@ class RemoteHandlers:
             told = error.message if isinstance(error, AutoDevError) else f"{type(error).__name__}: {error}"
             group.reject(worker, delivery.lease.delivery_id, told[:MOST_ERROR_CHARACTERS], None)
         finally:
-            asking.cancel()
+            await ended(asking)
 
     async def _handled(self, event: event_pb2.Event) -> None:
         """Give the event to the extension. Raises AutoDevError when it is not handled."""

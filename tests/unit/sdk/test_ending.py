@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from autodev_sdk import ending
-from autodev_sdk.ending import Patience, ended, until_one_fails
+from autodev_sdk.ending import Patience, ended, results_of, until_one_fails
 
 
 async def losing(cancellations: int) -> None:
@@ -121,6 +121,40 @@ async def test_of_works_beside_each_other_a_failure_ends_the_others_and_is_raise
         await until_one_fails(going_on(), failing(), nothing_to_do())
     assert ends == ["ended"]
     await until_one_fails(nothing_to_do(), nothing_to_do())
+
+
+async def test_results_come_in_the_order_of_the_works() -> None:
+    first = asyncio.Event()
+
+    async def giving(result: int, *, waits: bool) -> int:
+        if waits:
+            await first.wait()
+        first.set()
+        return result
+
+    assert await results_of(giving(1, waits=True), giving(2, waits=False)) == [1, 2]
+    assert await results_of() == []
+
+
+async def test_a_failure_is_known_only_once_the_other_works_are_over() -> None:
+    over = False
+
+    async def cleaning() -> int:
+        nonlocal over
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            over = True
+        return 1
+
+    async def failing() -> int:
+        await asyncio.sleep(0)
+        raise ValueError("its own")
+
+    with pytest.raises(ValueError, match="its own"):
+        await results_of(cleaning(), failing())
+    assert over
 
 
 async def test_works_beside_each_other_end_with_their_caller_though_one_loses_its_cancellation(

@@ -1,6 +1,5 @@
 """A proposer as an operator: what it is asked, and what it is told of what went wrong."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from autodev_learning.evolution.operators import Aim, Brief, Order
 from autodev_learning.proposers import Aim as ProposersAim
 from autodev_learning.proposers import FailedProgram, NoProposal, Problem, Proposal
 from autodev_learning.proposers.allowance import Allowance
+from autodev_sdk.ending import results_of
 
 Propose = Callable[[Problem, Allowance | None], Awaitable[Proposal | NoProposal]]
 
@@ -30,7 +30,7 @@ class Asked:
 
     async def offers(self, orders: Sequence[Order], brief: Brief) -> Sequence[Offer | None]:
         problems = [problem_for(order, brief) for order in orders[: self.most]]
-        answers = await asyncio.gather(*(self.propose(problem, brief.allowance) for problem in problems))
+        answers = await results_of(*(self.propose(problem, brief.allowance) for problem in problems))
         return [*map(_offer, answers), *[None] * (len(orders) - len(answers))]
 
 

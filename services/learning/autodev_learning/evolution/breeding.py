@@ -10,6 +10,7 @@ from autodev_learning.evolution.individuals import Individual, Offer, Stage
 from autodev_learning.evolution.islands import Islands, Ordered
 from autodev_learning.evolution.operators import Brief, Operator
 from autodev_learning.proposers.allowance import Allowance
+from autodev_sdk.ending import results_of
 
 MOST_CHARACTERS = 2000
 
@@ -44,7 +45,7 @@ class Breeding:
         for index, each in enumerate(ordered):
             shares[each.operator].append(index)
         operators = [operator for operator in self.operators if operator.name in shares]
-        answers = await asyncio.gather(
+        answers = await results_of(
             *(
                 operator.offers([ordered[index].order for index in shares[operator.name]], brief)
                 for operator in operators

@@ -19,6 +19,7 @@ from autodev_learning.evolution.rewriting import SLACK_S, Program
 from autodev_learning.evolution.screening import Lanes
 from autodev_learning.evolution.timing import Rounds, TimedOutcome, Timer
 from autodev_learning.trial import CallOutcome, Execute, Execution, Runner
+from autodev_sdk.ending import results_of
 
 ORIGINAL_TRIES = 3
 QUICK_INPUTS = 3
@@ -123,18 +124,15 @@ class SkillEvaluator:
         return _seconds(self.reference)
 
     async def evaluate(self, codes: Sequence[str], best: float) -> Sequence[Evaluation]:
-        return await asyncio.gather(*await self._after_quick(codes))
+        free, faults = asyncio.Semaphore(self.quick.lanes), await self._quick_faults(codes)
+        return await results_of(*(self._whole(code, fault, free) for code, fault in zip(codes, faults, strict=True)))
 
-    async def _after_quick(self, codes: Sequence[str]) -> list["asyncio.Future[Evaluation]"]:
+    async def _quick_faults(self, codes: Sequence[str]) -> list[str]:
         known, reference = self._quick_inputs()
         rows: Sequence[tuple[CallOutcome, ...]] = [()] * len(codes)
         if known:
             rows = await self.quick.run(codes, self.program.preamble, [each.call for each in known])
-        free = asyncio.Semaphore(self.quick.lanes)
-        return [
-            asyncio.ensure_future(self._whole(code, self._quick_fault(known, reference, row), free))
-            for code, row in zip(codes, rows, strict=True)
-        ]
+        return [self._quick_fault(known, reference, row) for row in rows]
 
     def _quick_inputs(self) -> tuple[list[KnownInput], list[TimedOutcome]]:
         """The inputs that the original is soonest done with, as far as it is soon."""

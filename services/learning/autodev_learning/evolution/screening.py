@@ -16,6 +16,7 @@ from autodev_learning.trial import (
     inputs_of,
     outcomes_of,
 )
+from autodev_sdk.ending import results_of
 
 SHARED, SINGLE = "evolution/shared_harness", "evolution/single_harness"
 SINGLE_START_S = 0.6
@@ -39,12 +40,7 @@ class Lanes:
             async with free:
                 return await self.tester.run(programs[start : start + size], preamble, calls)
 
-        tasks = [asyncio.ensure_future(some(start)) for start in range(0, len(programs), size)]
-        try:
-            found = await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        found = await results_of(*(some(start) for start in range(0, len(programs), size)))
         return [outcomes for part in found for outcomes in part]
 
 

@@ -1,6 +1,5 @@
 """Runs code on what no proposer saw, in the sandbox: generated inputs beside a reference, and a skill's suite."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from autodev_learning.proof.agreement import GeneratedCheck, checked
 from autodev_learning.proof.generating import generated_calls
 from autodev_learning.proof.observing import OBSERVER, Doing, doing_of, observed
 from autodev_learning.trial import CallOutcome, Execute, SandboxTester
+from autodev_sdk.ending import results_of
 
 TIMES = 2
 """Executions of each program on generated inputs: texts hash otherwise in each, so what hangs on that shows."""
@@ -59,7 +59,7 @@ class Prover:
 
     async def _doings(self, programs: Sequence[str], preamble: str, calls: Sequence[str]) -> list[list[Doing]]:
         tester = SandboxTester(self.execute, seconds_per_program=self.limits.seconds, programs_per_execution=2)
-        times = await asyncio.gather(*(tester.run(programs, preamble + OBSERVER, calls) for _ in range(TIMES)))
+        times = await results_of(*(tester.run(programs, preamble + OBSERVER, calls) for _ in range(TIMES)))
         return [
             [doing_of([each[program][place] for each in times]) for place in range(len(calls))]
             for program in range(len(programs))
