@@ -82,7 +82,7 @@ class Database:
         for threads in filter(None, (self._writing, self._reading)):
             await threads.close()
         self.patience.begin()
-        await asyncio.gather(*(_disposed(engine, self.patience) for engine in self._pools.values()))
+        await asyncio.gather(*(_disposed(engine, self.patience) for engine in self._pools.values()))  # noqa: TID251 -- all must close
 
     @contextlib.asynccontextmanager
     async def session(self, tenant: str) -> AsyncIterator[AsyncSession]:

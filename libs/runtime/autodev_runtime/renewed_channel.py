@@ -74,7 +74,7 @@ class RenewedChannel:
 
     async def close(self, grace: float | None = None) -> None:
         """Close it, and what a renewal left open because of its calls."""
-        await asyncio.gather(*(line.channel.close(grace) for line in (self._line, *self._before)))
+        await asyncio.gather(*(line.channel.close(grace) for line in (self._line, *self._before)))  # noqa: TID251 -- all must close
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """The present channel's state."""

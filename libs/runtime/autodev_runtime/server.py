@@ -24,7 +24,7 @@ from autodev_runtime.spans import export_spans
 from autodev_runtime.starting import CannotStart
 from autodev_sdk.addresses import stays_here
 from autodev_sdk.channel import keepalive_options
-from autodev_sdk.ending import ended
+from autodev_sdk.ending import ended, results_of
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ async def running(
             await endpoint.health.enter_graceful_shutdown()
             if endpoint.on_drain is not None:
                 endpoint.on_drain()
-        await asyncio.gather(*(server.stop(settings.drain_s) for server in servers))
+        await asyncio.gather(*(server.stop(settings.drain_s) for server in servers))  # noqa: TID251 -- all must close
         await ended(*tasks, failed)
         await asyncio.to_thread(stop_spans)
         if stop_http is not None:
@@ -208,7 +208,7 @@ class _Readiness:
     async def watch(self) -> None:
         """Keep every service's health equal to what the parts answer."""
         while True:
-            answers = await asyncio.gather(*(self._ask(part) for part in self._ready))
+            answers = await results_of(*(self._ask(part) for part in self._ready))
             forwarded = await self._set(all(answers))
             hurry = 1 if self.serving and forwarded else 4 if self.serving else 20
             await asyncio.sleep(READINESS_PERIOD_S / hurry)
@@ -229,7 +229,7 @@ class _Readiness:
             # The server as a whole comes last: who hears that it serves may ask for any of its services.
             for name in (*(served.name for served in endpoint.services), ""):
                 await endpoint.health.set(name, _state(serving))
-            answers = await asyncio.gather(*(self._ask(part) for part in endpoint.forwarded.values()))
+            answers = await results_of(*(self._ask(part) for part in endpoint.forwarded.values()))
             for name, answer in zip(endpoint.forwarded, answers, strict=True):
                 await endpoint.health.set(name, _state(answer))
             forwarded = forwarded and all(answers)

@@ -313,7 +313,7 @@ class EventBus:
 
 def _all_of(handlers: Iterable[Handler]) -> Handler:
     async def call_each(event: event_pb2.Event) -> None:
-        results = await asyncio.gather(*(_call(handler, event) for handler in handlers), return_exceptions=True)
+        results = await asyncio.gather(*(_call(handler, event) for handler in handlers), return_exceptions=True)  # noqa: TID251 -- each handler has its turn
         errors = [_as_failure(result) for result in results if isinstance(result, BaseException)]
         if errors:
             # Every handler had its turn; the event comes again for those that failed.

@@ -11,6 +11,7 @@ from autodev_runtime.errors import FailedPrecondition
 from autodev_sandbox.backends import Backend, Facility, PoolStatus, Sandbox
 from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits
 from autodev_sandbox.running import prove
+from autodev_sdk.ending import results_of
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Levels:
 
     async def probe(self) -> None:
         """Try every backend that is not known to work, and those that have run nothing for a while."""
-        await asyncio.gather(*map(self._probe, self.backends))
+        await results_of(*map(self._probe, self.backends))
         if not self._probed:
             self._probed = True
             self._news.set()
@@ -116,7 +117,7 @@ class Levels:
 
     async def close(self) -> None:
         """End every sandbox."""
-        await asyncio.gather(*(backend.close() for backend in self.backends))
+        await asyncio.gather(*(backend.close() for backend in self.backends))  # noqa: TID251 -- all must close
 
     def _settle(self) -> None:
         """From now on, do with a level that works while stronger ones are still being made ready."""

@@ -1,6 +1,5 @@
 """`autodev status`: what of the mesh serves, and what waits."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from autodev_cli.paging import whole
 from autodev_cli.sandbox import level_lines_of, levels_of
 from autodev_cli.target import Target, find, run
 from autodev_sdk import AutoDevClient
+from autodev_sdk.ending import results_of
 
 app = new_app()
 
@@ -53,7 +53,7 @@ def status(connection: Connection) -> None:
 
 async def status_of(mesh: AutoDevClient, target: Target) -> MeshStatus:
     """Ask the gateway of itself and of the services behind it. Raises the RPCs' errors."""
-    states = await asyncio.gather(*(health.check(mesh.channel, service) for service in SERVICES.values()))
+    states = await results_of(*(health.check(mesh.channel, service) for service in SERVICES.values()))
     sandbox = await mesh.sandbox.GetSandboxStatus(sandbox_service_pb2.GetSandboxStatusRequest())
     waiting = review_service_pb2.ListReviewsRequest(state=review_service_pb2.REVIEW_STATE_WAITING)
     reviews = await whole(mesh.reviews.ListReviews, waiting, lambda page: page.reviews)

@@ -18,6 +18,7 @@ from autodev_cli.replay.results import SkillCheck, TaskResult, TaskRun, result_o
 from autodev_cli.traces import PROGRAMS_AT_A_TIME, UNKNOWN, traces_of
 from autodev_cli.watch import EventWatch
 from autodev_sdk import AutoDevClient, uuid7
+from autodev_sdk.ending import results_of
 from autodev_sdk.literals import matches
 
 AT_A_TIME = 4
@@ -219,4 +220,4 @@ async def _each(
         done(count)
         return made
 
-    return await asyncio.gather(*(one(each) for each in given))
+    return await results_of(*(one(each) for each in given))

@@ -24,7 +24,7 @@ from autodev_gateway.groups.store import (
 from autodev_gateway.shutdown import to_the_end
 from autodev_runtime.errors import AutoDevError, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
-from autodev_sdk.ending import ended
+from autodev_sdk.ending import ended, results_of
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ class Groups:
             await ended(*self._tasks.values())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience.left_s(LEAVE_S)):
-                    await asyncio.gather(*(runner.deserted.wait() for runner in runners))
+                    await results_of(*(runner.deserted.wait() for runner in runners))
             async with asyncio.timeout(patience.left_s(LAST_FLUSH_S)):
                 await self.flush()
         except (TimeoutError, AutoDevError) as error:

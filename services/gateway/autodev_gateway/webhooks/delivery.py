@@ -23,6 +23,7 @@ from autodev_runtime.errors import (
 )
 from autodev_runtime.identity import Identity, acting_as
 from autodev_runtime.tracing import new_trace, parent_in, tracing_as
+from autodev_sdk.ending import results_of
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class Delivery:
         """Pass on what is due. Returns whether there may be more."""
         due = await self._store.take(_now_us(), LEASE_US, AT_ONCE)
         if due:
-            await self._store.settle(await asyncio.gather(*(self._try(each) for each in due)))
+            await self._store.settle(await results_of(*(self._try(each) for each in due)))
         return len(due) == AT_ONCE
 
     async def _try(self, due: Due) -> Settlement:

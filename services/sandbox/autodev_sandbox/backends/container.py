@@ -147,7 +147,7 @@ class ContainerBackend:
             self.retire(sandbox)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
-                await asyncio.gather(self.pool.close(), *self._tasks, return_exceptions=True)
+                await asyncio.gather(self.pool.close(), *self._tasks, return_exceptions=True)  # noqa: TID251 -- all must close
         if self.engine:
             await self.engine.close()
 

@@ -125,8 +125,8 @@ class NamespaceBackend:
     async def close(self) -> None:
         if self.pool:
             await self.pool.close()
-        await asyncio.gather(*self.tasks, *(sandbox.end() for sandbox in self.single))
-        await asyncio.gather(*map(self.discard, list(self.nests)))
+        await asyncio.gather(*self.tasks, *(sandbox.end() for sandbox in self.single))  # noqa: TID251 -- all must close
+        await asyncio.gather(*map(self.discard, list(self.nests)))  # noqa: TID251 -- all must close
         if self.cgroups:
             self.cgroups.release()
             self.cgroups = None

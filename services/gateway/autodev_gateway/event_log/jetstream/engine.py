@@ -34,6 +34,7 @@ from autodev_gateway.event_log.store import EventStore
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.identity import ALL_TENANTS
+from autodev_sdk.ending import results_of
 
 APPEND_S = 8.0
 """How long an append is tried while the server is away."""
@@ -188,7 +189,7 @@ class JetStreamEngine:
         """The messages with these numbers that are there, some of them asked for ahead."""
         for start in range(first, last + 1, AHEAD):
             numbers = range(start, min(start + AHEAD, last + 1))
-            for segment in await asyncio.gather(*(self._stream.get(each) for each in numbers)):
+            for segment in await results_of(*(self._stream.get(each) for each in numbers)):
                 if segment is not None:
                     yield segment
         if first <= self._followed + 1:
