@@ -8,32 +8,36 @@ from types import TracebackType
 from autodev_runtime.errors import AlreadyExists, NotFound
 
 
+class EndedByName(Exception):
+    """The block was ended by its name."""
+
+
 class Cancellable:
-    """A block of one task that another task may end. It then ends quietly, with `cancelled` true."""
+    """A block of one task that another task may end: it then raises EndedByName."""
 
     def __init__(self) -> None:
-        self.cancelled = False
+        self._cancelled = False
 
     def cancel(self) -> None:
         """End the block."""
-        if not self.cancelled:
-            self.cancelled = True
+        if not self._cancelled:
+            self._cancelled = True
             self._task.cancel()
 
-    def __enter__(self) -> "Cancellable":
+    def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._outer_cancels = task.cancelling()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> None:
+        if not self._cancelled:
+            return
         # As asyncio.timeout does it: the task may have been cancelled from outside as well, and that goes on.
-        if not self.cancelled:
-            return False
-        return self._task.uncancel() <= self._outer_cancels and kind is asyncio.CancelledError
+        if self._task.uncancel() <= self._outer_cancels and kind is asyncio.CancelledError:
+            raise EndedByName from error
 
 
 class Names:
@@ -43,10 +47,10 @@ class Names:
         self._blocks: dict[tuple[str, str], Cancellable] = {}
 
     @contextmanager
-    def named(self, tenant: str, name: str) -> Iterator[Cancellable]:
-        """A block that `cancel` ends; without a name, nothing does. Raises AlreadyExists."""
+    def named(self, tenant: str, name: str) -> Iterator[None]:
+        """A block that `cancel` ends, by EndedByName; without a name, nothing does. Raises AlreadyExists."""
         if not name:
-            yield Cancellable()
+            yield
             return
         key = (tenant, name)
         if key in self._blocks:
@@ -54,7 +58,7 @@ class Names:
         block = self._blocks[key] = Cancellable()
         try:
             with block:
-                yield block
+                yield
         finally:
             del self._blocks[key]
 

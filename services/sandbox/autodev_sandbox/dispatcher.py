@@ -8,7 +8,7 @@ from enum import Enum
 
 from autodev_runtime.errors import DeadlineExceeded
 from autodev_sandbox.backends import Sandbox
-from autodev_sandbox.cancelling import Names
+from autodev_sandbox.cancelling import EndedByName, Names
 from autodev_sandbox.execution import (
     BackendUnavailable,
     CallOutcome,
@@ -26,6 +26,7 @@ from autodev_sandbox.running import LOST_EXIT_CODE, Heard, run, run_calls
 from autodev_sandbox.turns import Place, Turns
 
 CANCELLED = "cancelled"
+Give = Callable[[CallOutcome], Awaitable[None]]
 
 
 class Sharing(Enum):
@@ -76,16 +77,17 @@ class Dispatcher:
             outcome = await self.execute(execution, tenant, name, said.hear, accepted)
             return replace(outcome, stdout=said.of(Stream.STDOUT), stderr=said.of(Stream.STDERR))
         with observed("sandbox.execute", tenant) as seen:
-            with self._names.named(tenant, name):
-                least = await self.levels.required(execution.minimum)
-                accepted()
-                async with self.turns.turn(tenant):
-                    seen.queued()
-                    outcome = await self._run(execution, least, heard, seen)
-                seen.ended(outcome)
-                return outcome
-            outcome = self._cancelled(seen)
-            seen.ended(outcome, CANCELLED)
+            try:
+                with self._names.named(tenant, name):
+                    least = await self.levels.required(execution.minimum)
+                    accepted()
+                    async with self.turns.turn(tenant):
+                        seen.queued()
+                        outcome = await self._run(execution, least, heard, seen)
+                    seen.ended(outcome)
+            except EndedByName:
+                outcome = self._cancelled(seen)
+                seen.ended(outcome, CANCELLED)
             return outcome
 
     async def batch(
@@ -93,7 +95,7 @@ class Dispatcher:
         calls: Calls,
         tenant: str,
         sharing: Sharing,
-        give: Callable[[CallOutcome], Awaitable[None]],
+        give: Give,
         name: str = "",
     ) -> None:
         """Run every input in its turn and give its outcome, in order. Inputs that share an interpreter share a turn.
@@ -113,33 +115,33 @@ class Dispatcher:
         calls: Calls,
         tenant: str,
         sharing: Sharing,
-        give: Callable[[CallOutcome], Awaitable[None]],
+        give: Give,
         name: str,
         seen: Observation,
     ) -> None:
         answered, total = 0, len(calls.inputs)
-        with self._names.named(tenant, name):
-            least = await self.levels.required(calls.minimum)
-            place = Place.LAST
-            while answered < total:
-                end = answered + 1 if sharing is Sharing.NOTHING else total
-                part = replace(calls, inputs=calls.inputs[:end])
-                async with self.turns.turn(tenant, place):
-                    seen.queued()
-                    async with (
-                        self._sandbox(least, calls.limits, seen) as sandbox,
-                        aclosing(run_calls(sandbox, part, answered)) as outcomes,
-                    ):
-                        async for each in outcomes:
-                            seen.ended(each.outcome)
-                            answered += 1
-                            await give(each)
-                place = Place.KEPT
-            return
-        for index in range(answered, total):
-            outcome = self._cancelled(seen)
-            seen.ended(outcome, CANCELLED)
-            await give(CallOutcome(index, outcome))
+
+        async def count_and_give(each: CallOutcome) -> None:
+            nonlocal answered
+            answered += 1
+            await give(each)
+
+        try:
+            with self._names.named(tenant, name):
+                least = await self.levels.required(calls.minimum)
+                place = Place.LAST
+                while answered < total:
+                    end = answered + 1 if sharing is Sharing.NOTHING else total
+                    part = replace(calls, inputs=calls.inputs[:end])
+                    async with self.turns.turn(tenant, place):
+                        seen.queued()
+                        await self._run_part(part, answered, least, count_and_give, seen)
+                    place = Place.KEPT
+        except EndedByName:
+            for index in range(answered, total):
+                outcome = self._cancelled(seen)
+                seen.ended(outcome, CANCELLED)
+                await give(CallOutcome(index, outcome))
 
     def cancel(self, tenant: str, name: str) -> None:
         """End the tenant's execution of that name. Raises NotFound."""
@@ -153,12 +155,30 @@ class Dispatcher:
         self, execution: Execution, least: IsolationLevel, heard: Heard | None, seen: Observation
     ) -> Outcome:
         while True:
-            async with self._sandbox(least, execution.limits, seen) as sandbox:
-                return await run(sandbox, execution, heard)
+            try:
+                async with self._sandbox(least, execution.limits, seen) as sandbox:
+                    return await run(sandbox, execution, heard)
+            except BackendUnavailable:
+                # Nothing began: another sandbox may be there.
+                continue
+
+    async def _run_part(self, part: Calls, start: int, least: IsolationLevel, give: Give, seen: Observation) -> None:
+        """Run the inputs from `start` on in one sandbox, and give their outcomes; none where it was not there."""
+        try:
+            async with (
+                self._sandbox(least, part.limits, seen) as sandbox,
+                aclosing(run_calls(sandbox, part, start)) as outcomes,
+            ):
+                async for each in outcomes:
+                    seen.ended(each.outcome)
+                    await give(each)
+        except BackendUnavailable:
+            # Nothing began: the next sandbox begins with the same input.
+            return
 
     @asynccontextmanager
     async def _sandbox(self, least: IsolationLevel, limits: Limits, seen: Observation) -> AsyncIterator[Sandbox]:
-        """A sandbox for the block. One in which nothing began, because it was not there, ends the block quietly."""
+        """A sandbox for the block. Raises BackendUnavailable where nothing began in it, because it was not there."""
         backend, sandbox = await self.levels.take(least, limits)
         try:
             seen.taken(sandbox.level)
@@ -166,6 +186,7 @@ class Dispatcher:
             self.levels.worked(sandbox.level)
         except BackendUnavailable as error:
             self.levels.lost(backend, error)
+            raise
         finally:
             backend.retire(sandbox)
 

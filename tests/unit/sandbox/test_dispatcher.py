@@ -160,6 +160,17 @@ async def test_a_batch_answers_every_input_in_order(sharing: Sharing, sandboxes:
     assert (machine.taken, machine.in_use) == (sandboxes, 0)
 
 
+@pytest.mark.parametrize("sharing", Sharing)
+async def test_of_a_batch_no_input_is_lost_with_a_sandbox_that_never_was_there(sharing: Sharing) -> None:
+    engine, results = Machine(CONTAINER), Results()
+    made = await dispatcher([engine, Machine(NAMESPACE)])
+    engine.hollow = True
+    await made.batch(calls(3), "a", sharing, results.give)
+    assert results.told == [(0, Status.OK), (1, Status.OK), (2, Status.OK)]
+    assert {each.outcome.level for each in results} == {NAMESPACE}
+    assert (engine.taken, engine.in_use, made.turns.running) == (1, 0, 0)
+
+
 async def test_another_tenant_has_its_turn_between_the_inputs_of_a_batch() -> None:
     machine, results = Machine(NAMESPACE), Results()
     made = await dispatcher([machine], slots=1, max_waiting=1)
