@@ -5,7 +5,7 @@ As with trials, what is expected stays outside.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from autodev_learning.harnesses import SCREEN, TRIAL, harness
 from autodev_learning.trial import CallOutcome, Execute
@@ -15,14 +15,26 @@ START_S = 10.0
 SECONDS_A_PROGRAM = 0.2
 LEVELS = (2_000, 20_000, 200_000)
 """Turns of a loop or a recursion, together, after which a call counts as endless: the fewest that will do."""
-SECONDS = {2_000: 0.05, 20_000: 0.1, 200_000: 0.4}
-"""The processor time of a call, at each level."""
+LONGEST = 2_000_000
+"""Turns that only those few are allowed that fail at nothing else."""
+SECONDS = {2_000: 0.05, 20_000: 0.1, 200_000: 0.4, LONGEST: 2.0}
+"""The processor time of a call, by its turns."""
 MOST_CHARACTERS = 500_000
 
 Pieces = tuple[str, ...]
 """A program as texts that, joined, are its source."""
 Line = tuple[int, int]
 """A line of a program: which piece, and which line of it, from 1."""
+
+
+UNENDED = CallOutcome(error="timeout")
+
+
+class Pace(NamedTuple):
+    """Places of calls: on which no program ended, and, where any wants the last level's turns, on which all do."""
+
+    endless: frozenset[int] = frozenset()
+    dear: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,16 +64,18 @@ class Screener:
         rows = await self._rows(programs, preamble, calls, traced=False)
         return [tuple(map(self._outcome, row)) for row in rows]
 
-    async def calibrate(self, programs: Sequence[Pieces], preamble: str, calls: Sequence[str]) -> None:
+    async def calibrate(self, programs: Sequence[Pieces], preamble: str, calls: Sequence[str]) -> Pace:
         """Allow as many turns as let end what of these programs ends at all."""
-        endless: dict[int, int] = {}
+        ends: list[list[tuple[bool, ...]]] = []
         for level in LEVELS[::-1]:
             self.turns = level
             rows = await self.run(programs, preamble, calls)
-            endless[level] = sum(outcome.error == "timeout" for row in rows for outcome in row)
-            if endless[level] > endless[LEVELS[-1]]:
+            ends.append([tuple(outcome != UNENDED for outcome in row) for row in rows])
+            if ends[-1] != ends[0]:
                 self.turns = min(LEVELS[-1], level * 10)
-                return
+                break
+        dear = _nobodys(ends[-1]) if self.turns == LEVELS[-1] else frozenset[int]()
+        return Pace(endless=_nobodys(ends[0]), dear=dear)
 
     async def trace(self, programs: Sequence[Pieces], preamble: str, calls: Sequence[str]) -> list[Traced]:
         """The same, and what ran. Slower by an order."""
@@ -90,7 +104,7 @@ class Screener:
             "preamble": preamble,
             "calls": list(calls),
             "turns": self.turns,
-            "seconds": SECONDS.get(self.turns, SECONDS[LEVELS[-1]]),
+            "seconds": SECONDS[self.turns],
             "traced": traced,
         }
         if sum(map(len, places)) <= MOST_CHARACTERS:
@@ -121,6 +135,11 @@ class Screener:
             known = CallOutcome(value=text[1:]) if text[:1] == "v" else CallOutcome(error=text[1:])
             self._outcomes[text] = known
         return known
+
+
+def _nobodys(ends: Sequence[Sequence[bool]]) -> frozenset[int]:
+    """The places of calls that no program ended."""
+    return frozenset(place for place, ended in enumerate(zip(*ends, strict=True)) if not any(ended))
 
 
 def _placed(row: Sequence[object], places: Sequence[int]) -> list[tuple[object, list[Line]]]:

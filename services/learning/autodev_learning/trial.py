@@ -4,7 +4,7 @@ What is expected stays outside: the harness sends back what each call gave, and 
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from autodev_learning.examples import Example, matches
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINT = "try_programs"
 HARNESS_START_S = 5.0
+PATIENT_S = 4.0
 MOST_CHARACTERS = 500_000
 
 
@@ -63,6 +64,10 @@ class Tester(Runner, Protocol):
         """Runs many more programs, whose outcomes are not to be believed before `run` gave them."""
         ...
 
+    def patient(self) -> "Tester":
+        """The same with more time for a program: for the few that are to be believed."""
+        ...
+
 
 @dataclass(frozen=True)
 class SandboxTester:
@@ -85,6 +90,9 @@ class SandboxTester:
         from autodev_learning.screening import Screener
 
         return Screener(self.execute)
+
+    def patient(self) -> "SandboxTester":
+        return replace(self, seconds_per_program=max(self.seconds_per_program, PATIENT_S))
 
     async def _run_chunk(
         self, programs: Sequence[str], preamble: str, calls: Sequence[str]

@@ -154,6 +154,26 @@ def test_the_same_mistake_in_two_functions_has_one_shape() -> None:
             "def f(x):\n    seen = set()\n    seen.add(x)\n    seen.discard(x)\n    return seen\n",
         ),
         (
+            "Returned",
+            "def f(x):\n    return []\n",
+            "def f(x):\n    return [x]\n",
+        ),
+        (
+            "Term",
+            "def f(xs, rest):\n    return [x + rest for x in xs]\n",
+            "def f(xs, rest):\n    return rest + [x + rest for x in xs]\n",
+        ),
+        (
+            "Forwarded",
+            "def f(by_edge, by_node, u, v):\n    by_edge[u, v] = min(by_edge[u, v], by_node[v])\n",
+            "def f(by_edge, by_node, u, v):\n    by_node[v] = min(by_edge[u, v], by_node[v])\n",
+        ),
+        (
+            "Kept",
+            "def f(groups, a, b):\n    groups[a].update(groups[b])\n",
+            "def f(groups, a, b):\n    groups[a] = groups[b]\n",
+        ),
+        (
             "Best",
             "def f(m):\n    for i in m:\n        m[0] = i\n",
             "def f(m):\n    for i in m:\n        m[0] = min(m[0], i)\n",

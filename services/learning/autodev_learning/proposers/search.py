@@ -62,9 +62,7 @@ class Run:
         starts = starting(self.problem)
         if not starts:
             return self.refusal("no failing program parses")
-        calls = [example.call for example in self.problem.visible]
-        most = starts[:MOST_CALIBRATED]
-        await self.bench.screener.calibrate([each.pieces for each in most], self.problem.preamble, calls)
+        await self.bench.calibrate([each.pieces for each in starts[:MOST_CALIBRATED]])
         pool = await self.measured([*starts, *await self.crossed()])
         self.seen += pool
         for stage in stages(self.problem, pool):
@@ -104,7 +102,7 @@ class Run:
         """The first that passes every example again, each call by itself."""
         examples = self.problem.visible
         for candidate in candidates:
-            if (await check(self.tester, candidate.code, self.problem.preamble, examples)).passes_all:
+            if (await check(self.tester.patient(), candidate.code, self.problem.preamble, examples)).passes_all:
                 return candidate
         return None
 

@@ -35,7 +35,14 @@ class Forwarded(Operator):
             elif isinstance(node, ast.Assign | ast.AugAssign):
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 old = piece.source(target)
-                for other in targets:
+                for other in dict.fromkeys((*_elements(piece, node.value), *targets)):
                     if other != old:
                         start, end = piece.span(target)
                         yield Edit(f"assign to `{other}` for `{old}`", ((start, end, other),))
+
+
+def _elements(piece: Piece, value: ast.expr) -> Iterator[str]:
+    """What is read of other things in a value: `best[i]` in `worst[j] = min(best[i], x)`."""
+    for inner in ast.walk(value):
+        if isinstance(inner, ast.Subscript | ast.Attribute) and isinstance(inner.ctx, ast.Load):
+            yield piece.source(inner)

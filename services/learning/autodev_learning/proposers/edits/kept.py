@@ -31,6 +31,9 @@ class Kept(Operator):
                 owner, call, method = piece.source(value.func.value), piece.source(value), value.func.attr
                 if isinstance(node, ast.Expr):
                     yield piece.rewrite(place, f"{indent}{owner} = {call}\n", f"keep `{call}`")
+                    if method in _IN_PLACE and len(value.args) == 1:
+                        given = piece.source(value.args[0])
+                        yield piece.rewrite(place, f"{indent}{owner} = {given}\n", f"`{owner} = {given}`")
                 elif method in _IN_PLACE:
                     after = f"{indent}return {owner}\n" if isinstance(node, ast.Return) else ""
                     yield piece.rewrite(place, f"{indent}{call}\n{after}", f"`{call}` without its result")

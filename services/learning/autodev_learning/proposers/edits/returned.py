@@ -56,5 +56,5 @@ def candidates(piece: Piece, scope: Scope) -> Iterator[str]:
         values.update(dict.fromkeys((f"list({name})", f"tuple({name})", f"len({name})", f"[{name}]", f"not {name}")))
         values.update(dict.fromkeys((f"len({name}) == 1", f"len({name}) > 0", f"len({name}) == 0", f"{name}[-1]")))
     for param in scope.params:
-        values.update(dict.fromkeys((f"list({param})", f"tuple({param})")))
+        values.update(dict.fromkeys((f"[{param}]", f"list({param})", f"tuple({param})")))
     yield from values

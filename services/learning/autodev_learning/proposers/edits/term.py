@@ -9,6 +9,8 @@ from autodev_learning.proposers.pieces import Edit, Piece, Place
 _SIGNS = ("+", "-", "*", "**")
 _MOST_TERMS = 1_000
 """Terms in all places together: where there would be more, each place has its nearest names."""
+_MOST_JOINED = 8
+"""Names that one list is joined with."""
 
 
 class Term(Operator):
@@ -26,6 +28,13 @@ class Term(Operator):
         for place, node in piece.of(ast.BinOp):
             yield piece.replace(place, piece.source(node.left))
             yield piece.replace(place, piece.source(node.right))
+        for place in piece.expressions:
+            if isinstance(place.node, ast.ListComp | ast.List) and place.scope is not None:
+                # Of lists it matters which comes first.
+                text = piece.source(place.node)
+                for other in piece.nearest_names(place, place.scope, _MOST_JOINED):
+                    yield piece.replace(place, f"{other} + {text}")
+                    yield piece.replace(place, f"{text} + {other}")
         summed = [place for place in piece.expressions if _is_summed(place)]
         for place in summed:
             if place.scope is None:
