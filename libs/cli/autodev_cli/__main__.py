@@ -74,12 +74,12 @@ def autodev(
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one line on stderr and exit status 1."""
+    """Run the command line; what goes wrong is one line on stderr and an exit status (docs/operations.md)."""
     try:
         app()
     except CommandError as error:
         print(f"autodev: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.status)
     except Told as told:
         sys.exit(told.status)
     except KeyboardInterrupt:

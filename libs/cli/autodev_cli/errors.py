@@ -4,6 +4,15 @@
 class CommandError(Exception):
     """A command cannot go on. Its text is the whole line that a person is told."""
 
+    status = 1
+    """The exit status."""
+
+
+class UsageError(CommandError):
+    """A command was called as it cannot be: the same call will never do."""
+
+    status = 2
+
 
 class Told(Exception):
     """A signal asked the command to end before it was done."""

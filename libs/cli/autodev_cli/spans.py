@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import UsageError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -15,8 +15,8 @@ def span_of(text: str) -> timedelta | None:
 
 
 def span_given(option: str, text: str) -> timedelta:
-    """The span that an option says. Raises CommandError."""
+    """The span that an option says. Raises UsageError."""
     span = span_of(text)
     if span is None:
-        raise CommandError(f"{option} {text}: give a span: 30s, 10m, 2h, 90d")
+        raise UsageError(f"{option} {text}: give a span: 30s, 10m, 2h, 90d")
     return span

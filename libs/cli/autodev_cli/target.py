@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import grpc
 
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.failures import line_of
 from autodev_cli.mesh import state as mesh_state
 from autodev_cli.options import Connection
@@ -39,7 +39,7 @@ class Target:
         try:
             return AutoDevClient(self.address, self.api_key, self.root_certificates, **options)
         except AddressUnclear as unclear:
-            raise CommandError(str(unclear)) from unclear
+            raise UsageError(str(unclear)) from unclear
         except PlainTextRefused as refused:
             raise CommandError(f"{refused}: give --ca-file (or --plain-text, if the way is safe)") from refused
 

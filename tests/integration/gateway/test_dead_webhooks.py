@@ -177,7 +177,7 @@ async def test_the_commands_list_and_replay(gateway: Running, store: ReceiptStor
     status, out, err = await webhooks(gateway, "list", "--source", "crm")
     assert (status, out.count("crm:"), "NOT_FOUND: no such variant" in out) == (0, 2, True), err
     status, _, err = await webhooks(gateway, "replay")
-    assert (status, "name webhooks, or say --all" in err) == (1, True)
+    assert (status, "name webhooks, or say --all" in err) == (2, True)
     status, out, err = await webhooks(gateway, "replay", "shop:b:1", "crm:gone")
     assert (status, out.strip()) == (0, "1 will be passed on again"), err
     status, out, err = await webhooks(gateway, "replay", "--all", "--source", "crm", "-o", "json")

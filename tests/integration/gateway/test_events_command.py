@@ -14,8 +14,8 @@ TRIES = 5
 TASK_FAILURES = pb.EventFilter(types=[event_pb2.EVENT_TYPE_TASK_FAILED])
 
 
-async def events(gateway: Running, *arguments: str, refused: bool = False) -> str:
-    """What the command printed: as an error, where it is to be refused."""
+async def events(gateway: Running, *arguments: str, status: int = 0) -> str:
+    """What the command printed, which ends with this status: as an error, where that is one."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "autodev_cli", "events", *arguments),
         *("--address", gateway.public_address, "--api-key", gateway.key(ACME)),
@@ -24,8 +24,8 @@ async def events(gateway: Running, *arguments: str, refused: bool = False) -> st
     )
     async with asyncio.timeout(RUN_S):
         out, err = await process.communicate()
-    assert process.returncode == (1 if refused else 0), err
-    return (err if refused else out).decode()
+    assert process.returncode == status, err
+    return (err if status else out).decode()
 
 
 async def give_up(worker: WorkerStream, count: int) -> None:
@@ -37,7 +37,7 @@ async def give_up(worker: WorkerStream, count: int) -> None:
 async def test_dead_letters_are_listed_with_their_errors_and_replayed(storage: Storage) -> None:
     async with started(storage) as gateway, gateway.client() as acme:
         for command in ("dead", "replay"):
-            told = await events(gateway, command, "group", refused=True)
+            told = await events(gateway, command, "group", status=1)
             assert told == f"autodev: no group 'group' [NOT_FOUND from {gateway.public_address}]\n"
         given_up = [failed(number) for number in range(3)]
         await publish(acme, given_up)
@@ -62,18 +62,18 @@ async def test_dead_letters_are_listed_with_their_errors_and_replayed(storage: S
 async def test_dead_letters_are_discarded_and_groups_listed_and_deleted(storage: Storage) -> None:
     async with started(storage) as gateway, gateway.client() as acme:
         assert "has no groups" in await events(gateway, "groups")
-        told = await events(gateway, "delete-group", "group", refused=True)
+        told = await events(gateway, "delete-group", "group", status=1)
         assert told == f"autodev: no group 'group' [NOT_FOUND from {gateway.public_address}]\n"
         await publish(acme, [failed(number) for number in range(3)])
         async with working(acme, "group", filter=TASK_FAILURES) as worker:
             await give_up(worker, 3)
             letters = [json.loads(line) for line in (await events(gateway, "dead", "group", "-o", "json")).splitlines()]
-            assert "dead_letter_ids: is required, or `all`" in await events(gateway, "discard", "group", refused=True)
+            assert "name letters, or say --all" in await events(gateway, "discard", "group", status=2)
             assert await events(gateway, "discard", "group", letters[0]["id"]) == "1 forgotten\n"
             (row,) = [line for line in (await events(gateway, "groups")).splitlines() if line.startswith("group ")][1:]
             assert row.split()[:2] == ["group", "task_failed"]
             assert row.split()[-2:] == ["0", "2"]
-            assert "end them first" in await events(gateway, "delete-group", "group", refused=True)
+            assert "end them first" in await events(gateway, "delete-group", "group", status=1)
             assert json.loads(await events(gateway, "discard", "group", "--all", "-o", "json")) == {"discarded": 2}
         assert "has no dead letters" in await events(gateway, "dead", "group")
         (listed,) = json.loads(await events(gateway, "groups", "-o", "json"))["groups"]

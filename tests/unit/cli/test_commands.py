@@ -152,12 +152,32 @@ def test_an_authoritys_file_must_hold_a_certificate(tmp_path: Path) -> None:
         find(connection)
 
 
-def test_nothing_to_set_is_said(tmp_path: Path) -> None:
-    ended = autodev("settings", "set", "--data-dir", str(tmp_path))
-    assert (ended.returncode, ended.stderr.splitlines()) == (
-        1,
-        ["autodev: nothing to set: see `autodev settings set --help`"],
-    )
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("up", "--ports", "abc"), "--ports abc: give default, auto, or a number to count from"),
+        (("events", "tail", "--type", "nonsense"), "no event type 'nonsense'; there are: task_failed"),
+        (("events", "tail", "--since", "yesterday"), "--since yesterday: give start, a span"),
+        (("events", "discard", "group"), "name letters, or say --all"),
+        (("evolve", "run", "--agent", "ada", "--skill", "a", "--within", "10x"), "--within 10x: give a span"),
+        (("evolve", "run", "--agent", "ada"), "give one of --skill and --score"),
+        (("settings", "set"), "nothing to set: see `autodev settings set --help`"),
+        (("keys", "rotate", "k1", "--overlap", "soon"), "--overlap soon: give a span"),
+        (("keys", "create", "nobody at all", "--offline"), "'nobody at all' is no name"),
+        (("webhooks", "replay"), "name webhooks, or say --all"),
+        (("audit", "verify", "--expect-head", "nonsense"), "--expect-head: "),
+        (("certs", "create", "--host", "no name"), "--host no name: is no DNS name"),
+        (("migrate", "sandbox"), "no service with a database is called 'sandbox'"),
+        (("skills", "list", "--address", "127.0.0.1", "--api-key", "k"), "give host:port, without a scheme"),
+    ],
+)
+def test_a_call_that_can_never_do_is_one_line_with_the_status_of_wrong_usage(
+    arguments: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    ended = autodev(*arguments, cwd=tmp_path)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
+    assert says in ended.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def test_why_nothing_was_proposed_is_told_by_each_proposer() -> None:

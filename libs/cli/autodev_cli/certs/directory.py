@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from autodev_cli.certs.authority import Authority, Pair, Subject
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_runtime.peers import CALLERS, DOMAIN, name_of
 from autodev_runtime.settings import CertificateFiles
 
@@ -64,7 +64,7 @@ class CertificateDirectory:
         lifetime: timedelta = LIFETIME,
         authority_lifetime: timedelta = AUTHORITY_LIFETIME,
     ) -> None:
-        """Make an authority and every certificate, over what there may be. Raises CommandError for a bad host."""
+        """Make an authority and every certificate, over what there may be. Raises UsageError for a bad host."""
         named = [_host(host) for host in hosts]
         authority = Authority.new(authority_lifetime)
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -209,16 +209,16 @@ class CertificateDirectory:
 
 
 def _host(name: str) -> str | IPv4Address | IPv6Address:
-    """A name or address that the public certificate may be for. Raises CommandError."""
+    """A name or address that the public certificate may be for. Raises UsageError."""
     try:
         return ip_address(name)
     except ValueError:
         pass
     labels = name.removeprefix("*.").split(".")
     if not all(label and len(label) < 64 and label.replace("-", "").isalnum() and label.isascii() for label in labels):
-        raise CommandError(f"--host {name}: is no DNS name and no address")
+        raise UsageError(f"--host {name}: is no DNS name and no address")
     if name == DOMAIN or name.endswith(f".{DOMAIN}"):
-        raise CommandError(f"--host {name}: names under {DOMAIN} are the services' own")
+        raise UsageError(f"--host {name}: names under {DOMAIN} are the services' own")
     return name
 
 

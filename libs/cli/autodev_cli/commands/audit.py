@@ -8,7 +8,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from autodev.gateway.v1 import audit_service_pb2 as pb
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import console, moment, print_json, print_json_line, print_table
 from autodev_cli.paging import PAGE, pages
@@ -64,7 +64,7 @@ def verify(
     try:
         expected = Head.parse(expect_head) if expect_head is not None else None
     except ValueError as error:
-        raise CommandError(f"--expect-head: {error}") from None
+        raise UsageError(f"--expect-head: {error}") from None
 
     async def verified(mesh: AutoDevClient) -> Head:
         verifier = Verifier(expected=expected)

@@ -9,7 +9,7 @@ import typer
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.narration import KINDS, kind_of, line
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
@@ -154,6 +154,8 @@ def discard(
     everything: Annotated[bool, typer.Option("--all", help="All of the group.")] = False,
 ) -> None:
     """Forget dead letters for good: they keep their events from retention no more. Needs the role operator."""
+    if bool(ids) == everything:
+        raise UsageError("name letters, or say --all")
     request = pb.DiscardDeadLettersRequest(group=group, dead_letter_ids=ids or (), all=everything)
     answer = ask(connection, lambda mesh: mesh.events.DiscardDeadLetters(request))
     if connection.json:
@@ -205,23 +207,23 @@ async def _events(mesh: AutoDevClient, request: pb.SubscribeRequest) -> AsyncIte
 
 
 def kind_numbered(word: str) -> "event_pb2.EventType.ValueType":
-    """The event type for a word. Raises CommandError."""
+    """The event type for a word. Raises UsageError."""
     if word not in KINDS:
-        raise CommandError(f"no event type {word!r}; there are: {', '.join(KINDS)}")
+        raise UsageError(f"no event type {word!r}; there are: {', '.join(KINDS)}")
     return KINDS[word]
 
 
 def since_time(text: str, now: datetime) -> datetime:
     """The time that `--since` means: a span before now, or an ISO time, in this machine's zone where it names none.
 
-    Raises CommandError.
+    Raises UsageError.
     """
     if (span := span_of(text)) is not None:
         return now - span
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise CommandError(f"--since {text}: give start, a span (30s, 10m, 2h, 1d), or an ISO time") from None
+        raise UsageError(f"--since {text}: give start, a span (30s, 10m, 2h, 1d), or an ISO time") from None
 
 
 def _print(connection: Connection, event: event_pb2.Event) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import evolver_service_pb2 as pb
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import UsageError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_json, print_json_line, print_table
 from autodev_cli.paging import first_of
@@ -93,7 +93,7 @@ def run(
 ) -> None:
     """Run an experiment on a skill, or by a score function, and follow it to its end. Ctrl-C leaves it running."""
     if bool(skill) == bool(score):
-        raise CommandError("give one of --skill and --score")
+        raise UsageError("give one of --skill and --score")
     request = pb.RunResearchExperimentRequest(
         request_id=uuid7(),
         skill_id=skill,

@@ -14,7 +14,7 @@ import typer
 
 from autodev.gateway.v1 import key_service_pb2 as pb
 from autodev.options.v1 import access_pb2
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, enum_word, moment, print_json, print_table
 from autodev_cli.paging import PAGE, whole
@@ -141,7 +141,7 @@ def _create_offline(connection: Connection, request: pb.CreateKeyRequest) -> pb.
 
     for given in (connection.tenant, request.subject):
         if not IDENTIFIER.fullmatch(given):
-            raise CommandError(f"{given!r} is no name: up to 128 of letters, digits and . _ : / @ -")
+            raise UsageError(f"{given!r} is no name: up to 128 of letters, digits and . _ : / @ -")
     database = gateway_database(connection.data_dir)
     made = create_offline(database, connection.tenant, request)
     # On stderr, since stdout may be for a machine.

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url, stated_here
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.options import DEFAULT_DATA_DIR, DataDir, Output, OutputFormat, new_app
 from autodev_cli.output import print_json, print_table
 from autodev_runtime.database import Database
@@ -58,7 +58,7 @@ def migrate_databases(
     """
     unknown = sorted(set(services or ()) - set(SERVICES))
     if unknown:
-        raise CommandError(f"no service with a database is called {unknown[0]!r}: {', '.join(SERVICES)}")
+        raise UsageError(f"no service with a database is called {unknown[0]!r}: {', '.join(SERVICES)}")
     owner_url = owner_url or stated_here(OWNER_URL) or None
     plans = [(name, database_settings(name, data_dir)) for name in services or SERVICES]
     if owner_url is not None:

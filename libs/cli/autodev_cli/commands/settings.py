@@ -8,7 +8,7 @@ import typer
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.learning.v1.memento_service_pb2 import ListProposersRequest, Proposer
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, print_json, print_table
 from autodev_cli.target import ask
@@ -65,7 +65,7 @@ def set_settings(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes and proposers is None:
-        raise CommandError("nothing to set: see `autodev settings set --help`")
+        raise UsageError("nothing to set: see `autodev settings set --help`")
 
     async def change(mesh: AutoDevClient) -> pb.WorkspaceSettings:
         named = [name.strip() for name in (proposers or "").split(",") if name.strip()]
@@ -89,7 +89,7 @@ def check_proposers(named: Sequence[str], known: Iterable[Proposer]) -> None:
     if unknown := [name for name in named if name not in available]:
         raise CommandError(f"no proposer is named {', '.join(unknown)}; there are: {', '.join(available)}")
     if len(set(named)) < len(named):
-        raise CommandError("--proposers: a name is there twice")
+        raise UsageError("--proposers: a name is there twice")
     for name in named:
         if not available[name]:
             print(f"{name} is not asked before the learning service has it configured", file=sys.stderr)

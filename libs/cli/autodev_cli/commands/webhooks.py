@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from autodev.gateway.v1 import webhook_service_pb2 as pb
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import UsageError
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
 from autodev_cli.paging import first_of
@@ -59,7 +59,7 @@ def replay(
 ) -> None:
     """Have dead webhooks passed on again, as if they had just come in. What fitness has already counts once."""
     if bool(ids) == every:
-        raise CommandError("name webhooks, or say --all")
+        raise UsageError("name webhooks, or say --all")
 
     async def replayed(mesh: AutoDevClient) -> pb.ReplayDeadWebhooksResponse:
         if ids:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 
 SERVICES = ("gateway", "capability", "learning", "fitness", "sandbox")
 HOST = "127.0.0.1"
@@ -41,14 +41,14 @@ class Ports:
 
 
 def ports_named(choice: str) -> Ports:
-    """The ports for `default`, `auto` or a number to count from. Raises CommandError for anything else."""
+    """The ports for `default`, `auto` or a number to count from. Raises UsageError for anything else."""
     if choice == "default":
         return Ports()
     if choice == "auto":
         return Ports(*free_ports(len(fields(Ports))))
     if choice.isdigit() and 0 < int(choice) <= 65535 - len(fields(Ports)):
         return Ports(*(int(choice) + offset for offset in range(len(fields(Ports)))))
-    raise CommandError(f"--ports {choice}: give default, auto, or a number to count from")
+    raise UsageError(f"--ports {choice}: give default, auto, or a number to count from")
 
 
 def free_ports(count: int) -> list[int]:
