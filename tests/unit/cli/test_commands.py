@@ -156,6 +156,9 @@ def test_an_authoritys_file_must_hold_a_certificate(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (("up", "--ports", "abc"), "--ports abc: give default, auto, or a number to count from"),
+        (("demo", "--exit", "--ports", "abc"), "--exit, --ports: only with --up"),
+        (("demo", "--allow-process-sandbox"), "--allow-process-sandbox: only with --up"),
+        (("replay", "--allow-process-sandbox"), "--allow-process-sandbox: only with --up"),
         (("events", "tail", "--type", "nonsense"), "no event type 'nonsense'; there are: task_failed"),
         (("events", "tail", "--since", "yesterday"), "--since yesterday: give start, a span"),
         (("events", "discard", "group"), "name letters, or say --all"),

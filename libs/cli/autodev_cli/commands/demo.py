@@ -14,8 +14,8 @@ from autodev_cli.demo.evolver import SLOW_TASK, EvolverOutcome, StepMissing, evo
 from autodev_cli.demo.memento import MementoOutcome, memento_loop, of_this_run
 from autodev_cli.demo.story import Story
 from autodev_cli.episodes import read_attempts, read_tasks, sample_dir
-from autodev_cli.errors import CommandError
-from autodev_cli.mesh.layout import MeshPlan, ports_named
+from autodev_cli.errors import CommandError, UsageError
+from autodev_cli.mesh.layout import DEFAULT_PORTS, MeshPlan, ports_named
 from autodev_cli.mesh.running import running
 from autodev_cli.mesh.view import showing
 from autodev_cli.options import AllowProcess, Connection, Ports, connected, new_app
@@ -59,7 +59,7 @@ def demo(
     up: Annotated[bool, typer.Option("--up", help="Start the mesh first, in --data-dir.")] = False,
     leave: Annotated[bool, typer.Option("--exit", help="With --up: end after the demo, and the mesh with it.")] = False,
     allow_process_sandbox: AllowProcess = False,
-    ports: Ports = "default",
+    ports: Ports = DEFAULT_PORTS,
 ) -> None:
     """Watch both learning loops close on sample episodes. Exit status 0 only if both do.
 
@@ -67,12 +67,20 @@ def demo(
     with --up, Auto-Dev stays turned on. The demonstration's agents and skills stay either way.
     """
     if not up:
+        _require_no_start(leave, allow_process_sandbox, ports)
         target = find(connection)
         closed = finished(_on_running(target, connection))
     else:
         plan = MeshPlan(connection.data_dir, ports_named(ports), connection.tenant, allow_process_sandbox)
         closed = finished(_with_mesh(plan, connection, stay=not leave))
     raise typer.Exit(0 if closed else 1)
+
+
+def _require_no_start(leave: bool, allow_process_sandbox: bool, ports: str) -> None:
+    """Raises UsageError where options say how a mesh is started, and none is."""
+    given = {"--exit": leave, "--allow-process-sandbox": allow_process_sandbox, "--ports": ports != DEFAULT_PORTS}
+    if vain := [option for option, stated in given.items() if stated]:
+        raise UsageError(f"{', '.join(vain)}: only with --up, which starts a mesh")
 
 
 async def _with_mesh(plan: MeshPlan, connection: Connection, *, stay: bool) -> bool:

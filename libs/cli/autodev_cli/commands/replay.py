@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from autodev_cli.episodes import Attempt, Task, read_attempts, read_tasks, sample_dir
-from autodev_cli.errors import CommandError
+from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.mesh.layout import MeshPlan, ports_named
 from autodev_cli.mesh.running import running
 from autodev_cli.options import AllowProcess, Connection, connected, new_app
@@ -57,6 +57,8 @@ def replay_command(
 
     The workspace's settings are changed for the time of the replay, and put back.
     """
+    if allow_process_sandbox and not up:
+        raise UsageError("--allow-process-sandbox: only with --up, which starts a mesh")
     wanted = read_tasks(tasks or sample_dir() / "tasks.json")
     recorded = limited(read_attempts(attempts or sample_dir() / "attempts.jsonl", wanted), limit)
     if not recorded:

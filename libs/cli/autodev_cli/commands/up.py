@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from autodev_cli.mesh.ignored import ignored
-from autodev_cli.mesh.layout import MeshPlan, ports_named
+from autodev_cli.mesh.layout import DEFAULT_PORTS, MeshPlan, ports_named
 from autodev_cli.mesh.running import RunningMesh, running
 from autodev_cli.mesh.supervisor import State, Status
 from autodev_cli.mesh.view import showing
@@ -38,7 +38,7 @@ def up(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     tenant: Tenant = DEFAULT_TENANT,
     allow_process_sandbox: AllowProcess = False,
-    ports: Ports = "default",
+    ports: Ports = DEFAULT_PORTS,
     mutual_tls: MutualTls = False,
     output: OutputFormat = Output.TEXT,
 ) -> None:

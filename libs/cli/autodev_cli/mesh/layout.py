@@ -12,6 +12,7 @@ from autodev_cli.errors import CommandError, UsageError
 
 SERVICES = ("gateway", "capability", "learning", "fitness", "sandbox")
 HOST = "127.0.0.1"
+DEFAULT_PORTS = "default"
 DRAIN_S = 3.0
 _ASKS = {"gateway": SERVICES[1:], "learning": ("capability", "fitness", "sandbox")}
 """Whom each service asks, besides the gateway, which all do."""
@@ -42,7 +43,7 @@ class Ports:
 
 def ports_named(choice: str) -> Ports:
     """The ports for `default`, `auto` or a number to count from. Raises UsageError for anything else."""
-    if choice == "default":
+    if choice == DEFAULT_PORTS:
         return Ports()
     if choice == "auto":
         return Ports(*free_ports(len(fields(Ports))))
