@@ -7,7 +7,8 @@ _SOCKETS = ("unix:", "unix-abstract:")
 _LISTS = ("ipv4:", "ipv6:")
 _NAMES = ("dns:///", "dns:")
 _RESOLVER = re.compile(r"^(ipv[46]:|dns:(//[^/]*/)?)")
-_PLACE = re.compile(r"(\[[^\]/]+\]|[^:/\[\]]+):[0-9]{1,5}")
+_PLACE = re.compile(r"(\[[^\]/]+\]|[^:/\[\]]+):([0-9]{1,5})")
+LAST_PORT = 65535
 
 
 def is_loopback(host: str) -> bool:
@@ -24,7 +25,12 @@ def names_a_port(target: str) -> bool:
     """Whether a gRPC target is of a form that has one: `host:port`, maybe after a resolver's name; or needs none."""
     if target.startswith((*_SOCKETS, "xds:")):
         return True
-    return all(_PLACE.fullmatch(each) for each in _RESOLVER.sub("", target).split(","))
+    return all(map(_has_port, _RESOLVER.sub("", target).split(",")))
+
+
+def _has_port(place: str) -> bool:
+    parts = _PLACE.fullmatch(place)
+    return parts is not None and int(parts[2]) <= LAST_PORT
 
 
 def stays_here(target: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from autodev_sdk.addresses import names_a_port, stays_here
+from autodev_sdk.addresses import LAST_PORT, names_a_port, stays_here
 
 # UNAVAILABLE mostly says that the call did not reach a rule; where the connection was lost under it, it may have. Then
 # a creating call's request_id has it done once, and what sets a state sets the same again. CANCELLED, where the caller
@@ -98,7 +98,9 @@ def open_channel(
     mesh, a tunnel) protects the way.
     """
     if not names_a_port(address):
-        raise AddressUnclear(f"{address!r} is no gateway's address: give host:port, without a scheme")
+        raise AddressUnclear(
+            f"{address!r} is no gateway's address: give host:port, without a scheme, and no port above {LAST_PORT}"
+        )
     options = channel_options(service_config=_OF_CLIENTS)
     if root_certificates is None:
         if not plain_text_anywhere and not stays_here(address):

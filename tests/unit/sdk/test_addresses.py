@@ -10,6 +10,7 @@ from autodev_sdk.channel import AddressUnclear, PlainTextRefused
 
 HERE = (
     "127.0.0.1:50051",
+    "127.0.0.1:65535",
     "localhost:50051",
     "[::1]:50051",
     "ipv4:127.0.0.1:1,127.0.0.2:2",
@@ -34,6 +35,8 @@ UNCLEAR = (
     "mesh.example",
     "mesh.example:",
     "mesh.example:https",
+    "127.0.0.1:65536",
+    "ipv4:127.0.0.1:1,127.0.0.2:99999",
     "::1",
     "[::1]",
     "http://127.0.0.1:50051",
