@@ -2,8 +2,8 @@
 
 import grpc
 
-from autodev_runtime.errors import AutoDevError, InvalidArgument
-from autodev_runtime.status import error_from_rpc
+from autodev_runtime.errors import InvalidArgument
+from autodev_runtime.status import error_from_rpc, reason_of
 
 _ADVICE = {
     grpc.StatusCode.UNAVAILABLE: "is the mesh up? Start one with `autodev up`, or give --address or --data-dir",
@@ -12,8 +12,26 @@ _ADVICE = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "the mesh is busy; try again, or look into its logs directory",
     grpc.StatusCode.UNIMPLEMENTED: "the gateway is of another version than this command",
 }
-_ADVICE_BY_REASON = {
-    "ISOLATION_UNAVAILABLE": "",
+ADVICE_BY_REASON = {
+    "DATABASE_UNAVAILABLE": "bring the database back; services connect again by themselves",
+    "DATABASE_BUSY": "repeat; look for long transactions in the database",
+    "DISK_FULL": "make room on the database's disk; nothing is to be restarted",
+    "LOG_UNAVAILABLE": "bring the event log's database or NATS back, and repeat",
+    "LOG_BUSY": "repeat in a moment; a faster disk takes more",
+    "REQUEST_IN_PROGRESS": "repeat: the answer is then the first one's",
+    "TOO_MANY_CALLS": "repeat, or run more replicas",
+    "QUEUE_FULL": "repeat, or run more sandboxes, or SLOTS where there are cores",
+    "ISOLATION_UNAVAILABLE": "`autodev status` says what each level needs",
+    "PROPOSALS_FULL": "repeat, or run more replicas of learning",
+    "EXPERIMENTS_FULL": "repeat, or run more replicas of learning",
+    "KEYS_STALE": "bring the gateway's database back",
+    "JWKS_UNAVAILABLE": "mend the identity provider, or the way to it",
+    "PEER_REFUSED": "give the service its own certificate",
+    "EXTENSION_AWAY": "see to the extension; it is asked again after EXTENSION_REST_S",
+    "EXTENSION_BUSY": "see to the extension; it is asked again after EXTENSION_REST_S",
+    "SERVICE_AWAY": "repeat; see `autodev status`, and the service's own log",
+    "GROUP_ELSEWHERE": "repeat, at the gateway that serves the group",
+    "DRAINING": "repeat",
     "QUOTA_EXCEEDED": "wait for the reset, or raise the limit with `autodev settings set`",
     "CAPABILITY_DISABLED": "turn it on with `autodev settings set --enabled`",
     "MATURITY_TOO_LOW": "raise it with `autodev agents set-maturity`",
@@ -24,18 +42,25 @@ _ADVICE_BY_REASON = {
     "PACKAGE_UNSIGNED": "an operator may take it all the same: --allow-unsigned",
     "PACKAGE_UNTRUSTED": "an operator may take it all the same: --allow-unsigned",
 }
+"""What to do, by the reason that the mesh states; docs/operations.md says more of most."""
 
 
 def line_of(error: grpc.aio.AioRpcError, address: str) -> str:
     """The line for an RPC that failed at a gateway."""
+    reason, code = reason_of(error), error.code()
+    if code is grpc.StatusCode.UNAVAILABLE:
+        if not reason:
+            return f"no answer from {address} ({_detail(error)}): {_ADVICE[code]}"
+        return _with(ADVICE_BY_REASON.get(reason), f"{_detail(error)} [{reason} from {address}]")
+    return _with(ADVICE_BY_REASON.get(reason, _ADVICE.get(code)), f"{_text(error)} [{code.name} from {address}]")
+
+
+def _with(advice: str | None, told: str) -> str:
+    return f"{told}: {advice}" if advice else told
+
+
+def _text(error: grpc.aio.AioRpcError) -> str:
     known = error_from_rpc(error)
-    advice = _ADVICE_BY_REASON.get(known.reason, _ADVICE.get(error.code(), ""))
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return f"no answer from {address} ({_detail(error)}): {advice}"
-    return f"{_text(known, error)} [{error.code().name} from {address}]" + (f": {advice}" if advice else "")
-
-
-def _text(known: AutoDevError, error: grpc.aio.AioRpcError) -> str:
     # The raw text says what was not found in the service's own words; fields at fault are in the details.
     return known.message if isinstance(known, InvalidArgument) else _detail(error)
 

@@ -94,6 +94,11 @@ def error_from_rpc(error: grpc.aio.AioRpcError) -> errors.AutoDevError:
     return errors.Unavailable(f"a peer answered {error.code().name}: {message}")
 
 
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """The reason that the answer states; "" where it states none, as where nobody of the mesh answered."""
+    return str(_info_of(rpc_status.from_call(error)).reason)
+
+
 def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)

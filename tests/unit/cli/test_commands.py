@@ -1,5 +1,6 @@
 """What commands take and say, without a mesh."""
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from autodev_cli.commands.events import kind_numbered, since_time
 from autodev_cli.commands.settings import check_proposers
 from autodev_cli.databases import database_settings
 from autodev_cli.errors import CommandError
-from autodev_cli.failures import line_of
+from autodev_cli.failures import ADVICE_BY_REASON, line_of
 from autodev_cli.options import Connection, Output
 from autodev_cli.output import cell, enum_word, one_line
 from autodev_cli.sandbox import level_lines_of, levels_of, lines_of
@@ -30,6 +31,7 @@ from autodev_runtime.errors import (
     InvalidArgument,
     PermissionDenied,
     ResourceExhausted,
+    Unavailable,
 )
 from autodev_runtime.status import status_of
 
@@ -234,10 +236,27 @@ def test_a_file_that_holds_no_key_is_told(content: bytes, tmp_path: Path, monkey
             "nobody signed the package [FAILED_PRECONDITION from here:1]: an operator may take it all the same: "
             "--allow-unsigned",
         ),
+        (
+            Unavailable("learning cannot be reached; call again", reason="SERVICE_AWAY"),
+            "learning cannot be reached; call again [SERVICE_AWAY from here:1]: repeat; see `autodev status`, and the "
+            "service's own log",
+        ),
+        (
+            Unavailable("what later releases say", reason="OF_A_LATER_RELEASE"),
+            "what later releases say [OF_A_LATER_RELEASE from here:1]",
+        ),
     ],
 )
 def test_a_call_that_fails_is_one_line(error: Exception, line: str) -> None:
     assert line_of(failed_call(error), "here:1") == line
+
+
+def test_every_reason_that_operations_explains_has_its_advice() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    section = page.split("## What a call is refused with")[1].split("\n## ")[0]
+    reasons = {reason for row in re.findall(r"^\| ([A-Z_, ]+) \|", section, re.MULTILINE) for reason in row.split(", ")}
+    assert "SERVICE_AWAY" in reasons
+    assert reasons <= set(ADVICE_BY_REASON)
 
 
 def test_an_error_without_details_is_one_line_too() -> None:
