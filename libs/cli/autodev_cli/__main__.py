@@ -9,6 +9,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from autodev_cli.errors import CommandError, Told
+from autodev_cli.quiet import grpc_silent
 from autodev_cli.readers import print_nowhere
 
 COMMANDS = {
@@ -38,7 +39,9 @@ class _LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        return typer.main.get_command(importlib.import_module(f"autodev_cli.commands.{cmd_name}").app)
+        with grpc_silent():
+            command = importlib.import_module(f"autodev_cli.commands.{cmd_name}")
+        return typer.main.get_command(command.app)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

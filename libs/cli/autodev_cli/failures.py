@@ -1,5 +1,7 @@
 """What a person is told of an RPC that failed: one line with what, where, and what to do."""
 
+import re
+
 import grpc
 
 from autodev_runtime.errors import InvalidArgument
@@ -44,15 +46,34 @@ ADVICE_BY_REASON = {
 }
 """What to do, by the reason that the mesh states; docs/operations.md says more of most."""
 
+_MISMATCHES = [
+    (re.compile(pattern), mismatch)
+    for pattern, mismatch in (
+        # No connection came about; one that is lost under a call is told without an address.
+        (r"last error: UNAVAILABLE: \S+: Socket closed", "speaks TLS, or is no gateway: give --ca-file"),
+        ("WRONG_VERSION_NUMBER", "speaks plain text: leave --ca-file (AUTODEV_CA_FILE) out"),
+        ("CERTIFICATE_VERIFY_FAILED: ([^:]+)", r"has a certificate that does not hold by --ca-file: \1"),
+        ("Hostname Verification", "has a certificate for other names: give one of them by --address"),
+    )
+]
+"""What gRPC says where the two ends do not speak the same, and what that means."""
+
 
 def line_of(error: grpc.aio.AioRpcError, address: str) -> str:
     """The line for an RPC that failed at a gateway."""
     reason, code = reason_of(error), error.code()
     if code is grpc.StatusCode.UNAVAILABLE:
         if not reason:
-            return f"no answer from {address} ({_detail(error)}): {_ADVICE[code]}"
+            return _no_answer(_detail(error), address)
         return _with(ADVICE_BY_REASON.get(reason), f"{_detail(error)} [{reason} from {address}]")
     return _with(ADVICE_BY_REASON.get(reason, _ADVICE.get(code)), f"{_text(error)} [{code.name} from {address}]")
+
+
+def _no_answer(detail: str, address: str) -> str:
+    for pattern, mismatch in _MISMATCHES:
+        if found := pattern.search(detail):
+            return f"{address} {found.expand(mismatch)}"
+    return f"no answer from {address} ({detail}): {_ADVICE[grpc.StatusCode.UNAVAILABLE]}"
 
 
 def _with(advice: str | None, told: str) -> str:
