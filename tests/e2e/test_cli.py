@@ -50,6 +50,17 @@ class OwnMesh:
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
+    def states(self) -> dict[str, str]:
+        """What each service says of itself, whether all serve or not."""
+        states: dict[str, str] = json.loads(self.run("status", "-o", "json").stdout)["services"]
+        return states
+
+    def wait_until_all_serve(self) -> None:
+        """The gateway asks the services behind it now and then, and may not have heard of the last."""
+        deadline = time.monotonic() + START_S
+        while set(states := self.states().values()) != {"SERVING"}:
+            assert time.monotonic() < deadline, states
+
     def one_line_error(self, *arguments: str) -> str:
         """Run a command that must fail, and give the line that says why."""
         ended = self.run(*arguments)
@@ -105,8 +116,10 @@ def replayed(mesh: OwnMesh, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 def test_everything_serves(mesh: OwnMesh) -> None:
+    mesh.wait_until_all_serve()
     status = mesh.json("status")
     assert set(status["services"].values()) == {"SERVING"}
+    assert (status["unknown"], status["at_least"]) == ({}, [])
     assert status["sandbox"]["default"] != "none"
 
 
@@ -172,7 +185,7 @@ def test_a_demo_on_a_running_mesh_puts_the_settings_back(mesh: OwnMesh) -> None:
 def test_the_table_of_a_replay_has_a_row_a_task(mesh: OwnMesh, tmp_path: Path) -> None:
     tasks, attempts = solved_sample(tmp_path)
     ended = mesh.run("replay", "--tasks", tasks, "--attempts", attempts, "--no-approve")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 0, ended.stderr + ended.stdout
     rows = {line.split()[0]: line.split() for line in ended.stdout.splitlines() if line.split()}
     for task_id in SOLVED_TASKS:
         failures, successes, patterns, candidates, validated, held_out, approved, promoted = rows[task_id][1:9]
@@ -289,7 +302,7 @@ def test_the_example_client_is_led_to_a_review(mesh: OwnMesh) -> None:
     key_file = mesh.data_dir / "keys" / "default.key"
     command = [sys.executable, str(CLIENT), "--address", mesh.ready["ready"], "--key-file", str(key_file)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S, check=False)
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 0, ended.stderr + ended.stdout
     lines = ended.stdout.splitlines()
     assert lines[0] == "reported 2 failures"
     assert lines[1:-1] == [
@@ -316,9 +329,7 @@ def test_a_service_that_dies_is_started_again(mesh: OwnMesh) -> None:
     assert {each["service"] for each in told if each["pid"] != mesh.pids[each["service"]]} == {"fitness"}
     assert any("SIGKILL" in each["note"] for each in told)
     assert told[-1]["pid"] != mesh.pids["fitness"]
-    deadline = time.monotonic() + START_S
-    while set(mesh.json("status")["services"].values()) != {"SERVING"}:
-        assert time.monotonic() < deadline, "the gateway does not find the service again"
+    mesh.wait_until_all_serve()
 
 
 def test_a_mesh_that_ends_leaves_no_process_and_no_state(tmp_path: Path) -> None:
@@ -383,6 +394,6 @@ def test_a_mesh_whose_keys_are_a_files_is_started_with_one_of_them(
     mesh = started(tmp_path / "data")
     try:
         assert not (tmp_path / "data" / "keys").exists()
-        assert mesh.json("status")["services"]["gateway"] == "SERVING"
+        assert mesh.states()["gateway"] == "SERVING"
     finally:
         end(mesh)

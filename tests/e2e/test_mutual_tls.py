@@ -1,7 +1,6 @@
 """The whole mesh by mutual TLS, on every address of the machine: each service is asked, and the loop closes."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -45,10 +44,7 @@ async def test_the_whole_mesh_works_by_mutual_tls(tmp_path: Path, monkeypatch: p
 def test_autodev_up_runs_the_mesh_by_mutual_tls(tmp_path: Path) -> None:
     mesh = started(tmp_path / "data", "--mtls")
     try:
-        # The gateway asks the services behind it now and then, and may not have heard of the last.
-        until_s = time.monotonic() + 10
-        while (states := set(mesh.json("status")["services"].values())) != {"SERVING"}:
-            assert time.monotonic() < until_s, states
+        mesh.wait_until_all_serve()
         learning = state.read(mesh.data_dir)
         assert learning is not None
         assert not serves(learning.addresses["learning"])

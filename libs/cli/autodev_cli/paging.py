@@ -1,10 +1,13 @@
 """Walks the pages of a list."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sized
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 PAGE = 500
 """The most that any list gives at once."""
+COUNTED = 100
+"""Past so many, a count says no more than that there are."""
 
 
 class Asking(Protocol):
@@ -23,6 +26,17 @@ class Page(Protocol):
 A = TypeVar("A", bound=Asking)
 P = TypeVar("P", bound=Page)
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many things there are; with `more`, at least so many."""
+
+    number: int
+    more: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.number}{'+' if self.more else ''}"
 
 
 async def pages(call: Callable[[A], Awaitable[P]], request: A, size: int = PAGE) -> AsyncIterator[P]:
@@ -55,3 +69,10 @@ async def first_of(
         if len(found) >= most:
             break
     return found[:most]
+
+
+async def counted(call: Callable[[A], Awaitable[P]], request: A, items: Callable[[P], Sized]) -> Count:
+    """How many the request lists, as far as one page tells."""
+    request.page_size = COUNTED
+    page = await call(request)
+    return Count(len(items(page)), bool(page.next_page_token))

@@ -62,7 +62,7 @@ def level_lines_of(status: pb.GetSandboxStatusResponse) -> list[str]:
     """The level that executions get: its started sandboxes, and what its isolation lacks here."""
     level = next((each for each in status.levels if each.level == status.default_isolation), None)
     if level is None:
-        return ["sandbox level none"]
+        return ["sandbox level none", *(f"  no {level_word(each.level)}: {each.detail}" for each in status.levels)]
     pool = level.pool
     started = f", {pool.ready} sandboxes ready ({pool.ceiling} at most)" if pool.ceiling else ""
     missing = [f"  no {each.name}: {each.detail}" for each in level.facilities if not each.available]

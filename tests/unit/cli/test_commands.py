@@ -361,6 +361,11 @@ def test_a_status_tells_of_the_pool_and_of_what_the_isolation_lacks() -> None:
     assert told["levels"]["namespace"]["pool"]["ready"] == 2
     assert told["levels"]["namespace"]["facilities"]["memory cgroup"] == {"available": False, "detail": "not writable"}
     assert level_lines_of(pb.GetSandboxStatusResponse()) == ["sandbox level none"]
+    missing = pb.IsolationLevelStatus(level=pb.ISOLATION_LEVEL_NAMESPACE, detail="bwrap is not installed")
+    assert level_lines_of(pb.GetSandboxStatusResponse(levels=[missing])) == [
+        "sandbox level none",
+        "  no NAMESPACE: bwrap is not installed",
+    ]
 
 
 @pytest.mark.parametrize("group", ["events", "review", "skills", "fitness", "audit", "certs"])

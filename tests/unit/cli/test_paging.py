@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev.gateway.v1 import key_service_pb2 as pb
-from autodev_cli.paging import PAGE, first_of, pages, whole
+from autodev_cli.paging import COUNTED, PAGE, Count, counted, first_of, pages, whole
 
 
 class Keys:
@@ -55,3 +55,15 @@ async def test_a_whole_list_is_one_answer_without_a_next_page(count: int, longes
     keys = Keys(count, longest)
     answer = await whole(keys.list, pb.ListKeysRequest(), lambda page: page.keys)
     assert (ids(answer), answer.next_page_token) == (keys.ids, "")
+
+
+@given(st.integers(0, 1200), st.integers(1, 600))
+async def test_things_are_counted_as_far_as_one_page_tells(count: int, longest: int) -> None:
+    keys = Keys(count, longest)
+    told = min(count, longest, COUNTED)
+    assert await counted(keys.list, pb.ListKeysRequest(), ids) == Count(told, more=told < count)
+    assert len(keys.asked) == 1
+
+
+def test_a_count_says_where_there_are_more() -> None:
+    assert (str(Count(7)), str(Count(100, more=True))) == ("7", "100+")
