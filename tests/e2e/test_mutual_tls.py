@@ -51,3 +51,18 @@ def test_autodev_up_runs_the_mesh_by_mutual_tls(tmp_path: Path) -> None:
         assert (tmp_path / "data" / "certs" / "ca.key").stat().st_mode & 0o777 == 0o600
     finally:
         end(mesh)
+
+
+def test_autodev_up_runs_a_gateway_that_speaks_tls_to_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = certificates_in(tmp_path / "certs").files("public")
+    monkeypatch.setenv("AUTODEV_GATEWAY_TLS_CERT_FILE", str(files.certificate))
+    monkeypatch.setenv("AUTODEV_GATEWAY_TLS_KEY_FILE", str(files.key))
+    mesh = started(tmp_path / "data")
+    try:
+        mesh.wait_until_all_serve()
+        assert mesh.json("skills", "list")["skills"] == []
+        by_address = ("skills", "list", "--address", mesh.ready["ready"])
+        assert mesh.run(*by_address, "--ca-file", str(files.authority)).returncode == 0
+        assert "speaks TLS" in mesh.one_line_error(*by_address)
+    finally:
+        end(mesh)

@@ -9,9 +9,9 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from autodev_cli.errors import CommandError
+from autodev_cli.stated import stated_here
 from autodev_runtime.database_settings import DatabaseSettings
 from autodev_runtime.database_urls import WITH_DRIVER, check_parameters
-from autodev_runtime.secret_files import stated
 
 SQLITE, POSTGRESQL = "sqlite+aiosqlite", WITH_DRIVER.removesuffix("://")
 
@@ -40,14 +40,6 @@ def database_settings(service: str, data_dir: os.PathLike[str]) -> DatabaseSetti
         wrong = error.errors()[0]
         variable = f"{prefix}{str(wrong['loc'][0]).upper()}"
         raise CommandError(f"{variable}: {wrong['msg'].removeprefix('Value error, ')}") from None
-
-
-def stated_here(variable: str) -> str:
-    """The variable's value, or its file's; "" where there is neither. Raises CommandError."""
-    try:
-        return stated(variable)
-    except ValueError as error:
-        raise CommandError(str(error)) from error
 
 
 def parsed_url(source: str, url: str, *drivers: str) -> URL:

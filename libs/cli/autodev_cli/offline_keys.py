@@ -11,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from autodev.gateway.v1 import key_service_pb2 as pb
-from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url, stated_here
+from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url
 from autodev_cli.errors import CommandError
+from autodev_cli.stated import stated_here
 from autodev_runtime.access import ROLES
 from autodev_runtime.database import Database
 from autodev_runtime.errors import AutoDevError

@@ -49,21 +49,21 @@ def find(connection: Connection) -> Target:
 
     Raises CommandError where no mesh or no key is found.
     """
-    address = connection.address
+    address, ca_file = connection.address, connection.ca_file
     if address is None:
         state = mesh_state.read(connection.data_dir)
         if state is None:
             raise CommandError(
                 f"no mesh runs in {connection.data_dir}: start one with `autodev up`, or give --address or --data-dir"
             )
-        address = state.gateway
+        address, ca_file = state.gateway, ca_file or state.certificate
     key = connection.api_key or key_from_files(connection.data_dir, connection.tenant)
     # gRPC would fail without a word of what is wrong.
     if not key or not key.isascii() or not key.isprintable():
         raise CommandError(
             "the API key is empty, or has a character that no key has: a line's end, or one beyond ASCII"
         )
-    return Target(address, key, _root_certificates(connection.ca_file), connection.plain_text)
+    return Target(address, key, _root_certificates(ca_file), connection.plain_text)
 
 
 def _root_certificates(ca_file: str | None) -> bytes | None:

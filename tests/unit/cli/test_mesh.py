@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import socket
-from dataclasses import fields
+from dataclasses import fields, replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -13,9 +13,13 @@ from autodev_cli import sandbox
 from autodev_cli.errors import CommandError
 from autodev_cli.mesh import lock, state
 from autodev_cli.mesh.layout import HOST, SERVICES, MeshPlan, Ports, free_ports, ports_named, require_free
+from autodev_cli.mesh.public_door import CERTIFICATE, public_certificate
 from autodev_cli.mesh.supervisor import State, Status
 from autodev_cli.mesh.view import text_of
+from autodev_cli.options import Connection, Output
+from autodev_cli.target import find
 from autodev_sandbox import levels
+from tests.certificates import certificates_in
 
 
 def numbers(ports: Ports) -> list[int]:
@@ -92,6 +96,28 @@ def test_certificates_are_the_meshs_own_or_none() -> None:
         "AUTODEV_FITNESS_MESH_CERT_FILE": str(Path("data/certs/fitness/tls.crt").resolve()),
         "AUTODEV_FITNESS_MESH_KEY_FILE": str(Path("data/certs/fitness/tls.key").resolve()),
     }
+
+
+def test_commands_trust_the_certificate_that_the_gateway_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CERTIFICATE, raising=False)
+    assert public_certificate() is None
+    certificates = certificates_in(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CERTIFICATE, "public/tls.crt")
+    assert public_certificate() == certificates.files("public").certificate
+    monkeypatch.setenv(CERTIFICATE, "gateway/tls.crt")
+    with pytest.raises(CommandError, match=r"tls.crt is for gateway.autodev.internal, .* come to 127.0.0.1"):
+        public_certificate()
+
+
+def test_a_mesh_with_such_a_certificate_is_where_commands_find_it(tmp_path: Path) -> None:
+    certificate = certificates_in(tmp_path / "certs").files("public").certificate
+    state.write(tmp_path, state.MeshState(os.getpid(), "127.0.0.1:1", {}, str(certificate)))
+    options = Connection(None, "k", tmp_path, "default", Output.TEXT)
+    assert find(options).root_certificates == certificate.read_bytes()
+    named = tmp_path / "certs" / "ca.crt"
+    assert find(replace(options, ca_file=str(named))).root_certificates == named.read_bytes()
+    assert find(replace(options, address="127.0.0.1:2")).root_certificates is None
 
 
 def hold(directory: Path, held: Event, let_go: Event) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from autodev_cli.errors import CommandError
+from autodev_cli.mesh import running
+from autodev_cli.mesh.layout import SERVICES, MeshPlan, Ports
 from autodev_cli.mesh.processes import Process
 from autodev_cli.mesh.state import is_alive
 from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, last_line
@@ -105,6 +108,19 @@ async def test_a_process_that_cannot_start_with_what_it_was_given_is_given_up_at
 async def test_what_does_not_serve_in_time_is_told(tmp_path: Path) -> None:
     async with Supervisor([spec(tmp_path, "import time\ntime.sleep(60)\n")], lambda _: None) as supervisor:
         assert not await supervisor.until_serving(0.2)
+
+
+async def test_services_that_do_not_serve_in_time_are_named_with_their_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "START_TIMEOUT_S", 0.2)
+    programs = dict.fromkeys(SERVICES, SLEEPS) | {"learning": "import time\ntime.sleep(60)\n"}
+    specs = [spec(tmp_path, program, name) for name, program in programs.items()]
+    async with Supervisor(specs, lambda _: None) as supervisor:
+        others = [name for name in SERVICES if name != "learning"]
+        assert await supervisor.until(lambda known: {known[name].state for name in others} == {State.SERVING}, WAIT_S)
+        with pytest.raises(CommandError, match=r"not SERVING after 0.2 s: learning. See .*/logs/learning.log$"):
+            await running.serving(MeshPlan(tmp_path, Ports(), "default"), supervisor)
 
 
 def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from autodev_cli.certs.authority import Authority, Pair, Subject
+from autodev_cli.certs.names import certificate_at, names_of
 from autodev_cli.errors import CommandError, UsageError
 from autodev_runtime.peers import CALLERS, DOMAIN, name_of
 from autodev_runtime.settings import CertificateFiles
@@ -164,17 +165,10 @@ class CertificateDirectory:
         """What is known of a certificate. Raises CommandError."""
         path = self.path / "ca.crt" if name == AUTHORITY else self.files(name).certificate
         try:
-            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            certificate = certificate_at(path)
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}: make it with `autodev certs create`") from error
-        except ValueError as error:
-            raise CommandError(f"{path}: is no certificate") from error
-        try:
-            stated = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            hosts = tuple(str(each.value) for each in stated)
-        except x509.ExtensionNotFound:
-            hosts = ()
-        return Held(name, hosts, certificate.not_valid_after_utc)
+        return Held(name, names_of(certificate), certificate.not_valid_after_utc)
 
     def authority(self) -> Authority:
         """The authority itself. Raises CommandError."""

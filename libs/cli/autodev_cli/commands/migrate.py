@@ -10,10 +10,11 @@ import typer
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
-from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url, stated_here
+from autodev_cli.databases import POSTGRESQL, SQLITE, database_settings, parsed_url
 from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.options import DEFAULT_DATA_DIR, DataDir, Output, OutputFormat, new_app
 from autodev_cli.output import print_json, print_table
+from autodev_cli.stated import stated_here
 from autodev_runtime.database import Database
 from autodev_runtime.database_settings import DatabaseSettings
 from autodev_runtime.database_urls import with_driver

@@ -14,6 +14,7 @@ from autodev_cli.errors import CommandError
 from autodev_cli.mesh import lock, state
 from autodev_cli.mesh.layout import SERVICES, MeshPlan, require_free
 from autodev_cli.mesh.processes import Nursery
+from autodev_cli.mesh.public_door import public_certificate
 from autodev_cli.mesh.supervisor import FalseStart, Spec, State, Status, Supervisor, Watch
 from autodev_cli.target import Target, key_from_files, key_path
 from autodev_sdk.ending import ended
@@ -43,8 +44,10 @@ class RunningMesh:
 async def running(plan: MeshPlan, report: Callable[[Status], None]) -> AsyncIterator[RunningMesh]:
     """The mesh, serving, within the block.
 
-    Raises CommandError: a port is taken, another mesh has the directory, or a service does not start.
+    Raises CommandError: a port is taken, another mesh has the directory, a service does not start, or the gateway is to
+    have a certificate that is not for this machine.
     """
+    certificate = public_certificate()
     with lock.held(plan.data_dir):
         require_free(plan.ports)
         async with (
@@ -53,9 +56,10 @@ async def running(plan: MeshPlan, report: Callable[[Status], None]) -> AsyncIter
             Supervisor([_spec(plan, service, nursery) for service in SERVICES], report) as supervisor,
         ):
             try:
-                await _serving(supervisor)
-                target = Target(plan.ports.address("gateway"), _key(plan))
-                _leave_word(plan)
+                await serving(plan, supervisor)
+                trusted = certificate.read_bytes() if certificate is not None else None
+                target = Target(plan.ports.address("gateway"), _key(plan), trusted)
+                _leave_word(plan, certificate)
                 yield RunningMesh(plan, supervisor, target)
             except FalseStart as error:
                 raise CommandError(str(error)) from error
@@ -71,7 +75,8 @@ def _key(plan: MeshPlan) -> str:
     return os.environ.get("AUTODEV_API_KEY") or key_from_files(plan.data_dir, plan.tenant)
 
 
-async def _serving(supervisor: Supervisor) -> None:
+async def serving(plan: MeshPlan, supervisor: Supervisor) -> None:
+    """Wait until all serve, the sandbox perhaps excepted. Raises CommandError where they do not, and FalseStart."""
     others = [name for name in SERVICES if name != "sandbox"]
     reached = await supervisor.until(
         lambda statuses: (
@@ -81,8 +86,9 @@ async def _serving(supervisor: Supervisor) -> None:
         START_TIMEOUT_S,
     )
     if not reached:
-        slow = ", ".join(each.name for each in supervisor.statuses.values() if each.state is not State.SERVING)
-        raise CommandError(f"not SERVING after {START_TIMEOUT_S:g} s: {slow}. See the logs directory")
+        slow = [each.name for each in supervisor.statuses.values() if each.state is not State.SERVING]
+        logs = ", ".join(str(_log(plan, name)) for name in slow)
+        raise CommandError(f"not SERVING after {START_TIMEOUT_S:g} s: {', '.join(slow)}. See {logs}")
     # A sandbox that stays NOT_SERVING has found no isolation level: the mesh runs, and the caller tells.
     await supervisor.until_serving(SANDBOX_PATIENCE_S)
 
@@ -92,8 +98,12 @@ def _preload(plan: MeshPlan) -> Sequence[str]:
     return () if any(plan.data_dir.glob("*.sqlite3")) else ("alembic.runtime.environment", "alembic.script")
 
 
+def _log(plan: MeshPlan, service: str) -> Path:
+    return plan.data_dir / "logs" / f"{service}.log"
+
+
 def _spec(plan: MeshPlan, service: str, nursery: Nursery) -> Spec:
-    log = plan.data_dir / "logs" / f"{service}.log"
+    log = _log(plan, service)
     return Spec(
         name=service,
         start=partial(nursery.start, f"autodev_{service}", plan.environment(service, os.environ), log),
@@ -112,9 +122,9 @@ def _watch(plan: MeshPlan, service: str) -> Watch:
 
 
 def _channel(plan: MeshPlan, service: str, health: Any) -> Any:
-    address = plan.ports.address(service)
-    # At the gateway's public door, certificates of services count for nothing.
-    if not plan.mutual_tls or service == "gateway":
+    # The gateway is watched at the services' door: there it speaks as they do, whatever it speaks to clients.
+    address = plan.ports.address("internal" if service == "gateway" else service)
+    if not plan.mutual_tls:
         return health.plain_channel(address)
     from autodev_cli.certs.directory import CertificateDirectory
 
@@ -145,12 +155,13 @@ async def _certificates(plan: MeshPlan) -> AsyncIterator[None]:
         await ended(renewing)
 
 
-def _leave_word(plan: MeshPlan) -> None:
+def _leave_word(plan: MeshPlan, certificate: Path | None) -> None:
     state.write(
         plan.data_dir,
         state.MeshState(
             pid=os.getpid(),
             gateway=plan.ports.address("gateway"),
             addresses={name: plan.ports.address(name) for name in (*SERVICES, "http")},
+            certificate=str(certificate) if certificate is not None else None,
         ),
     )

@@ -10,11 +10,15 @@ FILE = "mesh.json"
 
 @dataclass(frozen=True)
 class MeshState:
-    """A running mesh: its supervisor and where its services listen."""
+    """A running mesh: its supervisor and where its services listen.
+
+    `certificate`: the file of what the gateway shows its clients; None where it speaks plain text.
+    """
 
     pid: int
     gateway: str
     addresses: dict[str, str]
+    certificate: str | None = None
 
 
 def write(data_dir: Path, state: MeshState) -> None:
