@@ -3,9 +3,15 @@
 import asyncio
 import json
 import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev_cli.tailing import FIRST_SPAN, WIDER, start_of_last
+from autodev_gateway import metrics
 from tests.integration.gateway.parts import ACME, Running, WorkerStream, failed, publish, started, working
 from tests.storage import Storage
 
@@ -80,3 +86,33 @@ async def test_dead_letters_are_discarded_and_groups_listed_and_deleted(storage:
         assert (listed["name"], listed["dead_letters"]) == ("group", "0")
         assert await events(gateway, "delete-group", "group") == "group is deleted\n"
         assert "has no groups" in await events(gateway, "groups")
+
+
+async def test_the_last_events_are_found_from_the_end(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
+        with monkeypatch.context() as earlier:
+            long_ago_ns = time.time_ns() - 30 * 24 * 3600 * 10**9
+            earlier.setattr("autodev_gateway.event_log.appender.time.time_ns", lambda: long_ago_ns)
+            for _ in range(4):
+                await publish(acme, [failed(number) for number in range(1000)])
+        last = [failed(number) for number in range(5)]
+        await publish(acme, last)
+        before = metrics.SENT._value.get()
+        told = await events(gateway, "tail", "-n", "5", "-o", "json")
+        assert [json.loads(line)["id"] for line in told.splitlines()] == [event.id for event in last]
+        # The oldest event is asked for as well, and until that is read more of the beginning is on its way.
+        assert metrics.SENT._value.get() - before < 2000
+        assert len((await events(gateway, "tail", "-n", "7")).splitlines()) == 7
+        assert len((await events(gateway, "tail", "--type", "task_failed", "-n", "6000")).splitlines()) == 4005
+
+
+async def test_as_far_back_as_it_takes(storage: Storage) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
+        await publish(acme, [failed(number) for number in range(3)])
+        recorded = datetime.now(UTC)
+        await publish(acme, [failed(number) for number in range(3)])
+        for spans in (FIRST_SPAN, FIRST_SPAN * WIDER):
+            now = recorded + spans
+            assert await start_of_last(acme, TASK_FAILURES, 3, now) == recorded
+            assert await start_of_last(acme, TASK_FAILURES, 4, now) is None
+        assert await start_of_last(acme, TASK_FAILURES, 1, recorded - timedelta(days=1)) is None

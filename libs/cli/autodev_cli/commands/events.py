@@ -15,14 +15,13 @@ from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
 from autodev_cli.paging import first_of, whole
 from autodev_cli.spans import span_of
+from autodev_cli.tailing import CAUGHT_UP_MS, start_of_last
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
 from autodev_sdk.events import follow
 from autodev_sdk.extensions import NoHandlers, run_handlers
 
 app = new_app("Follow what happens; see what workers could not handle, and deliver it again.")
-
-CAUGHT_UP_MS = 200
 
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="A group of workers: learning.memento, or your own.")]
 
@@ -51,13 +50,15 @@ def tail(
         filter=pb.EventFilter(types=[kind_numbered(each) for each in kinds or ()], agent_ids=agents or ())
     )
     request.heartbeat_interval.FromMilliseconds(CAUGHT_UP_MS)
-    started = None if since in (None, "start") else since_time(since or "", datetime.now(UTC))
-    if started is None:
-        request.at = pb.START_AT_EARLIEST
-    else:
-        request.at_time.FromDatetime(started)
+    now = datetime.now(UTC)
+    stated = None if since in (None, "start") else since_time(since or "", now)
 
     async def print_events(mesh: AutoDevClient) -> None:
+        started = await start_of_last(mesh, request.filter, last, now) if since is None else stated
+        if started is None:
+            request.at = pb.START_AT_EARLIEST
+        else:
+            request.at_time.FromDatetime(started)
         kept: deque[event_pb2.Event] = deque(maxlen=last if since is None else None)
         caught_up = False
         async for event in _events(mesh, request):
