@@ -5,9 +5,11 @@ Run it beside a mesh: `autodev up` in one terminal, then `.venv/bin/python examp
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 from statistics import median
 
+import grpc
 from google.protobuf.struct_pb2 import Struct
 
 from autodev.sandbox.v1.sandbox_service_pb2 import (
@@ -84,4 +86,9 @@ if __name__ == "__main__":
     parser.add_argument("--address", default="127.0.0.1:50051")
     parser.add_argument("--key-file", type=Path, default=Path(".autodev/keys/default.key"))
     given = parser.parse_args()
-    asyncio.run(main(given.address, given.key_file))
+    try:
+        asyncio.run(main(given.address, given.key_file))
+    except grpc.aio.AioRpcError as error:
+        sys.exit(f"{error.code().name}: {error.details()}")
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")

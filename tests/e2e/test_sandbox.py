@@ -135,6 +135,16 @@ async def test_the_example_runs(mesh: Mesh, tmp_path: Path) -> None:
     assert "input 2: 610 in " in said
 
 
+async def test_the_example_says_in_one_line_why_it_is_refused(mesh: Mesh, tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    for says in (f"{key_file}: No such file or directory", "UNAUTHENTICATED: the API key is not known"):
+        command = [sys.executable, str(EXAMPLE), "--address", mesh.address("gateway"), "--key-file", str(key_file)]
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        told = (await process.communicate())[1].decode()
+        assert (process.returncode, told) == (1, f"{says}\n")
+        key_file.write_text("no key")
+
+
 async def _refused(client: AutoDevClient, request: pb.ExecuteRequest) -> bool:
     try:
         await client.sandbox.Execute(request, timeout=1)
