@@ -1,13 +1,17 @@
 """A client in Python: reports an agent's failures, and follows what comes of them until a skill waits for review.
 
-Run it beside a mesh: `autodev up` in one terminal, `autodev settings set --enabled` and
-`autodev agents set-maturity invoice-agent intern` once, then `.venv/bin/python examples/python_client.py`.
+Run it beside a mesh, `autodev up` in another terminal:
+
+    autodev settings set --enabled                          # once: nothing is learnt before
+    autodev agents set-maturity invoice-agent intern        # once for each agent
+    .venv/bin/python examples/python_client.py
 """
 
 import argparse
 import asyncio
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -37,6 +41,9 @@ ATTEMPTS = [
     ),
 ]
 
+PATIENCE_S = 10.0
+NOTHING_YET = "nothing yet: is Auto-Dev enabled, and the agent INTERN?"
+
 
 def failure(agent: str, code: str, error_trace: str) -> Event:
     """The event that reports one failed attempt. Its episode id is the runtime's; the same id again changes nothing."""
@@ -53,11 +60,13 @@ def failure(agent: str, code: str, error_trace: str) -> Event:
 
 
 async def review_of(mesh: AutoDevClient, agent: str, cursor: str) -> Event:
-    """Print the agent's events after a cursor; give the one that asks for a review."""
+    """Print the agent's events after a cursor; give the one that asks for a review. Where none come, say why not."""
+    hint = asyncio.get_running_loop().call_later(PATIENCE_S, partial(print, NOTHING_YET, file=sys.stderr))
     request = SubscribeRequest(after_cursor=cursor)
     request.filter.agent_ids.append(agent)
     async for batch in follow(mesh.events, request):
         for event in batch.events:
+            hint.cancel()
             print(event.WhichOneof("payload"))
             if event.HasField("review_requested"):
                 return event
@@ -75,7 +84,7 @@ async def main(address: str, key_file: Path, agent: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--address", default="127.0.0.1:50051")
     parser.add_argument("--key-file", type=Path, default=Path(".autodev/keys/default.key"))
     parser.add_argument("--agent", default="invoice-agent")

@@ -315,6 +315,17 @@ def test_the_example_client_is_led_to_a_review(mesh: OwnMesh) -> None:
     assert "calendar.monthrange(year, month)[" in review["code"]
 
 
+def test_the_example_client_says_what_may_be_missing_where_nothing_comes(mesh: OwnMesh) -> None:
+    key_file = mesh.data_dir / "keys" / "default.key"
+    arguments = ["--address", mesh.ready["ready"], "--key-file", str(key_file), "--agent", "student"]
+    with subprocess.Popen([sys.executable, str(CLIENT), *arguments], stderr=subprocess.PIPE, text=True) as waiting:
+        try:
+            assert waiting.stderr is not None
+            assert waiting.stderr.readline() == "nothing yet: is Auto-Dev enabled, and the agent INTERN?\n"
+        finally:
+            waiting.kill()
+
+
 def test_a_second_mesh_in_the_directory_is_refused(mesh: OwnMesh) -> None:
     assert f"another mesh (process {mesh.process.pid})" in mesh.one_line_error("up", "--ports", "auto")
 

@@ -1,5 +1,7 @@
 // A client in Go: reports an agent's failures, and follows what comes of them until a skill waits for review.
 //
+//	autodev settings set --enabled                      # once: nothing is learnt before
+//	autodev agents set-maturity invoice-agent intern    # once for each agent
 //	./build.sh && ./client 127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
 package main
 
@@ -50,6 +52,10 @@ var alive = keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time
 
 const shortestPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 
+// patience is how long no event may come before a person is told what may be missing.
+const patience = 10 * time.Second
+const nothingYet = "nothing yet: is Auto-Dev enabled, and the agent INTERN?"
+
 func main() {
 	if len(os.Args) != 4 {
 		log.Fatal("usage: client <address> <key file> <agent>")
@@ -89,7 +95,8 @@ func run(address, keyFile, agent string) error {
 		return err
 	}
 	fmt.Printf("reported %d failures\n", len(published.EventIds))
-	review, err := follow(ctx, events, agent, published.Cursors[len(published.Cursors)-1])
+	hint := time.AfterFunc(patience, func() { fmt.Fprintln(os.Stderr, nothingYet) })
+	review, err := follow(ctx, events, agent, published.Cursors[len(published.Cursors)-1], hint)
 	if err != nil {
 		return err
 	}
@@ -116,13 +123,14 @@ func newID() string {
 }
 
 // follow prints the agent's events after a cursor, and gives the one that asks for a review. Where the subscription
-// breaks off, it subscribes again behind what it has read, so that no event is missed or repeated.
+// breaks off, it subscribes again behind what it has read, so that no event is missed or repeated. The first event stops
+// the hint.
 func follow(
-	ctx context.Context, events gatewayv1.EventServiceClient, agent, cursor string,
+	ctx context.Context, events gatewayv1.EventServiceClient, agent, cursor string, hint *time.Timer,
 ) (*gatewayv1.ReviewRequested, error) {
 	pause := shortestPause
 	for {
-		review, reached, err := read(ctx, events, agent, cursor)
+		review, reached, err := read(ctx, events, agent, cursor, hint)
 		if !slices.Contains(resumed, status.Code(err)) {
 			return review, err
 		}
@@ -141,7 +149,7 @@ func follow(
 
 // read prints the agent's events after a cursor until one asks for a review, and says behind which cursor to go on.
 func read(
-	ctx context.Context, events gatewayv1.EventServiceClient, agent, cursor string,
+	ctx context.Context, events gatewayv1.EventServiceClient, agent, cursor string, hint *time.Timer,
 ) (*gatewayv1.ReviewRequested, string, error) {
 	stream, err := events.Subscribe(ctx, &gatewayv1.SubscribeRequest{
 		Start:  &gatewayv1.SubscribeRequest_AfterCursor{AfterCursor: cursor},
@@ -156,6 +164,7 @@ func read(
 			return nil, cursor, err
 		}
 		for _, event := range batch.Events {
+			hint.Stop()
 			fmt.Println(kind(event))
 			if review := event.GetReviewRequested(); review != nil {
 				return review, batch.HeadCursor, nil

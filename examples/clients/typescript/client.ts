@@ -1,5 +1,7 @@
 // A client in TypeScript: reports an agent's failures, and follows what comes of them until a skill waits for review.
 //
+//     autodev settings set --enabled                      # once: nothing is learnt before
+//     autodev agents set-maturity invoice-agent intern    # once for each agent
 //     ./build.sh
 //     node dist/client.js 127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
 
@@ -32,6 +34,10 @@ const PASSING = [Code.Unavailable, Code.ResourceExhausted, Code.Canceled, Code.A
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 const MOST_TRIES = 4;
+
+/** How long no event may come before a person is told what may be missing. */
+const PATIENCE_MS = 10_000;
+const NOTHING_YET = "nothing yet: is Auto-Dev enabled, and the agent INTERN?";
 
 /** Notices that the gateway, or the way to it, is gone without a word. */
 const ALIVE = { pingIntervalMs: 20_000, pingTimeoutMs: 5_000 };
@@ -75,19 +81,21 @@ async function report(
 
 /**
  * Print the agent's events after a cursor; give the one that asks for a review. Where the subscription breaks off,
- * subscribe again behind what was read, so that no event is missed or repeated.
+ * subscribe again behind what was read, so that no event is missed or repeated. The first event ends the hint.
  */
 async function follow(
   events: Client<typeof EventService>,
   agent: string,
   cursor: string,
   headers: HeadersInit,
+  hint: NodeJS.Timeout,
 ): Promise<ReviewRequested> {
   for (let tries = 0; ; tries++) {
     const request = { start: { case: "afterCursor" as const, value: cursor }, filter: { agentIds: [agent] } };
     try {
       for await (const batch of events.subscribe(request, { headers })) {
         for (const event of batch.events) {
+          clearTimeout(hint);
           console.log(event.payload.case);
           if (event.payload.case === "reviewRequested") {
             return event.payload.value;
@@ -118,7 +126,8 @@ async function main(address: string, keyFile: string, agent: string): Promise<vo
     ];
     const published = await report(events, failures, headers);
     console.log(`reported ${published.eventIds.length} failures`);
-    const review = await follow(events, agent, published.cursors.at(-1)!, headers);
+    const hint = setTimeout(() => console.error(NOTHING_YET), PATIENCE_MS);
+    const review = await follow(events, agent, published.cursors.at(-1)!, headers, hint);
     console.log(`${review.title}: autodev review show ${review.reviewId}`);
   } finally {
     // It would be kept for further calls, and the process with it.

@@ -1,5 +1,7 @@
 //! A client in Rust: reports an agent's failures, and follows what comes of them until a skill waits for review.
 //!
+//!     autodev settings set --enabled                      # once: nothing is learnt before
+//!     autodev agents set-maturity invoice-agent intern    # once for each agent
 //!     ./build.sh && target/debug/autodev-client 127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
 
 use std::error::Error;
@@ -8,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs};
 
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -58,6 +61,10 @@ const PASSING: [Code; 4] = [
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const MOST_TRIES: u32 = 4;
+
+/// How long no event may come before a person is told what may be missing.
+const PATIENCE: Duration = Duration::from_secs(10);
+const NOTHING_YET: &str = "nothing yet: is Auto-Dev enabled, and the agent INTERN?";
 
 /// Sends the key with every call.
 #[derive(Clone)]
@@ -127,7 +134,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let published = report(&mut events, failures).await?;
     println!("reported {} failures", published.event_ids.len());
     let cursor = published.cursors.last().ok_or("nothing was published")?;
-    let review = follow(&mut events, agent, cursor.clone()).await?;
+    let hint = tokio::spawn(async {
+        sleep(PATIENCE).await;
+        eprintln!("{NOTHING_YET}");
+    });
+    let review = follow(&mut events, agent, cursor.clone(), &hint).await?;
     println!("{}: autodev review show {}", review.title, review.review_id);
     Ok(())
 }
@@ -181,16 +192,17 @@ async fn pause(tries: u32) {
 }
 
 /// Prints the agent's events after a cursor; gives the one that asks for a review. Where the subscription breaks off,
-/// subscribes again behind what was read, so that no event is missed or repeated.
+/// subscribes again behind what was read, so that no event is missed or repeated. The first event ends the hint.
 async fn follow(
     events: &mut Events,
     agent: &str,
     mut cursor: String,
+    hint: &JoinHandle<()>,
 ) -> Result<ReviewRequested, Status> {
     let mut tries = 0;
     loop {
         let before = cursor.clone();
-        match read(events, agent, &mut cursor).await {
+        match read(events, agent, &mut cursor, hint).await {
             Err(status) if PASSING.contains(&status.code()) => {}
             ended => return ended,
         }
@@ -204,6 +216,7 @@ async fn read(
     events: &mut Events,
     agent: &str,
     cursor: &mut String,
+    hint: &JoinHandle<()>,
 ) -> Result<ReviewRequested, Status> {
     let request = SubscribeRequest {
         start: Some(Start::AfterCursor(cursor.clone())),
@@ -216,6 +229,7 @@ async fn read(
     let mut stream = events.subscribe(request).await?.into_inner();
     while let Some(batch) = stream.message().await? {
         for payload in batch.events.into_iter().filter_map(|event| event.payload) {
+            hint.abort();
             println!("{}", <&str>::from(&payload));
             if let Payload::ReviewRequested(review) = payload {
                 return Ok(review);

@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
@@ -36,6 +37,8 @@ import java.util.concurrent.TimeUnit;
  * Reports an agent's failures, and follows what comes of them until a skill waits for review.
  *
  * <pre>
+ * autodev settings set --enabled                      # once: nothing is learnt before
+ * autodev agents set-maturity invoice-agent intern    # once for each agent
  * ./build.sh
  * java -cp 'target/autodev-client-1.0.0.jar:target/dependency/*' client.Client \
  *     127.0.0.1:50051 ../../../.autodev/keys/default.key invoice-agent
@@ -81,6 +84,11 @@ public final class Client {
   private static final long SHORTEST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 5_000;
 
+  /** How long no event may come before a person is told what may be missing. */
+  private static final long PATIENCE_S = 10;
+
+  private static final String NOTHING_YET = "nothing yet: is Auto-Dev enabled, and the agent INTERN?";
+
   private Client() {}
 
   public static void main(String[] arguments) {
@@ -121,7 +129,10 @@ public final class Client {
               .build();
       PublishResponse published = events.publish(failures);
       System.out.printf("reported %d failures%n", published.getEventIdsCount());
-      ReviewRequested review = follow(events, agent, published.getCursors(published.getCursorsCount() - 1));
+      CompletableFuture<Void> hint =
+          CompletableFuture.runAsync(
+              () -> System.err.println(NOTHING_YET), CompletableFuture.delayedExecutor(PATIENCE_S, TimeUnit.SECONDS));
+      ReviewRequested review = follow(events, agent, published.getCursors(published.getCursorsCount() - 1), hint);
       System.out.printf("%s: autodev review show %s%n", review.getTitle(), review.getReviewId());
     } finally {
       channel.shutdownNow();
@@ -153,9 +164,10 @@ public final class Client {
 
   /**
    * Prints the agent's events after a cursor; gives the one that asks for a review. Where the subscription breaks off,
-   * subscribes again behind what was read, so that no event is missed or repeated.
+   * subscribes again behind what was read, so that no event is missed or repeated. The first event ends the hint.
    */
-  private static ReviewRequested follow(EventServiceBlockingStub events, String agent, String cursor)
+  private static ReviewRequested follow(
+      EventServiceBlockingStub events, String agent, String cursor, CompletableFuture<Void> hint)
       throws InterruptedException {
     SubscribeRequest.Builder request =
         SubscribeRequest.newBuilder()
@@ -168,6 +180,7 @@ public final class Client {
         while (batches.hasNext()) {
           SubscribeResponse batch = batches.next();
           for (Event event : batch.getEventsList()) {
+            hint.cancel(false);
             System.out.println(event.getPayloadCase());
             if (event.hasReviewRequested()) {
               return event.getReviewRequested();
