@@ -104,6 +104,42 @@ def test_generated_calls_are_bounded_fresh_and_the_same_for_a_seed(seen: list[ob
     assert order == sorted(order)
 
 
+simple = st.none() | st.integers(0, 9) | st.text("ab", max_size=2)
+nested = st.recursive(
+    simple,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(st.text("abc", max_size=2), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(nested, min_size=5, max_size=9), min_size=3, max_size=4), st.text(max_size=5))
+def test_what_is_in_order_by_its_first_part_stays_so_whatever_stands_behind_it(
+    rows: list[list[object]], seed: str
+) -> None:
+    pairs = [f"f({written(list(enumerate(row)))})" for row in rows]
+    mappings = [f"f({written(dict(enumerate(row)))})" for row in rows]
+    for made in (*generated_calls(pairs, seed, 24), *generated_calls(mappings, seed, 24)):
+        argument = argument_of(made.call)
+        assert isinstance(argument, list | dict)
+        firsts = list(argument) if isinstance(argument, dict) else [first for first, _ in argument]
+        assert firsts == sorted(firsts)
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        ["f([1, 2, 3, 4, 5, 6, 7])", "f(['a', 'b', 'c', 'd', 'e', 'g', 'h'])"],
+        [f"f({[[each] for each in range(7)]})", f"f({[[each] for each in 'abcdefg']})"],
+    ],
+)
+def test_what_cannot_be_compared_is_left_as_it_was_drawn(calls: list[str]) -> None:
+    for seed in map(str, range(20)):
+        assert generated_calls(calls, seed, 24)
+
+
 def test_another_seed_makes_other_calls() -> None:
     calls = ["f([1, 2, 3], 'ab')", "f([5], 'c')"]
     assert generated_calls(calls, "a", 12) != generated_calls(calls, "b", 12)

@@ -106,6 +106,16 @@ async def test_without_a_reference_only_what_breaks_is_counted(prover: Prover) -
     assert evidence_of_check(checked) == (f"raises or does not end on {checked.failed} of 24 inputs that nobody gave",)
 
 
+async def test_calls_of_which_no_inputs_can_be_made_say_why_and_end_no_proof(prover: Prover) -> None:
+    too_deep = f"unique([1], {'not ' * 300}x)"
+    checked = await check(prover, SAME, PARENT, calls=[too_deep])
+    assert (checked.inputs, checked.differing) == (0, ())
+    (line,) = evidence_of_check(checked)
+    assert line.startswith("no inputs that nobody gave could be made: RecursionError")
+    assert generated_fault(checked, Purpose.FASTER) == ""
+    assert ValidationResult((result("unique([1])", passed=True),), generated=checked).overfit is Overfit.NONE
+
+
 async def test_a_mended_program_is_held_to_its_parent_only_where_it_breaks(prover: Prover) -> None:
     wrong = "def unique(items):\n    return list(dict.fromkeys(items))[:2]\n"
     mended = await check(prover, SAME, wrong)

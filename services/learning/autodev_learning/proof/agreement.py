@@ -39,7 +39,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class GeneratedCheck:
-    """How code did on generated inputs. `failed`: those on which it raised or did not end; see the contract."""
+    """How code did on generated inputs. `failed`: those on which it raised or did not end; see the contract.
+
+    `not_made`: what went wrong where none could be made.
+    """
 
     inputs: int
     compared: int
@@ -48,6 +51,7 @@ class GeneratedCheck:
     reference: str
     seed: str
     differing: tuple[Difference, ...] = ()
+    not_made: str = ""
 
 
 def checked(
@@ -83,6 +87,8 @@ def checked(
 def evidence_of_check(check: GeneratedCheck) -> tuple[str, ...]:
     """What generated inputs say, a line each, for who reviews."""
     lines = []
+    if check.not_made:
+        lines.append(f"no inputs that nobody gave could be made: {check.not_made}")
     if check.reference:
         lines.append(
             f"does as {check.reference} on {check.agreed} of {check.compared} inputs that nobody gave"

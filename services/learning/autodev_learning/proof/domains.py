@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from operator import itemgetter
 from random import Random
 from typing import TypeVar
 
@@ -175,9 +176,7 @@ class Sequences(Domain):
         return kind if random.random() < 0.4 else Kind.WITHIN
 
     def _shaped(self, elements: list[object]) -> object:
-        if self.ordered:
-            elements = sorted(elements)  # type: ignore[type-var]
-        return self.kind(elements)
+        return self.kind(_in_order(elements) if self.ordered else elements)
 
 
 @dataclass(frozen=True)
@@ -305,6 +304,16 @@ def _is_ordered(rows: Iterable[Sequence[object]]) -> bool:
     except TypeError:
         return False
     return pairs >= SORTED_PAIRS
+
+
+def _in_order(elements: list[object]) -> list[object]:
+    """Sorted; by what stands first in each where the rest cannot be compared; as they are where that cannot either."""
+    for key in (None, itemgetter(0)):
+        try:
+            return sorted(elements, key=key)  # type: ignore[type-var, arg-type]
+        except (TypeError, LookupError):
+            continue
+    return elements
 
 
 def _varied(random: Random, parts: Sequence[Part], draw: Callable[[], Part]) -> list[Part]:

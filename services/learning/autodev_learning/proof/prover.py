@@ -1,5 +1,6 @@
 """Runs code on what no proposer saw, in the sandbox: generated inputs beside a reference, and a skill's suite."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,13 @@ from autodev_learning.proof.observing import OBSERVER, Doing, doing_of, observed
 from autodev_learning.trial import CallOutcome, Execute, SandboxTester
 from autodev_sdk.ending import results_of
 
+log = logging.getLogger(__name__)
+
 TIMES = 2
 """Executions of each program on generated inputs: texts hash otherwise in each, so what hangs on that shows."""
 SUITE_CALLS_PER_EXECUTION = 25
 LONGEST_S = 45.0
+MOST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,13 @@ class Prover:
     async def generated(
         self, code: str, references: Sequence[str], preamble: str, calls: Sequence[str], seed: str, reference: str
     ) -> GeneratedCheck | None:
-        """Hold code to its references on inputs made from the calls; None where none can be made."""
-        made = generated_calls(calls, seed, self.limits.inputs)
+        """Hold code to its references on inputs made from the calls; None where the calls have nothing to vary."""
+        try:
+            made = generated_calls(calls, seed, self.limits.inputs)
+        except Exception as error:
+            # Examples may be anything. What breaks on them breaks each time, and the other parts of the proof stand.
+            log.exception("no inputs are made by seed %s", seed)
+            return GeneratedCheck(0, 0, 0, 0, "", seed, not_made=f"{type(error).__name__}: {error}"[:MOST_REASON])
         if not made:
             return None
         doings = await self._doings([code, *references], preamble, [observed(each.call) for each in made])

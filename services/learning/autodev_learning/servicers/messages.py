@@ -91,4 +91,5 @@ def generated_to_proto(check: GeneratedCheck | None) -> pb.GeneratedCheck | None
             pb.GeneratedInput(call=each.call, kind=KINDS[each.kind], expected=each.expected, actual=each.actual)
             for each in check.differing
         ],
+        not_made=check.not_made,
     )
