@@ -1,6 +1,7 @@
 """The stores on a real database: each step writes once, whoever repeats it, and only for its tenant."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -44,10 +45,12 @@ from autodev_runtime.errors import FailedPrecondition, NotFound
 from autodev_runtime.identity import acting_as, service_identity
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from tests.integration.learning.test_failures import by_revision
 from tests.storage import Storage
 
 TOTAL = "def total(values):\n    return sum(values)\n"
 RULE = PatternRule()
+PURPOSES = importlib.import_module("autodev_learning.migrations.versions.0013_purpose_of_mutations")
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PASSED = ValidationResult((ExampleResult("total([1])", "1", "1", "", passed=True, held_out=False),), 0.1, "NAMESPACE")
 
@@ -547,6 +550,32 @@ async def test_a_promoted_rewrites_calls_join_the_suite_and_its_marks_are_kept(s
         ("total([5])", Source.SUCCESSION),
     ]
     assert (await stores.skills.get("total")).active.version == "1.1.0"
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+async def test_what_a_rewrite_is_for_is_kept_whoever_wrote_it(stores: Stores, purpose: Purpose) -> None:
+    mutations = MutationStore(stores.database, stores.outbox)
+    order = Order("request:m", "m", "s1", "total", "1.0.0", "a1")
+    for proposer in ("llm", "performance", "search"):
+        rewrite = Rewrite("def total(values): ...\n", purpose, Provenance(proposer=proposer))
+        mutation = mutation_from(replace(order, key=f"request:{proposer}"), rewrite)
+        await mutations.add(mutation, None, "")
+        assert (await mutations.get(mutation.id)).purpose is purpose
+
+
+async def test_rewrites_of_before_are_held_to_their_parents_unless_their_proposers_only_mend(
+    storage: Storage, stores: Stores
+) -> None:
+    mutations = MutationStore(stores.database, stores.outbox)
+    wrote = {"llm": Purpose.FASTER, "llm-small": Purpose.FASTER, "performance": Purpose.FASTER, "search": Purpose.MEND}
+    made = {}
+    for proposer in wrote:
+        order = Order(f"request:{proposer}", "m", "s1", "total", "1.0.0", "a1")
+        rewrite = Rewrite("def total(values): ...\n", Purpose.MEND, Provenance(proposer=proposer))
+        made[proposer] = (await mutations.add(mutation_from(order, rewrite), None, "")).id
+    for step in (PURPOSES.downgrade, PURPOSES.upgrade):
+        await storage.as_owner("learning", by_revision(step))
+    assert {proposer: (await mutations.get(id_)).purpose for proposer, id_ in made.items()} == wrote
 
 
 async def test_an_approved_rewrite_that_fails_the_suite_by_now_is_refused_once(stores: Stores) -> None:

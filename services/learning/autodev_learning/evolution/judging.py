@@ -73,7 +73,7 @@ class Judge:
         result = await self._runs.in_turns(mutation, version.code)
         if result.behaviour.fault or result.measurements is None:
             return await self._mutations.discard(mutation.id, result.behaviour.fault)
-        own = replace(mutation, parent_mutation_id="")
+        own = replace(mutation, parent_mutation_id="", overfit=mutation.overfit or proof.overfit)
         judged = await self.compare(own, result.measurements)
         return await self._decide(own, result.measurements, judged, "")
 
@@ -122,7 +122,8 @@ class Judge:
             log.info("mutation %s does not win: %s", mutation.id, comparison.explanation)
             metrics.MUTATIONS.labels(Outcome.DISCARDED).inc()
             return await self._mutations.discard(mutation.id, comparison.explanation)
-        if await may_promote_itself(self._capabilities, mutation.agent_id):
+        # What is suspected to be wrong somewhere is for a person to look at, who is told where.
+        if not mutation.overfit and await may_promote_itself(self._capabilities, mutation.agent_id):
             share = await trial_share(self._capabilities, self._canary_share)
             tried = await self._mutations.put_on_trial(mutation.id, share, comparison.explanation)
             log.info("mutation %s wins and is %s: %s", mutation.id, tried.outcome, tried.outcome_reason)

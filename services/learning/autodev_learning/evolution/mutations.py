@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from autodev_learning.evolution.comparison import Behaviour, Purpose
-from autodev_learning.evolution.rewriting import PERFORMANCE, Rewrite
+from autodev_learning.evolution.rewriting import Rewrite
 from autodev_learning.evolution.timing import Rounds
 from autodev_learning.memento.candidates import ExampleResult
 from autodev_learning.peers.fitness import Comparison, Runs
@@ -72,6 +72,7 @@ class Mutation:
     parent_version: str
     agent_id: str
     code: str
+    purpose: Purpose
     provenance: Provenance
     created_at: datetime
     parent_mutation_id: str = ""
@@ -104,10 +105,6 @@ class Mutation:
     def experiment_id(self) -> str:
         """The experiment that takes care of it; empty for one that events take care of."""
         return experiment_of(self.request_id)
-
-    @property
-    def purpose(self) -> Purpose:
-        return Purpose.FASTER if self.provenance.proposer == PERFORMANCE else Purpose.MEND
 
 
 def tool_id(skill_id: str, version: str) -> str:
@@ -170,6 +167,7 @@ def mutation_from(order: Order, rewrite: Rewrite) -> Mutation:
         parent_version=order.parent_version,
         agent_id=order.agent_id,
         code=rewrite.code,
+        purpose=rewrite.purpose,
         provenance=rewrite.provenance,
         created_at=now(),
         parent_mutation_id=order.parent_mutation_id,

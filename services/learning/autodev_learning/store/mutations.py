@@ -4,6 +4,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.evolution.announcements import mutation_executed, mutation_generated
+from autodev_learning.evolution.comparison import Purpose
 from autodev_learning.evolution.mutations import (
     Measurements,
     Mutation,
@@ -328,6 +329,7 @@ def _values(mutation: Mutation) -> dict[str, object]:
         "mutated_code": mutation.code,
         "sandbox_status": mutation.status.value,
         "execution_error": mutation.execution_error,
+        "purpose": mutation.purpose.value,
         "provenance": PROVENANCE.dump(mutation.provenance),
         "outcome": mutation.outcome.value,
         "outcome_reason": mutation.outcome_reason,
@@ -345,6 +347,7 @@ def mutation_from_row(row: ToolMutationRow) -> Mutation:
         parent_version=version_of(row.parent_tool_id),
         agent_id=row.agent_id,
         code=row.mutated_code,
+        purpose=Purpose(row.purpose),
         provenance=PROVENANCE.load(row.provenance),
         created_at=row.created_at,
         parent_mutation_id=row.parent_mutation_id,
