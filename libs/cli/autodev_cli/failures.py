@@ -41,6 +41,7 @@ ADVICE_BY_REASON = {
     "KEY_ROTATED": "rotate the key that has its place",
     "KEY_ENDED": "make another with `autodev keys create`",
     "ALREADY_DECIDED": "see `autodev review show`",
+    "VERSION_NOT_ACTIVE": "runs of the version in use show whether it could be better",
     "PACKAGE_UNSIGNED": "an operator may take it all the same: --allow-unsigned",
     "PACKAGE_UNTRUSTED": "an operator may take it all the same: --allow-unsigned",
 }

@@ -2,9 +2,11 @@
 
 import asyncio
 import importlib
+import re
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from prometheus_client import REGISTRY
@@ -14,15 +16,17 @@ from sqlalchemy import select
 from autodev.gateway.v1.event_pb2 import Event, SkillRolledBack
 from autodev_learning.evolution.canary_rule import Arm, Look
 from autodev_learning.evolution.comparison import Purpose
+from autodev_learning.evolution.generation import Generation
 from autodev_learning.evolution.mutations import Order, TrialEnd, mutation_from
 from autodev_learning.evolution.mutations import Outcome as MutationOutcome
-from autodev_learning.evolution.opportunities import SkillRun
-from autodev_learning.evolution.rewriting import Rewrite
+from autodev_learning.evolution.opportunities import SkillRun, Start, Trigger
+from autodev_learning.evolution.rewriting import Rewrite, Rewriter
 from autodev_learning.examples import Example
 from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.memento.memento import candidate_from
 from autodev_learning.memento.reflection import Episode, Outcome, PatternRule
 from autodev_learning.memento.validation import review_of_candidate
+from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.proof.agreement import Difference, GeneratedCheck, Overfit
 from autodev_learning.proof.domains import Kind
 from autodev_learning.proof.suites import Source
@@ -514,6 +518,79 @@ async def test_what_was_made_from_a_version_that_is_active_no_more_goes_on_no_tr
     skill = await stores.skills.get("total")
     assert (skill.active.version, skill.canary) == ("1.1.0", None)
     assert (await stores.events()).count("skill_trial_started") == 1
+
+
+async def waiting_for_a_person(stores: Stores, mutations: MutationStore, name: str) -> tuple[str, str]:
+    """A rewrite of 1.0.0 that waits, and its review."""
+    mutation_id = await rewrite_that_wins(stores, mutations, name, "1.0.0")
+    review = review_of(
+        SubjectKind.MUTATION, mutation_id, "a1", title=name, code="c", replaces="", evidence=("it wins",)
+    )
+    await mutations.ask_for_review(mutation_id, review, "it wins", "")
+    return mutation_id, review.id
+
+
+async def test_a_rewrite_of_a_version_that_another_replaced_says_so_and_is_refused_when_approved(
+    stores: Stores,
+) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    mutations = MutationStore(stores.database, stores.outbox)
+    first, _ = await waiting_for_a_person(stores, mutations, "first")
+    late, review_id = await waiting_for_a_person(stores, mutations, "late")
+    assert (await stores.reviews.get(review_id)).evidence == ("it wins",)
+    assert (await mutations.promote(first, "ada")).outcome is MutationOutcome.PROMOTED
+    overtaken = ("made from 1.0.0; 1.1.0 is in use: not to be used unless 1.0.0 is again", "it wins")
+    assert (await stores.reviews.get(review_id)).evidence == overtaken
+    assert overtaken in [each.evidence for each in await stores.reviews.page(ReviewState.WAITING, 10, None)]
+    for _ in range(2):
+        refused = await mutations.promote(late, "ada")
+        assert refused.outcome is MutationOutcome.DISCARDED
+        assert refused.outcome_reason == "approved, and refused: it was made from 1.0.0, and 1.1.0 is in use by now"
+    assert (await stores.skills.get("total")).active.version == "1.1.0"
+
+
+async def test_what_was_made_from_the_version_that_is_in_use_again_may_be_approved(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    mutations = MutationStore(stores.database, stores.outbox)
+    late, review_id = await waiting_for_a_person(stores, mutations, "late")
+    skill_id = (await stores.skills.get("total")).id
+    await next_version(stores, skill_id, "1.0.0", "another")
+    await stores.skills.roll_back(Rollback("r", skill_id, "", "ada", "wrong"))
+    assert (await stores.reviews.get(review_id)).evidence == ("it wins",)
+    assert (await mutations.promote(late, "ada")).outcome is MutationOutcome.PROMOTED
+
+
+NO_LONGER = "version 1.0.0 is no longer in use: 1.1.0 is"
+
+
+async def test_an_opportunity_whose_version_is_replaced_before_its_turn_gets_no_rewrite(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    evolution = EvolutionStore(stores.database, stores.outbox, 24)
+    await evolution.keep_run(run_of(skill.id, "slow", "1.0.0"), skill, {Trigger.LATENCY: Start.BY_ITSELF}, "", "")
+    (found,) = await evolution.page(10, None)
+    assert found.under_way
+    await next_version(stores, skill.id, "1.0.0", "another")
+    mutations = MutationStore(stores.database, stores.outbox)
+    nobody_asked = cast(Capabilities, None), cast(Rewriter, None)
+    await Generation(mutations, evolution, stores.skills, *nobody_asked).on_opportunity(found.id, "")
+    (skipped,) = await evolution.page(10, None)
+    assert (skipped.skipped_reason, skipped.mutation_id) == (NO_LONGER, "")
+
+
+async def test_an_opportunity_of_a_version_that_is_not_in_use_is_not_started(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    evolution = EvolutionStore(stores.database, stores.outbox, 24)
+    await evolution.keep_run(run_of(skill.id, "slow", "1.0.0"), skill, {Trigger.LATENCY: Start.WAITS}, "", "")
+    (found,) = await evolution.page(10, None)
+    await next_version(stores, skill.id, "1.0.0", "another")
+    with pytest.raises(FailedPrecondition, match=re.escape(NO_LONGER)) as error:
+        await evolution.start(found.id, "ada")
+    assert error.value.reason == "VERSION_NOT_ACTIVE"
+    assert "optimization_triggered" not in await stores.events()
+    await stores.skills.roll_back(Rollback("r", skill.id, "", "ada", "wrong"))
+    assert (await evolution.start(found.id, "ada")).under_way
 
 
 async def test_a_version_on_trial_replaces_none_but_the_one_that_it_was_compared_with(stores: Stores) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
 from autodev_learning.evolution.mutations import Mutation, Order, mutation_from, opportunity_key, request_key
-from autodev_learning.evolution.opportunities import Trigger
+from autodev_learning.evolution.opportunities import Trigger, no_longer_in_use
 from autodev_learning.evolution.rewriting import Program, Rewrite, Rewriter
 from autodev_learning.joining import Joined
 from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
@@ -65,6 +65,10 @@ class Generation:
         """Write the mutation of an opportunity that was started, once; or keep why there is none: a limit, say."""
         opportunity = await self._evolution.opportunity(opportunity_id)
         if opportunity is None or not opportunity.under_way:
+            return
+        active = (await self._skills.get(opportunity.skill_id)).active.version
+        if fault := no_longer_in_use(opportunity.skill_version, active):
+            await self._evolution.skip(opportunity_id, fault)
             return
         order = Order(
             opportunity_key(opportunity.id),

@@ -94,6 +94,11 @@ def triggers_of(run: SkillRun, limits: TriggerLimits) -> tuple[Trigger, ...]:
     return tuple(trigger for trigger, is_shown in shown.items() if is_shown)
 
 
+def no_longer_in_use(version: str, active: str) -> str:
+    """Why nothing comes of an opportunity of a version, empty where it is the active one."""
+    return "" if version == active else f"version {version} is no longer in use: {active} is"
+
+
 def start_for(evolver: Permission, background: Permission) -> Start:
     """What an agent's permissions make of an opportunity (design, "Capability gate")."""
     if not evolver.allowed_another_day:
@@ -128,7 +133,8 @@ class Evolution:
     async def start(self, opportunity_id: str, started_by: str) -> Opportunity:
         """Start an opportunity; one that is under way stays as it is, one that a limit stopped is tried again.
 
-        Raises NotFound; PermissionDenied where the agent is below SUPERVISED or the workspace has it turned off.
+        Raises NotFound; PermissionDenied where the agent is below SUPERVISED or the workspace has it turned off;
+        FailedPrecondition (VERSION_NOT_ACTIVE).
         """
         opportunity = await self._store.opportunity(opportunity_id)
         if opportunity is None:

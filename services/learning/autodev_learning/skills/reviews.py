@@ -145,6 +145,11 @@ def decided(
     return replace(review, decision=decision, reviewer=reviewer, reason=reason, decided_at=at, on_trial=on_trial)
 
 
+def overtaken_by(made_from: str, in_use: str) -> str:
+    """What evidence says first of a rewrite of a version that is not the one in use."""
+    return f"made from {made_from}; {in_use} is in use: not to be used unless {made_from} is again"
+
+
 class Reviews:
     """People's decisions. The event of a decision has what was approved promoted."""
 
@@ -152,7 +157,7 @@ class Reviews:
         self._store = store
 
     async def get(self, review_id: str) -> Review:
-        """Raises NotFound."""
+        """The review as it stands: of a rewrite that waits, whether its version is still in use. Raises NotFound."""
         return await self._store.get(review_id)
 
     async def page(self, state: ReviewState, limit: int, before_id: str | None) -> list[Review]:

@@ -7,16 +7,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.evolution.announcements import optimization_triggered
 from autodev_learning.evolution.comparison import KnownInput
-from autodev_learning.evolution.opportunities import BACKGROUND, Opportunity, SkillRun, Start, Trigger
+from autodev_learning.evolution.opportunities import (
+    BACKGROUND,
+    Opportunity,
+    SkillRun,
+    Start,
+    Trigger,
+    no_longer_in_use,
+)
 from autodev_learning.examples import Example, matches, split_held_out
 from autodev_learning.proof.suites import Source
-from autodev_learning.rows import OpportunityRow, SkillExecutionRow
+from autodev_learning.rows import OpportunityRow, SkillExecutionRow, SkillRow
 from autodev_learning.skills.registry import Skill, SkillVersion
 from autodev_learning.store.skills import load_skill
 from autodev_learning.store.suites import Addition, grow_suite
 from autodev_runtime.columns import insert_if_absent, now
 from autodev_runtime.database import Database
-from autodev_runtime.errors import NotFound
+from autodev_runtime.errors import FailedPrecondition, NotFound
 from autodev_runtime.identity import current_tenant
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.repeating import repeatable
@@ -69,13 +76,19 @@ class EvolutionStore:
 
     @repeatable
     async def start(self, opportunity_id: str, started_by: str) -> Opportunity:
-        """Start an opportunity and announce it, unless it is under way. Raises NotFound."""
+        """Start an opportunity and announce it, unless it is under way.
+
+        Raises NotFound, FailedPrecondition (VERSION_NOT_ACTIVE).
+        """
         async with self._database.session(current_tenant()) as session:
             query = select(OpportunityRow).where(OpportunityRow.id == opportunity_id).with_for_update()
             row = await session.scalar(query)
             if row is None:
                 raise NotFound("opportunity", opportunity_id)
-            if row.mutation_id is None:
+            if row.mutation_id is None and not opportunity_from_row(row).under_way:
+                active = await session.scalar(select(SkillRow.active_version).where(SkillRow.id == row.skill_id))
+                if fault := no_longer_in_use(row.skill_version, active or ""):
+                    raise FailedPrecondition(fault, reason="VERSION_NOT_ACTIVE")
                 self._start(session, row, started_by, "")
             return opportunity_from_row(row)
 

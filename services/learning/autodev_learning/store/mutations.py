@@ -213,15 +213,16 @@ class MutationStore:
     async def promote(self, mutation_id: str, approved_by: str, reason: str = "", caused_by: str = "") -> Mutation:
         """Make a mutation that waits or is on trial the version that agents run, and announce it, once.
 
-        One on trial is taken off trial if what it was compared with is no longer the active version. Raises NotFound.
+        It is put away if what it was compared with is no longer the active version: it would take back what the one in
+        use is better in. Raises NotFound.
         """
         async with self._database.session(current_tenant()) as session:
             await take_turn(session, TURN)
             row = await _row(session, mutation_id)
             if row.outcome not in (Outcome.IN_REVIEW, Outcome.CANARY):
                 return mutation_from_row(row)
-            if row.outcome == Outcome.CANARY and (overtaken := await _overtaken(session, row)):
-                await end_trial(session, self._outbox, row.skill_id, TrialEnd("overtaken", overtaken))
+            if overtaken := await _overtaken(session, row):
+                await self._put_away(session, row, overtaken)
                 return mutation_from_row(row)
             if row.outcome == Outcome.IN_REVIEW:
                 # What a person approved is not replaced by an older rewrite that happens to do well.
@@ -254,6 +255,12 @@ class MutationStore:
             if row.outcome == Outcome.CANARY:
                 await end_trial(session, self._outbox, row.skill_id, end)
             return mutation_from_row(row)
+
+    async def _put_away(self, session: AsyncSession, row: ToolMutationRow, overtaken: str) -> None:
+        if row.outcome == Outcome.CANARY:
+            await end_trial(session, self._outbox, row.skill_id, TrialEnd("overtaken", overtaken))
+        else:
+            row.outcome, row.outcome_reason = Outcome.DISCARDED, f"approved, and refused: {overtaken}"
 
     @repeatable
     async def refuse(self, mutation: Mutation, fault: str, caused_by: str) -> Mutation:

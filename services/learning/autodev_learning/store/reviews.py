@@ -1,15 +1,17 @@
 """Reviews and the decisions on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from autodev_learning.evolution.mutations import version_of
 from autodev_learning.memento.announcements import review_decided
 from autodev_learning.memento.candidates import CandidateStatus
 from autodev_learning.proof.agreement import Overfit
-from autodev_learning.rows import ReviewRow, SkillCandidateRow, ToolMutationRow
-from autodev_learning.skills.reviews import Decision, Review, ReviewState, SubjectKind
+from autodev_learning.rows import ReviewRow, SkillCandidateRow, SkillRow, ToolMutationRow
+from autodev_learning.skills.reviews import Decision, Review, ReviewState, SubjectKind, overtaken_by
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
@@ -32,7 +34,7 @@ class ReviewStore:
             row = await session.scalar(select(ReviewRow).where(ReviewRow.id == review_id))
             if row is None:
                 raise NotFound("review", review_id)
-            return _review(row)
+            return (await _as_they_stand(session, [_review(row)]))[0]
 
     async def page(self, state: ReviewState, limit: int, before_id: str | None) -> list[Review]:
         """Reviews, newest first, of those older than `before_id`."""
@@ -44,7 +46,7 @@ class ReviewStore:
         if before_id is not None:
             query = query.where(ReviewRow.id < before_id)
         async with self._database.reading(current_tenant()) as session:
-            return [_review(row) for row in await session.scalars(query)]
+            return await _as_they_stand(session, [_review(row) for row in await session.scalars(query)])
 
     @repeatable
     async def decide(self, review_id: str, decide: Callable[[Review], Review]) -> Review:
@@ -81,6 +83,22 @@ def add_review(session: AsyncSession, review: Review) -> None:
             requested_at=review.requested_at,
         )
     )
+
+
+async def _as_they_stand(session: AsyncSession, reviews: Sequence[Review]) -> list[Review]:
+    """The reviews, with a line before the evidence of rewrites that wait and whose version is no longer in use."""
+    waiting = [each.subject_id for each in reviews if each.decision is Decision.WAITING]
+    query = (
+        select(ToolMutationRow.id, ToolMutationRow.parent_tool_id, SkillRow.active_version)
+        .join(SkillRow, SkillRow.id == ToolMutationRow.skill_id)
+        .where(ToolMutationRow.id.in_(waiting))
+    )
+    said = {}
+    for mutation_id, tool_id, active in await session.execute(query):
+        made_from = version_of(tool_id)
+        if made_from != active:
+            said[mutation_id] = (overtaken_by(made_from, active),)
+    return [replace(each, evidence=(*said.get(each.subject_id, ()), *each.evidence)) for each in reviews]
 
 
 async def _settle_subject(session: AsyncSession, review: Review) -> str:
