@@ -21,7 +21,7 @@ from autodev_learning.evolution.mutations import Order, TrialEnd, mutation_from
 from autodev_learning.evolution.mutations import Outcome as MutationOutcome
 from autodev_learning.evolution.opportunities import SkillRun, Start, Trigger
 from autodev_learning.evolution.rewriting import Rewrite, Rewriter
-from autodev_learning.examples import Example
+from autodev_learning.examples import Example, call_key
 from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.memento.memento import candidate_from
 from autodev_learning.memento.reflection import Episode, Outcome, PatternRule
@@ -379,6 +379,29 @@ async def test_a_suite_begins_with_the_task_and_grows_by_good_calls_of_the_activ
     assert [each.call for each in await suites.page(skill.id, 10, members[0].id)] == ["total([1, 2])"]
     with acting_as(service_identity("learning", "other")):
         assert await suites.members(skill.id) == []
+
+
+async def test_what_is_held_out_stays_so_however_an_agent_writes_the_call(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    version = replace(skill.active, examples=tuple(Example(f"total([{n}])", str(n)) for n in range(3)))
+    of_another_task = Addition(Example("total([8])", "8"), Source.TASK, "c2", held_out=True)
+    async with stores.database.session("acme") as session:
+        await grow_suite(session, skill.id, [of_another_task])
+    evolution = EvolutionStore(stores.database, stores.outbox, 24)
+    for place, (call, expected) in enumerate(
+        [("total( [2] )", "2"), ("total([ 8])", "8"), ("total([9])", "9"), ("total([ 9 ])", ""), ("total( [0])", "")]
+    ):
+        await evolution.keep_run(run_of(skill.id, f"run-{place}", "1.0.0", call, "", expected), skill, {}, "", "")
+    known = await evolution.known_inputs(skill.id, version)
+    assert {call_key(each.call): (each.expected, each.held_out) for each in known} == {
+        "total([0])": ("0", False),
+        "total([1])": ("1", False),
+        "total([2])": ("2", True),
+        "total([8])": ("8", True),
+        "total([9])": ("9", False),
+    }
+    assert len(known) == 5
 
 
 async def test_a_full_suite_takes_no_more_and_what_is_no_literal_never_enters(stores: Stores) -> None:

@@ -1,6 +1,7 @@
 """Runs of skills, the inputs they tell, and opportunities."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,12 +16,12 @@ from autodev_learning.evolution.opportunities import (
     Trigger,
     no_longer_in_use,
 )
-from autodev_learning.examples import Example, matches, split_held_out
+from autodev_learning.examples import Example, call_key, matches, split_held_out
 from autodev_learning.proof.suites import Source
 from autodev_learning.rows import OpportunityRow, SkillExecutionRow, SkillRow
 from autodev_learning.skills.registry import Skill, SkillVersion
 from autodev_learning.store.skills import load_skill
-from autodev_learning.store.suites import Addition, grow_suite
+from autodev_learning.store.suites import Addition, grow_suite, held_out_among
 from autodev_runtime.columns import insert_if_absent, now
 from autodev_runtime.database import Database
 from autodev_runtime.errors import FailedPrecondition, NotFound
@@ -105,12 +106,12 @@ class EvolutionStore:
     async def known_inputs(self, skill_id: str, version: SkillVersion) -> tuple[KnownInput, ...]:
         """What the skill is known to get: the version's examples, then the latest distinct calls of its runs.
 
-        What was held out from the proposer that wrote the skill stays so.
+        What was held out from a proposer that wrote for the skill stays so, however an agent writes the call.
         """
         _, held_out = split_held_out(version.examples)
         hidden = {id(example) for example in held_out}
         known = {
-            example.call: KnownInput(example.call, example.expected, held_out=id(example) in hidden)
+            call_key(example.call): KnownInput(example.call, example.expected, held_out=id(example) in hidden)
             for example in version.examples
         }
         latest = func.max(SkillExecutionRow.id)
@@ -122,8 +123,12 @@ class EvolutionStore:
             .limit(self._recorded_inputs)
         )
         async with self._database.reading(current_tenant()) as session:
-            for call, expected in await session.execute(query):
-                known.setdefault(call, KnownInput(call, expected or ""))
+            recorded = {call: expected or "" for call, expected in await session.execute(query)}
+            secret = await held_out_among(session, skill_id, recorded)
+        for call, expected in recorded.items():
+            seen = known.setdefault(call_key(call), KnownInput(call, expected, held_out=call in secret))
+            if expected and not seen.expected:
+                known[call_key(call)] = replace(seen, expected=expected)
         return tuple(known.values())
 
     async def _add_opportunity(

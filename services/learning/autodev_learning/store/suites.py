@@ -1,7 +1,7 @@
 """The regression suites of skills: they grow, and no member changes."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -87,6 +87,18 @@ async def grow_suite(session: AsyncSession, skill_id: str, additions: Sequence[A
             held_out=addition.held_out,
             created_at=now(),
         )
+
+
+async def held_out_among(session: AsyncSession, skill_id: str, calls: Iterable[str]) -> set[str]:
+    """Those of the calls that the suite knows as held out, however they are written."""
+    hashes = {call: _sha256(call) for call in calls}
+    query = select(SkillExampleRow.call_sha256).where(
+        SkillExampleRow.skill_id == skill_id,
+        SkillExampleRow.held_out.is_(True),
+        SkillExampleRow.call_sha256.in_(set(hashes.values())),
+    )
+    held_out = set(await session.scalars(query))
+    return {call for call, hashed in hashes.items() if hashed in held_out}
 
 
 def _sha256(call: str) -> str:
