@@ -1,6 +1,8 @@
 """What every call goes through before it reaches a servicer: one interceptor, in this order.
 
-bounds → identity → access → span → parse → field rules → deadline → servicer → errors → metrics
+bounds → identity → access → span → deadline → parse → field rules → record of decisions → servicer → errors → metrics
+
+A stream has no deadline but its caller's, and none decides anything that is recorded.
 
 It takes the place of several small interceptors because each costs every call a hop through the event loop.
 """
