@@ -8,16 +8,13 @@ from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_gateway import wire
 from autodev_gateway.filters import filter_from
 from autodev_gateway.groups.groups import Groups, JoinOptions
-from autodev_gateway.groups.runner import GroupRunner, Worker
+from autodev_gateway.groups.runner import LEASE_S, MAX_IN_FLIGHT, MESSAGE_BYTES, GroupRunner, Worker
 from autodev_gateway.groups.store import GroupKey
 from autodev_gateway.streams import OpenStream, OpenStreams
 from autodev_runtime.errors import InvalidArgument
 from autodev_sdk.ending import ended
 
-MAX_IN_FLIGHT = 16
-LEASE_S = 30.0
 HEARTBEAT_S = 15.0
-MESSAGE_BYTES = 1024 * 1024
 
 
 class ConsumeStream:

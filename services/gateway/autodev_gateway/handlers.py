@@ -13,7 +13,7 @@ from autodev.gateway.v1 import event_pb2
 from autodev_gateway import wire
 from autodev_gateway.event_log import Filter
 from autodev_gateway.groups.groups import Groups, JoinOptions
-from autodev_gateway.groups.runner import Delivery, GroupRunner, Worker
+from autodev_gateway.groups.runner import LEASE_S, MAX_IN_FLIGHT, MESSAGE_BYTES, Delivery, GroupRunner, Worker
 from autodev_gateway.groups.store import GroupKey
 from autodev_runtime.errors import AutoDevError, FailedPrecondition
 from autodev_runtime.extensions.remote import Extension
@@ -24,9 +24,6 @@ from autodev_sdk.events import event_type
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 16
-LEASE_S = 30.0
-MESSAGE_BYTES = 1024 * 1024
 LOOK_AGAIN_S = 5.0
 RETRY_S = 1.0
 MOST_ERROR_CHARACTERS = 4000
@@ -64,7 +61,7 @@ class RemoteHandlers:
         wanted = JoinOptions(Filter(frozenset(self._rpcs), frozenset(), frozenset()), from_now=True)
         group = await self._groups.join(self._key, wanted)
         tasks: set[asyncio.Task[None]] = set()
-        with group.worker(IN_FLIGHT, LEASE_S) as worker:
+        with group.worker(MAX_IN_FLIGHT, LEASE_S) as worker:
             try:
                 while True:
                     worker.wake.clear()

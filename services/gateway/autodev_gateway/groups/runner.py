@@ -19,6 +19,11 @@ log = logging.getLogger(__name__)
 
 EVENTS_AT_ONCE = 256
 MAX_UNSETTLED = 10_000
+MAX_IN_FLIGHT = 16
+"""A worker's that names no number, as `LEASE_S` is."""
+LEASE_S = 30.0
+MESSAGE_BYTES = 1024 * 1024
+"""Of the deliveries that a worker is given at once."""
 RETRY_S = 1.0
 NAMED_GAPS = 10
 
