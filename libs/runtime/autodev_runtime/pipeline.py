@@ -9,37 +9,30 @@ It takes the place of several small interceptors because each costs every call a
 
 import asyncio
 import contextlib
-import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc import code_pb2
 
-from autodev_runtime import spans, telemetry
+from autodev_runtime import telemetry
 from autodev_runtime.access import Access, Effect, access_to, method_named
-from autodev_runtime.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
+from autodev_runtime.call_frame import CallFrame, InFlight
+from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Caller, Identity, Metadata, acting_as, identity_from_metadata
 from autodev_runtime.lease import Lease
 from autodev_runtime.peers import Callers
 from autodev_runtime.recording import Recorder, Recording
 from autodev_runtime.rules import check_message
-from autodev_runtime.status import abort, code_name, code_of
-from autodev_runtime.tracing import TraceContext, trace_from_metadata, tracing_as
-
-log = logging.getLogger(__name__)
+from autodev_runtime.tracing import TraceContext, tracing_as
 
 Authenticate = Callable[[Metadata], Awaitable[Identity]]
 
 _END = object()
 _UNWRAPPED = ("/grpc.health.", "/grpc.reflection.")
-_UNDER_WAY = (grpc.aio.AbortError, grpc.aio.InternalError)
-"""What ends an abort that a servicer made by itself: to abort again would hide its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         self._authenticate = authenticate
         self._callers = callers
         self._recorder = recorder
-        self._in_flight = 0
+        self._in_flight = InFlight(bounds.calls_in_flight)
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
@@ -114,119 +107,77 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         )
 
     def _unary(self, method: str, behavior: Any, parse: Callable[[bytes], Any]) -> Any:
-        metrics = telemetry.CallMetrics(self._service, method)
-        access, recording = access_to(method_named(method)), self._recording(method)
-        default_timeout_s = self._bounds.default_timeout_s
+        frame, access, recording = self._frames(method), access_to(method_named(method)), self._recording(method)
 
         async def call(request: bytes, context: Any) -> Any:
-            started = time.perf_counter()
-            self._in_flight += 1
-            code, span = "OK", None
-            try:
-                identity, trace = await self._admit(context, access)
-                if (span := spans.serving(method, context.invocation_metadata() or ())) is not None:
-                    trace = span.trace
-                with acting_as(identity), tracing_as(trace):
-                    remaining = context.time_remaining()
-                    async with asyncio.timeout(default_timeout_s if remaining is None else remaining):
-                        parsed = parse(request)
-                        if recording is None:
-                            return await behavior(parsed, context)
-                        return await recording.around(
-                            identity, request, lambda: behavior(parsed, context), lambda error: _name(error, context)
-                        )
-            except TimeoutError:
-                code = "DEADLINE_EXCEEDED"
-                await _abort(context, DeadlineExceeded())
-            except asyncio.CancelledError:
-                code = "CANCELLED"
-                raise
-            except Exception as error:
-                code = _name(error, context)
-                await _abort(context, error)
-            finally:
-                self._in_flight -= 1
-                metrics.observe(code, time.perf_counter() - started)
-                if span is not None:
-                    span.answered(code)
+            with frame(context) as framed:
+                try:
+                    identity, trace = await self._admit(framed, context, access)
+                    with acting_as(identity), tracing_as(trace):
+                        async with asyncio.timeout(self._time_for(context)):
+                            parsed = parse(request)
+                            if recording is None:
+                                return await behavior(parsed, context)
+                            return await recording.around(
+                                identity, request, lambda: behavior(parsed, context), framed.status_of
+                            )
+                except Exception as error:
+                    await framed.abort(error)
 
         return call
 
     def _raw(self, method: str, behavior: RawUnary) -> Any:
-        metrics = telemetry.CallMetrics(self._service, method)
-        access, recording = access_to(method_named(method)), self._recording(method)
-        default_timeout_s = self._bounds.default_timeout_s
+        frame, access, recording = self._frames(method), access_to(method_named(method)), self._recording(method)
 
-        async def call(request: bytes, context: Any) -> bytes:
-            started = time.perf_counter()
-            self._in_flight += 1
-            code, span = "OK", None
-            try:
-                identity, trace = await self._admit(context, access)
-                if (span := spans.serving(method, context.invocation_metadata() or ())) is not None:
-                    trace = span.trace
-                remaining = context.time_remaining()
-                timeout_s = default_timeout_s if remaining is None else remaining
-                if recording is None:
-                    return await behavior(request, context, identity, trace, timeout_s)
-                answer: bytes = await recording.around(
-                    identity,
-                    request,
-                    lambda: behavior(request, context, identity, trace, timeout_s),
-                    lambda error: _name(error, context),
-                )
-                return answer
-            except asyncio.CancelledError:
-                code = "CANCELLED"
-                raise
-            except Exception as error:
-                code = _name(error, context)
-                return await _abort(context, error)
-            finally:
-                self._in_flight -= 1
-                metrics.observe(code, time.perf_counter() - started)
-                if span is not None:
-                    span.answered(code)
+        async def call(request: bytes, context: Any) -> Any:
+            with frame(context) as framed:
+                try:
+                    identity, trace = await self._admit(framed, context, access)
+                    timeout_s = self._time_for(context)
+                    if recording is None:
+                        return await behavior(request, context, identity, trace, timeout_s)
+                    return await recording.around(
+                        identity,
+                        request,
+                        lambda: behavior(request, context, identity, trace, timeout_s),
+                        framed.status_of,
+                    )
+                except Exception as error:
+                    await framed.abort(error)
 
         return call
 
     def _streaming(self, method: str, behavior: Any, parse: Callable[[bytes], Any], many: bool) -> Any:
-        metrics = telemetry.CallMetrics(self._service, method)
-        access = access_to(method_named(method))
+        frame, access = self._frames(method), access_to(method_named(method))
 
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            started = time.perf_counter()
-            self._in_flight += 1
-            code, span = "OK", None
-            try:
-                identity, trace = await self._admit(context, access)
-                if (span := spans.serving(method, context.invocation_metadata() or ())) is not None:
-                    trace = span.trace
-                lease = identity.lease if isinstance(identity, Caller) else None
-                with acting_as(identity), tracing_as(trace):
-                    responses = behavior(_parse_each(request, parse) if many else parse(request), context)
-                # The identity is bound while each step of the generator runs, not in between: the context of an
-                # asynchronous generator is its consumer's.
-                async with contextlib.aclosing(responses):
-                    while True:
-                        with acting_as(identity), tracing_as(trace):
-                            response = await _next(responses, lease)
-                        if response is _END:
-                            return
-                        yield response
-            except asyncio.CancelledError:
-                code = "CANCELLED"
-                raise
-            except Exception as error:
-                code = _name(error, context)
-                await _abort(context, error)
-            finally:
-                self._in_flight -= 1
-                metrics.observe(code, time.perf_counter() - started)
-                if span is not None:
-                    span.answered(code)
+            with frame(context) as framed:
+                try:
+                    identity, trace = await self._admit(framed, context, access)
+                    lease = identity.lease if isinstance(identity, Caller) else None
+                    with acting_as(identity), tracing_as(trace):
+                        responses = behavior(_parse_each(request, parse) if many else parse(request), context)
+                    # The identity is bound while each step of the generator runs, not in between: the context of an
+                    # asynchronous generator is its consumer's.
+                    async with contextlib.aclosing(responses):
+                        while True:
+                            with acting_as(identity), tracing_as(trace):
+                                response = await _next(responses, lease)
+                            if response is _END:
+                                return
+                            yield response
+                except Exception as error:
+                    await framed.abort(error)
 
         return call
+
+    def _frames(self, method: str) -> Callable[[Any], CallFrame]:
+        """What makes the frames of a method's calls, each from the call's context."""
+        return partial(CallFrame, method, telemetry.CallMetrics(self._service, method), self._in_flight)
+
+    def _time_for(self, context: Any) -> float:
+        remaining: float | None = context.time_remaining()
+        return self._bounds.default_timeout_s if remaining is None else remaining
 
     def _recording(self, method: str) -> Recording | None:
         """The record of a deciding method, where one is kept."""
@@ -235,19 +186,14 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             return None
         return Recording(self._recorder, described)
 
-    async def _admit(self, context: Any, access: Access) -> tuple[Identity, TraceContext]:
-        if self._in_flight > self._bounds.calls_in_flight:
-            raise ResourceExhausted(
-                f"{self._bounds.calls_in_flight} calls are in flight",
-                reason="TOO_MANY_CALLS",
-                retry_after=timedelta(seconds=1),
-            )
+    async def _admit(self, frame: CallFrame, context: Any, access: Access) -> tuple[Identity, TraceContext]:
+        self._in_flight.check()
         metadata = context.invocation_metadata() or ()
         identity = await self._authenticate(metadata)
         if self._callers is not None:
             self._callers.check(_names_of_peer(context), identity)
         access.check(identity)
-        return identity, trace_from_metadata(metadata)
+        return identity, frame.traced(metadata)
 
 
 def _names_of_peer(context: Any) -> list[str]:
@@ -282,20 +228,3 @@ def _parser(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any
 async def _parse_each(requests: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator[Any]:
     async for request in requests:
         yield parse(request)
-
-
-def _name(error: Exception, context: Any) -> str:
-    if isinstance(error, _UNDER_WAY):
-        return code_name(context.code() or code_pb2.CANCELLED)
-    return code_name(code_of(error))
-
-
-async def _abort(context: Any, error: Exception) -> NoReturn:
-    try:
-        if isinstance(error, _UNDER_WAY):
-            raise error
-        await abort(context, error)
-    except grpc.aio.InternalError as unsent:
-        # The caller has left, and nobody is there to be told.
-        log.info("a status could not be sent: %s", unsent)
-        raise asyncio.CancelledError from unsent

@@ -59,6 +59,8 @@ class Odd(EventServiceServicer):
             raise ValueError(SECRET)
         if request.after_cursor == "not-found":
             raise NotFound("cursor", "not-found")
+        if request.after_cursor == "late":
+            raise TimeoutError
         if request.after_cursor == "forever":
             try:
                 await self.go_on.wait()

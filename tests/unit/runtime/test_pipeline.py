@@ -189,7 +189,9 @@ async def test_a_stream_knows_who_calls_at_every_step(stub: "Stub") -> None:
     assert tenants == ["acme"] * 3
 
 
-@pytest.mark.parametrize(("cursor", "code"), [("raise", "INTERNAL"), ("not-found", "NOT_FOUND")])
+@pytest.mark.parametrize(
+    ("cursor", "code"), [("raise", "INTERNAL"), ("not-found", "NOT_FOUND"), ("late", "DEADLINE_EXCEEDED")]
+)
 async def test_a_stream_that_fails_says_so_after_what_it_sent(stub: "Stub", cursor: str, code: str) -> None:
     call = stub.Subscribe(pb.SubscribeRequest(after_cursor=cursor))
     for _ in range(3):
