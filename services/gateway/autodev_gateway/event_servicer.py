@@ -159,7 +159,7 @@ class EventServicer:
         key = key_from(request.page_token, int)
         size = page_size(request.page_size)
         group = GroupKey(current_tenant(), request.group)
-        found = await self._parts.groups.dead_letters(group, int(key[0]) if key else 0, size + 1)
+        found = await self._parts.groups.dead_letters.listed(group, int(key[0]) if key else 0, size + 1)
         letters = fitting([_dead_letter(letter, record) for letter, record in found[:size]])
         token = token_after([found[len(letters) - 1][0].seq]) if len(found) > len(letters) else ""
         return pb.ListDeadLettersResponse(dead_letters=letters, next_page_token=token)
@@ -170,7 +170,7 @@ class EventServicer:
         """Deliver dead letters again."""
         group = GroupKey(current_tenant(), request.group)
         chosen = _seqs_of(request.dead_letter_ids) or None
-        return pb.ReplayDeadLettersResponse(replayed=await self._parts.groups.replay(group, chosen))
+        return pb.ReplayDeadLettersResponse(replayed=await self._parts.groups.dead_letters.replay(group, chosen))
 
     async def DiscardDeadLetters(
         self, request: pb.DiscardDeadLettersRequest, context: Any
@@ -180,7 +180,7 @@ class EventServicer:
             raise InvalidArgument.field("dead_letter_ids", "is required, or `all`, and not both")
         group = GroupKey(current_tenant(), request.group)
         chosen = None if request.all else _seqs_of(request.dead_letter_ids)
-        return pb.DiscardDeadLettersResponse(discarded=await self._parts.groups.discard(group, chosen))
+        return pb.DiscardDeadLettersResponse(discarded=await self._parts.groups.dead_letters.discard(group, chosen))
 
     async def ListConsumerGroups(
         self, request: pb.ListConsumerGroupsRequest, context: Any

@@ -82,7 +82,7 @@ async def give_up(group: GroupRunner, worker: Worker, error: str) -> None:
 async def test_an_error_of_any_text_is_stored(groups: Groups) -> None:
     async with working(groups) as (group, worker):
         await give_up(group, worker, "no\0 text \ud800")
-        ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
+        ((letter, _),) = await groups.dead_letters.listed(KEY, 0, 10)
     assert letter.error == "no text ?"
 
 
@@ -94,7 +94,7 @@ async def test_a_dead_letter_whose_commit_was_not_answered_is_stored_again(
     changes = Changes(log.head, dead=[DeadLetter(log.head, 5, "boom")])
     await store.save({tenure: changes})
     await store.save({tenure: changes})
-    ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
+    ((letter, _),) = await groups.dead_letters.listed(KEY, 0, 10)
     assert (letter.attempts, letter.error) == (5, "boom")
 
 
@@ -103,7 +103,8 @@ async def test_a_group_that_the_database_refuses_keeps_no_other_from_the_disk(st
     async with working(groups, GroupKey("acme", "refused")) as refused, working(groups) as (group, worker):
         await delivered(*refused)
         await give_up(group, worker, "boom")
-        ((letter, _),) = await groups.dead_letters(KEY, 0, 10)
+        ((letter, _),) = await groups.dead_letters.listed(KEY, 0, 10)
+        assert not await groups.saving.flush()
     assert letter.error == "boom"
 
 
@@ -152,9 +153,9 @@ async def test_a_gateway_whose_group_another_took_stores_nothing_of_it_and_ends_
                 delivery = await delivered(group, other)
                 assert delivery.lease.attempt == 1
                 group.acknowledge(other, [delivery.lease.delivery_id])
-            await groups.flush()
+            await groups.saving.flush()
         stored = await storage.rows("gateway", "SELECT * FROM consumer_groups")
-        assert await unstored.flush()
+        assert await unstored.saving.flush()
         assert await storage.rows("gateway", "SELECT * FROM consumer_groups") == stored
         assert await storage.rows("gateway", "SELECT * FROM deliveries") == []
         assert await storage.rows("gateway", "SELECT * FROM dead_letters") == []
@@ -166,12 +167,12 @@ async def test_a_gateway_whose_group_another_took_stores_nothing_of_it_and_ends_
 async def test_a_gateway_whose_group_another_took_replays_to_it(unstored: Groups, groups: Groups) -> None:
     async with working(unstored) as (late, worker):
         await give_up(late, worker, "boom")
-        await unstored.flush()
+        await unstored.saving.flush()
         await taken_over(unstored)
         async with working(groups) as (group, other):
-            assert await unstored.replay(KEY, None) == 1
+            assert await unstored.dead_letters.replay(KEY, None) == 1
             assert (await delivered(group, other)).lease.attempt == 1
-            assert await groups.replay(KEY, None) == 0
+            assert await groups.dead_letters.replay(KEY, None) == 0
 
 
 async def test_what_is_replayed_while_nobody_stores_it_is_delivered_after_a_crash(
@@ -179,15 +180,15 @@ async def test_what_is_replayed_while_nobody_stores_it_is_delivered_after_a_cras
 ) -> None:
     async with working(unstored) as (late, worker):
         await give_up(late, worker, "boom")
-        assert await unstored.replay(KEY, None) == 1
-        await unstored._readmit()
+        assert await unstored.dead_letters.replay(KEY, None) == 1
+        await unstored.saving.readmit()
         assert (await delivered(late, worker)).lease.attempt == 1
     await taken_over(unstored)
     async with working(groups) as (group, other):
         delivery = await delivered(group, other)
         assert delivery.lease.attempt == 1
         group.acknowledge(other, [delivery.lease.delivery_id])
-        await groups.flush()
+        await groups.saving.flush()
         assert await storage.rows("gateway", "SELECT * FROM deliveries") == []
         assert await storage.rows("gateway", "SELECT * FROM dead_letters") == []
 
@@ -195,12 +196,12 @@ async def test_what_is_replayed_while_nobody_stores_it_is_delivered_after_a_cras
 async def test_replays_are_taken_back_as_there_is_room(
     groups: Groups, log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autodev_gateway.groups.groups.MAX_UNSETTLED", 2)
+    monkeypatch.setattr("autodev_gateway.groups.saving.MAX_UNSETTLED", 2)
     await log.append([Draft("acme", f"{number:036d}", 20, "ada", "", b"event") for number in range(2, 6)])
     async with working(groups) as (group, worker):
         for _ in range(5):
             await give_up(group, worker, "boom")
-        assert await groups.replay(KEY, None) == 5
+        assert await groups.dead_letters.replay(KEY, None) == 5
         seqs = []
         for _ in range(5):
             delivery = await delivered(group, worker)
@@ -215,7 +216,7 @@ async def test_a_group_that_is_deleted_and_made_anew_has_nothing_of_the_one_befo
 ) -> None:
     async with working(unstored) as (late, worker):
         await give_up(late, worker, "boom")
-        await unstored.flush()
+        await unstored.saving.flush()
         await log.append([Draft("acme", f"{2:036d}", 20, "ada", "", b"event")])
         await delivered(late, worker)
         await taken_over(unstored)
@@ -224,10 +225,10 @@ async def test_a_group_that_is_deleted_and_made_anew_has_nothing_of_the_one_befo
             assert await storage.rows("gateway", f"SELECT * FROM {table}") == []
         async with working(groups) as (group, other):
             assert (await delivered(group, other)).lease.attempt == 1
-            await groups.flush()
+            await groups.saving.flush()
             stored = await storage.rows("gateway", "SELECT * FROM consumer_groups")
             # The one that has not heard of it stores nothing, neither before nor after.
-            assert await unstored.flush()
+            assert await unstored.saving.flush()
             assert await storage.rows("gateway", "SELECT * FROM consumer_groups") == stored
             with pytest.raises(Unavailable):
                 late.check()
@@ -239,7 +240,7 @@ async def test_a_group_with_workers_is_not_deleted(groups: Groups) -> None:
         with pytest.raises(FailedPrecondition) as told:
             await groups.delete(KEY)
         assert told.value.reason == "GROUP_IN_USE"
-        assert len(await groups.dead_letters(KEY, 0, 10)) == 1
+        assert len(await groups.dead_letters.listed(KEY, 0, 10)) == 1
     await groups.delete(KEY)
     for _ in range(2):
         with pytest.raises(NotFound):
@@ -254,13 +255,13 @@ async def test_a_group_whose_deletion_failed_can_be_served_and_deleted_anywhere(
 
     async with working(unstored) as (group, worker):
         await give_up(group, worker, "boom")
-        await unstored.flush()
+        await unstored.saving.flush()
     with monkeypatch.context() as patched:
         patched.setattr(GroupStore, "delete", away)
         with pytest.raises(Unavailable):
             await unstored.delete(KEY)
     async with working(groups):
-        assert len(await groups.dead_letters(KEY, 0, 10)) == 1
+        assert len(await groups.dead_letters.listed(KEY, 0, 10)) == 1
     await groups.delete(KEY)
 
 
@@ -275,7 +276,7 @@ async def test_a_tenants_group_without_workers_is_given_back_with_all_that_it_di
         group.check()
     await asyncio.sleep(0.01)
     await unstored._give_back_deserted()
-    assert list(unstored._runners) == [of_all]
+    assert [runner.key for runner in unstored._runners.all()] == [of_all]
     async with working(groups) as (group, worker):
         assert (await delivered(group, worker)).lease.attempt == 2
 
@@ -285,13 +286,13 @@ async def test_what_is_discarded_is_forgotten_and_what_is_replayed_is_not(groups
     async with working(groups) as (group, worker):
         for _ in range(3):
             await give_up(group, worker, "boom")
-        first, second, third = [letter.seq for letter, _ in await groups.dead_letters(KEY, 0, 10)]
-        assert await groups.replay(KEY, [second]) == 1
-        assert await groups.discard(KEY, [first, second, first + 1_000_000]) == 1
-        assert [letter.seq for letter, _ in await groups.dead_letters(KEY, 0, 10)] == [third]
+        first, second, third = [letter.seq for letter, _ in await groups.dead_letters.listed(KEY, 0, 10)]
+        assert await groups.dead_letters.replay(KEY, [second]) == 1
+        assert await groups.dead_letters.discard(KEY, [first, second, first + 1_000_000]) == 1
+        assert [letter.seq for letter, _ in await groups.dead_letters.listed(KEY, 0, 10)] == [third]
         assert (await delivered(group, worker)).record.seq == second
-        assert await groups.discard(KEY, None) == 1
-        assert await groups.dead_letters(KEY, 0, 10) == []
+        assert await groups.dead_letters.discard(KEY, None) == 1
+        assert await groups.dead_letters.listed(KEY, 0, 10) == []
 
 
 async def test_groups_are_listed_with_what_they_have_not_done(groups: Groups, log: EventLog) -> None:
@@ -320,7 +321,7 @@ async def test_a_gateway_that_serves_a_group_no_more_tells_nothing_of_how_far_it
 
     async with working(unstored, GroupKey(ALL_TENANTS, "learning.lag")) as (group, worker):
         await delivered(group, worker)
-        await unstored.flush()
+        await unstored.saving.flush()
         assert lag() is not None
         unstored._moved()
         assert lag() is None

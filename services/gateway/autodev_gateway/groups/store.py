@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Table, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from autodev_gateway.event_log import Filter
@@ -50,6 +51,10 @@ class ServedElsewhere(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("another gateway may serve this group now; join it again", reason="GROUP_ELSEWHERE")
+
+
+class Refused(Exception):
+    """Some of the rows that are to be stored are none to the database, and none of them is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +175,18 @@ class GroupStore:
             if not await _set(await session.connection(), tenure, filter=_filter_text(wanted)):
                 raise ServedElsewhere
 
-    @repeatable
     async def save(self, changes: Mapping[Tenure, Changes]) -> list[Tenure]:
-        """Store what changed in several groups, in one transaction. Returns whose term is over: nothing of theirs."""
+        """Store what changed in several groups, in one transaction. Returns whose term is over: nothing of theirs.
+
+        Raises Refused, Unavailable.
+        """
+        try:
+            return await self._saved(changes)
+        except SQLAlchemyError as error:
+            raise Refused(str(error)) from error
+
+    @repeatable
+    async def _saved(self, changes: Mapping[Tenure, Changes]) -> list[Tenure]:
         over: list[Tenure] = []
         async with self._database.across_tenants() as session:
             connection = await session.connection()
