@@ -59,6 +59,9 @@ KEY_SERVICE = key_service_pb2.DESCRIPTOR.services_by_name["KeyService"].full_nam
 WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name
 
 
+Background = Sequence[Callable[[], Awaitable[None]]]
+
+
 @dataclass(frozen=True)
 class Gateway:
     """What there is to serve: the clients' door and the services' door, and what runs beside them."""
@@ -67,8 +70,29 @@ class Gateway:
     internal: Endpoint
     log: EventLog
     ready: Sequence[Ready]
-    background: Sequence[Callable[[], Awaitable[None]]]
+    background: Background
     webhooks: Webhooks | None
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Who may come in by the clients' door, and the service of keys."""
+
+    bearers: Bearers
+    served: Sequence[Served]
+    background: Background
+
+
+@dataclass(frozen=True)
+class Events:
+    """The event log, with the services that read and write it."""
+
+    log: EventLog
+    groups: Groups
+    served: Sequence[Served]
+    ready: Ready
+    on_drain: Callable[[], None]
+    background: Background
 
 
 @contextlib.asynccontextmanager
@@ -80,58 +104,79 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         public_tls(settings) as credentials,
         backends(settings, tls) as behind,
         extensions_of(settings) as extensions,
-        contextlib.AsyncExitStack() as stack,
     ):
         await upgrade(database, "autodev_gateway")
-        key_store = KeyStore(database)
-        issued = IssuedKeys(key_store, FollowOptions(settings.key_poll_s, settings.key_stale_s))
-        await issued.load()
         audit = AuditLog(database)
         recorder = AuditRecorder(audit)
-        tokens = tokens_accepted(settings)
-        bearers = Bearers(configured_keys(settings), issued, tokens)
-        keys = KeyServicer(KeyIssuer(key_store, settings.max_keys_per_tenant), issued)
+        identities = await _identities(settings, database)
+        webhooks = webhooks_on(settings, database, behind)
+        async with _events(settings, database, ActRecorder(audit)) as events:
+            public = Endpoint(
+                settings.address,
+                [*events.served, *identities.served, *_looked_after(database, audit)],
+                authenticate=identities.bearers.authenticate,
+                generic_handlers=[Forwarder(behind, FORWARDED)],
+                forwarded={name: partial(backend.serves, name) for name, backend in behind.items()},
+                credentials=credentials,
+                recorder=recorder,
+                on_drain=events.on_drain,
+            )
+            internal = Endpoint(settings.internal_address, events.served, door=tls.door())
+            background = [*events.background, *identities.background, recorder.run]
+            background += [
+                RemoteHandlers(events.groups, each, settings.handler_patience_s).run for each in extensions.values()
+            ]
+            if webhooks is not None:
+                background.append(webhooks.run)
+            yield Gateway(public, internal, events.log, [database.ready, events.ready], background, webhooks)
 
-        engine = await stack.enter_async_context(engine_for(settings, database))
+
+async def _identities(settings: GatewaySettings, database: Database) -> Identities:
+    """Keys of the settings and of operators, and an identity provider's tokens. Raises KeyFileError."""
+    store = KeyStore(database)
+    issued = IssuedKeys(store, FollowOptions(settings.key_poll_s, settings.key_stale_s))
+    await issued.load()
+    tokens = tokens_accepted(settings)
+    servicer = KeyServicer(KeyIssuer(store, settings.max_keys_per_tenant), issued)
+    return Identities(
+        Bearers(configured_keys(settings), issued, tokens),
+        [Served(KEY_SERVICE, partial(add_KeyServiceServicer_to_server, servicer))],
+        [issued.follow, issued.note_uses, *([] if tokens is None else [tokens.jwks.follow])],
+    )
+
+
+@contextlib.asynccontextmanager
+async def _events(settings: GatewaySettings, database: Database, acts: ActRecorder) -> AsyncIterator[Events]:
+    """The log and all that follows it, within the block."""
+    async with engine_for(settings, database) as engine:
         log = await EventLog.open(engine, settings.log_options, database.patience)
         groups = Groups(GroupStore(database), log)
         broadcast = Broadcast(log)
         streams = OpenStreams(settings.max_connection_age_s, settings.max_connection_grace_s / 2)
         bounds = EventBounds(settings.max_event_bytes, settings.subscriber_stall_s)
-        events = EventServicer(EventParts(log, broadcast, groups, streams, ActRecorder(audit)), bounds)
+        events = EventServicer(EventParts(log, broadcast, groups, streams, acts), bounds)
         episodes = EpisodeServicer(EpisodeStore(database), log)
-        dead_webhooks = WebhookServicer(DeadWebhooks(database))
-
-        own = [
-            Served(EVENT_SERVICE, events.add_to),
-            Served(EPISODE_SERVICE, partial(add_EpisodeServiceServicer_to_server, episodes)),
-        ]
-        public = Endpoint(
-            settings.address,
-            [
-                *own,
-                Served(KEY_SERVICE, partial(add_KeyServiceServicer_to_server, keys)),
-                Served(AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, AuditServicer(audit))),
-                Served(WEBHOOK_SERVICE, partial(add_WebhookServiceServicer_to_server, dead_webhooks)),
-            ],
-            authenticate=bearers.authenticate,
-            generic_handlers=[Forwarder(behind, FORWARDED)],
-            forwarded={name: partial(backend.serves, name) for name, backend in behind.items()},
-            credentials=credentials,
-            recorder=recorder,
-            on_drain=partial(_drain, streams, groups),
-        )
-        internal = Endpoint(settings.internal_address, own, door=tls.door())
-        background: list[Callable[[], Awaitable[None]]]
-        background = [log.run, groups.run, partial(sweeping, log), issued.follow, issued.note_uses, recorder.run]
-        background += [RemoteHandlers(groups, each, settings.handler_patience_s).run for each in extensions.values()]
-        webhooks = webhooks_on(settings, database, behind)
-        if webhooks is not None:
-            background.append(webhooks.run)
-        if tokens is not None:
-            background.append(tokens.jwks.follow)
         with broadcast.running():
-            yield Gateway(public, internal, log, [database.ready, engine.ready], background, webhooks)
+            yield Events(
+                log,
+                groups,
+                [
+                    Served(EVENT_SERVICE, events.add_to),
+                    Served(EPISODE_SERVICE, partial(add_EpisodeServiceServicer_to_server, episodes)),
+                ],
+                engine.ready,
+                partial(_drain, streams, groups),
+                [log.run, groups.run, partial(sweeping, log)],
+            )
+
+
+def _looked_after(database: Database, audit: AuditLog) -> Sequence[Served]:
+    """What operators look at: what was decided, and webhooks that were given up."""
+    webhooks = WebhookServicer(DeadWebhooks(database))
+    return [
+        Served(AUDIT_SERVICE, partial(add_AuditServiceServicer_to_server, AuditServicer(audit))),
+        Served(WEBHOOK_SERVICE, partial(add_WebhookServiceServicer_to_server, webhooks)),
+    ]
 
 
 def _drain(streams: OpenStreams, groups: Groups) -> None:
