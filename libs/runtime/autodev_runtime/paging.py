@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -20,6 +20,7 @@ def page_size(requested: int) -> int:
     return requested or DEFAULT_PAGE
 
 
+Row = TypeVar("Row")
 SomeMessage = TypeVar("SomeMessage", bound=Message)
 
 
@@ -31,6 +32,18 @@ def fitting(messages: Sequence[SomeMessage], most_bytes: int = PAGE_BYTES) -> Se
         if total > most_bytes and count:
             return messages[:count]
     return messages
+
+
+def page_of(
+    found: Sequence[Row], size: int, to_proto: Callable[[Row], SomeMessage], key_of: Callable[[Row], Key]
+) -> tuple[Sequence[SomeMessage], str]:
+    """A page's messages, and the token of the page that follows; none follows the last.
+
+    `found` are the rows from the page's first on: one more than `size`, where there are so many.
+    """
+    messages = fitting([to_proto(row) for row in found[:size]])
+    more = len(messages) < len(found)
+    return messages, token_after(key_of(found[len(messages) - 1])) if more else ""
 
 
 def token_after(key: Key) -> str:

@@ -13,7 +13,7 @@ from autodev_capability.reservations import Reservations
 from autodev_capability.standing import Standing
 from autodev_capability.workspaces import Workspaces
 from autodev_runtime.identity import Role, current_tenant, require_role
-from autodev_runtime.paging import key_from, page_size, token_after
+from autodev_runtime.paging import key_from, page_of, page_size
 
 _DENIALS = {
     None: pb.DENIAL_REASON_UNSPECIFIED,
@@ -83,11 +83,8 @@ class CapabilityServicer(CapabilityServiceServicer):
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsResponse:
         size, key = page_size(request.page_size), key_from(request.page_token, str)
         agents = await self.standing.agents(current_tenant(), str(key[0]) if key else "", size + 1)
-        page = agents[:size]
-        return pb.ListAgentsResponse(
-            agents=[_agent_to_proto(agent) for agent in page],
-            next_page_token=token_after([page[-1].id]) if len(agents) > size else "",
-        )
+        page, token = page_of(agents, size, _agent_to_proto, lambda last: [last.id])
+        return pb.ListAgentsResponse(agents=page, next_page_token=token)
 
     async def SetMaturity(self, request: pb.SetMaturityRequest, context: Any) -> pb.SetMaturityResponse:
         caller = require_role(Role.OPERATOR)
@@ -104,11 +101,8 @@ class CapabilityServicer(CapabilityServiceServicer):
         changes = await self.standing.changes(
             current_tenant(), request.agent_id, int(key[0]) if key else None, size + 1
         )
-        page = changes[:size]
-        return pb.ListMaturityChangesResponse(
-            changes=[_change_to_proto(change) for _, change in page],
-            next_page_token=token_after([page[-1][0]]) if len(changes) > size else "",
-        )
+        page, token = page_of(changes, size, lambda each: _change_to_proto(each[1]), lambda last: [last[0]])
+        return pb.ListMaturityChangesResponse(changes=page, next_page_token=token)
 
     async def RegisterGate(self, request: pb.RegisterGateRequest, context: Any) -> pb.RegisterGateResponse:
         caller = require_role(Role.OPERATOR)
@@ -120,11 +114,8 @@ class CapabilityServicer(CapabilityServiceServicer):
         size, key = page_size(request.page_size), key_from(request.page_token, bool, str)
         after = Gate(str(key[1]), Maturity.STUDENT, built_in=bool(key[0])) if key else None
         gates = await self.workspaces.gates(current_tenant(), after, size + 1)
-        page = gates[:size]
-        return pb.ListGatesResponse(
-            gates=[_gate_to_proto(gate) for gate in page],
-            next_page_token=token_after([page[-1].built_in, page[-1].capability]) if len(gates) > size else "",
-        )
+        page, token = page_of(gates, size, _gate_to_proto, lambda last: [last.built_in, last.capability])
+        return pb.ListGatesResponse(gates=page, next_page_token=token)
 
 
 def _level(level: Maturity | None) -> "pb.MaturityLevel.ValueType":

@@ -8,7 +8,7 @@ from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import EventLog
 from autodev_runtime.errors import PermissionDenied
 from autodev_runtime.identity import ALL_TENANTS, current_tenant
-from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.paging import key_from, page_of, page_size
 
 
 class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
@@ -30,8 +30,7 @@ class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
         query = EpisodeQuery(request.agent_id, request.outcome)
         await self._log.indexed()
         found = await self._episodes.page(_one_tenant(), query, int(key[0]) if key else None, size + 1)
-        episodes = fitting([_to_proto(each) for each in found[:size]])
-        token = token_after([found[len(episodes) - 1].recorded_us]) if len(found) > len(episodes) else ""
+        episodes, token = page_of(found, size, _to_proto, lambda last: [last.recorded_us])
         return pb.ListEpisodesResponse(episodes=episodes, next_page_token=token)
 
 

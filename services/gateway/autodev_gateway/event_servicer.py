@@ -22,7 +22,7 @@ from autodev_gateway.streams import OpenStreams
 from autodev_gateway.subscribe_stream import SubscribeStream
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Identity, current_identity, current_tenant
-from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.paging import key_from, page_of, page_size
 from autodev_runtime.spans import publishing
 from autodev_runtime.tracing import TraceContext, current_trace
 from autodev_sdk.ending import ended
@@ -160,8 +160,7 @@ class EventServicer:
         size = page_size(request.page_size)
         group = GroupKey(current_tenant(), request.group)
         found = await self._parts.groups.dead_letters.listed(group, int(key[0]) if key else 0, size + 1)
-        letters = fitting([_dead_letter(letter, record) for letter, record in found[:size]])
-        token = token_after([found[len(letters) - 1][0].seq]) if len(found) > len(letters) else ""
+        letters, token = page_of(found, size, _dead_letter, lambda last: [last[0].seq])
         return pb.ListDeadLettersResponse(dead_letters=letters, next_page_token=token)
 
     async def ReplayDeadLetters(
@@ -189,8 +188,7 @@ class EventServicer:
         key = key_from(request.page_token, str)
         size = page_size(request.page_size)
         found = await self._parts.groups.listed(current_tenant(), str(key[0]) if key else "", size + 1)
-        groups = fitting([_group(each) for each in found[:size]])
-        token = token_after([groups[-1].name]) if len(found) > len(groups) else ""
+        groups, token = page_of(found, size, _group, lambda last: [last.name])
         return pb.ListConsumerGroupsResponse(groups=groups, next_page_token=token)
 
     async def DeleteConsumerGroup(
@@ -201,7 +199,8 @@ class EventServicer:
         return pb.DeleteConsumerGroupResponse()
 
 
-def _dead_letter(stored: StoredDeadLetter, record: Record) -> pb.DeadLetter:
+def _dead_letter(found: tuple[StoredDeadLetter, Record]) -> pb.DeadLetter:
+    stored, record = found
     letter = pb.DeadLetter(id=cursor_of(stored.seq), attempts=stored.attempts, error=stored.error)
     letter.event.ParseFromString(wire.unsized(record.sized))
     letter.dead_at.FromMicroseconds(stored.dead_us)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_runtime.errors import InvalidArgument
-from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.paging import PAGE_BYTES, fitting, key_from, page_of, page_size, token_after
 
 KEYS = st.lists(
     st.one_of(
@@ -94,3 +94,25 @@ def test_a_page_is_the_longest_start_that_fits_and_never_empty(sizes: list[int],
     assert len(page) <= 1 or sum(row.ByteSize() for row in page) <= most
     if len(page) < len(rows):
         assert sum(row.ByteSize() for row in rows[: len(page) + 1]) > most
+
+
+def text_of(row: object) -> StringValue:
+    return StringValue(value=str(row))
+
+
+@given(st.lists(st.integers(), max_size=20, unique=True), st.integers(1, 8))
+def test_pages_that_follow_each_other_hold_every_row_once(rows: list[int], size: int) -> None:
+    told: list[str] = []
+    token = "the first"
+    while token:
+        rest = rows[len(told) :]
+        page, token = page_of(rest[: size + 1], size, text_of, lambda last: [last])
+        assert token == (token_after([rest[size - 1]]) if len(rest) > size else "")
+        told += [message.value for message in page]
+    assert told == [str(row) for row in rows]
+
+
+def test_a_page_that_is_cut_to_fit_is_followed_by_what_was_cut() -> None:
+    rows = ["a" * (PAGE_BYTES - 10), "b" * 100]
+    page, token = page_of(rows, 2, text_of, lambda last: [last[0]])
+    assert ([message.value[0] for message in page], token) == (["a"], token_after(["a"]))

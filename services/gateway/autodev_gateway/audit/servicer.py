@@ -7,7 +7,7 @@ from autodev.gateway.v1 import audit_service_pb2 as pb
 from autodev.gateway.v1 import audit_service_pb2_grpc
 from autodev_gateway.audit.log import ACT, DECISION, OUTCOME, AuditLog, StoredEntry
 from autodev_runtime.identity import Role, require_role
-from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.paging import key_from, page_of, page_size
 
 _KINDS = {DECISION: pb.AUDIT_KIND_DECISION, OUTCOME: pb.AUDIT_KIND_OUTCOME, ACT: pb.AUDIT_KIND_ACT}
 
@@ -26,8 +26,7 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
             found = await self._log.after(tenant, int(key[0]) if key else 0, size + 1)
         else:
             found = await self._log.before(tenant, int(key[0]) if key else None, size + 1)
-        entries = fitting([_to_proto(each) for each in found[:size]])
-        token = token_after([entries[-1].number]) if len(found) > len(entries) else ""
+        entries, token = page_of(found, size, _to_proto, lambda last: [last.number])
         return pb.ListAuditEntriesResponse(entries=entries, next_page_token=token)
 
 

@@ -11,7 +11,7 @@ from autodev_gateway.identity.issuing import KeyIssuer
 from autodev_runtime.access import ROLES
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
-from autodev_runtime.paging import key_from, page_size, token_after
+from autodev_runtime.paging import key_from, page_of, page_size
 
 _STATED = {role: stated for stated, role in ROLES.items()}
 
@@ -36,9 +36,8 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         key = key_from(request.page_token, int, str)
         size = page_size(request.page_size)
         found = await self._issuer.page(operator.tenant, (int(key[0]), str(key[1])) if key else None, size + 1)
-        page = found[:size]
-        token = token_after([page[-1].created_us, page[-1].id]) if len(found) > size else ""
-        return pb.ListKeysResponse(keys=map(key_to_proto, page), next_page_token=token)
+        keys, token = page_of(found, size, key_to_proto, lambda last: [last.created_us, last.id])
+        return pb.ListKeysResponse(keys=keys, next_page_token=token)
 
     async def RotateKey(self, request: pb.RotateKeyRequest, context: Any) -> pb.RotateKeyResponse:
         """Have a key take another's place."""

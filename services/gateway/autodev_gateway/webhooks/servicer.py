@@ -8,7 +8,7 @@ from autodev.gateway.v1 import webhook_service_pb2_grpc
 from autodev_gateway.webhooks.dead import Chosen, DeadWebhook, DeadWebhooks, Place
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
-from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.paging import key_from, page_of, page_size
 
 
 class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
@@ -23,8 +23,7 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         key, size = key_from(request.page_token, int, str, str), page_size(request.page_size)
         after = cast(Place, tuple(key)) if key else None
         found = await self._dead.page(tenant, request.source, after, size + 1)
-        webhooks = fitting([_to_proto(each) for each in found[:size]])
-        token = token_after(found[len(webhooks) - 1].place) if len(found) > len(webhooks) else ""
+        webhooks, token = page_of(found, size, _to_proto, lambda last: last.place)
         return pb.ListDeadWebhooksResponse(dead_webhooks=webhooks, next_page_token=token)
 
     async def ReplayDeadWebhooks(
