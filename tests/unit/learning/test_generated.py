@@ -165,19 +165,25 @@ def test_of_calls_without_a_literal_nothing_is_made(calls: list[str]) -> None:
     assert generated_calls(calls, "s", 12) == ()
 
 
+def numbers_in(calls: list[str]) -> set[float]:
+    constants = [node for call in calls for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Constant)]
+    return {node.value for node in constants if isinstance(node.value, int | float)}
+
+
 @pytest.mark.parametrize(
-    "calls",
+    ("calls", "count"),
     [
-        [f"f({400 * '9'})", "f(2.5)", "f(1.5)"],
-        [f"f([1.5, {400 * '9'}])"],
-        ["f(1.7e308, -1.7e308)", "f(1, 2.5)"],
-        [f"f({4300 * '9'})", "f(1)"],
-        [f"f(0x{4000 * 'f'})", "f(1)"],
+        ([f"f({400 * '9'})", "f(2.5)", "f(1.5)"], 0),
+        ([f"f([1.5, {400 * '9'}])"], 24),
+        (["f(1.7e308, -1.7e308)", "f(1, 2.5)"], 2),
+        ([f"f({4300 * '9'})", "f(1)"], 0),
+        ([f"f(0x{4000 * 'f'})", "f(1)"], 4),
     ],
 )
-def test_numbers_that_no_float_holds_or_that_are_too_long_are_given_as_they_are(calls: list[str]) -> None:
-    for call in generated_calls(calls, "s", 24):
-        ast.parse(call.call)
+def test_numbers_that_no_float_holds_or_that_are_too_long_are_given_as_they_are(calls: list[str], count: int) -> None:
+    made = [each.call for each in generated_calls(calls, "s", 24)]
+    assert len(made) == count
+    assert {number for number in numbers_in(made) if number > 10**300} <= numbers_in(calls)
 
 
 def test_within_means_numbers_lengths_and_letters_that_were_seen() -> None:
