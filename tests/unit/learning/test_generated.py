@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from autodev_learning.examples import Example, call_key, split_held_out
@@ -86,8 +86,10 @@ def argument_of(call: str) -> object:
 @given(typed_calls(), st.text(max_size=5))
 def test_generated_values_are_of_the_types_seen(typed: tuple[Shape, list[str]], seed: str) -> None:
     shape, calls = typed
-    for made in generated_calls(calls, seed, 12):
-        assert is_of(shape, argument_of(made.call)), made.call
+    made = generated_calls(calls, seed, 12)
+    assume(made)
+    for each in made:
+        assert is_of(shape, argument_of(each.call)), each.call
 
 
 @settings(max_examples=60)
@@ -188,9 +190,9 @@ def test_numbers_that_no_float_holds_or_that_are_too_long_are_given_as_they_are(
 
 def test_within_means_numbers_lengths_and_letters_that_were_seen() -> None:
     calls = [f"f([{n}, {n + 2}], 'abc{n}', {n})" for n in range(10, 20)]
-    for made in generated_calls(calls, "s", 60):
-        if made.kind is not Kind.WITHIN:
-            continue
+    within = [made for made in generated_calls(calls, "s", 60) if made.kind is Kind.WITHIN]
+    assert within
+    for made in within:
         expression = ast.parse(made.call, mode="eval").body
         assert isinstance(expression, ast.Call)
         numbers, text, number = map(ast.literal_eval, expression.args)
@@ -202,12 +204,16 @@ def test_within_means_numbers_lengths_and_letters_that_were_seen() -> None:
 
 def test_rows_stay_equally_long_and_what_is_always_in_order_stays_in_order() -> None:
     matrices = ["f([[1, 2], [3, 4]])", "f([[1, 2, 3], [4, 5, 6], [7, 8, 9]])"]
-    for made in generated_calls(matrices, "s", 40):
+    of_matrices = generated_calls(matrices, "s", 40)
+    assert of_matrices
+    for made in of_matrices:
         rows = argument_of(made.call)
         assert isinstance(rows, list)
         assert len({len(row) for row in rows}) <= 1
     in_order = [f"f({list(range(start, start + 8, 1))})" for start in (1, 4, 9)]
-    for made in generated_calls(in_order, "s", 40):
+    of_ordered = generated_calls(in_order, "s", 40)
+    assert of_ordered
+    for made in of_ordered:
         numbers = argument_of(made.call)
         assert isinstance(numbers, list)
         assert numbers == sorted(numbers)
