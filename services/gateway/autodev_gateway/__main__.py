@@ -38,7 +38,7 @@ from autodev_gateway.identity.key_servicer import KeyServicer
 from autodev_gateway.identity.key_store import KeyStore
 from autodev_gateway.settings import GatewaySettings, Mode
 from autodev_gateway.streams import OpenStreams
-from autodev_gateway.webhooks.dead import DeadWebhooks
+from autodev_gateway.webhooks.dead_store import DeadWebhooks
 from autodev_gateway.webhooks.parts import Webhooks
 from autodev_gateway.webhooks.servicer import WebhookServicer
 from autodev_runtime.database import Database

@@ -19,7 +19,7 @@ from autodev_gateway.episode_store import EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import ALL_EVENTS, Filter, PageBounds, single
 from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.groups.store import GroupKey, GroupStore
-from autodev_gateway.webhooks.dead import DeadWebhooks
+from autodev_gateway.webhooks.dead_store import DeadWebhooks
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade

@@ -12,7 +12,7 @@ import pytest_asyncio
 from autodev.fitness.v1 import fitness_service_pb2
 from autodev.gateway.v1 import audit_service_pb2
 from autodev.gateway.v1 import webhook_service_pb2 as pb
-from autodev_gateway.webhooks import dead
+from autodev_gateway.webhooks import dead_store
 from autodev_gateway.webhooks.store import Key, Receipt, ReceiptStore, Settlement, State
 from autodev_sdk import AutoDevClient
 from tests.integration.fitness.parts import create
@@ -130,7 +130,7 @@ async def test_a_replay_takes_what_was_asked_for_and_nothing_else(
 async def test_one_call_replays_so_many_and_says_what_remains(
     store: ReceiptStore, acme: AutoDevClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead, "REPLAYED_AT_ONCE", 2)
+    monkeypatch.setattr(dead_store, "REPLAYED_AT_ONCE", 2)
     await fill(store)
     told = await acme.webhooks.ReplayDeadWebhooks(pb.ReplayDeadWebhooksRequest())
     assert (told.replayed, told.remaining) == (2, 1)

@@ -3,9 +3,10 @@
 import time
 from typing import Any, cast
 
+from autodev.fitness.v1.fitness_service_pb2 import EvaluateDelayedWebhookRequest
 from autodev.gateway.v1 import webhook_service_pb2 as pb
 from autodev.gateway.v1 import webhook_service_pb2_grpc
-from autodev_gateway.webhooks.dead import Chosen, DeadWebhook, DeadWebhooks, Place
+from autodev_gateway.webhooks.dead_store import Chosen, DeadWebhook, DeadWebhooks, Place
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
 from autodev_runtime.paging import key_from, page_of, page_size
@@ -45,12 +46,13 @@ def _name(identifier: str, index: int) -> tuple[str, str]:
 
 
 def _to_proto(dead: DeadWebhook) -> pb.DeadWebhook:
+    call = EvaluateDelayedWebhookRequest.FromString(dead.call)
     message = pb.DeadWebhook(
         id=f"{dead.source}:{dead.webhook_id}",
         source=dead.source,
         webhook_id=dead.webhook_id,
-        type=dead.kind,
-        variant_id=dead.variant_id,
+        type=call.signals[0].WhichOneof("kind") or "",
+        variant_id=call.variant_id,
         attempts=dead.attempts,
         error=dead.error,
     )

@@ -1,4 +1,4 @@
-"""Webhooks that were given up: which there are, and having them passed on after all."""
+"""The SQL of webhooks that were given up: which there are, and having them passed on after all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import func, select, tuple_, update
 
-from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev_gateway.rows import ReceiptRow
 from autodev_gateway.webhooks.store import State, pending_again
 from autodev_runtime.database import Database
@@ -24,8 +23,8 @@ class DeadWebhook:
 
     source: str
     webhook_id: str
-    kind: str
-    variant_id: str
+    call: bytes
+    """The call of fitness that it is passed on by."""
     attempts: int
     error: str
     received_us: int
@@ -99,14 +98,4 @@ def _meant(chosen: Chosen) -> list[Any]:
 
 
 def _told(row: ReceiptRow) -> DeadWebhook:
-    call = pb.EvaluateDelayedWebhookRequest.FromString(row.call)
-    return DeadWebhook(
-        row.source,
-        row.webhook_id,
-        call.signals[0].WhichOneof("kind") or "",
-        call.variant_id,
-        row.attempts,
-        row.error,
-        row.received_us,
-        row.due_us,
-    )
+    return DeadWebhook(row.source, row.webhook_id, row.call, row.attempts, row.error, row.received_us, row.due_us)
