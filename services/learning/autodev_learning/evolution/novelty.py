@@ -7,12 +7,16 @@ equal trees, symmetric, and 1 for trees that share nothing. Layout, comments and
 
 import ast
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
-PROFILES_KEPT = 4096
+from autodev_learning.remembering import MIB, remembered
+
+MOST_BYTES_OF_PROFILES = 64 * MIB
+BYTES_A_GRAM = 160
+"""A tuple and its place in a bag, without its labels."""
 
 
 class NotPython(ValueError):
@@ -29,7 +33,13 @@ class Profile:
     digest: str
 
 
-@lru_cache(maxsize=PROFILES_KEPT)
+def bytes_of(profile: Profile) -> int:
+    """About how much memory it takes, and no less: labels that grams share are counted for each."""
+    labels = sum(sys.getsizeof(first) + sys.getsizeof(second) for first, second in profile.grams)
+    return labels + BYTES_A_GRAM * len(profile.grams)
+
+
+@remembered(MOST_BYTES_OF_PROFILES, bytes_of)
 def profile_of(code: str) -> Profile:
     """Read a program. Raises NotPython."""
     try:

@@ -6,12 +6,14 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from autodev_learning.evolution.novelty import NotPython
 from autodev_learning.lines import lines_of
+from autodev_learning.remembering import MIB, remembered
 
-TEXTS_KEPT = 1024
+MOST_BYTES_OF_LITERALS = 32 * MIB
+BYTES_A_LITERAL = 600
+"""With its numbers, of which few are shared."""
 LARGEST = 1e15
 
 DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict)
@@ -37,7 +39,11 @@ class Literal:
     family: int = -1
 
 
-@lru_cache(maxsize=TEXTS_KEPT)
+def _bytes_of(literals: tuple[Literal, ...]) -> int:
+    return BYTES_A_LITERAL * len(literals)
+
+
+@remembered(MOST_BYTES_OF_LITERALS, _bytes_of)
 def literals_of(code: str) -> tuple[Literal, ...]:
     """The numbers, in their order in the text. Raises NotPython."""
     try:

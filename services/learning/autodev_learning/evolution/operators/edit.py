@@ -1,18 +1,21 @@
 """Edits of single places."""
 
 import ast
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from autodev_learning.evolution.individuals import Offer
 from autodev_learning.evolution.operators import Aim, Brief, Local, Order
 from autodev_learning.proposers.candidates import Outline, split
 from autodev_learning.proposers.edits import operators
 from autodev_learning.proposers.pieces import Edit, Piece
+from autodev_learning.remembering import MIB, remembered
 
 TRIES = 4
-PROGRAMS_KEPT = 64
+MOST_BYTES_OF_EDITS = 64 * MIB
+BYTES_A_CHOICE = 1000
+"""With its edit, and without the text around its statement."""
 
 
 class EditPlace(Local):
@@ -45,7 +48,13 @@ class _Choice:
         return self.before + self.piece.apply(self.edit) + self.after
 
 
-@lru_cache(maxsize=PROGRAMS_KEPT)
+def _bytes_of(choices: Sequence[_Choice]) -> int:
+    # The choices of one statement share its piece, and the text around it.
+    around = {id(each.piece): sys.getsizeof(each.before) + sys.getsizeof(each.after) for each in choices}
+    return sum(around.values()) + BYTES_A_CHOICE * len(choices)
+
+
+@remembered(MOST_BYTES_OF_EDITS, _bytes_of)
 def _edits_of(code: str) -> Sequence[_Choice]:
     texts = split(code)
     around = Outline.of(texts).around
