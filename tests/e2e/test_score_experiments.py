@@ -174,4 +174,7 @@ async def test_what_is_asked_for_wrongly_is_refused(workspace: Workspace) -> Non
     large = _request(agent)
     large.budget.max_iterations, large.plan.batch = 1000, 512
     assert await refusal(large) == "RESOURCE_EXHAUSTED"
+    long = _request(agent, **{**own, "initial_code": START + "# all the same\n" * 10_000})
+    long.budget.max_iterations, long.plan.batch = 20, 512
+    assert await refusal(long) == "RESOURCE_EXHAUSTED"
     assert await refusal(_request(await workspace.agent(INTERN))) == "PERMISSION_DENIED"

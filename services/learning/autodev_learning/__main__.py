@@ -301,7 +301,7 @@ def _research(shared: Shared, generation: Generation, runs: MutationRuns, judge:
         shared.capabilities,
         Steps(stores.experiments, stores.skills, laboratory, generation, runs, judge),
         judge,
-        ResearchLimits(settings.max_experiments, settings.experiment_programs),
+        ResearchLimits(settings.max_experiments, settings.experiment_programs, settings.experiment_code_bytes),
     )
 
 

@@ -76,6 +76,8 @@ class LearningSettings(LlmSettings):
     """Sandboxes that one experiment has at work at once."""
     experiment_programs: int = Field(default=20_000, ge=1)
     """Programs that one experiment may make."""
+    experiment_code_bytes: int = Field(default=100_000_000, ge=1)
+    """Bytes of code in all of these together, each as long as the program that it starts from."""
     max_experiments: int = Field(default=4, ge=1)
     """Experiments at work at a time, of all tenants."""
     canary_good_runs: int = Field(default=20, ge=1)

@@ -50,10 +50,11 @@ TAKE_UP_S = 5.0
 
 @dataclass(frozen=True)
 class ResearchLimits:
-    """Experiments at work at once in this replica, and programs that one may make."""
+    """Experiments at work at once in this replica, programs that one may make, and bytes of code in all of these."""
 
     at_a_time: int = 4
     programs: int = 20_000
+    code_bytes: int = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Wanted:
     plan: Plan = field(default_factory=Plan)
     skill_id: str = ""
     objective: Objective | None = None
+
+    @property
+    def programs(self) -> int:
+        """Programs that it may make."""
+        return self.budget.max_iterations * self.plan.batch
 
 
 class Research:
@@ -111,23 +117,24 @@ class Research:
         self._refuse_too_much(wanted)
         skill_id = version = ""
         if wanted.objective is not None:
-            _require_python(wanted.objective)
+            self._refuse_too_long(wanted, wanted.objective.initial_code)
+            await asyncio.to_thread(_require_python, wanted.objective)
             await self._capabilities.demand(wanted.agent_id, Capability.ALPHA_EVOLVER)
             use = reservation_key("experiment", request_id)
             await self._capabilities.take(use, wanted.agent_id, Capability.ALPHA_EVOLVER)
         else:
             skill = await self._skills.get(wanted.skill_id)
             skill_id, version = skill.id, skill.active.version
+            self._refuse_too_long(wanted, skill.active.code)
             await self._capabilities.demand(wanted.agent_id, Capability.ALPHA_EVOLVER)
         return Experiment(
             uuid7(), request_id, skill_id, version, wanted.agent_id, wanted.budget, now(), wanted.plan, wanted.objective
         )
 
     def _refuse_too_much(self, wanted: Wanted) -> None:
-        programs = wanted.budget.max_iterations * wanted.plan.batch
-        if programs > self._limits.programs:
+        if wanted.programs > self._limits.programs:
             raise ResourceExhausted(
-                f"an experiment may make {self._limits.programs} programs, and this one asks for {programs}",
+                f"an experiment may make {self._limits.programs} programs, and this one asks for {wanted.programs}",
                 reason="EXPERIMENT_TOO_LARGE",
             )
         if len(self._under_way) >= self._limits.at_a_time:
@@ -135,6 +142,16 @@ class Research:
                 f"{self._limits.at_a_time} experiments are at work",
                 reason="EXPERIMENTS_FULL",
                 retry_after=RETRY_AFTER,
+            )
+
+    def _refuse_too_long(self, wanted: Wanted, code: str) -> None:
+        """All programs of an experiment are in memory while it is at work, and about as long as the first one."""
+        each = len(code.encode())
+        if wanted.programs * each > self._limits.code_bytes:
+            raise ResourceExhausted(
+                f"an experiment's programs may have {self._limits.code_bytes} bytes of code, and this one asks for "
+                f"{wanted.programs} of about {each} bytes each",
+                reason="EXPERIMENT_TOO_LARGE",
             )
 
     async def made(self, experiment_id: str) -> list[Individual]:
