@@ -26,7 +26,8 @@ class Breeding:
 
     async def begin(self, code: str) -> list[Individual]:
         """The original, evaluated. Raises NotPython, and what the sandbox raises."""
-        return [kept(self.islands.begin(code, await self.evaluator.original(code)))]
+        evaluation = await self.evaluator.original(code)
+        return [kept(await asyncio.to_thread(self.islands.begin, code, evaluation))]
 
     async def breed(self, step: int, allowance: Allowance | None = None) -> list[Individual]:
         """The programs of a step, evaluated, in the order in which they were wished for; none when there are no ideas.

@@ -1,5 +1,6 @@
 """Taking an experiment's steps: make and evaluate programs, keep them, and have a skill's best compared and judged."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -55,7 +56,7 @@ class Steps:
         if experiment.objective is not None:
             _require_score(made[ORIGINAL])
         done = len(experiment.steps)
-        search.islands.replay([each for each in made if each.step <= done], done)
+        await asyncio.to_thread(search.islands.replay, [each for each in made if each.step <= done], done)
         return search
 
     async def take(self, experiment: Experiment, search: Search) -> str | None:
@@ -63,8 +64,7 @@ class Steps:
         iteration = len(experiment.steps) + 1
         made = await self._made(experiment, search, iteration)
         before = search.islands.best
-        search.islands.admit(made)
-        search.islands.end_step(iteration)
+        await asyncio.to_thread(_taken_in, search.islands, made, iteration)
         step = step_of(iteration, made)
         if experiment.objective is not None:
             best = search.islands.best
@@ -124,6 +124,11 @@ class Steps:
             time_ratio=comparison.time_ratio,
             fitness=judged.scores[0],
         )
+
+
+def _taken_in(islands: Islands, made: Sequence[Individual], iteration: int) -> None:
+    islands.admit(made)
+    islands.end_step(iteration)
 
 
 def _require_score(original: Individual) -> None:
