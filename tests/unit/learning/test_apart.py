@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from autodev_learning.apart import apart, from_afar
 from autodev_runtime.identity import acting_as, current_tenant, service_identity
+from tests.mesh import eventually
 
 
 async def test_the_service_goes_on_while_work_computes() -> None:
@@ -64,3 +66,43 @@ async def test_cancelling_the_wait_ends_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended.is_set()
+
+
+async def test_work_that_does_not_end_is_left_and_keeps_no_process_from_ending() -> None:
+    started, may_end = threading.Event(), threading.Event()
+    left: list[threading.Thread] = []
+
+    async def work() -> None:
+        started.set()
+        may_end.wait(60)
+
+    waiting = asyncio.ensure_future(apart(work, 0.1, left.append))
+    await asyncio.to_thread(started.wait, 10)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    (thread,) = left
+    assert thread.is_alive()
+    assert thread.daemon
+    may_end.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+async def test_work_apart_leaves_the_threads_of_others_alone() -> None:
+    """What is signed or unpacked meanwhile runs in the default executor."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    started, may_end = threading.Event(), threading.Event()
+
+    async def work() -> bool:
+        started.set()
+        return may_end.wait(60)
+
+    async def has_started() -> bool:
+        return started.is_set()
+
+    waiting = asyncio.ensure_future(apart(work))
+    await eventually(has_started, "the work began", 10)
+    async with asyncio.timeout(10):
+        await asyncio.to_thread(may_end.set)
+    assert await waiting

@@ -73,7 +73,8 @@ class BaseLearningEngine(ABC):
     For one problem: `analyze_episode`, then `propose_code_change`, whose code is run on the examples in the sandbox.
     Code that fails comes back in `attempts`, a few times. Code that passes goes to `validate_change`. Whatever a method
     raises makes the engine have no proposal, and no other proposer suffers. The methods run beside the service's event
-    loop, so they may compute; they must not run the code themselves.
+    loop, so they may compute and block; one that goes on when its time is over is asked nothing more until it has
+    ended. They must not run the code themselves.
     """
 
     @abstractmethod

@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
+from autodev_learning.apart import apart
 from autodev_learning.memento.proposing import fault_of
 from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal
 from autodev_learning.trial import Tester, Verdict, check
@@ -29,6 +32,8 @@ MOST_CODE_CHARACTERS = 256 * 1024
 MOST_RATIONALE_CHARACTERS = 4096
 MOST_COMPLAINTS = 16
 MOST_COMPLAINT_CHARACTERS = 500
+GRACE_S = 1.0
+"""How much longer than its time an engine has to come to its next step."""
 
 Answer = TypeVar("Answer")
 
@@ -53,25 +58,53 @@ class _Account:
         return time.perf_counter() - self.started_s
 
 
+class Overdue:
+    """The threads in which one engine goes on although nobody waits for it any longer."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def add(self, thread: threading.Thread) -> None:
+        self._threads = [*self._alive(), thread]
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self._alive())
+
+    def _alive(self) -> list[threading.Thread]:
+        return [thread for thread in self._threads if thread.is_alive()]
+
+
 @dataclass(frozen=True)
 class EngineProposer:
-    """Asks an engine for code, shows it what was wrong, and asks again, a few times."""
+    """Asks an engine for code, shows it what was wrong, and asks again, a few times.
+
+    The engine may compute or block: it has a thread to itself, which is left to it where it takes too long. While it is
+    in such a one (`overdue`, shared by all of an engine's proposers) it is asked nothing, or threads would add up.
+    """
 
     name: str
     engine: BaseLearningEngine
     tester: Tester
+    overdue: Overdue = field(default_factory=Overdue)
 
     async def propose(self, problem: Problem, budget: Budget) -> Proposal | NoProposal:
         """Raises what the sandbox raises; whatever the engine does wrong is the reason of a NoProposal."""
         account = _Account()
+        if self.overdue.is_any:
+            return self._none("it is busy still with a problem whose time is over", account)
         try:
             async with asyncio.timeout(budget.seconds):
-                return await self._propose(problem, budget, account)
+                return await apart(partial(self._propose, problem, budget, account), GRACE_S, self._leave)
         except TimeoutError:
             return self._none(f"it took longer than {budget.seconds:g} s", account)
         except EngineFailed as error:
             log.warning("the engine %r: %s", self.name, error)
             return self._none(str(error), account)
+
+    def _leave(self, thread: threading.Thread) -> None:
+        log.warning("the engine %r neither answers nor ends: it is asked again once it has", self.name)
+        self.overdue.add(thread)
 
     async def _propose(self, problem: Problem, budget: Budget, account: _Account) -> Proposal | NoProposal:
         asked = asked_of(problem)
@@ -143,6 +176,8 @@ async def answered(asking: Awaitable[Answer], kind: type[Answer]) -> Answer:
     """What an engine answers. Raises EngineFailed for anything else than an answer of that kind."""
     try:
         answer = await asking
+        # An engine that blocked in a thread that was left learns only here that nobody waits for it.
+        await asyncio.sleep(0)
     except AutoDevError as error:
         raise EngineFailed(error.message) from error
     except Exception as error:

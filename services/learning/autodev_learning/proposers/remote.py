@@ -10,7 +10,7 @@ from autodev.extension.v1.learning_engine_service_pb2_grpc import LearningEngine
 from autodev_learning.apart import from_afar
 from autodev_learning.proposers import Proposer
 from autodev_learning.proposers.builtin import BUILTIN
-from autodev_learning.proposers.engines import EngineProposer
+from autodev_learning.proposers.engines import EngineProposer, Overdue
 from autodev_learning.proposers.llm.choice import asks_a_model
 from autodev_learning.trial import Tester
 from autodev_runtime.extensions.remote import Extension
@@ -73,7 +73,8 @@ def engine_makers(extensions: Mapping[str, Extension], seconds: float) -> dict[s
         else:
             engines[name] = engine
     return {
-        name: cast(Callable[[Tester], Proposer], partial(EngineProposer, name, each)) for name, each in engines.items()
+        name: cast(Callable[[Tester], Proposer], partial(EngineProposer, name, each, overdue=Overdue()))
+        for name, each in engines.items()
     }
 
 
