@@ -11,7 +11,7 @@ from autodev.learning.v1.memento_service_pb2_grpc import add_MementoServiceServi
 from autodev.learning.v1.reflection_service_pb2_grpc import add_ReflectionServiceServicer_to_server
 from autodev.learning.v1.review_service_pb2_grpc import add_ReviewServiceServicer_to_server
 from autodev.learning.v1.skill_service_pb2_grpc import add_SkillServiceServicer_to_server
-from autodev_learning.advising import Advisor
+from autodev_learning.advising import ModelAdvisor
 from autodev_learning.evolution.canary import Canaries, MutationPromoter, Trials
 from autodev_learning.evolution.canary_rule import TrialRule
 from autodev_learning.evolution.consumers import evolution_workers
@@ -306,9 +306,12 @@ def _research(shared: Shared, generation: Generation, runs: MutationRuns, judge:
 
 
 def _advisor(shared: Shared) -> Part:
-    stores = shared.stores
-    advisor = Advisor(shared.settings.llm_choice(), Purse.of(stores.spending))
-    advisor_servicer = AdvisorServicer(stores.advised, Skills(stores.skills), advisor)
+    settings, stores = shared.settings, shared.stores
+    choice, model = settings.llm_choice(), None
+    if choice is not None:
+        purse, workspace = Purse.of(stores.spending), shared.capabilities.workspace
+        model = ModelAdvisor(choice, purse, workspace, settings.llm_max_guidance)
+    advisor_servicer = AdvisorServicer(stores.advised, Skills(stores.skills), model)
     return Part([Served(f"{PACKAGE}.AdvisorService", partial(add_AdvisorServiceServicer_to_server, advisor_servicer))])
 
 

@@ -80,6 +80,8 @@ class LlmSettings(DatabaseSettings):
     """How long one call may take."""
     llm_seconds: float = Field(default=90.0, gt=0)
     """How long all calls of one proposal, or of one guidance, may take."""
+    llm_max_guidance: int = Field(default=4, ge=1)
+    """Guidances that the model words at a time, of all tenants; the rules word those beyond."""
     llm_tries: int = Field(default=3, ge=1, le=10)
     """Answers that are asked for, each after the first with what was wrong with the one before."""
     llm_call_tries: int = Field(default=3, ge=1, le=10)

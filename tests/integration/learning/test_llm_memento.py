@@ -76,6 +76,16 @@ async def test_the_advisor_asks_the_model_and_says_so(client: AutoDevClient, mod
     assert "status 401" in answer.fallback_reason
 
 
+async def test_the_advisor_asks_no_model_where_the_workspace_left_it_out(
+    client: AutoDevClient, model: LlmServer
+) -> None:
+    model.will_answer(Reply({"guidance": "Little is known yet.", "next_steps": ["Wait."]}))
+    await let_learn(client, proposers=["search"])
+    answer = await client.advisor.GetGuidance(advisor.GetGuidanceRequest())
+    assert answer.fallback_reason == "llm is not among the workspace's proposers"
+    assert not model.asked
+
+
 async def test_when_the_days_budget_is_spent_the_candidate_says_so(client: AutoDevClient, model: LlmServer) -> None:
     model.will_answer(code("def even_sum(values):\n    return 0\n"))
     await let_learn(client, "spender", proposers=["llm"])

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from autodev.learning.v1 import advisor_service_pb2 as pb
 from autodev.learning.v1.advisor_service_pb2_grpc import AdvisorServiceServicer
+from autodev_learning.advising import ModelAdvisor, guidance_on
 from autodev_learning.advisor import Figures, Guidance, Risk, RiskKind, Source
 
 if TYPE_CHECKING:
-    from autodev_learning.advising import Advisor
     from autodev_learning.skills.registry import Skills
     from autodev_learning.store.advisor import AdvisorStore
 
@@ -18,14 +18,14 @@ KINDS = {kind: pb.RiskKind.Value(f"RISK_KIND_{kind.name}") for kind in RiskKind}
 class AdvisorServicer(AdvisorServiceServicer):
     """A read: it changes nothing and announces nothing. GuidanceIssued comes with the end of an experiment."""
 
-    def __init__(self, store: "AdvisorStore", skills: "Skills", advisor: "Advisor") -> None:
+    def __init__(self, store: "AdvisorStore", skills: "Skills", model: ModelAdvisor | None) -> None:
         self._store = store
-        self._advisor = advisor
+        self._model = model
         self._skills = skills
 
     async def GetGuidance(self, request: pb.GetGuidanceRequest, context: Any) -> pb.GetGuidanceResponse:
         skill_id = (await self._skills.get(request.skill_id)).id if request.skill_id else ""
-        return guidance_to_proto(await self._advisor.guidance(await self._store.figures(skill_id)))
+        return guidance_to_proto(await guidance_on(await self._store.figures(skill_id), self._model))
 
 
 def guidance_to_proto(guidance: Guidance) -> pb.GetGuidanceResponse:
