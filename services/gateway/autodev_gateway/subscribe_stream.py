@@ -12,7 +12,7 @@ from autodev_gateway.event_log import EventLog, PageBounds, cursor_of, seq_of
 from autodev_gateway.event_log.subscription import Batch, Broadcast, Subscription
 from autodev_gateway.filters import filter_from
 from autodev_gateway.streams import OpenStreams
-from autodev_runtime.errors import ResourceExhausted
+from autodev_runtime.errors import OutOfRange, ResourceExhausted
 from autodev_runtime.identity import ALL_TENANTS
 
 BATCH_EVENTS = 256
@@ -35,7 +35,7 @@ class SubscribeStream:
         wanted = filter_from(request.filter, "filter")
         # Another gateway may have given the cursor.
         await self._log.catch_up()
-        sent = self._start(request, tenant)
+        sent = await self._start(request, tenant)
         earliest = request.at == pb.START_AT_EARLIEST
         gaps = self._log.gaps(tenant, from_start=sent if earliest else None)
         subscription = Subscription(self._broadcast, tenant, sent, wanted, bounds)
@@ -47,17 +47,28 @@ class SubscribeStream:
         ):
             # Who waits for the call's metadata knows that events appended from now on will come.
             await context.send_initial_metadata(())
+            batch = await (
+                self._first(subscription, tenant, heartbeat_s) if earliest else subscription.next(heartbeat_s)
+            )
             while True:
-                batch = await subscription.next(heartbeat_s)
                 stream.check()
                 for each in _told(gaps.after(sent), sent) if tenant == ALL_TENANTS else ():
                     await _write(context, each, stall_s)
                 await _write(context, batch, stall_s)
                 sent = max(sent, batch.through)
                 metrics.SENT.inc(batch.events)
+                batch = await subscription.next(heartbeat_s)
 
-    def _start(self, request: pb.SubscribeRequest, tenant: str) -> int:
-        head, oldest = self._log.head, self._log.oldest(tenant)
+    async def _first(self, subscription: Subscription, tenant: str, heartbeat_s: float) -> Batch:
+        """The first message to who wants what is kept, and so misses nothing of what was deleted a moment ago."""
+        while True:
+            try:
+                return await subscription.next(heartbeat_s)
+            except OutOfRange:
+                subscription.position = self._log.oldest(tenant)
+
+    async def _start(self, request: pb.SubscribeRequest, tenant: str) -> int:
+        head = self._log.head
         match request.WhichOneof("start"):
             case "after_cursor":
                 return seq_of(request.after_cursor, head, "after_cursor")
@@ -65,7 +76,7 @@ class SubscribeStream:
                 # Places are times of recording.
                 return max(0, request.at_time.ToMicroseconds() - 1)
             case "at" if request.at == pb.START_AT_EARLIEST:
-                return oldest
+                return await self._log.earliest(tenant)
         return head
 
 

@@ -184,6 +184,35 @@ async def test_what_one_gateway_deletes_is_no_gap_at_another(storage: Storage) -
         assert refused.metadata["oldest_cursor"] >= cursors[-2]
 
 
+@contextlib.asynccontextmanager
+async def swept_elsewhere(storage: Storage) -> AsyncIterator[tuple[AutoDevClient, event_pb2.Event]]:
+    """A client of a gateway that has not heard what another one has deleted, and the only event that is kept."""
+    async with (
+        started(storage, retention_bytes=1) as one,
+        started(storage, tail_bytes=0) as other,
+        one.client() as publisher,
+        other.client() as client,
+    ):
+        await publish(publisher, [failed(number) for number in range(5)])
+        await one.parts.log.sweep()
+        kept = failed(5)
+        await publish(publisher, [kept])
+        yield client, kept
+
+
+async def test_a_subscriber_at_the_earliest_event_gets_what_is_kept_whichever_gateway_deleted(storage: Storage) -> None:
+    async with swept_elsewhere(storage) as (client, kept):
+        assert [event.id for event in await follow(client, 1)] == [kept.id]
+
+
+async def test_a_group_at_the_earliest_event_misses_nothing_of_what_another_gateway_deleted(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with swept_elsewhere(storage) as (client, kept), working(client, at=pb.START_AT_EARLIEST) as worker:
+        assert (await worker.next()).event.id == kept.id
+    assert "past retention" not in caplog.text
+
+
 async def test_a_group_is_served_by_one_gateway_and_by_another_when_that_is_gone(
     storage: Storage, gateways: list[Running], clients: list[AutoDevClient]
 ) -> None:

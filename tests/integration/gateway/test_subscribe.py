@@ -279,6 +279,26 @@ async def test_what_retention_deletes_while_it_is_read_is_told_too(
         assert refused.metadata["oldest_cursor"] >= cursors[-2]
 
 
+async def test_who_wants_what_is_kept_is_not_refused_for_a_deletion_before_the_first_message(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(storage, tail_bytes=0, retention_bytes=1500) as gateway, gateway.client() as client:
+        events = [failed(number) for number in range(30)]
+        await publish(client, events)
+        log = gateway.parts.log
+        joined = log._engine.joined
+        deleted: list[int] = []
+
+        async def joined_late(*args: Any) -> JoinedReading:
+            deleted.append(await log.sweep())
+            return await joined(*args)
+
+        monkeypatch.setattr(log._engine, "joined", joined_late)
+        received = await read(client, 1, at=pb.START_AT_EARLIEST)
+    assert deleted[0] > 0
+    assert [each.id for each in received] == [each.id for each in events[deleted[0] :]]
+
+
 async def test_retention_by_age_keeps_what_is_young(storage: Storage) -> None:
     async with started(storage) as gateway, gateway.client() as acme:
         (cursor,) = await publish(acme, [failed(1)])

@@ -107,6 +107,11 @@ class EventLog:
         """The place after which the tenant's events are kept; for the tenant `*` the log's beginning."""
         return self._trims.through(tenant)
 
+    async def earliest(self, tenant: str) -> int:
+        """The same, with what other gateways have deleted by now. Raises Unavailable."""
+        self._trims.advance(await self._engine.index.trimmed(tenant))
+        return self.oldest(tenant)
+
     def gaps(self, tenant: str, from_start: int | None = None) -> Gaps:
         """What is gone of the log for a reader; not what is gone by now, for one who starts with what is kept."""
         return Gaps(self._trims, tenant, from_start)
