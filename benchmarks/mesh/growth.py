@@ -147,6 +147,7 @@ def _episodes(rows: int) -> Iterator[dict[str, object]]:
             "agent_id": "rare" if number < PAGE else f"agent-{number % AGENTS}",
             "outcome": OUTCOME_FAILURE,
             "recorded_seq": FIRST_SEQ + number * STEP_US,
+            "reported_seq": FIRST_SEQ + number * STEP_US,
             "task": body,
         }
 

@@ -88,7 +88,7 @@ class DeadLetterRow(TenantScoped, Base):
 
 
 class EpisodeRow(TenantScoped, Base):
-    """One attempt that was reported. `recorded_seq` is the place in the log of its first report."""
+    """One attempt that was reported: at `recorded_seq` in the log first, and at `reported_seq` last."""
 
     __tablename__ = "episodes"
     # One for each way to list them, so that a page reads its own rows only.
@@ -96,12 +96,15 @@ class EpisodeRow(TenantScoped, Base):
         Index("episodes_by_age", "tenant_id", "recorded_seq"),
         Index("episodes_by_agent", "tenant_id", "agent_id", "recorded_seq"),
         Index("episodes_by_outcome", "tenant_id", "outcome", "recorded_seq"),
+        # And one by which they are deleted.
+        Index("episodes_by_report", "tenant_id", "reported_seq"),
     )
     tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
     agent_id: Mapped[str] = mapped_column(String(128))
     outcome: Mapped[int] = mapped_column(Integer)
     recorded_seq: Mapped[int] = mapped_column(LargeInteger)
+    reported_seq: Mapped[int] = mapped_column(LargeInteger)
     task: Mapped[bytes] = mapped_column(LargeBinary)
 
 

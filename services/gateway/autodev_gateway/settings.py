@@ -130,9 +130,9 @@ class GatewaySettings(WebhookSettings):
     tail_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     """How much of the log's end is kept in memory for who follows it."""
     retention_age_s: float | None = Field(default=None, gt=0)
-    """How long each tenant's events are kept; unset: for ever."""
+    """How long each tenant's events are kept, and episodes after their latest report; unset: for ever."""
     retention_bytes: int | None = Field(default=None, gt=0)
-    """How many bytes of each tenant's events are kept; unset: all."""
+    """How many bytes of each tenant's events are kept, and the episodes last reported by these; unset: all."""
     tenant_retention: dict[Identifier, TenantRetention] = Field(default={})
     """For single tenants instead: a JSON object, `{"acme": {"age_s": 86400, "bytes": null}}`. What a tenant's says
     nothing of is as for all; null: everything is kept."""

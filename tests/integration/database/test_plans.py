@@ -38,9 +38,9 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
 SELECT i, CASE WHEN i % 50 = 0 THEN 'acme' ELSE 'globex' END, 'id-' || i, 22, 'agent', '', 3, {blob} FROM n
 """
 FILL_EPISODES = """
-INSERT INTO episodes (tenant_id, id, agent_id, outcome, recorded_seq, task)
+INSERT INTO episodes (tenant_id, id, agent_id, outcome, recorded_seq, reported_seq, task)
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
-SELECT 'acme', 'id-' || i, 'agent-' || (i % 100), i % 3 + 1, i, {blob} FROM n
+SELECT 'acme', 'id-' || i, 'agent-' || (i % 100), i % 3 + 1, i, i, {blob} FROM n
 """
 FILL_RECEIPTS = """
 INSERT INTO webhook_receipts (tenant_id, source, webhook_id, body_sha256, call, traceparent, state, received_us,
@@ -85,6 +85,10 @@ async def _list_outcomes(database: Database) -> object:
     return await EpisodeStore(database).page(TENANT, EpisodeQuery(outcome=2), None, 20)
 
 
+async def _forget(database: Database) -> object:
+    return await EventStore(database).forget(TENANT, 20)
+
+
 async def _list_dead_webhooks(database: Database) -> object:
     return await DeadWebhooks(database).page(TENANT, "", (ROWS // 2, "crm", "msg_0"), 20)
 
@@ -114,6 +118,7 @@ class Question(NamedTuple):
 
 
 SEQ = r"events_pkey|INTEGER PRIMARY KEY"
+EPISODE = r"episodes_pkey|sqlite_autoindex_episodes_1"
 ID = r"workflow_variants_pkey|sqlite_autoindex_workflow_variants_1|ix_workflow_variants_age"
 QUESTIONS: dict[str, Question] = {
     "a subscription resumes": Question(
@@ -125,6 +130,7 @@ QUESTIONS: dict[str, Question] = {
     "episodes": Question("gateway", _list_all, "episodes_by_age"),
     "an agent's episodes": Question("gateway", _list_agents, "episodes_by_agent"),
     "episodes of one outcome": Question("gateway", _list_outcomes, "episodes_by_outcome"),
+    "episodes past retention": Question("gateway", _forget, f"episodes_by_report|{EPISODE}"),
     "dead webhooks": Question("gateway", _list_dead_webhooks, "webhook_receipts_dead"),
     "groups with replays": Question("gateway", _list_groups_with_replays, "dead_letters_replaying"),
     "a group's replays": Question("gateway", _list_replays, "dead_letters_replaying"),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,16 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
+from sqlalchemy import text
 
 from autodev.gateway.v1 import event_service_pb2 as pb
+from autodev.gateway.v1.episode_service_pb2 import ListEpisodesRequest
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev_gateway import subscribe_stream, wire
-from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, LogOptions, PageBounds, Retention, cursor_of
+from autodev_gateway.event_log import ALL_EVENTS, Draft, EventLog, LogOptions, PageBounds, Retention, cursor_of, store
 from autodev_gateway.event_log.store import EventStore
 from autodev_gateway.settings import GatewaySettings
 from autodev_runtime.errors import OutOfRange
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
+from autodev_sdk import AutoDevClient
 from autodev_sdk.ending import ended
 from tests.integration.gateway.parts import PATIENCE_S, Running, failed, publish, read, started
 from tests.mesh import eventually
@@ -137,6 +141,60 @@ async def test_an_event_is_kept_until_it_has_the_age_that_is_set(
         assert await log.sweep() == gone
         kept = await log.read_kept("acme", 0, ALL_EVENTS, EVERYTHING)
         assert [record.seq for record in kept.records] == places[gone:]
+
+
+@EVERY_LOG
+async def test_an_episode_is_kept_as_long_as_its_latest_report(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "DELETED_AT_ONCE", 2)
+    age_s = 3600.0
+    stated = {"retention_age_s": age_s, "tenant_retention": {"globex": {"age_s": None}}}
+    async with (
+        started(storage, **stated) as gateway,
+        gateway.client() as acme,
+        gateway.client("globex") as globex,
+    ):
+        await publish(globex, [failed(1)])
+        await publish(acme, [failed(number) for number in range(7)])
+        await asyncio.sleep(0.01)
+        (reported_again,) = await publish(acme, [failed(3)])
+        await publish(acme, [failed(8)])
+        just_before_s = (int(reported_again, 16) - 1000) / 1_000_000
+        clock = SimpleNamespace(time=lambda: just_before_s + age_s, monotonic=time.monotonic)
+        monkeypatch.setattr("autodev_gateway.event_log.retention.time", clock)
+        assert await gateway.parts.log.sweep() == 7
+        assert await episodes(acme) == ["episode-8", "episode-3"]
+        assert await episodes(globex) == ["episode-1"]
+
+
+@EVERY_LOG
+async def test_episodes_of_events_that_are_too_large_together_go_with_them(storage: Storage) -> None:
+    async with started(storage, retention_bytes=1) as gateway, gateway.client() as acme:
+        await publish(acme, [failed(number) for number in range(5)])
+        assert await gateway.parts.log.sweep() == 5
+        assert await episodes(acme) == []
+
+
+async def episodes(client: AutoDevClient) -> list[str]:
+    response = await client.episodes.ListEpisodes(ListEpisodesRequest())
+    return [each.id for each in response.episodes]
+
+
+async def test_an_episode_whose_latest_report_is_not_known_is_kept_from_the_migration_on(storage: Storage) -> None:
+    """As the release before left them, and as it stores them beside this one."""
+    insert = "INSERT INTO episodes (tenant_id, id, agent_id, outcome, recorded_seq, task)"
+    async with storage.open("gateway") as database:
+        await upgrade(database, "autodev_gateway")
+        async with database.across_tenants() as session:
+            await session.execute(text(f"{insert} VALUES ('acme', 'before', 'ada', 2, 1, '')"))
+        ((migrated, *_),) = await storage.rows("gateway", "SELECT reported_seq FROM episodes")
+        async with database.across_tenants() as session:
+            await session.execute(text(f"{insert} VALUES ('acme', 'beside', 'ada', 2, {migrated + 10}, '')"))
+        rows = EventStore(database)
+        assert await rows.tenants() == ["acme"]
+        forgotten = [await rows.forget("acme", migrated + later) for later in (-1, 0, 9, 10)]
+    assert forgotten == [0, 1, 0, 1]
 
 
 async def test_a_setting_for_one_tenant_leaves_the_others_as_they_are(storage: Storage) -> None:

@@ -1,5 +1,7 @@
 """Retention: how much of each tenant's log is kept, by age and by size, and the deletion of what is beyond it.
 
+An episode is kept as long as its latest report would be.
+
 Each tenant is looked at by itself, by its own part of an index: what a busy tenant publishes costs no other one its
 events, and what a sweep reads is bounded by what it keeps.
 """
@@ -60,12 +62,15 @@ class Sweeper:
         """Delete what is past retention, up to a place. Returns how many events."""
         if self._retention.keeps_all:
             return 0
-        deleted = 0
+        deleted = forgotten = 0
         for tenant in await self._engine.index.tenants():
-            deleted += await self._sweep(tenant, min(head, await self._doomed(tenant)))
-        if deleted:
+            doomed = await self._doomed(tenant)
+            # First, since by size nothing is doomed any more once the events are gone.
+            forgotten += await self._forget(tenant, doomed)
+            deleted += await self._sweep(tenant, min(head, doomed))
+        if deleted or forgotten:
             metrics.TRIMMED.inc(deleted)
-            logger.info("retention deleted %d events", deleted)
+            logger.info("retention deleted %d events and %d episodes", deleted, forgotten)
         return deleted
 
     async def _doomed(self, tenant: str) -> int:
@@ -77,6 +82,12 @@ class Sweeper:
         if kept.size_bytes is not None:
             through = max(through, await self._engine.index.beyond(tenant, kept.size_bytes))
         return through
+
+    async def _forget(self, tenant: str, through: int) -> int:
+        forgotten = 0
+        while through > 0 and (count := await self._engine.index.forget(tenant, through)):
+            forgotten += count
+        return forgotten
 
     async def _sweep(self, tenant: str, through: int) -> int:
         deleted = 0

@@ -37,10 +37,10 @@ SELECT tenant_id, event_id, seq FROM events
 WHERE (tenant_id, event_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """
 _ADD_EPISODES = """
-INSERT INTO episodes (tenant_id, id, agent_id, outcome, recorded_seq, task)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bytea[])
+INSERT INTO episodes (tenant_id, id, agent_id, outcome, recorded_seq, reported_seq, task)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bytea[])
 ON CONFLICT (tenant_id, id) DO UPDATE
-SET agent_id = excluded.agent_id, outcome = excluded.outcome, task = excluded.task
+SET agent_id = excluded.agent_id, outcome = excluded.outcome, reported_seq = excluded.reported_seq, task = excluded.task
 """
 
 
@@ -77,7 +77,7 @@ class Shared:
         return {(tenant, event_id): seq for tenant, event_id, seq in rows if seq != seqs[tenant, event_id]}
 
     async def _add_episodes(self, driver: Any, fresh: Sequence[Stamped]) -> None:
-        rows: dict[tuple[str, str], tuple[str, str, str, int, int, bytes]] = {}
+        rows: dict[tuple[str, str], tuple[str, str, str, int, int, int, bytes]] = {}
         for each in fresh:
             if (report := each.episode) is None:
                 continue
@@ -86,7 +86,7 @@ class Shared:
             first = earlier[4] if earlier is not None else seq
             rows[tenant, report.episode_id] = (
                 *(tenant, report.episode_id, report.agent_id, report.outcome),
-                *(first, report.task),
+                *(first, seq, report.task),
             )
         if rows:
             await driver.execute(_ADD_EPISODES, *_columns(list(rows.values())))

@@ -42,7 +42,7 @@ _JOIN = (
 )
 
 _EVENT_COLUMNS = "seq, event_id, type, agent_id, skill_id, size_bytes, event, tenant_id"
-_EPISODE_COLUMNS = "tenant_id, id, agent_id, outcome, recorded_seq, task"
+_EPISODE_COLUMNS = "tenant_id, id, agent_id, outcome, recorded_seq, reported_seq, task"
 
 
 def _statements(table: str, columns: str, conflict: str) -> dict[int, str]:
@@ -55,7 +55,8 @@ _ADD_EPISODES = _statements(
     "episodes",
     _EPISODE_COLUMNS,
     "ON CONFLICT (tenant_id, id) DO UPDATE"
-    " SET agent_id = excluded.agent_id, outcome = excluded.outcome, task = excluded.task",
+    " SET agent_id = excluded.agent_id, outcome = excluded.outcome, reported_seq = excluded.reported_seq,"
+    " task = excluded.task",
 )
 
 
@@ -181,4 +182,4 @@ def _event_row(stamped: Stamped) -> tuple[Any, ...]:
 def _episode_row(stamped: Stamped) -> tuple[Any, ...]:
     tenant, seq, episode = stamped.appended.tenant, stamped.appended.record.seq, stamped.episode
     assert episode is not None
-    return tenant, episode.episode_id, episode.agent_id, episode.outcome, seq, episode.task
+    return tenant, episode.episode_id, episode.agent_id, episode.outcome, seq, seq, episode.task

@@ -14,7 +14,7 @@ from autodev_gateway.event_log.appending import Stamp, Written, appended_after
 from autodev_gateway.event_log.engine import Bounds, JoinedReading, Newest, Reading
 from autodev_gateway.event_log.model import READ_AHEAD, Appended, Filter, Page, PageBounds, Record, joined_of
 from autodev_gateway.event_log.shared import CHANNEL, Shared
-from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EventRow, TrimRow
+from autodev_gateway.rows import DeadLetterRow, DeliveryRow, EpisodeRow, EventRow, TrimRow
 from autodev_runtime.columns import conflicting_insert
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
@@ -24,10 +24,11 @@ DELETED_AT_ONCE = 2000
 
 _events: Table = EventRow.__table__  # type: ignore[assignment]
 _trims: Table = TrimRow.__table__  # type: ignore[assignment]
+_episodes: Table = EpisodeRow.__table__  # type: ignore[assignment]
 
 
 class EventStore:
-    """The tables `events`, `event_trims` and the writing of `episodes`. An `Engine`."""
+    """The tables `events`, `event_trims` and of `episodes` the writing and deleting. An `Engine`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -143,13 +144,12 @@ class EventStore:
         return Newest(*row) if row is not None else None
 
     async def tenants(self) -> list[str]:
-        """The tenants that have events, each found by one look into an index."""
-        line = select(func.min(_events.c.tenant_id).label("tenant")).cte("line", recursive=True)
-        further = select(func.min(_events.c.tenant_id)).where(_events.c.tenant_id > line.c.tenant)
-        line = line.union_all(select(further.scalar_subquery()).where(line.c.tenant.is_not(None)))
+        """The tenants that have events or episodes."""
         async with self._database.connection(ALL_TENANTS) as connection:
-            found = await connection.execute(select(line.c.tenant))
-            return [tenant for (tenant,) in found if tenant is not None]
+            found = [
+                row.tenant for table in (_events, _episodes) for row in await connection.execute(_tenants_of(table))
+            ]
+        return sorted({tenant for tenant in found if tenant is not None})
 
     async def beyond(self, tenant: str, size_bytes: int) -> int:
         """The place up to which the tenant's events must go for the rest to be no larger; 0: none must."""
@@ -177,6 +177,19 @@ class EventStore:
                 deleted += (await connection.execute(doomed)).rowcount
                 await connection.execute(self._add_trim, {"tenant_id": tenant, "through_seq": seq})
         return deleted
+
+    @repeatable
+    async def forget(self, tenant: str, through: int) -> int:
+        """Delete some of the tenant's episodes that were last reported up to a place. Returns how many; 0: no more."""
+        # A gateway of the release before states the first place alone.
+        reported = (_episodes.c.reported_seq <= through) & (_episodes.c.recorded_seq <= through)
+        oldest = select(_episodes.c.id).where(_episodes.c.tenant_id == tenant, reported)
+        oldest = oldest.order_by(_episodes.c.reported_seq).limit(DELETED_AT_ONCE).with_for_update()
+        async with self._database.across_tenants() as session:
+            connection = await session.connection()
+            ids = (await connection.execute(oldest)).scalars().all()
+            doomed = _episodes.delete().where(_episodes.c.tenant_id == tenant, _episodes.c.id.in_(ids))
+            return (await connection.execute(doomed)).rowcount if ids else 0
 
 
 async def _last_of_page(
@@ -211,6 +224,14 @@ def _where(query: "Select[Any]", tenant: str, wanted: Filter) -> "Select[Any]":
         if values:
             query = query.where(column.in_(values))
     return query
+
+
+def _tenants_of(table: Table) -> "Select[Any]":
+    """Each tenant found by one look into an index; and then a NULL."""
+    line = select(func.min(table.c.tenant_id).label("tenant")).cte("line", recursive=True)
+    further = select(func.min(table.c.tenant_id)).where(table.c.tenant_id > line.c.tenant)
+    line = line.union_all(select(further.scalar_subquery()).where(line.c.tenant.is_not(None)))
+    return select(line.c.tenant)
 
 
 def _unneeded(tenant: str, through: int) -> "Select[Any]":
