@@ -1,6 +1,5 @@
 """EventService: protobuf to the event log and the consumer groups, and back."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -17,18 +16,17 @@ from autodev_gateway.event_log.subscription import Broadcast
 from autodev_gateway.filters import filter_to
 from autodev_gateway.groups.groups import Groups
 from autodev_gateway.groups.store import GroupKey, ListedGroup, StoredDeadLetter
+from autodev_gateway.publish_stream import PublishStream
 from autodev_gateway.publishing import drafts_of
 from autodev_gateway.streams import OpenStreams
 from autodev_gateway.subscribe_stream import SubscribeStream
 from autodev_runtime.errors import InvalidArgument
-from autodev_runtime.identity import Identity, current_identity, current_tenant
+from autodev_runtime.identity import current_identity, current_tenant
 from autodev_runtime.paging import key_from, page_of, page_size
 from autodev_runtime.spans import publishing
-from autodev_runtime.tracing import TraceContext, current_trace
-from autodev_sdk.ending import ended
+from autodev_runtime.tracing import current_trace
 
 NAME = pb.DESCRIPTOR.services_by_name["EventService"].full_name
-BATCHES_AHEAD = 64
 LARGEST_SEQ = 2**63 - 1
 
 
@@ -109,34 +107,10 @@ class EventServicer:
         self, requests: AsyncIterator[pb.PublishStreamRequest], context: Any
     ) -> AsyncIterator[pb.PublishStreamResponse]:
         """Append batches as they come, some ahead of their answers."""
-        ahead: asyncio.Queue[tuple[list[str], asyncio.Future[list[int]]] | None] = asyncio.Queue(BATCHES_AHEAD)
-        publisher, trace = current_identity(), current_trace()
-        reader = asyncio.create_task(self._append_each(requests, publisher, trace, ahead))
-        try:
-            while (batch := await ahead.get()) is not None:
-                ids, appended = batch
-                yield pb.PublishStreamResponse(cursors=map(cursor_of, await appended), event_ids=ids)
-            await reader
-        finally:
-            await ended(reader)
-
-    async def _append_each(
-        self,
-        requests: AsyncIterator[pb.PublishStreamRequest],
-        publisher: Identity,
-        trace: TraceContext | None,
-        ahead: "asyncio.Queue[tuple[list[str], asyncio.Future[list[int]]] | None]",
-    ) -> None:
-        try:
-            async for request in requests:
-                with publishing(len(request.events), trace) as within:
-                    drafts = drafts_of(request.events, publisher, within, self._bounds.max_event_bytes)
-                await self._parts.acts.record(drafts, publisher)
-                await ahead.put(([draft.event_id for draft in drafts], self._parts.log.enqueue(drafts)))
-        finally:
-            # The answers of the batches before come first, then the error.
-            with contextlib.suppress(asyncio.CancelledError):
-                await ahead.put(None)
+        stream = PublishStream(self._parts.log, self._parts.acts, self._bounds.max_event_bytes)
+        async with contextlib.aclosing(stream.answers(requests)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def Subscribe(self, request: pb.SubscribeRequest, context: Any) -> AsyncIterator[bytes]:
         """Follow the log."""

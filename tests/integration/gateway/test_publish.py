@@ -142,6 +142,16 @@ async def test_a_stream_of_batches_is_answered_in_order(acme: AutoDevClient) -> 
     assert cursors == sorted(set(cursors))
 
 
+async def test_a_stream_of_more_than_may_wait_is_slowed_down_and_not_refused(storage: Storage) -> None:
+    async def spoken() -> AsyncIterator[pb.PublishStreamRequest]:
+        for batch in range(50):
+            yield pb.PublishStreamRequest(events=[failed(batch * 10 + number) for number in range(10)])
+
+    async with started(storage, append_waiting_events=20) as gateway, gateway.client() as acme:
+        answers = [answer async for answer in acme.events.PublishStream(spoken())]
+        assert sum(len(answer.cursors) for answer in answers) == 500
+
+
 async def test_a_wrong_batch_ends_the_stream_after_the_answers_before_it(acme: AutoDevClient) -> None:
     async def spoken() -> AsyncIterator[pb.PublishStreamRequest]:
         yield pb.PublishStreamRequest(events=[failed(1)])
