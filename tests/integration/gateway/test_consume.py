@@ -100,6 +100,15 @@ async def test_no_more_than_asked_for_is_in_flight(acme: AutoDevClient) -> None:
         assert (await worker.next()).event.task_failed.episode_id == "episode-3"
 
 
+async def test_a_worker_that_reads_before_it_settles_gets_all_that_it_asked_for(acme: AutoDevClient) -> None:
+    # More than may wait for a worker that does not read.
+    events = [failed(number, code="x" * 60_000) for number in range(100)]
+    for start in range(0, 100, 25):
+        await publish(acme, events[start : start + 25])
+    async with working(acme, max_in_flight=100, at=pb.START_AT_EARLIEST) as worker:
+        assert [(await worker.next()).event.id for _ in events] == [event.id for event in events]
+
+
 async def test_where_a_new_group_starts_and_an_old_one_goes_on(acme: AutoDevClient) -> None:
     await publish(acme, [failed(1)])
     async with working(acme, "late", at=pb.START_AT_NOW) as worker:

@@ -1,7 +1,7 @@
 """The rules of a consumer group, without a clock, a database or a connection: who holds which event until when."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -114,10 +114,12 @@ class Ledger:
         self._dead = [letter for letter in self._dead if letter.seq not in taken]
         self.admit(sorted(taken - self._entries.keys()), self.position)
 
-    def lease(self, worker: int, count: int, lease_s: float, now_s: float) -> list[Lease]:
-        """Give a worker the oldest events that are ready."""
+    def lease(
+        self, worker: int, count: int, lease_s: float, now_s: float, fits: Callable[[int], bool] = lambda _: True
+    ) -> list[Lease]:
+        """Give a worker the oldest events that are ready, up to the first for which it has no room."""
         leases: list[Lease] = []
-        while self._ready and len(leases) < count:
+        while self._ready and len(leases) < count and fits(self._ready[0]):
             entry = self._entries[heapq.heappop(self._ready)]
             entry.attempts += 1
             self._given += 1

@@ -24,6 +24,11 @@ MAX_IN_FLIGHT = 16
 LEASE_S = 30.0
 MESSAGE_BYTES = 1024 * 1024
 """Of the deliveries that a worker is given at once."""
+OUTBOX_BYTES = 2 * 1024 * 1024
+"""A worker for which so much waits gets no more."""
+SUPPOSED_BYTES = 64 * 1024
+"""The size of an event that has to be read again, as long as it is not known."""
+PAGE_BYTES = 1024 * 1024
 RETRY_S = 1.0
 NAMED_GAPS = 10
 
@@ -43,7 +48,20 @@ class Worker:
     max_in_flight: int
     lease_s: float
     outbox: deque[Delivery] = field(default_factory=deque)
+    room_bytes: int = OUTBOX_BYTES
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, delivery: Delivery) -> None:
+        """Have a delivery sent."""
+        self.outbox.append(delivery)
+        self.room_bytes -= len(delivery.record.sized)
+        self.wake.set()
+
+    def pop(self) -> Delivery:
+        """The next delivery to send."""
+        delivery = self.outbox.popleft()
+        self.room_bytes += len(delivery.record.sized)
+        return delivery
 
 
 class GroupRunner:
@@ -118,8 +136,11 @@ class GroupRunner:
     def take(self, worker: Worker, size_bytes: int) -> list[Delivery]:
         """What is to be sent to the worker now. What waited for longer than its lease is left out."""
         taken: list[Delivery] = []
+        if worker.room_bytes <= 0:
+            # From now on it may have more.
+            self._wake.set()
         while worker.outbox and size_bytes > 0:
-            delivery = worker.outbox.popleft()
+            delivery = worker.pop()
             if self.ledger.holds(worker.number, delivery.lease.delivery_id):
                 taken.append(delivery)
                 size_bytes -= len(delivery.record.sized)
@@ -181,24 +202,31 @@ class GroupRunner:
                 raise
         if self.ledger.urgent:
             self._changed()
-        return taken
+        # What is left is for a worker that would have got less than it has room for.
+        return taken or bool(leases and self.ledger.ready)
 
     def _touch(self) -> None:
         self._wake.set()
         self._changed()
 
     def _free(self, worker: Worker) -> int:
+        if worker.room_bytes <= 0:
+            return 0
         # A worker that does not read gets no more, also when the leases of what waits for it have passed.
         return worker.max_in_flight - max(self.ledger.held_by(worker.number), len(worker.outbox))
 
     async def _take_from_log(self) -> bool:
         """Take what the workers have room for. Returns whether there may be more."""
-        wanted = sum(max(0, self._free(worker)) for worker in self._workers) - self.ledger.ready
+        free = [(worker, events) for worker in self._workers if (events := self._free(worker)) > 0]
+        wanted = sum(events for _, events in free) - self.ledger.ready
         wanted = min(wanted, EVENTS_AT_ONCE, MAX_UNSETTLED - self.ledger.unsettled)
-        if wanted <= 0:
+        room_bytes = sum(worker.room_bytes for worker, _ in free)
+        room_bytes -= sum(len(record.sized) for record in self._records.values())
+        if wanted <= 0 or room_bytes <= 0:
             return False
         position = self.ledger.position
-        page = await self._log.read_kept(self.key.tenant, position, self.wanted, PageBounds(wanted))
+        bounds = PageBounds(wanted, min(room_bytes, PAGE_BYTES))
+        page = await self._log.read_kept(self.key.tenant, position, self.wanted, bounds)
         self._tell_gaps(position)
         self._records.update((record.seq, record) for record in page.records)
         self.ledger.admit((record.seq for record in page.records), page.through)
@@ -232,8 +260,20 @@ class GroupRunner:
         self._workers = self._workers[1:] + self._workers[:1]
         for index, (worker, room) in enumerate(free):
             share = -(-self.ledger.ready // (len(free) - index))
-            leases += self.ledger.lease(worker.number, min(room, share), worker.lease_s, time.monotonic())
+            fits = self._fitting(worker.room_bytes)
+            leases += self.ledger.lease(worker.number, min(room, share), worker.lease_s, time.monotonic(), fits)
         return leases
+
+    def _fitting(self, room_bytes: int) -> Callable[[int], bool]:
+        """Whether there is room for one event more, after those that it was asked of before."""
+
+        def fits(seq: int) -> bool:
+            nonlocal room_bytes
+            fitting = room_bytes > 0
+            room_bytes -= len(self._records[seq].sized) if seq in self._records else SUPPOSED_BYTES
+            return fitting
+
+        return fits
 
     async def _send(self, leases: list[Lease]) -> None:
         records = {lease.seq: record for lease in leases if (record := self._records.pop(lease.seq, None)) is not None}
@@ -248,9 +288,11 @@ class GroupRunner:
             if record is None:
                 # It is past retention, or of a kind that the group no longer wants.
                 self.ledger.drop(lease)
-            elif worker is not None:
-                worker.outbox.append(Delivery(lease, record))
-                worker.wake.set()
+            elif worker is not None and worker.room_bytes > 0:
+                worker.put(Delivery(lease, record))
+            else:
+                # It is larger than supposed, or the worker has left.
+                self.ledger.recall(lease)
         metrics.DELIVERIES.labels("leased").inc(len(leases))
 
     async def _wait(self) -> None:
