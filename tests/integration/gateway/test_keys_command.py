@@ -8,9 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from autodev.gateway.v1 import key_service_pb2 as pb
 from autodev_cli.commands.keys import all_keys
+from autodev_gateway.identity.key_servicer import KeyServicer
 from autodev_gateway.settings import Mode
+from autodev_runtime.errors import Unavailable
 from autodev_runtime.migrations import upgrade
 from autodev_sdk import AutoDevClient
 from tests.integration.gateway.parts import Running, started
@@ -92,6 +96,33 @@ async def keys_saved(storage: Storage, file: Path, *arguments: str) -> None:
     assert status == 1
     assert "File exists" in err
     assert file.read_text().strip() == text
+
+
+@pytest.mark.parametrize("method", ["CreateKey", "RotateKey"])
+async def test_a_text_that_was_lost_is_told_with_the_key_to_revoke_and_no_file_is_written(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    serve = getattr(KeyServicer, method)
+    made: list[str] = []
+
+    async def lost_once(self: KeyServicer, request: Any, context: Any) -> Any:
+        answer = await serve(self, request, context)
+        made.append(answer.key.id)
+        if len(made) == 1:
+            # gRPC's clients make the call again by themselves.
+            raise Unavailable("as if the connection had been lost")
+        return answer
+
+    async with started(storage) as gateway, gateway.client() as acme:
+        before = (await acme.keys.CreateKey(pb.CreateKeyRequest(request_id="k", subject="bob"))).key.id
+        monkeypatch.setattr(KeyServicer, method, lost_once)
+    async with started(storage) as gateway:
+        asked = ("create", "ci") if method == "CreateKey" else ("rotate", before)
+        file = tmp_path / "ci.key"
+        status, out, err = await keys(storage, *asked, "--save", str(file), *at(gateway, gateway.key("acme")))
+    assert (status, out, made) == (1, "", [made[0]] * 2)
+    assert f"autodev keys revoke {made[0]}" in err
+    assert not file.exists()
 
 
 async def test_all_keys_are_listed_however_many(acme: AutoDevClient) -> None:

@@ -76,7 +76,7 @@ def create(
         request.lifetime.FromTimedelta(span_given("--expires-in", expires_in))
     with _saved(save) as keep:
         made = _create_offline(connection, request) if offline else _create(connection, request)
-        keep(made.text)
+        keep(_text_of(made))
     _print_made(connection, made, save)
 
 
@@ -116,7 +116,7 @@ def rotate(
     request.overlap.FromTimedelta(span_given("--overlap", overlap))
     with _saved(save) as keep:
         made = ask(connection, lambda mesh: mesh.keys.RotateKey(request))
-        keep(made.text)
+        keep(_text_of(made))
     _print_made(connection, made, save)
 
 
@@ -147,6 +147,17 @@ def _create_offline(connection: Connection, request: pb.CreateKeyRequest) -> pb.
     # On stderr, since stdout may be for a machine.
     print(f"in the gateway's database {database.place}", file=sys.stderr)
     return made
+
+
+def _text_of(made: pb.CreateKeyResponse | pb.RotateKeyResponse) -> str:
+    """The key's text. Raises CommandError where the first answer was lost: the call's repetition is not told it."""
+    if not made.text:
+        key_id = made.key.id
+        raise CommandError(
+            f"the key {key_id} was made, and its text was lost on the way here, so that nobody has it: revoke it "
+            f"(`autodev keys revoke {key_id}`) and make another, or `autodev keys rotate {key_id} --overlap 0s`"
+        )
+    return made.text
 
 
 @contextmanager
