@@ -22,7 +22,7 @@ from autodev_runtime.errors import FailedPrecondition, NotFound, Unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.migrations import upgrade
 from autodev_sdk.ending import ended
-from tests.integration.gateway.parts import PATIENCE_S, until
+from tests.integration.gateway.parts import PATIENCE_S, failed, publish, started, until
 from tests.storage import Storage
 
 KEY = GroupKey("acme", "group")
@@ -325,6 +325,19 @@ async def test_a_gateway_that_serves_a_group_no_more_tells_nothing_of_how_far_it
         assert lag() is not None
         unstored._moved()
         assert lag() is None
+
+
+async def test_how_far_a_group_without_workers_is_behind_is_told_after_a_start(
+    storage: Storage, database: Database
+) -> None:
+    await GroupStore(database).create(GroupKey(ALL_TENANTS, "learning.away"), 0, ALL_EVENTS)
+    async with started(storage) as gateway, gateway.client() as acme:
+        await publish(acme, [failed(1)])
+
+        def lag_s() -> float | None:
+            return REGISTRY.get_sample_value("autodev_group_lag_seconds", {"group": "learning.away"})
+
+        await until(lambda: (lag_s() or 0) > 0, "it is told how far the group is behind")
 
 
 async def test_a_filter_is_not_changed_by_a_gateway_whose_group_another_took(

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MAX_GROUPS = 200
 RETRY_S = 1.0
 LAST_FLUSH_S = 3.0
-DESERTED_LOOK_S = 1.0
+LOOK_S = 1.0
 DESERTED_S = 30.0
 """How long a gateway keeps a group whose workers have left, most of which come again."""
 LEAVE_S = 1.0
@@ -127,13 +127,14 @@ class Groups:
             await self._leave()
 
     async def _store_as_they_come(self) -> None:
-        deserted_due_s = 0.0
+        look_due_s = 0.0
         while not self._draining:
             try:
                 stored = await self.saving.store_changes()
-                if time.monotonic() >= deserted_due_s:
-                    deserted_due_s = time.monotonic() + DESERTED_LOOK_S
+                if time.monotonic() >= look_due_s:
+                    look_due_s = time.monotonic() + LOOK_S
                     await self._give_back_deserted()
+                    self._runners.measure_others(await self._store.positions())
             except AutoDevError as error:
                 log.error("consumer groups could not be stored, and will be: %s", error)
                 stored = False

@@ -1,6 +1,7 @@
 """The consumer groups that this gateway serves now, each in a task of its own."""
 
 import asyncio
+from collections.abc import Mapping
 
 from autodev_gateway import metrics
 from autodev_gateway.event_log import EventLog
@@ -62,5 +63,14 @@ class Runners:
         """Tell how far the groups that work for all are behind."""
         for key, runner in self._runners.items():
             if key.tenant == ALL_TENANTS:
-                # Places are times, in microseconds.
-                metrics.GROUP_LAG.labels(key.name).set(max(0, self._log.head - runner.ledger.position) / 1_000_000)
+                self._tell(key.name, runner.ledger.position)
+
+    def measure_others(self, positions: Mapping[str, int]) -> None:
+        """The same of those that are not served here, by how far they are stored: nobody may serve them at all."""
+        for name, position in positions.items():
+            if GroupKey(ALL_TENANTS, name) not in self._runners:
+                self._tell(name, position)
+
+    def _tell(self, name: str, position: int) -> None:
+        # Places are times, in microseconds.
+        metrics.GROUP_LAG.labels(name).set(max(0, self._log.head - position) / 1_000_000)

@@ -134,6 +134,12 @@ class GroupStore:
             query = select(func.count()).select_from(_groups).where(_groups.c.tenant_id == tenant)
             return (await connection.execute(query)).scalar_one()
 
+    async def positions(self) -> dict[str, int]:
+        """How far the groups are stored that work for all tenants, by their names."""
+        query = select(_groups.c.name, _groups.c.position).where(_groups.c.tenant_id == ALL_TENANTS)
+        async with self._database.connection(ALL_TENANTS) as connection:
+            return {row.name: row.position for row in await connection.execute(query)}
+
     async def listed(self, tenant: str, after: str, limit: int) -> list[ListedGroup]:
         """The tenant's own groups after a name, by name."""
 
