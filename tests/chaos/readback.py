@@ -15,7 +15,10 @@ SETTLE_S = 120.0
 """How long the mesh may take to have nothing left to do, and a second more for each candidate."""
 QUIET_LOOKS = 3
 ONCE_EACH = {
-    "failure_pattern_detected": lambda event: event.failure_pattern_detected.pattern_id,
+    # Again only by one more failure, where the limit that had stopped it is not met after all: a use was given back.
+    "failure_pattern_detected": lambda event: (
+        f"{event.failure_pattern_detected.pattern_id} by {event.failure_pattern_detected.failure_count}"
+    ),
     "candidate_generated": lambda event: event.candidate_generated.candidate_id,
     "candidate_validated": lambda event: event.candidate_validated.candidate_id,
     "review_requested": lambda event: event.review_requested.subject_id,

@@ -24,7 +24,7 @@ from autodev_learning.evolution.rewriting import Rewrite, Rewriter
 from autodev_learning.examples import Example, call_key
 from autodev_learning.memento.candidates import Candidate, CandidateStatus, ExampleResult, ValidationResult
 from autodev_learning.memento.memento import candidate_from
-from autodev_learning.memento.reflection import Episode, Outcome, PatternRule
+from autodev_learning.memento.reflection import NO_EXAMPLES, Answering, Episode, FailurePattern, Outcome, PatternRule
 from autodev_learning.memento.validation import review_of_candidate
 from autodev_learning.peers.capabilities import Capabilities
 from autodev_learning.proof.agreement import Difference, GeneratedCheck, Overfit
@@ -160,6 +160,60 @@ async def test_an_event_that_comes_again_makes_no_second_pattern(stores: Stores)
     (pattern,) = await stores.episodes.list_patterns("", 10, None)
     assert pattern.episode_ids == ("one", "two")
     assert await stores.events() == ["failure_pattern_detected"]
+
+
+async def skipped_pattern(stores: Stores, reason: str) -> FailurePattern:
+    """The pattern of two failures, which gets no candidate for a reason."""
+    await stores.episodes.add_failure(episode("one"), RULE, None)
+    pattern = await stores.episodes.add_failure(episode("two", hours=1), RULE, None)
+    assert pattern is not None
+    await stores.episodes.skip_pattern(pattern.id, reason)
+    return pattern
+
+
+async def announced(stores: Stores) -> int:
+    return (await stores.events()).count("failure_pattern_detected")
+
+
+async def test_a_skipped_pattern_is_announced_again_by_the_next_failure_once(stores: Stores) -> None:
+    pattern = await skipped_pattern(stores, "the day's limit")
+    for again in ("one", "two"):
+        await stores.episodes.add_failure(episode(again), RULE, None)
+    assert await announced(stores) == 1
+    for name in ("three", "four", "three"):
+        assert await stores.episodes.add_failure(episode(name, hours=2), RULE, None) is None
+    assert await announced(stores) == 2
+    await stores.episodes.skip_pattern(pattern.id, "the day's limit")
+    await stores.episodes.add_failure(episode("three", hours=2), RULE, None)
+    assert await announced(stores) == 2
+    await stores.episodes.add_failure(episode("five", hours=3), RULE, None)
+    assert await announced(stores) == 3
+
+
+async def test_a_skipped_pattern_waits_for_a_day_whose_limit_is_not_met(stores: Stores) -> None:
+    pattern = await skipped_pattern(stores, "the day's limit")
+    await stores.episodes.add_failure(episode("three"), RULE, None, Answering.ANOTHER_DAY)
+    assert await announced(stores) == 1
+    assert (await stores.episodes.get_pattern(pattern.id)).skipped_reason == "the day's limit"
+
+
+async def test_a_pattern_without_examples_waits_for_a_failure_that_has_some(stores: Stores) -> None:
+    await skipped_pattern(stores, NO_EXAMPLES)
+    await stores.episodes.add_failure(replace(episode("three"), examples=()), RULE, None)
+    assert await announced(stores) == 1
+    # Whether the limit lets it be answered today is another question, whose answer is noted then.
+    await stores.episodes.add_failure(episode("four"), RULE, None, Answering.ANOTHER_DAY)
+    assert await announced(stores) == 2
+
+
+async def test_an_answered_pattern_is_neither_skipped_nor_announced_again(stores: Stores) -> None:
+    pattern = await skipped_pattern(stores, "the day's limit")
+    made = await stores.candidates.add(replace(candidate("r1"), pattern_id=pattern.id), "")
+    await stores.episodes.skip_pattern(pattern.id, "the day's limit")
+    await stores.episodes.add_failure(episode("three"), RULE, None)
+    answered = await stores.episodes.get_pattern(pattern.id)
+    assert (answered.candidate_id, answered.skipped_reason) == (made.id, "")
+    assert await announced(stores) == 1
 
 
 async def test_failures_at_once_make_one_pattern_with_all_of_them(stores: Stores) -> None:

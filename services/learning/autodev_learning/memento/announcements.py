@@ -42,14 +42,14 @@ def event_text(text: str, most_bytes: int = MOST_BYTES) -> str:
 
 
 def pattern_detected(pattern: FailurePattern, caused_by: str) -> event_pb2.Event:
-    """FailurePatternDetected."""
+    """FailurePatternDetected: of a pattern that was found, or that is to be answered after all."""
     return _event(
         event_pb2.FailurePatternDetected(
             pattern_id=pattern.id,
             error_signature=event_text(pattern.error_signature),
             task_description=event_text(pattern.task_description),
             episode_ids=pattern.episode_ids[:MOST_EPISODES],
-            failure_count=len(pattern.episode_ids),
+            failure_count=pattern.failures,
         ),
         pattern.agent_id,
         pattern.episode_ids[-1],

@@ -10,7 +10,7 @@ from autodev_learning import metrics
 from autodev_learning.examples import split_held_out
 from autodev_learning.memento.candidates import AnalyzedFailure, Candidate, CandidateStatus, ValidationResult
 from autodev_learning.memento.proposing import Workshop, entry_points_of
-from autodev_learning.memento.reflection import Episode, Segment, ToolCall
+from autodev_learning.memento.reflection import NO_EXAMPLES, Episode, Segment, ToolCall
 from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
 from autodev_learning.peers.patience import is_outage, patiently
 from autodev_learning.proposers import Case, FailedProgram, NoProposal, Problem, Proposal
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NO_EXAMPLES = "no examples: nothing can tell whether code is right, so none is written"
 TOLD_PARTS = 32
 TOLD_EPISODES = 256
 TOLD_CHARACTERS = 4_000
@@ -84,12 +83,17 @@ class Memento:
         return await self._write(key, use, source, pattern_id=None, caused_by="", patience_s=0)
 
     async def answer_pattern(self, pattern_id: str, caused_by: str) -> None:
-        """Write the candidate of a pattern, once, however often this is called."""
+        """Write the candidate of a pattern, once, however often this is called.
+
+        What stands in the way is noted. The pattern is announced again when that may be otherwise.
+        """
         pattern = await self._episodes.get_pattern(pattern_id)
         if pattern.skipped_reason:
             return
-        failures = await self._episodes.failures_of(pattern_id)
-        source = telling_failure(failures)
+        source = telling_failure(await self._episodes.failures_of(pattern_id))
+        if not source.examples:
+            await self._skip(pattern_id, NO_EXAMPLES)
+            return
         try:
             await self._write(
                 f"pattern:{pattern_id}",
@@ -102,8 +106,11 @@ class Memento:
         except (ResourceExhausted, PermissionDenied) as error:
             if is_outage(error):
                 raise
-            log.info("pattern %s gets no candidate: %s", pattern_id, error)
-            await self._episodes.skip_pattern(pattern_id, error.message)
+            await self._skip(pattern_id, error.message)
+
+    async def _skip(self, pattern_id: str, reason: str) -> None:
+        log.info("pattern %s gets no candidate: %s", pattern_id, reason)
+        await self._episodes.skip_pattern(pattern_id, reason)
 
     async def _write(
         self,
@@ -124,8 +131,6 @@ class Memento:
 
     async def _make(self, source: Episode) -> Candidate:
         failures = await self._similar_failures(source)
-        if not source.examples:
-            return candidate_from(source, failures, NoProposal("", NO_EXAMPLES))
         workspace = await self._capabilities.workspace()
         async with self._workshop.slot():
             problem = await self._problem(source, failures)

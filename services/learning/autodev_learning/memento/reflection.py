@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 COMPARED_CHARACTERS = 4_000
 MOST_PEERS = 64
 """Agents that are asked about for one failure."""
+NO_EXAMPLES = "no examples: nothing can tell whether code is right, so none is written"
+"""Why a pattern is skipped that nothing but a failure with examples helps."""
 
 
 class Outcome(StrEnum):
@@ -89,6 +91,13 @@ class FailurePattern:
     skipped_reason: str = ""
     failures: int = 0
     agent_ids: tuple[str, ...] = ()
+
+
+class Answering(Enum):
+    """When an agent may have a pattern answered: where the day's limit is met, another day."""
+
+    TODAY = auto()
+    ANOTHER_DAY = auto()
 
 
 @dataclass(frozen=True)
@@ -197,32 +206,33 @@ class Reflection:
     async def keep_failure(self, episode: Episode) -> None:
         """Keep a failure of an agent that skills may be written for, and the pattern that it makes.
 
-        The day's limit keeps no failure away: it may be answered another day.
+        The day's limit keeps no failure away: the next one that joins its pattern on another day has it answered.
         """
         permission = await self._capabilities.check(episode.agent_id, Capability.MEMENTO_SKILLS)
         if not permission.allowed_another_day:
             log.debug("episode %s is not kept: %s", episode.episode_id, permission.message)
             return
-        pattern = await self._add(episode)
+        answering = Answering.TODAY if permission.allowed else Answering.ANOTHER_DAY
+        pattern = await self._add(episode, answering)
         if pattern is not None:
             metrics.PATTERNS.inc()
             log.info("pattern %s of agent %s: %d failures", pattern.id, pattern.agent_id, len(pattern.episode_ids))
 
-    async def _add(self, episode: Episode) -> FailurePattern | None:
+    async def _add(self, episode: Episode, answering: Answering) -> FailurePattern | None:
         """Keep a failure among its agent's, or, where the workspace wants that, among those of all agents allowed."""
         if not (await self._capabilities.workspace()).cluster_failures:
-            return await self._episodes.add_failure(episode, self._rule, None)
+            return await self._episodes.add_failure(episode, self._rule, None, answering)
         peers = Peers(allowed=frozenset([episode.agent_id]))
         while True:
             try:
-                return await self._episodes.add_failure(episode, self._rule, peers)
+                return await self._episodes.add_failure(episode, self._rule, peers, answering)
             except PeersUnknown as unknown:
                 asked = len(peers.allowed) + len(peers.denied)
                 if asked + len(unknown.agent_ids) > MOST_PEERS:
                     log.warning(
                         "episode %s is compared with its agent's own: too many others fail alike", episode.episode_id
                     )
-                    return await self._episodes.add_failure(episode, self._rule, None)
+                    return await self._episodes.add_failure(episode, self._rule, None, answering)
                 for agent_id in sorted(unknown.agent_ids):
                     answer = await self._capabilities.check(agent_id, Capability.MEMENTO_SKILLS)
                     peers = peers.with_answer(agent_id, allowed=answer.allowed_another_day)

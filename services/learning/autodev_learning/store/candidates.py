@@ -69,7 +69,7 @@ class CandidateStore:
                 await session.execute(
                     update(FailurePatternRow)
                     .where(FailurePatternRow.id == candidate.pattern_id)
-                    .values(candidate_id=candidate.id)
+                    .values(candidate_id=candidate.id, skipped_reason="")
                 )
             self._outbox.add(session, candidate_generated(candidate, caused_by))
             return candidate

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, false, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.examples import Example
 from autodev_learning.memento.announcements import pattern_detected
 from autodev_learning.memento.reflection import (
+    NO_EXAMPLES,
+    Answering,
     Episode,
     Failure,
     FailurePattern,
@@ -53,11 +55,14 @@ class EpisodeStore:
         self._outbox = outbox
 
     @repeatable
-    async def add_failure(self, episode: Episode, rule: PatternRule, peers: Peers | None) -> FailurePattern | None:
+    async def add_failure(
+        self, episode: Episode, rule: PatternRule, peers: Peers | None, answering: Answering = Answering.TODAY
+    ) -> FailurePattern | None:
         """Keep a failure and place it among its agent's, or among those of all peers.
 
-        Returns the pattern that it makes, which is announced; None where it makes none. An episode that is kept already
-        changes nothing. Raises PeersUnknown, and keeps nothing, where it depends on agents that are no known peers.
+        Returns the pattern that it makes, which is announced; None where it makes none. One that it joins is announced
+        again if it was skipped for what is otherwise by now. An episode that is kept already changes nothing. Raises
+        PeersUnknown, and keeps nothing, where it depends on agents that are no known peers.
         """
         async with self._database.session(current_tenant()) as session:
             if peers is not None:
@@ -71,11 +76,26 @@ class EpisodeStore:
             decided = placement.pattern_id is not None or bool(placement.members)
             if peers is not None and decided and (unknown := {each.agent_id for each in found.similar} - peers.allowed):
                 raise PeersUnknown(frozenset(unknown))
-            if not await _insert(session, episode, found.task, placement.pattern_id) or not placement.members:
+            if not await _insert(session, episode, found.task, placement.pattern_id):
+                return None
+            if placement.pattern_id is not None:
+                await self._announce_again(session, placement.pattern_id, episode, answering)
+            if not placement.members:
                 return None
             pattern = await _add_pattern(session, episode.agent_id, placement.members)
             self._outbox.add(session, pattern_detected(pattern, episode.event_id))
             return pattern
+
+    async def _announce_again(
+        self, session: AsyncSession, pattern_id: str, episode: Episode, answering: Answering
+    ) -> None:
+        """Announce a skipped pattern that a failure joins, if it ends why it was skipped: once until it is again."""
+        ended = FailurePatternRow.id == pattern_id, FailurePatternRow.candidate_id.is_(None), _ended(episode, answering)
+        query = update(FailurePatternRow).where(*ended).values(skipped_reason="")
+        row = await session.scalar(query.returning(FailurePatternRow))
+        if row is not None:
+            (pattern,) = await _patterns(session, [row])
+            self._outbox.add(session, pattern_detected(pattern, episode.event_id))
 
     @repeatable
     async def add_success(self, episode: Episode) -> None:
@@ -141,11 +161,21 @@ class EpisodeStore:
 
     @repeatable
     async def skip_pattern(self, pattern_id: str, reason: str) -> None:
-        """Note why a pattern gets no candidate."""
+        """Note why a pattern gets no candidate, unless it has one."""
+        unanswered = FailurePatternRow.id == pattern_id, FailurePatternRow.candidate_id.is_(None)
         async with self._database.session(current_tenant()) as session:
-            await session.execute(
-                update(FailurePatternRow).where(FailurePatternRow.id == pattern_id).values(skipped_reason=reason)
-            )
+            await session.execute(update(FailurePatternRow).where(*unanswered).values(skipped_reason=reason))
+
+
+def _ended(episode: Episode, answering: Answering) -> ColumnElement[bool]:
+    """Patterns that were skipped for what is otherwise with a failure: it has examples, or is within the limit."""
+    reason = FailurePatternRow.skipped_reason
+    reasons = []
+    if episode.examples:
+        reasons.append(reason == NO_EXAMPLES)
+    if answering is Answering.TODAY:
+        reasons.append(reason.not_in(["", NO_EXAMPLES]))
+    return or_(false(), *reasons)
 
 
 async def _is_kept(session: AsyncSession, episode_id: str) -> bool:
