@@ -29,11 +29,13 @@ SPEAK_GRPC = {
     "autodev_gateway.filters": "filters of requests",
     "autodev_gateway.forwarding": "forwards calls as they are",
     "autodev_gateway.handlers": "asks event handlers that are extensions",
+    "autodev_gateway.publish_stream": "the messages of one call of PublishStream",
     "autodev_gateway.publishing": "checks events and makes them what the log stores",
     "autodev_gateway.subscribe_stream": "the messages of one call of Subscribe",
     "autodev_gateway.webhooks.delivery": "passes webhooks on by an RPC",
     "autodev_gateway.webhooks.parts": "where the parts of webhooks meet",
     "autodev_gateway.webhooks.payload": "makes a webhook's body the call of an RPC",
+    "autodev_learning.store.trial_ends": "names the type of the event that it stores",
     "autodev_sandbox.translating": "the servicer's messages",
 }
 KNOW_SQL = {
