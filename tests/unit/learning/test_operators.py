@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_learning.evolution.asking import Asked
+from autodev_learning.evolution.individuals import Offer
 from autodev_learning.evolution.numbers_in import continuous, elsewhere, literals_of, scales_of, shape_of, with_numbers
 from autodev_learning.evolution.operators import Aim, Brief, Local, Order, local_operators, operators_for
 from autodev_learning.proposers import Aim as ProposersAim
 from autodev_learning.proposers import NoProposal, Problem, Proposal
 from autodev_learning.proposers.allowance import Allowance
-from tests.unit.learning.evolving import SLOW, order_for
+from tests.unit.learning.evolving import SLOW, individual, order_for
 
 NUMBERS = "def f():\n    return [1.5, -2.0, (3), 4e-3, 2 ** 2, 'é', 1]  # 7\n"
 BRIEF = Brief(Aim.SCORE, "find f", ("f",))
@@ -138,3 +139,27 @@ async def test_a_proposer_is_told_the_parent_what_went_wrong_and_the_aim() -> No
     assert "scores higher" in seen[0].task_description
     assert seen[0].aim is ProposersAim.IMPROVE
     assert seen[0].seed != seen[1].seed
+
+
+class Names(Local):
+    """Gives its parent's number, and knows whom it was asked about in turn."""
+
+    NAME = "names"
+    AIMS = frozenset({Aim.SCORE})
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def offer(self, order: Order, brief: Brief) -> Offer | None:
+        self.asked.append(order.parent.number)
+        return Offer(str(order.parent.number))
+
+
+async def test_a_parents_orders_are_served_together_and_answered_in_their_places() -> None:
+    """What is worked out of a long program is soon forgotten: in turns, it would be worked out for each order."""
+    order = order_for(SLOW)
+    parents = [3, 1, 3, 2, 1, 3]
+    operator = Names()
+    offers = await operator.offers([replace(order, parent=individual(number)) for number in parents], BRIEF)
+    assert [offer.code for offer in offers if offer] == [str(number) for number in parents]
+    assert operator.asked == [1, 1, 2, 3, 3, 3]

@@ -4,6 +4,7 @@ import gc
 import random
 import sys
 import tracemalloc
+import weakref
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_learning.evolution import novelty, numbers_in
+from autodev_learning.evolution import numbers_in
+from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.operators import edit
 from autodev_learning.remembering import MIB, Remembered, remembered
+from tests.unit.learning.evolving import begun
 
 MOST = 1000
 A_TEXT = sys.getsizeof("1")
@@ -97,7 +100,7 @@ def taken(work: Callable[[str], Any], texts: list[str]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("work", [novelty.profile_of, numbers_in.literals_of, edit._edits_of])
+@pytest.mark.parametrize("work", [numbers_in.literals_of, edit._edits_of])
 @pytest.mark.parametrize("number", [20, 150])
 def test_no_less_is_counted_than_what_is_kept_of_a_program(work: Remembered[Any], number: int) -> None:
     """Three programs' worth of room holds three of them at most, however many were asked for."""
@@ -108,10 +111,20 @@ def test_no_less_is_counted_than_what_is_kept_of_a_program(work: Remembered[Any]
     assert taken(bounded, [points(number, seed) for seed in range(2, 9)]) < 3 * counted + MIB / 10
 
 
-def test_profiles_of_many_long_programs_take_no_more_than_their_bound() -> None:
-    texts = [points(1000, seed) for seed in range(70)]
-    for text in texts:
-        novelty.profile_of(text)
-    assert novelty.profile_of.bytes <= novelty.MOST_BYTES_OF_PROFILES
-    again = novelty.profile_of.work(texts[0])
-    assert novelty.profile_of(texts[0]) == again
+def test_of_a_long_program_that_a_search_knows_little_more_is_kept_than_its_text() -> None:
+    """Its tree takes 25 times as much."""
+    islands = begun(Plan(), code=points(1, seed=0))
+    texts = [points(1000, seed) for seed in range(20)]
+    assert taken(islands.is_known, texts) < MIB
+
+
+def test_a_search_that_is_over_leaves_nothing_in_memory() -> None:
+    islands = begun(Plan())
+    assert not islands.is_known(points(10, seed=0))
+    gone = weakref.ref(islands)
+    gc.disable()
+    try:
+        del islands
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from autodev_learning.evolution.archive import Archive, Grid, Place, fittest
 from autodev_learning.evolution.bandit import Bandit
@@ -16,11 +17,14 @@ from autodev_learning.evolution.learnt import Learnt
 from autodev_learning.evolution.novelty import NotPython, Profile, distance, profile_of
 from autodev_learning.evolution.operators import Order
 from autodev_learning.evolution.strategy import DRAWS
+from autodev_learning.remembering import MIB, Remembered
 
 PAYOFFS = {Place.BETTER: 0.5, Place.NEW: 0.3, Place.KEPT: 0.1, Place.REFUSED: 0.0}
 BEST_PAYS = 1.0
 FITTEST_OTHERS, OTHERS_BY_LOT = 4, 6
 MOST_FEEDBACK = 3
+MOST_BYTES_MEASURED = 32 * MIB
+BYTES_A_MEASURE = 300
 PRESSURE = 0.7
 """An elite is chosen so many times as often as the one before it, by fitness; visits count against it."""
 
@@ -43,6 +47,15 @@ class Plan:
     alone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is kept of a program's syntax tree, which takes 25 times the memory of its text; see Individual."""
+
+    digest: str
+    size: int
+    novelty: float
+
+
 @dataclass(frozen=True)
 class Ordered:
     """An order with the island it is for and the operator that gets it."""
@@ -63,7 +76,7 @@ class Islands:
         self.best: Individual | None = None
         self.step = 0
         self._learnt = Learnt(plan.seed) if DRAWS in operators else None
-        self._original: Profile | None = None
+        self._measures: Remembered[Measured] | None = None
         self._digests: set[str] = set()
         self._visits: dict[int, int] = defaultdict(int)
         self._feedback: dict[int, list[str]] = defaultdict(list)
@@ -154,9 +167,14 @@ class Islands:
     def is_known(self, code: str) -> bool:
         """Whether a program with the same syntax tree was there before; what is no Python was not."""
         try:
-            return profile_of(code).digest in self._digests
+            return self._measured(code).digest in self._digests
         except NotPython:
             return False
+
+    def _measured(self, code: str) -> Measured:
+        """Raises NotPython."""
+        assert self._measures is not None, "a search begins with its original"
+        return self._measures(code)
 
     def conceived(self, step: int, made: Sequence[tuple[Ordered, Offer | None]]) -> list[Individual]:
         """Number what was made; what is no program, or was there before, is evaluated by that alone."""
@@ -173,17 +191,16 @@ class Islands:
         if offer is None or not offer.code:
             return Individual(*place, offer or Offer(""), Evaluation(Stage.NONE))
         try:
-            profile = profile_of(offer.code)
+            measured = self._measured(offer.code)
         except NotPython as error:
             return Individual(*place, offer, Evaluation(Stage.PARSES, feedback=str(error)))
-        known = profile.digest in seen
-        evaluation = Evaluation(Stage.KNOWN if known else Stage.QUICK)
-        assert self._original is not None, "a search begins with its original"
-        far = distance(profile, self._original)
-        return Individual(*place, offer, evaluation, profile.digest, profile.size, far)
+        evaluation = Evaluation(Stage.KNOWN if measured.digest in seen else Stage.QUICK)
+        return Individual(*place, offer, evaluation, measured.digest, measured.size, measured.novelty)
 
     def _settle(self, original: Individual) -> None:
-        self._original = profile_of(original.code)
+        # It must not refer to the islands: what refers to itself stays in memory for long after an experiment.
+        measure = partial(_measured_against, profile_of(original.code))
+        self._measures = Remembered(measure, MOST_BYTES_MEASURED, lambda _: BYTES_A_MEASURE)
         grid = Grid(original.size, original.evaluation.latency_s)
         self.archives = [Archive(grid, self.plan.depth) for _ in range(self.plan.islands)]
         for archive in self.archives:
@@ -214,6 +231,11 @@ class Islands:
         ):
             if best is not None:
                 archive.put(best)
+
+
+def _measured_against(original: Profile, code: str) -> Measured:
+    profile = profile_of(code)
+    return Measured(profile.digest, profile.size, distance(profile, original))
 
 
 def _others(elites: Sequence[Individual], parent: Individual, chance: random.Random) -> tuple[Individual, ...]:

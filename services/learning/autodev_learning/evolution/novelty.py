@@ -7,16 +7,9 @@ equal trees, symmetric, and 1 for trees that share nothing. Layout, comments and
 
 import ast
 import hashlib
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from autodev_learning.remembering import MIB, remembered
-
-MOST_BYTES_OF_PROFILES = 64 * MIB
-BYTES_A_GRAM = 160
-"""A tuple and its place in a bag, without its labels."""
 
 
 class NotPython(ValueError):
@@ -33,13 +26,6 @@ class Profile:
     digest: str
 
 
-def bytes_of(profile: Profile) -> int:
-    """About how much memory it takes, and no less: labels that grams share are counted for each."""
-    labels = sum(sys.getsizeof(first) + sys.getsizeof(second) for first, second in profile.grams)
-    return labels + BYTES_A_GRAM * len(profile.grams)
-
-
-@remembered(MOST_BYTES_OF_PROFILES, bytes_of)
 def profile_of(code: str) -> Profile:
     """Read a program. Raises NotPython."""
     try:

@@ -89,7 +89,14 @@ class Local(ABC):
         """A program for an order, or None."""
 
     async def offers(self, orders: Sequence[Order], brief: Brief) -> Sequence[Offer | None]:
-        return await asyncio.to_thread(lambda: [self._offer(order, brief) for order in orders])
+        return await asyncio.to_thread(self._offers, orders, brief)
+
+    def _offers(self, orders: Sequence[Order], brief: Brief) -> list[Offer | None]:
+        """One parent's after the other's: what is worked out of a program is not remembered for long."""
+        offers: list[Offer | None] = [None] * len(orders)
+        for index in sorted(range(len(orders)), key=lambda index: orders[index].parent.number):
+            offers[index] = self._offer(orders[index], brief)
+        return offers
 
     def _offer(self, order: Order, brief: Brief) -> Offer | None:
         try:

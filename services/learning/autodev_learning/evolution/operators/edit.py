@@ -14,7 +14,7 @@ from autodev_learning.remembering import MIB, remembered
 
 TRIES = 4
 MOST_BYTES_OF_EDITS = 64 * MIB
-BYTES_A_CHOICE = 1000
+BYTES_A_CHOICE = 950
 """With its edit, and without the text around its statement."""
 
 
@@ -34,7 +34,7 @@ class EditPlace(Local):
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Choice:
     """An edit of one statement at the top of a program, and the text around that statement."""
 
