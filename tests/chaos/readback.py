@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from autodev.gateway.v1 import event_pb2, event_service_pb2
@@ -14,7 +14,7 @@ from tests.storage import Storage
 SETTLE_S = 120.0
 """How long the mesh may take to have nothing left to do, and a second more for each candidate."""
 QUIET_LOOKS = 3
-ONCE_EACH = {
+ONCE_EACH: Mapping[str, Callable[[event_pb2.Event], str]] = {
     # Again only by one more failure, where the limit that had stopped it is not met after all: a use was given back.
     "failure_pattern_detected": lambda event: (
         f"{event.failure_pattern_detected.pattern_id} by {event.failure_pattern_detected.failure_count}"

@@ -26,6 +26,7 @@ ADVICE_BY_REASON = {
     "ISOLATION_UNAVAILABLE": "`autodev status` says what each level needs",
     "PROPOSALS_FULL": "repeat, or run more replicas of learning",
     "EXPERIMENTS_FULL": "repeat, or run more replicas of learning",
+    "EXPERIMENT_TOO_LARGE": "ask for fewer steps or a smaller batch, or begin with a shorter program",
     "KEYS_STALE": "bring the gateway's database back",
     "JWKS_UNAVAILABLE": "mend the identity provider, or the way to it",
     "PEER_REFUSED": "give the service its own certificate",

@@ -314,8 +314,8 @@ class ToolMutationRow(TenantScoped, Base):
     mutated_code: Mapped[str] = mapped_column(Text, default="")
     sandbox_status: Mapped[str] = mapped_column(String(16), default="pending")  # pending, passed, failed
     execution_error: Mapped[str] = mapped_column(Text, default="")
-    # faster, mend: which differences from its parent are a fault. Where nobody says, all are.
-    purpose: Mapped[str] = mapped_column(String(16), default="faster", server_default="faster")
+    # faster, mend: which differences from its parent are a fault; empty where an earlier release wrote it.
+    purpose: Mapped[str] = mapped_column(String(16), default="", server_default="")
     provenance: Mapped[Json] = mapped_column(JSON, default=dict)
     examples: Mapped[list[Json]] = mapped_column(JSON, default=list)  # results on each known input
     # Seconds and correct inputs of the runs in turns, {"mutation", "parent"}: what is compared, also after a crash.

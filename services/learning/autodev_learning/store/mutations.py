@@ -346,6 +346,7 @@ def _values(mutation: Mutation) -> dict[str, object]:
 
 def mutation_from_row(row: ToolMutationRow) -> Mutation:
     """The mutation that a row holds."""
+    provenance = PROVENANCE.load(row.provenance)
     return Mutation(
         id=row.id,
         request_id=row.request_id,
@@ -354,8 +355,8 @@ def mutation_from_row(row: ToolMutationRow) -> Mutation:
         parent_version=version_of(row.parent_tool_id),
         agent_id=row.agent_id,
         code=row.mutated_code,
-        purpose=Purpose(row.purpose),
-        provenance=PROVENANCE.load(row.provenance),
+        purpose=Purpose(row.purpose) if row.purpose else _purpose_by(provenance.proposer),
+        provenance=provenance,
         created_at=row.created_at,
         parent_mutation_id=row.parent_mutation_id,
         status=SandboxStatus(row.sandbox_status),
@@ -373,3 +374,8 @@ def mutation_from_row(row: ToolMutationRow) -> Mutation:
         generated=GENERATED.load(row.generated) if row.generated is not None else None,
         overfit=Overfit(row.overfit),
     )
+
+
+def _purpose_by(proposer: str) -> Purpose:
+    """What is most likely: speed-ups, and what models wrote, are held to their parents; other proposers only mend."""
+    return Purpose.FASTER if proposer == "performance" or proposer.startswith("llm") else Purpose.MEND
