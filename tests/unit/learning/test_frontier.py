@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from autodev_learning.examples import Example
 from autodev_learning.proposers import Budget, FailedProgram, Problem
-from autodev_learning.proposers.candidates import Bench, Candidate, Outline, split
+from autodev_learning.proposers.bench import Bench
+from autodev_learning.proposers.candidates import Candidate, Outline, split
 from autodev_learning.proposers.frontier import EDITS_A_TURN, PARENTS_A_ROUND, Frontier, ordered
 from autodev_learning.proposers.pieces import Piece
 from autodev_learning.trial import SandboxTester

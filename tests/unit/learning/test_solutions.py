@@ -5,7 +5,8 @@ import pytest
 from autodev_learning.examples import Example
 from autodev_learning.proposers import Budget, FailedProgram, NoProposal, Problem, Proposal
 from autodev_learning.proposers.analysis.code import idle_statements
-from autodev_learning.proposers.candidates import Bench, Candidate, split
+from autodev_learning.proposers.bench import Bench
+from autodev_learning.proposers.candidates import Candidate, split
 from autodev_learning.proposers.expectations import Expectations
 from autodev_learning.proposers.frontier import shape
 from autodev_learning.proposers.rewrites import rewritings

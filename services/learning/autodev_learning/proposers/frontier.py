@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from autodev_learning.proposers.candidates import Bench, Candidate, Outline
+from autodev_learning.proposers.bench import Bench
+from autodev_learning.proposers.candidates import Candidate, Outline
 from autodev_learning.proposers.edits import operators
 from autodev_learning.proposers.pieces import Edit, Piece
 from autodev_learning.screening import Line, Pieces

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from autodev_learning.lines import lines_of
-from autodev_learning.proposers.candidates import Bench, Candidate
+from autodev_learning.proposers.bench import Bench
+from autodev_learning.proposers.candidates import Candidate
 
 
 async def minimised(repair: Candidate, starts: Sequence[Candidate], calls: Sequence[str], bench: Bench) -> str:

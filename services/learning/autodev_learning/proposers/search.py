@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from autodev_learning.examples import called_names
 from autodev_learning.proposers import Budget, NoProposal, Problem, Proposal
-from autodev_learning.proposers.candidates import Bench, Candidate, Outline, split
+from autodev_learning.proposers.bench import Bench
+from autodev_learning.proposers.candidates import Candidate, Outline, split
 from autodev_learning.proposers.crossover import cross
 from autodev_learning.proposers.frontier import BROKEN, Frontier, shape, with_piece
 from autodev_learning.proposers.minimal import minimised

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from autodev_learning.examples import called_names
 from autodev_learning.proposers.analysis.code import idle_statements
-from autodev_learning.proposers.candidates import Bench, Candidate
+from autodev_learning.proposers.bench import Bench
+from autodev_learning.proposers.candidates import Candidate
 from autodev_learning.proposers.expectations import Expectations
 from autodev_learning.proposers.probes import Poll, Voter, probes
 from autodev_learning.trial import CallOutcome

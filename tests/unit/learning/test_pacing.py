@@ -2,7 +2,9 @@
 
 from autodev_learning.examples import Example
 from autodev_learning.proposers import Budget, FailedProgram, Problem
-from autodev_learning.proposers.candidates import ENDLESS_LOOK, LOOKS, Bench, Candidate
+from autodev_learning.proposers.bench import Bench
+from autodev_learning.proposers.candidates import Candidate
+from autodev_learning.proposers.pacing import ENDLESS_LOOK, LOOKS
 from autodev_learning.screening import LEVELS, UNENDED
 from autodev_learning.trial import SandboxTester
 
