@@ -17,6 +17,7 @@ from benchmarks.learning.classic import PROGRAMS
 from benchmarks.proposer_search import problem_of
 
 BUDGET = Budget(seconds=120, programs=4000)
+BUDGET_OF_MANY = Budget(seconds=120, programs=7000)
 
 
 def problem(code: str, *examples: tuple[str, str], preamble: str = "") -> Problem:
@@ -81,6 +82,14 @@ async def test_where_only_answers_that_nobody_asked_for_differ_the_plainest_repa
     answer = await Search(tester).propose(asked, BUDGET)
     assert isinstance(answer, Proposal)
     assert answer.code == code.replace("2:", "1:")
+
+
+async def test_nothing_is_edited_only_to_answer_where_the_program_always_failed(tester: SandboxTester) -> None:
+    program = next(each for each in PROGRAMS if each.name == "reverse_polish")
+    answer = await Search(tester).propose(problem_of(program.task, program.task.failures, (), 0), BUDGET_OF_MANY)
+    assert isinstance(answer, Proposal)
+    assert len(answer.edits) == 1
+    assert (await check(tester, answer.code, "", program.task.examples)).passes_all
 
 
 async def test_edits_that_make_no_difference_are_left_out(tester: SandboxTester) -> None:

@@ -139,12 +139,28 @@ class Solutions:
         return any(each.depth == 1 and not each.is_rewritten for found in self.found.values() for each in found)
 
     def shares(self) -> list[tuple[float, Behaviour]]:
-        """How likely each behaviour is, the likeliest first; together 1."""
-        bits = {behaviour: self._bits(behaviour) for behaviour in self.found}
+        """How likely each behaviour is that is no mere guess beyond another, the likeliest first; together 1."""
+        plain = [behaviour for behaviour in self.found if self._fails_only_as_before(behaviour)]
+        bits = {
+            behaviour: self._bits(behaviour)
+            for behaviour in self.found
+            if not any(self._guesses(behaviour, plainer) for plainer in plain)
+        }
         least = min(bits.values(), default=0.0)
         weights = {behaviour: 2 ** (least - each) for behaviour, each in bits.items()}
         total = sum(weights.values())
         return sorted(((weight / total, behaviour) for behaviour, weight in weights.items()), key=lambda pair: -pair[0])
+
+    def _guesses(self, behaviour: Behaviour, plainer: Behaviour) -> bool:
+        """Whether its programs are those of a plainer one, edited on only to answer where that fails.
+
+        Nobody asked for these answers: a program that fails there, as it always did, is not mended by them.
+        """
+        return (
+            behaviour != plainer
+            and _extends(behaviour, plainer)
+            and _go_on_from(self.found[behaviour], self.found[plainer])
+        )
 
     def best(self) -> list[Candidate]:
         """One program of each behaviour, the least edited, the likeliest behaviour first."""
@@ -223,6 +239,12 @@ def _shortest(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _extends(behaviour: Behaviour, plain: Behaviour) -> bool:
     """Whether a behaviour is another one wherever that does not fail."""
     return all(one.value is None or one == other for one, other in zip(plain, behaviour, strict=True))
+
+
+def _go_on_from(candidates: Sequence[Candidate], plainer: Sequence[Candidate]) -> bool:
+    """Whether each of the programs is one of the plainer ones, edited further."""
+    known = {each.edits for each in plainer}
+    return all(any(each.edits[:depth] in known for depth in range(each.depth)) for each in candidates)
 
 
 def _is_constant(behaviour: Behaviour) -> bool:
