@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -45,18 +45,6 @@ ALL = Peers(allowed=frozenset(AGENTS))
 PAIRED = importlib.import_module("autodev_learning.migrations.versions.0008_word_pairs")
 BY_WORDS = importlib.import_module("autodev_learning.migrations.versions.0009_tasks_by_words")
 TENANTS = (f"tenant-{number}" for number in count())
-
-
-@pytest.fixture
-async def database(storage: Storage) -> AsyncIterator[Database]:
-    async with storage.open("learning") as opened:
-        await upgrade(opened, "autodev_learning")
-        yield opened
-
-
-@pytest.fixture
-def store(database: Database) -> EpisodeStore:
-    return EpisodeStore(database, Outbox(database, OutboxRow))
 
 
 def failed(

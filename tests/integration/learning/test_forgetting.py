@@ -1,6 +1,5 @@
 """What is past its days is forgotten, and what comes later is placed as if it had not been."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,14 +10,12 @@ from pydantic import ValidationError
 
 from autodev_learning.forgetting import forget_old
 from autodev_learning.memento.reflection import Episode, Outcome, PatternRule, Peers
-from autodev_learning.rows import OutboxRow, SkillCandidateRow, SkillExecutionRow, SkillRow
+from autodev_learning.rows import SkillCandidateRow, SkillExecutionRow, SkillRow
 from autodev_learning.settings import LearningSettings
 from autodev_learning.store.episodes import EpisodeStore
 from autodev_learning.store.past import Past
 from autodev_runtime.database import Database
 from autodev_runtime.identity import acting_as, service_identity
-from autodev_runtime.migrations import upgrade
-from autodev_runtime.outbox import Outbox
 from autodev_sdk.events import first_uuid7, uuid7
 from tests.integration.learning.test_failures import ALL, FAILED, TENANTS, PlainRule, failed
 from tests.storage import Storage
@@ -27,18 +24,6 @@ RULE = PatternRule()
 KEPT = "SELECT tenant_id, episode_id FROM episodes ORDER BY id"
 INDEX = "SELECT task FROM failure_words UNION SELECT id FROM failure_tasks"
 USED = "SELECT failure_task FROM episodes WHERE failure_task IS NOT NULL"
-
-
-@pytest.fixture
-async def database(storage: Storage) -> AsyncIterator[Database]:
-    async with storage.open("learning") as opened:
-        await upgrade(opened, "autodev_learning")
-        yield opened
-
-
-@pytest.fixture
-def store(database: Database) -> EpisodeStore:
-    return EpisodeStore(database, Outbox(database, OutboxRow))
 
 
 async def forget_all(database: Database) -> None:
