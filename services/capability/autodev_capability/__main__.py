@@ -52,10 +52,6 @@ async def main() -> None:
             Checks(store, snapshots, now, custom), Reservations(store, now), standing, Workspaces(store)
         )
         past_days = PastDays(database)
-
-        async def forget() -> None:
-            await forget_old(past_days, settings.keep_days, now())
-
         events = worker(gateway, NAME, GROUP, Listener(standing, settings.keep_days, now).handlers)
         await serve(
             NAME,
@@ -76,7 +72,9 @@ async def main() -> None:
             background=[
                 lambda: outbox.relay(publisher(gateway, NAME)),
                 events.run,
-                lambda: periodically(forget, PERIOD_S, "what is left of old days is there still"),
+                lambda: periodically(
+                    lambda: forget_old(past_days, settings.keep_days, now()), PERIOD_S, "what is old is there still"
+                ),
             ],
         )
 

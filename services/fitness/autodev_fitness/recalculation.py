@@ -6,14 +6,14 @@ on from there, and doing it twice gives the same. What a function scores that is
 else.
 """
 
-import asyncio
 import logging
 
 from autodev_fitness import metrics
 from autodev_fitness.fitness import Fitness, FunctionAway
 from autodev_fitness.weights import WeightsInUse
 from autodev_fitness.weights_store import WeightsStore
-from autodev_runtime.errors import NotFound, Unavailable
+from autodev_runtime.errors import NotFound
+from autodev_runtime.periodic import periodically
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +31,15 @@ class Recalculation:
 
     async def run(self) -> None:
         """Recalculate what needs it, now and whenever weights changed."""
-        while True:
-            try:
-                done = await self.catch_up()
-            except Unavailable as error:
-                log.warning("recalculation waits: %s", error)
-            else:
-                if done:
-                    log.info("%d scores recalculated with weights %d", done, self._weights.version)
-            await asyncio.sleep(LOOK_AGAIN_S)
+        await periodically(self.catch_up, LOOK_AGAIN_S, "recalculation waits")
 
     async def catch_up(self) -> int:
         """Recalculate until nothing is left but what waits for its function. Returns how many variants were scored."""
         done, away = 0, set[str]()
         while scored := await self.batch(away):
             done += sum(scored)
+        if done:
+            log.info("%d scores recalculated with weights %d", done, self._weights.version)
         return done
 
     async def batch(self, away: set[str]) -> list[bool]:

@@ -92,6 +92,15 @@ async def test_nothing_is_edited_only_to_answer_where_the_program_always_failed(
     assert (await check(tester, answer.code, "", program.task.examples)).passes_all
 
 
+async def test_what_guesses_beyond_a_repair_speaks_for_it(tester: SandboxTester) -> None:
+    codes = ("items[len(items) - 2]", "items[len(items)]")
+    examples = tuple(Example(f"last({[*range(n)]})", str(n - 1)) for n in (1, 2, 4, 5))
+    failed = tuple(FailedProgram(f"def last(items):\n    return {code}\n") for code in codes)
+    answer = await Search(tester).propose(Problem("take the last item", ("last",), failed, examples), BUDGET)
+    assert isinstance(answer, Proposal)
+    assert answer.code == "def last(items):\n    return items[len(items) - 1]\n"
+
+
 async def test_edits_that_make_no_difference_are_left_out(tester: SandboxTester) -> None:
     code = "def total(xs):\n    n = 0\n    m = 0\n    for x in xs:\n        n += x\n    print(m)\n"
     asked = problem(code, ("total([1, 2])", "3"), ("total([])", "0"), ("total([5])", "5"))

@@ -140,16 +140,21 @@ class Solutions:
 
     def shares(self) -> list[tuple[float, Behaviour]]:
         """How likely each behaviour is that is no mere guess beyond another, the likeliest first; together 1."""
-        plain = [behaviour for behaviour in self.found if self._fails_only_as_before(behaviour)]
-        bits = {
-            behaviour: self._bits(behaviour)
-            for behaviour in self.found
-            if not any(self._guesses(behaviour, plainer) for plainer in plain)
-        }
+        bits = {behaviour: self._bits(behaviour) for behaviour in self.found}
         least = min(bits.values(), default=0.0)
         weights = {behaviour: 2 ** (least - each) for behaviour, each in bits.items()}
+        for guess, plainer in self._guesses_beyond().items():
+            weights[plainer] += weights.pop(guess)
         total = sum(weights.values())
         return sorted(((weight / total, behaviour) for behaviour, weight in weights.items()), key=lambda pair: -pair[0])
+
+    def _guesses_beyond(self) -> dict[Behaviour, Behaviour]:
+        """The behaviours that only guess, each with the plainest one beyond which it does: it speaks for that one."""
+        plain = [behaviour for behaviour in self.found if self._fails_only_as_before(behaviour)]
+        plainest = [each for each in plain if not any(self._guesses(each, other) for other in plain)]
+        return {
+            behaviour: plainer for behaviour in self.found for plainer in plainest if self._guesses(behaviour, plainer)
+        }
 
     def _guesses(self, behaviour: Behaviour, plainer: Behaviour) -> bool:
         """Whether its programs are those of a plainer one, edited on only to answer where that fails.

@@ -28,7 +28,7 @@ from autodev_learning.servicers.messages import (
 from autodev_learning.workflows.spawning import Spawning
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
-from autodev_runtime.paging import fitting, page_size, token_after
+from autodev_runtime.paging import fitting, page_of, page_size
 from autodev_runtime.structs import struct_from
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class EvolverServicer(EvolverServiceServicer):
     ) -> pb.ListOpportunitiesResponse:
         size = page_size(request.page_size)
         found = await self._opportunities.page(size + 1, key_of(request.page_token))
-        page = fitting([opportunity_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, opportunity_to_proto, lambda last: [last.id])
         return pb.ListOpportunitiesResponse(opportunities=page, next_page_token=token)
 
     async def StartOptimization(
@@ -160,8 +159,7 @@ class EvolverServicer(EvolverServiceServicer):
     async def ListExperiments(self, request: pb.ListExperimentsRequest, context: Any) -> pb.ListExperimentsResponse:
         size = page_size(request.page_size)
         found = await self._research.page(size + 1, key_of(request.page_token))
-        page = fitting([experiment_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, experiment_to_proto, lambda last: [last.id])
         return pb.ListExperimentsResponse(experiments=page, next_page_token=token)
 
     async def CancelExperiment(self, request: pb.CancelExperimentRequest, context: Any) -> pb.CancelExperimentResponse:
@@ -175,8 +173,7 @@ class EvolverServicer(EvolverServiceServicer):
         size = page_size(request.page_size)
         status = STATUSES_BACK.get(request.sandbox_status)
         found = await self._mutations.page(request.skill_id, status, size + 1, key_of(request.page_token))
-        page = fitting([mutation_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, mutation_to_proto, lambda last: [last.id])
         return pb.ListMutationsResponse(mutations=page, next_page_token=token)
 
 

@@ -22,7 +22,7 @@ from autodev_learning.servicers.messages import (
 )
 from autodev_learning.skills.promotion import CandidatePromoter
 from autodev_runtime.identity import Role, require_role
-from autodev_runtime.paging import fitting, page_size, token_after
+from autodev_runtime.paging import page_of, page_size
 
 if TYPE_CHECKING:
     from autodev_learning.store.candidates import CandidateStore
@@ -78,8 +78,7 @@ class MementoServicer(MementoServiceServicer):
         found = await self._candidates.page(
             request.agent_id, STATUSES_BACK.get(request.status), size + 1, key_of(request.page_token)
         )
-        page = fitting([candidate_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, candidate_to_proto, lambda last: [last.id])
         return pb.ListCandidatesResponse(candidates=page, next_page_token=token)
 
     async def ListProposers(self, request: pb.ListProposersRequest, context: Any) -> pb.ListProposersResponse:

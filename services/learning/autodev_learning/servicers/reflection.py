@@ -6,7 +6,7 @@ from autodev.learning.v1 import reflection_service_pb2 as pb
 from autodev.learning.v1.reflection_service_pb2_grpc import ReflectionServiceServicer
 from autodev_learning.memento.reflection import FailurePattern
 from autodev_learning.servicers.messages import key_of, moment_to_proto
-from autodev_runtime.paging import fitting, page_size, token_after
+from autodev_runtime.paging import page_of, page_size
 
 if TYPE_CHECKING:
     from autodev_learning.store.episodes import EpisodeStore
@@ -29,8 +29,7 @@ class ReflectionServicer(ReflectionServiceServicer):
     ) -> pb.ListFailurePatternsResponse:
         size = page_size(request.page_size)
         found = await self._episodes.list_patterns(request.agent_id, size + 1, key_of(request.page_token))
-        page = fitting([pattern_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, pattern_to_proto, lambda last: [last.id])
         return pb.ListFailurePatternsResponse(patterns=page, next_page_token=token)
 
 

@@ -8,7 +8,7 @@ from autodev_learning.memento.announcements import DECISIONS, SUBJECT_KINDS
 from autodev_learning.servicers.messages import OVERFIT, key_of, moment_to_proto
 from autodev_learning.skills.reviews import Decision, Review, Reviews, ReviewState
 from autodev_runtime.identity import Role, require_role
-from autodev_runtime.paging import fitting, page_size, token_after
+from autodev_runtime.paging import page_of, page_size
 
 STATES = {
     pb.REVIEW_STATE_UNSPECIFIED: ReviewState.ALL,
@@ -29,8 +29,7 @@ class ReviewServicer(ReviewServiceServicer):
     async def ListReviews(self, request: pb.ListReviewsRequest, context: Any) -> pb.ListReviewsResponse:
         size = page_size(request.page_size)
         found = await self._reviews.page(STATES[request.state], size + 1, key_of(request.page_token))
-        page = fitting([review_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, review_to_proto, lambda last: [last.id])
         return pb.ListReviewsResponse(reviews=page, next_page_token=token)
 
     async def ApproveReview(self, request: pb.ApproveReviewRequest, context: Any) -> pb.ApproveReviewResponse:

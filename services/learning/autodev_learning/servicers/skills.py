@@ -17,7 +17,7 @@ from autodev_learning.skills.registry import Rollback, Skill, Skills, SkillVersi
 from autodev_learning.skills.runs import Run, RunRequest, SkillRunner
 from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, require_role
-from autodev_runtime.paging import fitting, page_size, token_after
+from autodev_runtime.paging import page_of, page_size
 from autodev_runtime.structs import struct_from
 
 if TYPE_CHECKING:
@@ -52,15 +52,13 @@ class SkillServicer(SkillServiceServicer):
         size = page_size(request.page_size)
         skill = await self._skills.get(request.skill_id)
         found = await self._suites.page(skill.id, size + 1, key_of(request.page_token))
-        page = fitting([suite_example_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].id]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, suite_example_to_proto, lambda last: [last.id])
         return pb.ListSkillExamplesResponse(examples=page, next_page_token=token)
 
     async def ListSkills(self, request: pb.ListSkillsRequest, context: Any) -> pb.ListSkillsResponse:
         size = page_size(request.page_size)
         found = await self._skills.page(size + 1, key_of(request.page_token))
-        page = fitting([skill_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].name]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, skill_to_proto, lambda last: [last.name])
         return pb.ListSkillsResponse(skills=page, next_page_token=token)
 
     async def ListSkillVersions(
@@ -68,15 +66,13 @@ class SkillServicer(SkillServiceServicer):
     ) -> pb.ListSkillVersionsResponse:
         size = page_size(request.page_size)
         found = await self._skills.versions(request.skill_id, size + 1, key_of(request.page_token))
-        page = fitting([version_to_proto(version) for _, version in found[:size]])
-        token = token_after([found[len(page) - 1][0]]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, lambda row: version_to_proto(row[1]), lambda last: [last[0]])
         return pb.ListSkillVersionsResponse(versions=page, next_page_token=token)
 
     async def SearchSkills(self, request: pb.SearchSkillsRequest, context: Any) -> pb.SearchSkillsResponse:
         size = page_size(request.page_size)
         found = await self._skills.search(request.query, size + 1, key_of(request.page_token))
-        page = fitting([skill_to_proto(each) for each in found[:size]])
-        token = token_after([page[-1].name]) if len(page) < len(found) else ""
+        page, token = page_of(found, size, skill_to_proto, lambda last: [last.name])
         return pb.SearchSkillsResponse(skills=page, next_page_token=token)
 
     async def ExportSkill(self, request: pb.ExportSkillRequest, context: Any) -> pb.ExportSkillResponse:
