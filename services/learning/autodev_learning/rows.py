@@ -23,6 +23,11 @@ class OutboxRow(outbox.OutboxRow, Base):
 
 
 _PLACED: Json = {name: text("pattern_id IS NOT NULL") for name in ("sqlite_where", "postgresql_where")}
+_AT_HOME: Json = {name: text("NOT astray") for name in ("sqlite_where", "postgresql_where")}
+_WAITING: Json = {
+    name: text("COALESCE(astray, pattern_id IS NULL) AND failure_task IS NOT NULL")
+    for name in ("sqlite_where", "postgresql_where")
+}
 _BY_WORDS: Json = {name: text("bits < 0") for name in ("sqlite_where", "postgresql_where")}
 
 
@@ -41,6 +46,8 @@ class EpisodeRow(TenantScoped, Base):
         Index("ix_episodes_placed", "tenant_id", "agent_id", "id", "failure_task", "signature_key", **_PLACED),
         Index("ix_episodes_placed_of_all", "tenant_id", "id", "agent_id", "failure_task", "signature_key", **_PLACED),
         Index("ix_episodes_placed_task", "tenant_id", "failure_task", "id", **_PLACED),
+        Index("ix_episodes_home_task", "tenant_id", "failure_task", "id", **_AT_HOME),
+        Index("ix_episodes_waiting_task", "tenant_id", "failure_task", "occurred_at", **_WAITING),
     )
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=uuid7)
     episode_id: Mapped[str] = mapped_column(String(128))
@@ -61,6 +68,8 @@ class EpisodeRow(TenantScoped, Base):
     # Of failures: the signature's SHA-256 (None where there is no error), and the task's words.
     signature_key: Mapped[str | None] = mapped_column(String(64), default=None)
     failure_task: Mapped[int | None] = mapped_column(LargeInteger, default=None)
+    # Of those in patterns: whether it came by its error alone; None where a release placed it that did not ask.
+    astray: Mapped[bool | None] = mapped_column(default=None)
 
 
 class TaskWordRow(TenantScoped, Base):
@@ -101,7 +110,10 @@ class FailureWordRow(TenantScoped, Base):
 
 
 class FailurePatternRow(TenantScoped, Base):
-    """Similar failures, often enough. `first_episode_id` makes it unique: one pattern a cluster."""
+    """Similar failures, often enough, answered for the task of one of them, which never leaves it: `first_episode_id`.
+
+    That makes it unique: one pattern a cluster.
+    """
 
     __tablename__ = "failure_patterns"
     __table_args__ = (

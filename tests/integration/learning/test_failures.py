@@ -1,8 +1,9 @@
 """Patterns among stored failures: what the indexes find is what comparing each with all others would."""
 
+import asyncio
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -13,12 +14,16 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from autodev.gateway.v1.event_pb2 import Event
+from autodev_learning.examples import Example
 from autodev_learning.memento.reflection import (
+    NO_EXAMPLES,
     Episode,
     Failure,
+    FailurePattern,
     Outcome,
     PatternRule,
     Peers,
@@ -80,22 +85,20 @@ class PlainRule:
         new = failure_of(episode)
         others = [each for each in reversed(self.kept) if self.counts(each, new) and alike(new, each)]
         placement = place(new, others, self.rule)
-        self.kept.append(new)
         if placement.pattern_id:
-            self.put([new.episode_id], placement.pattern_id)
-        elif placement.members:
+            new = replace(new, pattern_id=placement.pattern_id, astray=placement.astray)
+        self.kept.append(new)
+        if placement.members:
             self.patterns += 1
-            self.put([each.episode_id for each in placement.members], f"{self.patterns}")
+            self.put({each.episode_id: replace(each, pattern_id=f"{self.patterns}") for each in placement.members})
 
     def counts(self, other: Failure, new: Failure) -> bool:
         if self.peers is None:
             return other.agent_id == new.agent_id
         return other.agent_id not in self.peers.denied
 
-    def put(self, episode_ids: list[str], pattern_id: str) -> None:
-        self.kept = [
-            replace(each, pattern_id=pattern_id) if each.episode_id in episode_ids else each for each in self.kept
-        ]
+    def put(self, members: dict[str, Failure]) -> None:
+        self.kept = [members.get(each.episode_id, each) for each in self.kept]
 
     def clusters(self) -> set[frozenset[str]]:
         found: dict[str, set[str]] = {}
@@ -179,6 +182,9 @@ async def test_on_sqlite_no_statement_reads_all_of_a_tenant(
             for number, task in enumerate(["sum values", "sum values", "sort names", "sort names twice"]):
                 episode = failed(f"e{number}", task, signature=f"KeyError|{task}|f")
                 await store.add_failure(episode, PatternRule(), peers)
+            for number, task in enumerate(["sum values", "draw houses", "draw houses", "count the vowels", "!"]):
+                episode = failed(f"harness-{number}", task, signature="AssertionError||check")
+                await store.add_failure(episode, PatternRule(), peers)
         async with database.engine.connect() as connection:
             plans = [
                 (row.detail, sql)
@@ -186,12 +192,126 @@ async def test_on_sqlite_no_statement_reads_all_of_a_tenant(
                 if sql.lstrip().startswith("SELECT")
                 for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
             ]
-    assert any("ix_episodes_failure_task" in plan for plan, _ in plans)
+    for index in ("home_task", "placed_task", "waiting_task", "signature"):
+        assert any(f"ix_episodes_{index} " in plan for plan, _ in plans), index
+    # Those at home at a task may be any number: neither the latest of them nor what waits is looked for among all.
+    assert not any("ix_episodes_failure_task" in plan for plan, _ in plans)
     # Those that are in patterns are read from the latest on, up to a limit; one that is stored by words is enough.
     read = re.compile(
         r"SCAN (episodes|task_words|failure_\w+)|SEARCH (?!.*(ix_episodes_placed|by_words)).*\(tenant_id=\?\)"
     )
     assert [each for each in plans if read.match(each[0])] == []
+
+
+HARNESS = "AssertionError||check"
+SUM, REVERSE, VOWELS = "sum even numbers", "reverse word order", "count all vowels"
+
+
+async def kept_of(store: EpisodeStore, tasks: Sequence[str], peers: Peers | None = None, agent: str = "") -> list[str]:
+    """Keep failures at tasks, all with one error, of one agent or of all in turn; which of them made a pattern."""
+    made = []
+    for number, task in enumerate(tasks):
+        episode = failed(f"e{number}", task, agent or AGENTS[number % 3], HARNESS, number / 24)
+        if await store.add_failure(episode, PatternRule(), peers) is not None:
+            made.append(episode.episode_id)
+    return made
+
+
+def told(patterns: Sequence[FailurePattern]) -> list[tuple[str, tuple[str, ...], int]]:
+    return [(each.task_description, each.episode_ids, each.failures) for each in patterns]
+
+
+@pytest.mark.parametrize(("agent", "peers"), [("ada", None), ("", ALL)])
+async def test_one_harness_for_everything_leaves_each_task_a_pattern_of_its_own(
+    database: Database, store: EpisodeStore, agent: str, peers: Peers | None
+) -> None:
+    tasks = [SUM, REVERSE, VOWELS, REVERSE, SUM, VOWELS, REVERSE]
+    with acting_as(service_identity("learning", "acme")):
+        assert await kept_of(store, tasks, peers, agent) == ["e1", "e3", "e5"]
+        # Delivered again, to whomever: what is kept already moves nothing.
+        assert await kept_of(EpisodeStore(database, Outbox(database, OutboxRow)), tasks, peers, agent) == []
+        assert told(await store.list_patterns("", 10, None)) == [
+            (VOWELS, ("e2", "e5"), 2),
+            (REVERSE, ("e1", "e3", "e6"), 3),
+            (SUM, ("e0", "e4"), 2),
+        ]
+    assert await announced(database) == [("e0", "e1"), ("e1", "e3"), ("e2", "e5")]
+
+
+async def announced(database: Database) -> list[tuple[str, ...]]:
+    """The failures of the patterns that were announced, in order."""
+    async with database.across_tenants() as session:
+        rows = await session.scalars(select(OutboxRow.event).order_by(OutboxRow.position))
+        events = [Event.FromString(each) for each in rows]
+    return [tuple(each.failure_pattern_detected.episode_ids) for each in events]
+
+
+async def test_failures_at_once_at_many_tasks_leave_each_a_pattern_of_its_own(
+    database: Database, store: EpisodeStore
+) -> None:
+    tasks = [SUM, REVERSE, VOWELS] * 4
+    others = EpisodeStore(database, Outbox(database, OutboxRow))
+    with acting_as(service_identity("learning", "acme")):
+        await asyncio.gather(
+            *(
+                (store, others)[number % 2].add_failure(
+                    failed(f"e{number // 2}", tasks[number // 2], signature=HARNESS), PatternRule(), None
+                )
+                for number in range(2 * len(tasks))
+            )
+        )
+        found = await store.list_patterns("", 10, None)
+        assert sorted((each.task_description, each.failures) for each in found) == [(VOWELS, 4), (REVERSE, 4), (SUM, 4)]
+    assert len(await announced(database)) == 3
+
+
+async def test_failures_of_one_error_at_tasks_that_are_all_different_are_one_pattern(store: EpisodeStore) -> None:
+    with acting_as(service_identity("learning", "acme")):
+        await kept_of(store, [SUM, REVERSE, VOWELS, "draw a house", "..."], agent="ada")
+        (pattern,) = await store.list_patterns("", 10, None)
+        assert (pattern.task_description, pattern.failures) == (SUM, 5)
+        source = await store.find_failure("e2")
+        assert source is not None
+        assert [each.episode_id for each in await store.failures_of(pattern.id)] == ["e0", "e4"]
+        assert [each.episode_id for each in await store.failures_beside(source)] == ["e1", "e2", "e3"]
+
+
+async def test_what_an_earlier_release_placed_stays_and_what_fails_from_then_on_is_learnt(
+    storage: Storage, store: EpisodeStore
+) -> None:
+    with acting_as(service_identity("learning", "acme")):
+        await kept_of(store, [SUM, REVERSE], agent="ada")
+        (known,) = await store.list_patterns("", 10, None)
+        await storage.alter("learning", "UPDATE episodes SET astray = NULL")
+        for number, task in enumerate([REVERSE, SUM, REVERSE, SUM], start=2):
+            await store.add_failure(failed(f"e{number}", task, signature=HARNESS, days=number), PatternRule(), None)
+        assert told(await store.list_patterns("", 10, None)) == [
+            (REVERSE, ("e2", "e4"), 2),
+            (SUM, ("e0", "e1", "e3", "e5"), 4),
+        ]
+        assert (await store.get_pattern(known.id)).episode_ids == ("e0", "e1", "e3", "e5")
+
+
+async def test_a_pattern_is_answered_for_the_first_failure_that_has_examples(store: EpisodeStore) -> None:
+    with acting_as(service_identity("learning", "acme")):
+        await store.add_failure(failed("poor", SUM, signature=HARNESS), PatternRule(), None)
+        rich = replace(failed("rich", REVERSE, signature=HARNESS, days=1), examples=(Example("f(1)", "1"),))
+        pattern = await store.add_failure(rich, PatternRule(), None)
+        assert pattern is not None
+        assert (pattern.task_description, pattern.episode_ids) == (REVERSE, ("poor", "rich"))
+        (source,) = await store.failures_of(pattern.id)
+        assert source.episode_id == "rich"
+
+
+async def test_examples_of_another_task_do_not_have_a_skipped_pattern_answered(store: EpisodeStore) -> None:
+    with acting_as(service_identity("learning", "acme")):
+        await kept_of(store, [SUM, SUM], agent="ada")
+        (pattern,) = await store.list_patterns("", 10, None)
+        for name, task, reason in [("other", REVERSE, NO_EXAMPLES), ("own", SUM, "")]:
+            await store.skip_pattern(pattern.id, NO_EXAMPLES)
+            rich = replace(failed(name, task, signature=HARNESS), examples=(Example("f(1)", "1"),))
+            await store.add_failure(rich, PatternRule(), None)
+            assert (await store.get_pattern(pattern.id)).skipped_reason == reason
 
 
 async def test_a_pattern_across_agents_is_of_the_one_who_made_it_one(store: EpisodeStore) -> None:

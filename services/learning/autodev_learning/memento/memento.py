@@ -90,7 +90,7 @@ class Memento:
         pattern = await self._episodes.get_pattern(pattern_id)
         if pattern.skipped_reason:
             return
-        source = telling_failure(await self._episodes.failures_of(pattern_id))
+        source = telling_failure(at_task(pattern.task_description, await self._episodes.failures_of(pattern_id)))
         if not source.examples:
             await self._skip(pattern_id, NO_EXAMPLES)
             return
@@ -180,8 +180,16 @@ class Memento:
 
     async def _similar_failures(self, source: Episode) -> list[Episode]:
         """The pattern's failures at the same task, oldest first, the source included."""
-        pattern = await self._episodes.failures_of(source.pattern_id) if source.pattern_id else [source]
+        pattern = await self._episodes.failures_beside(source) if source.pattern_id else [source]
         return [each for each in pattern if similar_tasks(each.task_description, source.task_description)]
+
+
+def at_task(task_description: str, failures: Sequence[Episode]) -> Sequence[Episode]:
+    """Those of a pattern's failures that are at the task that it is answered for.
+
+    They are all of them where that has no words, or where those at it are not among the latest.
+    """
+    return [each for each in failures if similar_tasks(each.task_description, task_description)] or failures
 
 
 def telling_failure(failures: Sequence[Episode]) -> Episode:

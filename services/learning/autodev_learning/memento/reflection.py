@@ -68,6 +68,7 @@ class Episode:
     segments: tuple[Segment, ...]
     occurred_at: datetime
     pattern_id: str | None = None
+    astray: bool | None = None
 
     @property
     def task_key(self) -> str:
@@ -76,8 +77,9 @@ class Episode:
 
 @dataclass(frozen=True)
 class FailurePattern:
-    """Similar failures. `episode_ids`: oldest first, those that came after the pattern was found included.
+    """Similar failures. `task_description` is the task that it is answered for, at which some of them failed.
 
+    `episode_ids`: oldest first, those that came after the pattern was found included, and not those that left it.
     Of very many, they are the first of the `failures` in all. `agent_ids` are whose they are.
     """
 
@@ -113,6 +115,8 @@ class Failure:
     """What tells whether a failure is similar to another, and the pattern it belongs to, if any.
 
     `signature` is the key of its error's signature, empty where there is no error; `words` are those of its task.
+    `astray`: it came to its pattern by its error alone. None where it is in no pattern, or where an earlier release
+    placed it, which did not ask; then `answered_words` tell, those of the task that its pattern is answered for.
     """
 
     episode_id: str
@@ -121,14 +125,23 @@ class Failure:
     signature: str
     occurred_at: datetime
     pattern_id: str | None = None
+    astray: bool | None = None
+    answered_words: frozenset[str] | None = None
+    has_examples: bool = False
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a failure belongs: in a pattern that is known, in one made of `members` (oldest first), or nowhere yet."""
+    """Where a failure belongs: in a pattern that is known, in one made of `members` (oldest first), or nowhere yet.
+
+    `astray`: it joins the known one by its error alone. `answered`: the member for whose task the new one is answered.
+    Members may leave the pattern that they were astray in; each says whether it is in this one.
+    """
 
     pattern_id: str | None = None
+    astray: bool = False
     members: tuple[Failure, ...] = ()
+    answered: Failure | None = None
 
 
 def task_key(task_description: str) -> str:
@@ -150,24 +163,68 @@ def failure_of(episode: Episode) -> Failure:
         signature_key(episode.error_signature),
         episode.occurred_at,
         episode.pattern_id,
+        has_examples=bool(episode.examples),
     )
 
 
 def alike(one: Failure, other: Failure) -> bool:
     """Tell whether two failures are of a kind: one error signature, or half of the longer task's words."""
     same_error = bool(one.signature) and one.signature == other.signature
-    return same_error or word_overlap(one.words, other.words) >= SIMILAR_OVERLAP
+    return same_error or same_task(one, other)
+
+
+def same_task(one: Failure, other: Failure) -> bool:
+    """Tell whether two failures are of a kind by their tasks."""
+    return word_overlap(one.words, other.words) >= SIMILAR_OVERLAP
 
 
 def place(failure: Failure, similar: Sequence[Failure], rule: PatternRule) -> Placement:
-    """Place a failure among those that are similar to it, given the latest first."""
-    known = next((each.pattern_id for each in similar if each.pattern_id), None)
-    if known is not None:
-        return Placement(pattern_id=known)
-    near = [each for each in similar if abs(each.occurred_at - failure.occurred_at) <= rule.window]
-    if len(near) + 1 < rule.threshold:
-        return Placement()
-    return Placement(members=tuple(sorted([*near, failure], key=lambda each: (each.occurred_at, each.episode_id))))
+    """Place a failure among those that are similar to it, given the latest first.
+
+    A pattern is answered for one task. Where one harness checks everything, its error leads whatever fails into one
+    pattern. What came by that alone waits there for others at its task, as what is in no pattern does elsewhere.
+    """
+    at_task = [each for each in similar if same_task(failure, each)]
+    home = next((each for each in at_task if _is_at_home(failure, each)), None)
+    if home is not None:
+        return Placement(home.pattern_id, astray=False)
+    known = next((each for each in [*at_task, *similar] if each.pattern_id), None)
+    waiting = [each for each in (similar if known is None else at_task) if each.pattern_id is None or each.astray]
+    near = [each for each in waiting if abs(each.occurred_at - failure.occurred_at) <= rule.window]
+    are_enough = len(near) + 1 >= rule.threshold
+    # One at no task has nobody to wait for.
+    if known is not None and not (are_enough and failure.words):
+        return Placement(known.pattern_id, astray=bool(failure.words))
+    return _pattern_of(failure, near, rule) if are_enough else Placement()
+
+
+def _is_at_home(failure: Failure, other: Failure) -> bool:
+    """Whether one that fails at a task like another's belongs to that one's pattern by it."""
+    if other.pattern_id is None or other.astray is not None or other.answered_words is None:
+        return other.pattern_id is not None and not other.astray
+    return word_overlap(failure.words, other.answered_words) >= SIMILAR_OVERLAP
+
+
+def _pattern_of(failure: Failure, near: Sequence[Failure], rule: PatternRule) -> Placement:
+    """The pattern that a failure makes, answered for its task where those at that are enough.
+
+    It is answered for one with examples, if there is any: without examples no code is written.
+    """
+    members = sorted([*near, failure], key=lambda each: (each.occurred_at, each.episode_id))
+    at_task = [each for each in members if same_task(failure, each)]
+    eligible = at_task if len(at_task) >= rule.threshold else members
+    answered = next((each for each in eligible if each.has_examples), eligible[0])
+    at_home = _joined_by_task(answered, members)
+    placed = tuple(replace(each, astray=bool(each.words) and each not in at_home) for each in members)
+    return Placement(members=placed, answered=answered)
+
+
+def _joined_by_task(first: Failure, members: Sequence[Failure]) -> list[Failure]:
+    """Those to which tasks lead from one, step by step, as they do when failures come one after the other."""
+    found = [first]
+    for each in found:
+        found += [other for other in members if other not in found and same_task(each, other)]
+    return found
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from autodev_learning.memento.reflection import (
     PatternRule,
     Peers,
     PeersUnknown,
+    Placement,
     Segment,
     ToolCall,
     failure_of,
@@ -76,22 +77,24 @@ class EpisodeStore:
             decided = placement.pattern_id is not None or bool(placement.members)
             if peers is not None and decided and (unknown := {each.agent_id for each in found.similar} - peers.allowed):
                 raise PeersUnknown(frozenset(unknown))
-            if not await _insert(session, episode, found.task, placement.pattern_id):
+            if not await _insert(session, episode, found.task, placement):
                 return None
             if placement.pattern_id is not None:
-                await self._announce_again(session, placement.pattern_id, episode, answering)
-            if not placement.members:
+                await self._announce_again(session, placement, episode, answering)
+            if placement.answered is None:
                 return None
-            pattern = await _add_pattern(session, episode.agent_id, placement.members)
+            pattern = await _add_pattern(session, episode.agent_id, placement.answered, placement.members)
             self._outbox.add(session, pattern_detected(pattern, episode.event_id))
             return pattern
 
     async def _announce_again(
-        self, session: AsyncSession, pattern_id: str, episode: Episode, answering: Answering
+        self, session: AsyncSession, placement: Placement, episode: Episode, answering: Answering
     ) -> None:
         """Announce a skipped pattern that a failure joins, if it ends why it was skipped: once until it is again."""
-        ended = FailurePatternRow.id == pattern_id, FailurePatternRow.candidate_id.is_(None), _ended(episode, answering)
-        query = update(FailurePatternRow).where(*ended).values(skipped_reason="")
+        unanswered = FailurePatternRow.id == placement.pattern_id, FailurePatternRow.candidate_id.is_(None)
+        # Examples of another task answer nothing.
+        examples = () if placement.astray else episode.examples
+        query = update(FailurePatternRow).where(*unanswered, _ended(examples, answering)).values(skipped_reason="")
         row = await session.scalar(query.returning(FailurePatternRow))
         if row is not None:
             (pattern,) = await _patterns(session, [row])
@@ -110,11 +113,19 @@ class EpisodeStore:
             return _episode(row) if row is not None else None
 
     async def failures_of(self, pattern_id: str) -> list[Episode]:
-        """A pattern's failures, oldest first: of very many, the latest."""
+        """A pattern's failures but for those that are astray in it, oldest first: of very many, the latest."""
+        return await self._failures(EpisodeRow.pattern_id == pattern_id, EpisodeRow.astray.is_not(True))
+
+    async def failures_beside(self, episode: Episode) -> list[Episode]:
+        """The failures of an episode's pattern that are astray in it as it is, or not, as `failures_of` gives them."""
+        astray = EpisodeRow.astray.is_(True) if episode.astray else EpisodeRow.astray.is_not(True)
+        return await self._failures(EpisodeRow.pattern_id == episode.pattern_id, astray)
+
+    async def _failures(self, *which: ColumnElement[bool]) -> list[Episode]:
         async with self._database.reading(current_tenant()) as session:
             rows = await session.scalars(
                 select(EpisodeRow)
-                .where(EpisodeRow.pattern_id == pattern_id)
+                .where(*which)
                 .order_by(EpisodeRow.occurred_at.desc(), EpisodeRow.id.desc())
                 .limit(PATTERN_FAILURES)
             )
@@ -167,11 +178,11 @@ class EpisodeStore:
             await session.execute(update(FailurePatternRow).where(*unanswered).values(skipped_reason=reason))
 
 
-def _ended(episode: Episode, answering: Answering) -> ColumnElement[bool]:
+def _ended(examples: Sequence[Example], answering: Answering) -> ColumnElement[bool]:
     """Patterns that were skipped for what is otherwise with a failure: it has examples, or is within the limit."""
     reason = FailurePatternRow.skipped_reason
     reasons = []
-    if episode.examples:
+    if examples:
         reasons.append(reason == NO_EXAMPLES)
     if answering is Answering.TODAY:
         reasons.append(reason.not_in(["", NO_EXAMPLES]))
@@ -183,8 +194,9 @@ async def _is_kept(session: AsyncSession, episode_id: str) -> bool:
 
 
 async def _insert(
-    session: AsyncSession, episode: Episode, failure_task: int | None = None, pattern_id: str | None = None
+    session: AsyncSession, episode: Episode, failure_task: int | None = None, placement: Placement | None = None
 ) -> bool:
+    joined = placement if placement is not None and placement.pattern_id is not None else None
     return await insert_if_absent(
         session,
         EpisodeRow,
@@ -203,26 +215,30 @@ async def _insert(
         tool_calls=TOOL_CALLS.dump(episode.tool_calls),
         segments=SEGMENTS.dump(episode.segments),
         occurred_at=episode.occurred_at,
-        pattern_id=pattern_id,
+        pattern_id=joined.pattern_id if joined else None,
+        astray=joined.astray if joined else None,
         failure_task=failure_task,
         signature_key=(signature_key(episode.error_signature) or None) if failure_task is not None else None,
     )
 
 
-async def _join(session: AsyncSession, pattern_id: str, episode_ids: Sequence[str]) -> None:
-    await session.execute(
-        update(EpisodeRow).where(EpisodeRow.episode_id.in_(episode_ids)).values(pattern_id=pattern_id)
-    )
+async def _join(session: AsyncSession, pattern_id: str, members: Sequence[Failure]) -> None:
+    for astray in (False, True):
+        if episode_ids := [each.episode_id for each in members if each.astray is astray]:
+            these = update(EpisodeRow).where(EpisodeRow.episode_id.in_(episode_ids))
+            await session.execute(these.values(pattern_id=pattern_id, astray=astray))
 
 
-async def _add_pattern(session: AsyncSession, agent_id: str, members: Sequence[Failure]) -> FailurePattern:
-    columns = EpisodeRow.episode_id, EpisodeRow.error_signature, EpisodeRow.task_description
-    first = (await session.execute(select(*columns).where(EpisodeRow.episode_id == members[0].episode_id))).one()
+async def _add_pattern(
+    session: AsyncSession, agent_id: str, answered: Failure, members: Sequence[Failure]
+) -> FailurePattern:
+    columns = EpisodeRow.error_signature, EpisodeRow.task_description
+    source = (await session.execute(select(*columns).where(EpisodeRow.episode_id == answered.episode_id))).one()
     pattern = FailurePattern(
         id=uuid7(),
         agent_id=agent_id,
-        error_signature=first.error_signature,
-        task_description=first.task_description,
+        error_signature=source.error_signature,
+        task_description=source.task_description,
         episode_ids=tuple(each.episode_id for each in members),
         detected_at=now(),
         failures=len(members),
@@ -232,13 +248,13 @@ async def _add_pattern(session: AsyncSession, agent_id: str, members: Sequence[F
         FailurePatternRow(
             id=pattern.id,
             agent_id=agent_id,
-            first_episode_id=first.episode_id,
+            first_episode_id=answered.episode_id,
             error_signature=pattern.error_signature,
             task_description=pattern.task_description,
             detected_at=pattern.detected_at,
         )
     )
-    await _join(session, pattern.id, pattern.episode_ids)
+    await _join(session, pattern.id, members)
     return pattern
 
 
@@ -330,4 +346,5 @@ def _episode(row: EpisodeRow) -> Episode:
         segments=SEGMENTS.load(row.segments),
         occurred_at=row.occurred_at,
         pattern_id=row.pattern_id,
+        astray=row.astray,
     )

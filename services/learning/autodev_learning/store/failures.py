@@ -1,8 +1,8 @@
 """Which stored failures a new one is similar to, found by indexes: as many statements however many failures there are.
 
 What is found decides as the plain rule over all pairs would, the latest first (`reflection.alike`, `reflection.place`).
-The latest failures that are in patterns are compared one by one: what fails often is nearly always among them, so the
-inverted index is left to tasks that are rare, whose words have few entries.
+The latest failures that are in patterns are compared one by one by their tasks: what fails often is nearly always among
+them, so the inverted index is left to tasks that are rare, whose words have few entries.
 
 It is a script (`autodev_runtime.scripts`) within the caller's transaction: putting these statements together anew for
 every failure, and each one's way through the database library, took longer than doing them. So each names its tenant
@@ -17,8 +17,8 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.memento.reflection import Failure, Peers, alike
-from autodev_learning.similarity import SIMILAR_OVERLAP, word_overlap
+from autodev_learning.memento.reflection import COMPARED_CHARACTERS, Failure, Peers, same_task
+from autodev_learning.similarity import SIMILAR_OVERLAP, task_words, word_overlap
 from autodev_learning.store.task_index import add_entries, marks, numbers, rows_of
 from autodev_learning.word_index import bits_of, looked_up, needed, places_of, prefix, sizes
 from autodev_runtime.database import dialect_of, done_within
@@ -27,7 +27,7 @@ from autodev_runtime.scripts import Dialect, Rows, Script, Statement
 FAILURES_TURN = "failures"
 """Who places a failure takes this turn with the agent's name; where it is placed among all agents', without as well."""
 LATEST_PLACED = 500
-"""So many of the latest that are in patterns are told apart by their errors and bits."""
+"""So many of the latest that are in patterns are told apart by their bits."""
 LATEST_TOLD = 16
 """Of these, the latest so many that may be similar are compared in full."""
 MOST_PARAMETERS = 1_000
@@ -62,46 +62,60 @@ _MET_BY_PAIRS = f"SELECT DISTINCT task, size FROM {_ENTRIES}"
 _MET_BY_WORDS = f"""
 SELECT task, size FROM {_ENTRIES} GROUP BY task, size HAVING min(word) < 0 OR count(*) >= {{needed}}"""
 
-_FAILURES = """
-SELECT episode_id, agent_id, signature_key, occurred_at, pattern_id,
-    (SELECT CAST(words AS text) FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = episodes.failure_task)
-FROM episodes WHERE tenant_id = $1 AND """
-_LATEST_PLACED = """
-SELECT episode_id, agent_id, signature_key, occurred_at, pattern_id,
-    (SELECT CAST(words AS text) FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = latest.failure_task)
+# What an earlier release placed is told by its pattern's task, and who makes a pattern by its examples: where neither
+# is asked, neither is read.
+_COLUMNS = """
+SELECT episode_id, agent_id, signature_key, occurred_at, pattern_id, astray,
+    (SELECT CAST(words AS text) FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = episodes.failure_task),
+    """
+_FAILURES = _COLUMNS + "NULL, CAST(examples AS text) <> '[]' FROM episodes WHERE tenant_id = $1 AND "
+_LATEST_PLACED = (
+    _COLUMNS
+    + """NULL, false
 FROM (
     SELECT id FROM (
-        SELECT id, failure_task, signature_key FROM episodes
+        SELECT id, failure_task FROM episodes
         WHERE tenant_id = $1 AND {whose} AND pattern_id IS NOT NULL AND failure_task IS NOT NULL
         ORDER BY id DESC LIMIT {most}
     ) AS placed
-    WHERE signature_key = $3 OR (
-        SELECT ({shared}) >= $4 FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = placed.failure_task
-    )
+    WHERE (SELECT ({shared}) >= $3 FROM failure_tasks AS own WHERE own.tenant_id = $1 AND own.id = placed.failure_task)
     ORDER BY id DESC LIMIT {told}
-) AS near JOIN episodes AS latest ON latest.tenant_id = $1 AND latest.id = near.id
-ORDER BY latest.id DESC"""
-# Of each similar task, and of the error, the latest in a pattern: each is the first that its index comes to.
+) AS near JOIN episodes ON episodes.tenant_id = $1 AND episodes.id = near.id
+ORDER BY episodes.id DESC"""
+)
+# The latest that is at home at one of the tasks; else that is at one of them; else that has the error. Each is the
+# first that its index comes to.
+_OF_EACH = """(
+        SELECT max(latest) FROM (
+            SELECT (
+                SELECT id FROM episodes
+                WHERE tenant_id = $1 AND failure_task = CAST(value ->> 0 AS bigint) AND {such} ORDER BY id DESC LIMIT 1
+            ) AS latest FROM EACH($3)
+        ) AS candidates
+    )"""
 _PLACED = (
+    _COLUMNS
+    + """(
+        SELECT task_description FROM failure_patterns AS its WHERE its.tenant_id = $1 AND its.id = episodes.pattern_id
+    ), false
+FROM episodes WHERE tenant_id = $1 AND id = COALESCE("""
+    + ", ".join(_OF_EACH.format(such=such) for such in ("NOT astray", "pattern_id IS NOT NULL"))
+    + """, (
+        SELECT id FROM episodes
+        WHERE tenant_id = $1 AND {whose} AND signature_key = $4 AND pattern_id IS NOT NULL ORDER BY id DESC LIMIT 1
+    ))"""
+)
+_WAITING = (
     _FAILURES
-    + """id = (
-    SELECT max(latest) FROM (
-        SELECT (
-            SELECT id FROM episodes
-            WHERE tenant_id = $1 AND failure_task = CAST(value ->> 0 AS bigint) AND pattern_id IS NOT NULL
-            ORDER BY id DESC LIMIT 1
-        ) AS latest FROM EACH($3)
-        UNION ALL SELECT (
-            SELECT id FROM episodes
-            WHERE tenant_id = $1 AND {whose} AND signature_key = $4 AND pattern_id IS NOT NULL
-            ORDER BY id DESC LIMIT 1
-        )
-    ) AS candidates
-)"""
+    + """failure_task IN ({tasks}) AND COALESCE(astray, pattern_id IS NULL)
+    AND occurred_at BETWEEN MOMENT($2) AND MOMENT($3)"""
 )
 # COALESCE keeps the index of patterns out of it, by which everything that is in none would be read.
-_NEAR = " AND COALESCE(pattern_id, '') = '' AND occurred_at BETWEEN MOMENT($4) AND MOMENT($5)"
-_LOOSE = f"{_FAILURES} failure_task IN ({{tasks}}) {_NEAR} UNION {_FAILURES} {{whose}} AND signature_key = $3 {_NEAR}"
+_LOOSE = (
+    _FAILURES
+    + """{whose} AND signature_key = $3 AND COALESCE(pattern_id, '') = ''
+    AND occurred_at BETWEEN MOMENT($4) AND MOMENT($5)"""
+)
 
 
 @dataclass(frozen=True)
@@ -113,8 +127,9 @@ class Found:
 
 
 async def find_similar(session: AsyncSession, failure: Failure, window: timedelta, peers: Peers | None) -> Found:
-    """The latest similar failure that is in a pattern; where none is, those within the window.
+    """The latest failure whose pattern it belongs to by its task; where none is, those that decide otherwise.
 
+    These are the latest whose pattern it can join, and the similar ones within the window that it can make one with.
     They are of the failure's agent, or, given peers, of every agent that is not denied. The failure's task is in the
     index afterwards.
     """
@@ -125,7 +140,7 @@ async def find_similar(session: AsyncSession, failure: Failure, window: timedelt
 def _find(rows: "_Rows", failure: Failure, window: timedelta) -> Script[Found]:
     task = yield from rows.find_task()
     for each in (yield from rows.latest_placed()):
-        if alike(failure, each):
+        if each.astray is False and same_task(failure, each):
             if task is None:
                 task = yield from rows.add_task((yield from rows.numbers()))
             return Found([each], task)
@@ -172,10 +187,12 @@ class _Rows:
 
     def latest_placed(self) -> Script[list[Failure]]:
         """The latest that are in patterns, the latest first."""
-        shared = _shared(5, len(self._places))
+        if not self._words:
+            return []
+        shared = _shared(4, len(self._places))
         sql = _LATEST_PLACED.format(whose=self._whose, shared=shared, most=LATEST_PLACED, told=LATEST_TOLD)
         least, _ = sizes(len(self._words))
-        rows = yield self._statement(sql, self._who, self._failure.signature, least, *self._places)
+        rows = yield self._statement(sql, self._who, least, *self._places)
         return self._failures(rows)
 
     def similar_tasks(self, ordered: Sequence[int]) -> Script[list[int]]:
@@ -196,28 +213,46 @@ class _Rows:
         return [task for task, words in tasks if word_overlap(self._failure.words, words) >= SIMILAR_OVERLAP]
 
     def similar(self, tasks: Sequence[int], window: timedelta) -> Script[list[Failure]]:
-        """The latest failure that is in a pattern and has the error or one of the tasks; else those near in time."""
-        signature = self._failure.signature
-        if not tasks and not signature:
+        """The failures that decide where it belongs, the latest that is in a pattern first."""
+        if not tasks and not self._failure.signature:
             return []
-        rows = yield self._statement(_PLACED.format(whose=self._whose), self._who, rows_of(tasks), signature)
-        if placed := self._failures(rows):
+        sql = _PLACED.format(whose=self._whose)
+        placed = self._failures((yield self._statement(sql, self._who, rows_of(tasks), self._failure.signature)))
+        if placed and placed[0].astray is False and same_task(self._failure, placed[0]):
             return placed
         moment = self._failure.occurred_at
         near = self._dialect.written(moment - window), self._dialect.written(moment + window)
-        found: dict[str, Failure] = {}
-        # Few enough for one statement; once where there is the error alone.
-        for start in range(0, len(tasks) or 1, MOST_PARAMETERS):
+        found = [*placed, *(yield from self._waiting(tasks, near))]
+        if not placed and self._failure.signature:
+            sql = _LOOSE.format(whose=self._whose)
+            found += self._failures((yield self._statement(sql, self._who, self._failure.signature, *near)))
+        # One that was placed and waits is both.
+        return list({each.episode_id: each for each in found}.values())
+
+    def _waiting(self, tasks: Sequence[int], near: tuple[str, str]) -> Script[list[Failure]]:
+        """Those near in time at one of the tasks that wait for others at theirs, in a pattern or in none."""
+        found: list[Failure] = []
+        # Few enough for one statement.
+        for start in range(0, len(tasks), MOST_PARAMETERS):
             part = tasks[start : start + MOST_PARAMETERS]
-            sql = _LOOSE.format(whose=self._whose, tasks=marks(6, len(part)))
-            rows = yield self._statement(sql, self._who, signature, *near, *part)
-            found |= {each.episode_id: each for each in self._failures(rows)}
-        return list(found.values())
+            rows = yield self._statement(_WAITING.format(tasks=marks(4, len(part))), *near, *part)
+            found += self._failures(rows)
+        return found
 
     def _failures(self, rows: Rows) -> list[Failure]:
         return [
-            Failure(episode, agent, frozenset(json.loads(words)), signature or "", self._dialect.read(moment), pattern)
-            for episode, agent, signature, moment, pattern, words in rows
+            Failure(
+                episode_id=episode,
+                agent_id=agent,
+                words=frozenset(json.loads(words)),
+                signature=signature or "",
+                occurred_at=self._dialect.read(moment),
+                pattern_id=pattern,
+                astray=None if astray is None else bool(astray),
+                answered_words=None if answered is None else task_words(answered[:COMPARED_CHARACTERS]),
+                has_examples=bool(examples),
+            )
+            for episode, agent, signature, moment, pattern, astray, words, answered, examples in rows
         ]
 
     def _statement(self, sql: str, *parameters: object) -> Statement:

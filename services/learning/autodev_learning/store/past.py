@@ -3,7 +3,8 @@
 What is told later goes on as if all were there, but for failures that made no pattern by then:
 
 - of the failures of a pattern with the same agent, error and task, the latest stays, by which the next one finds the
-  pattern; so do the first of a pattern, and what a candidate is made of;
+  pattern; so do the one that a pattern is answered for, and what a candidate is made of;
+- those that are astray in a pattern go, as they wait for others at their task, like those that are in none;
 - of the programs that worked at a task, the latest stays;
 - of a skill with a version on trial, all runs stay.
 """
@@ -117,7 +118,7 @@ def _needless() -> ColumnElement[bool]:
     failed = and_(
         EpisodeRow.outcome != Outcome.SUCCESS,
         ~source,
-        or_(EpisodeRow.pattern_id.is_(None), and_(superseded, ~first)),
+        or_(EpisodeRow.pattern_id.is_(None), EpisodeRow.astray.is_(True), and_(superseded, ~first)),
     )
     return or_(failed, and_(EpisodeRow.outcome == Outcome.SUCCESS, or_(EpisodeRow.code == "", outlived)))
 
