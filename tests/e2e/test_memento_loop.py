@@ -215,6 +215,28 @@ async def test_further_failures_join_the_pattern_and_trigger_nothing(mesh: Mesh,
         assert len(await candidates_of(client, agent)) == 1
 
 
+async def test_one_harness_for_everything_leaves_each_task_a_candidate_of_its_own(mesh: Mesh, agent: str) -> None:
+    async with mesh.client() as client:
+        await let_learn(client, agent, proposers=["case_bank"])
+        tasks = [f"Reverse {agent} sentences", "Count vowels anywhere", "Draw seven red houses"]
+        first, again = ([attempt(agent, WRONG, task) for task in tasks] for _ in range(2))
+        await publish(client, *first, *again)
+        patterns = await settled_patterns(client, agent, 3)
+        assert {each.task_description: list(each.episode_ids) for each in patterns} == {
+            task: [each.task_failed.episode_id for each in both]
+            for task, *both in zip(tasks, first, again, strict=True)
+        }
+        assert len({each.error_signature for each in patterns}) == 1
+        candidates = {each.pattern_id: each for each in await candidates_of(client, agent)}
+        assert len(candidates) == 3
+        for pattern in patterns:
+            candidate = candidates[pattern.id]
+            assert candidate.skill_description == pattern.task_description
+            assert candidate.source_episode_id in pattern.episode_ids
+            assert set(candidate.failure_pattern.episode_ids) <= set(pattern.episode_ids)
+        assert kinds(await events_of(client, agent)).count("failure_pattern_detected") == 3
+
+
 async def test_a_student_has_no_skill_written_for_it(mesh: Mesh, agent: str) -> None:
     async with mesh.client() as client:
         sibling = f"{agent}-intern"
