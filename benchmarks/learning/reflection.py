@@ -2,8 +2,9 @@
 
 Each is told from all the others: an agent with so many failures is the worst case, since agents are compared with
 their own. A third of the new failures are at tasks that come often, a third at tasks that vary one, a third at tasks
-that nobody failed at. Beside each figure stands one indexed query by the database's own driver on the same tables:
-the latest failure of one error that is in a pattern.
+that nobody failed at. With one error, all failures have it, as where one harness checks everything. Beside each figure
+stands one indexed query by the database's own driver on the same tables: the latest failure of one error that is in a
+pattern.
 """
 
 import contextlib
@@ -36,8 +37,12 @@ from benchmarks.mesh.engines import NotHere
 from tests.postgresql import SUPERUSER
 from tests.storage import Storage
 
+ONE_ERROR: Final = "-one-error"
 BARS: Final[Mapping[str, Bar]] = {
-    f"reflection-{engine.lower()}": Bar(f"detection among 100,000 failures on {engine}, p99", Side.AT_MOST, 10, "ms")
+    f"reflection-{engine.lower()}{errors}": Bar(
+        f"detection among 100,000 failures{' of one error' if errors else ''} on {engine}, p99", Side.AT_MOST, 10, "ms"
+    )
+    for errors in ("", ONE_ERROR)
     for engine in ("SQLite", "PostgreSQL")
 }
 SIZES: Final = (1_000, 10_000, 100_000)
@@ -45,7 +50,7 @@ ASKED: Final = 600
 AGENT, TENANT = "ada", "acme"
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS, TEMPLATES, SIGNATURES = 5_000, 2_000, 500
-TABLES: Final = ("task_words", "failure_tasks", "failure_words", "episodes")
+TABLES: Final = ("task_words", "failure_tasks", "failure_words", "failure_patterns", "episodes")
 
 Raw = Callable[[str], Awaitable[None]]
 
@@ -53,8 +58,9 @@ Raw = Callable[[str], Awaitable[None]]
 class Tasks:
     """Descriptions as agents have them: some words are common and most are rare, some tasks come often."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, one_error: bool) -> None:
         self._random = random.Random(seed)
+        self._one_error = one_error
         self._vocabulary = [f"{self._syllables()}{number}" for number in range(WORDS)]
         self._common = [1 / rank for rank in range(1, WORDS + 1)]
         self._templates = [self._sentence() for _ in range(TEMPLATES)]
@@ -77,7 +83,9 @@ class Tasks:
         return self._sentence()
 
     def signature(self) -> str:
-        """An error of few kinds; more often than not there is none."""
+        """An error of few kinds; more often than not there is none. Or one for all."""
+        if self._one_error:
+            return "AssertionError||check"
         return f"ValueError|kind {int(self._random.paretovariate(0.7)) % SIGNATURES}|run" if self.chance(0.4) else ""
 
     def chance(self, share: float) -> bool:
@@ -101,16 +109,35 @@ class Filling:
         self.rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
         self._numbers: dict[str, int] = {}
         self._tasks: dict[frozenset[str], int] = {}
+        self._patterns: set[str] = set()
         for number in range(count):
             template, text = (None, tasks.rare()) if tasks.chance(0.2) else tasks.frequent()
             if template is not None and tasks.chance(0.3):
                 template, text = tasks.varied()
             signature = tasks.signature()
-            # What fails alike is in one pattern: what is in none has neither the error nor the task of another.
-            pattern = signature[:36] or (f"task {template}" if template is not None else None)
-            self._add(number, text, signature, pattern)
+            # What comes often is in the pattern of its task, what has an error only in that of the error.
+            pattern = f"task {template}" if template is not None else signature[:36] or None
+            astray = template is None and pattern in self._patterns
+            if pattern is not None and pattern not in self._patterns:
+                self._add_pattern(pattern, number, text, signature)
+            self._add(number, text, signature, pattern, astray if pattern is not None else None)
 
-    def _add(self, number: int, text: str, signature: str, pattern: str | None) -> None:
+    def _add_pattern(self, pattern: str, number: int, text: str, signature: str) -> None:
+        self._patterns.add(pattern)
+        self.rows["failure_patterns"].append(
+            {
+                "id": pattern,
+                "tenant_id": TENANT,
+                "agent_id": AGENT,
+                "first_episode_id": f"e{number}",
+                "error_signature": signature,
+                "task_description": text,
+                "detected_at": START,
+                "skipped_reason": "",
+            }
+        )
+
+    def _add(self, number: int, text: str, signature: str, pattern: str | None, astray: bool | None) -> None:
         self.rows["episodes"].append(
             {
                 "id": str(uuid.UUID(int=number << 80 | 7 << 76 | 2 << 62)),
@@ -129,6 +156,7 @@ class Filling:
                 "tool_calls": "[]",
                 "segments": "[]",
                 "pattern_id": pattern,
+                "astray": astray,
                 "occurred_at": START + timedelta(seconds=number),
                 "signature_key": signature_key(signature) or None,
                 "failure_task": self._task(task_words(text)),
@@ -200,12 +228,12 @@ async def measure(names: Collection[str], effort: Effort) -> Mapping[str, Row]:
 
 
 async def _on(name: str, size: int, effort: Effort) -> Figures:
-    tasks = Tasks(effort.seed)
+    tasks = Tasks(effort.seed, one_error=name.endswith(ONE_ERROR))
     filling = Filling(tasks, size)
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database = None
-        if name == "reflection-postgresql":
+        if "postgresql" in name:
             database = stack.enter_context(stack.enter_context(engines.postgresql()).database())
         storage = Storage(directory, database)
         async with storage.open("learning") as opened:
