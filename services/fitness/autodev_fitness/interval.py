@@ -48,9 +48,7 @@ def _upper_rank(count: int, confidence: float) -> int:
 
 
 def _at_least(least: int, count: int, probability: float) -> float:
-    """The probability of `least` or more successes in `count` trials."""
-    if probability >= 1:
-        return 1.0
+    """The probability of `least` or more successes in `count` trials of a `probability` between 0 and 1."""
     yes, no = math.log(probability), math.log1p(-probability)
     whole = math.lgamma(count + 1)
     return math.fsum(
