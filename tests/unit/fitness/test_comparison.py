@@ -73,6 +73,38 @@ def test_a_gain_on_small_inputs_does_not_hide_a_loss_on_a_large_one() -> None:
     assert not compare(runs(variant), runs(baseline)).wins
 
 
+TEN = (1.0,) * 10
+
+
+@pytest.mark.parametrize(("last", "wins"), [(10.0, True), (10.5, False)])
+def test_nine_gains_count_where_all_runs_together_took_no_longer(last: float, wins: bool) -> None:
+    """Nine runs save a second each; the tenth takes nine seconds more, which is as long in all, or longer."""
+    variant, baseline = (*TEN[1:], last), (*times(2, TEN[1:]), 1.0)
+    assert compare(runs(variant), runs(baseline)).wins is wins
+
+
+@pytest.mark.parametrize(("last", "wins"), [(11.0, True), (10.0, False)])
+def test_nine_losses_count_where_all_runs_together_took_as_long(last: float, wins: bool) -> None:
+    """A variant that costs fewer tokens loses by being slower: not if it saved more on one input than on nine lost."""
+    variant, baseline = (*times(2, TEN[1:]), 1.0), (*TEN[1:], last)
+    assert compare(runs(variant, tokens=500), runs(baseline, tokens=1000)).wins is wins
+
+
+def test_a_gain_that_may_be_none_is_none() -> None:
+    assert not compare(runs((0.5, 0.5, 0.5, 0.5, 1.0)), runs((1.0,) * 5)).wins
+
+
+def test_the_least_gain_is_a_gain() -> None:
+    assert compare(runs(times(0.75)), runs(), ComparisonRules(least_gain=0.25)).wins
+
+
+@pytest.mark.parametrize(("pairs", "wins", "stated"), [(4, False, "all of"), (5, True, "98% sure of")])
+def test_of_five_runs_a_small_gain_counts_and_of_four_nothing_is_sure(pairs: int, wins: bool, stated: str) -> None:
+    comparison = compare(runs(times(0.8, SECONDS[:pairs])), runs(SECONDS[:pairs]))
+    assert comparison.wins is wins
+    assert f"{stated} 0.80 to 0.80 ({pairs} pairs)" in comparison.explanation
+
+
 @pytest.mark.parametrize(("factor", "wins"), [(0.5, True), (0.51, False)])
 def test_of_few_runs_only_an_obvious_gain_counts(factor: float, wins: bool) -> None:
     assert compare(runs(times(factor, (1.0, 2.0, 4.0))), runs((1.0, 2.0, 4.0))).wins is wins
@@ -88,6 +120,27 @@ def test_fewer_tokens_win_where_the_time_is_the_same() -> None:
 def test_a_gain_that_costs_as_much_elsewhere_is_none() -> None:
     assert not compare(runs(times(0.5), tokens=2000), runs(tokens=1000)).wins
     assert not compare(runs(times(2), tokens=500), runs(tokens=1000)).wins
+
+
+@pytest.mark.parametrize(("tokens", "wins"), [(1040, True), (1060, False)])
+def test_a_faster_variant_may_be_dearer_by_less_than_a_twentieth(tokens: int, wins: bool) -> None:
+    assert compare(runs(times(0.5), tokens=tokens), runs(tokens=1000)).wins is wins
+
+
+@pytest.mark.parametrize(
+    ("factor", "tokens", "stated"),
+    [
+        (0.5, 1000, "; faster, by"),
+        (1.0, 500, "; cheaper, by"),
+        (0.5, 500, "; faster and cheaper, by"),
+        (1.0, 1000, "; neither faster nor cheaper, by"),
+        (0.5, 2000, "; faster but dearer, by"),
+        (2.0, 500, "; cheaper but slower, by"),
+        (2.0, 2000, "; neither faster nor cheaper but slower and dearer, by"),
+    ],
+)
+def test_the_explanation_names_what_is_won_and_what_is_lost(factor: float, tokens: int, stated: str) -> None:
+    assert stated in compare(runs(times(factor), tokens=tokens), runs(tokens=1000)).explanation
 
 
 def test_runs_too_short_for_a_clock_compare_as_equal() -> None:
