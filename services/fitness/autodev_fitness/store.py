@@ -145,7 +145,7 @@ class Transaction:
                 fitness_score=variant.fitness_score,
                 proxy_score=variant.proxy_score,
                 fitness_signals=signals,
-                evaluation_status="pending" if variant.last_evaluated_at is None else "evaluated",
+                evaluation_status="evaluated",
                 last_evaluated_at=variant.last_evaluated_at,
                 weights_version=variant.weights_version,
                 function_version=variant.function_version,

@@ -15,6 +15,7 @@ from autodev_sdk.events import make_event
 from tests.clock import Clock
 from tests.integration.fitness.parts import MOST_SIGNALS, Parts, create, evaluate, signal
 from tests.serving import refusal
+from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceAsyncStub as Stub
@@ -42,6 +43,14 @@ async def test_a_first_run_scores_a_variant(fitness: "Stub", parts: Parts, clock
     (event,) = await parts.events()
     assert (event.tenant_id, event.agent_id, event.variant_scored.variant_id) == ("acme", "ada", variant.id)
     assert await scored(parts) == [(pytest.approx(0.5), None)]
+
+
+async def test_the_table_says_which_variants_are_evaluated(fitness: "Stub", storage: Storage) -> None:
+    variants = [await create(fitness, request_id) for request_id in ("pending", "run", "told")]
+    await evaluate(fitness, variants[1].id)
+    await signal(fitness, variants[2].id, pb.ExternalSignal(id="s", invoice_created=True))
+    found = dict(await storage.rows("fitness", "SELECT id, evaluation_status FROM workflow_variants"))
+    assert [found[each.id] for each in variants] == ["pending", "evaluated", "evaluated"]
 
 
 async def test_evaluating_again_replaces_the_proxy_score_and_keeps_the_signals(fitness: "Stub", parts: Parts) -> None:
