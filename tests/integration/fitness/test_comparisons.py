@@ -65,6 +65,14 @@ async def test_the_same_request_is_compared_once(fitness: "Stub", parts: Parts) 
     assert [event.HasField("variants_compared") for event in await parts.events()].count(True) == 1
 
 
+async def test_each_request_has_its_own_comparison(fitness: "Stub") -> None:
+    faster = await request_for(fitness, runs(0.5), runs(), "faster")
+    slower = await request_for(fitness, runs(2), runs(), "slower")
+    answers = [await fitness.CompareVariants(each) for each in (faster, slower)]
+    assert [answer.wins for answer in answers] == [True, False]
+    assert [await fitness.CompareVariants(each) for each in (faster, slower)] == answers
+
+
 async def test_a_variant_that_is_right_on_fewer_inputs_loses(fitness: "Stub") -> None:
     request = await request_for(fitness, runs(0.01, correct=4), runs())
     assert not (await fitness.CompareVariants(request)).wins

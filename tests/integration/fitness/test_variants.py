@@ -101,6 +101,16 @@ async def test_lineage_goes_from_a_variant_to_its_root(fitness: "Stub") -> None:
     assert found[0].parent_variant_id == line[-2].id
 
 
+async def test_a_long_lineage_is_cut_where_it_is_oldest(fitness: "Stub", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LINEAGE_DEPTH", 3)
+    line = [(await create(fitness, "root")).id]
+    for generation in range(4):
+        line.append((await create(fitness, f"generation-{generation}", parent=line[-1])).id)
+    for length in range(1, 6):
+        found = (await fitness.GetLineage(pb.GetLineageRequest(variant_id=line[length - 1]))).variants
+        assert [variant.id for variant in found] == line[:length][::-1][:3]
+
+
 async def test_top_variants_are_the_fittest_first_ties_by_age_and_none_without_a_score(fitness: "Stub") -> None:
     scores = [("low", 0.2), ("best", 1.0), ("older", 0.5), ("younger", 0.5)]
     shown = {
@@ -142,6 +152,14 @@ async def test_a_walk_meets_each_variant_once_newest_first(fitness: "Stub", page
 
     assert await walk("") == ids[::-1]
     assert await walk("agent-1") == ids[1::2][::-1]
+
+
+async def test_what_a_request_made_is_found_by_its_id(fitness: "Stub") -> None:
+    made = {name: (await create(fitness, name)).id for name in ("one", "other")}
+    for name, variant_id in made.items():
+        found = (await fitness.ListVariants(pb.ListVariantsRequest(request_id=name))).variants
+        assert [variant.id for variant in found] == [variant_id]
+    assert not (await fitness.ListVariants(pb.ListVariantsRequest(request_id="none", agent_id="ada"))).variants
 
 
 async def test_a_page_of_large_variants_is_short_and_the_walk_still_meets_each_once(fitness: "Stub") -> None:
