@@ -69,26 +69,33 @@ async def test_a_score_says_which_version_of_its_function_made_it(fitness: "Stub
     assert MessageToDict(explained.weights.weights)["functions"] == {"acme.cost": "7"}
 
 
-async def test_lists_are_cut_by_the_signals_of_their_variants(fitness: "Stub", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOST_SIGNALS", 3)
-    line: list[str] = []
+@pytest.mark.parametrize(
+    ("most", "lengths"), [(1, [1, 1, 1, 1]), (2, [1, 1, 2]), (3, [1, 1, 2]), (4, [2, 2]), (5, [2, 2]), (6, [4])]
+)
+async def test_lists_are_cut_by_the_signals_of_their_variants(
+    fitness: "Stub", monkeypatch: pytest.MonkeyPatch, most: int, lengths: list[int]
+) -> None:
+    """Three variants have two signals each, and the oldest none: a list holds one at least, and so many signals."""
+    monkeypatch.setattr(store, "MOST_SIGNALS", most)
+    line = [(await create(fitness, "untold")).id]
+    await evaluate(fitness, line[-1])
     for number in range(3):
-        line.append((await create(fitness, f"r-{number}", parent=line[-1] if line else "")).id)
+        line.append((await create(fitness, f"r-{number}", parent=line[-1])).id)
         await evaluate(fitness, line[-1])
         told = [pb.ExternalSignal(id=f"s-{each}", crm_conversion=True) for each in range(2)]
         await signal(fitness, line[-1], *told)
-    listed, token = list[str](), ""
+    pages, token = list[list[str]](), ""
     while True:
-        page = await fitness.ListVariants(pb.ListVariantsRequest(page_size=3, page_token=token))
-        assert [len(variant.external_signals) for variant in page.variants] == [2]
-        listed += [variant.id for variant in page.variants]
+        page = await fitness.ListVariants(pb.ListVariantsRequest(page_size=4, page_token=token))
+        pages.append([variant.id for variant in page.variants])
         if not (token := page.next_page_token):
             break
-    assert listed == line[::-1]
-    top = (await fitness.ListTopVariants(pb.ListTopVariantsRequest(limit=3))).variants
-    assert [variant.id for variant in top] == line[:1]
+    assert [len(each) for each in pages] == lengths
+    assert [each for listed in pages for each in listed] == line[::-1]
+    top = (await fitness.ListTopVariants(pb.ListTopVariantsRequest(limit=4))).variants
+    assert [variant.id for variant in top] == [*line[1:], line[0]][: lengths[0]]
     lineage = (await fitness.GetLineage(pb.GetLineageRequest(variant_id=line[-1]))).variants
-    assert [variant.id for variant in lineage] == line[-1:]
+    assert [variant.id for variant in lineage] == line[::-1][: lengths[0]]
 
 
 async def test_lineage_goes_from_a_variant_to_its_root(fitness: "Stub") -> None:
