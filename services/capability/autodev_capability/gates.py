@@ -97,9 +97,9 @@ def limit_of(gate: Gate, settings: WorkspaceSettings) -> Limit | None:
 
 
 def is_on(gate: Gate, settings: WorkspaceSettings) -> bool:
-    """Whether the workspace has the capability turned on; a custom one is on where Auto-Dev is."""
+    """Whether an enabled workspace has the capability turned on; a custom one is on where Auto-Dev is."""
     built_in = _BUILT_IN.get(gate.capability)
-    return settings.enabled and (built_in is None or built_in.is_on(settings))
+    return built_in is None or built_in.is_on(settings)
 
 
 def day_of(moment: datetime) -> str:
