@@ -14,6 +14,7 @@ from autodev_capability.gates import Gate
 from autodev_capability.maturity import Maturity
 from autodev_runtime.identity import Role
 from autodev_sdk.extensions import GateAnswer, GateQuestion
+from autodev_sdk.extensions import Maturity as Level
 from tests.clock import Clock
 from tests.integration.capability.parts import replica, settings_on
 from tests.serving import acting, refusal, serving
@@ -109,6 +110,13 @@ async def test_the_check_can_refuse_and_says_why(operator: "CapabilityServiceAsy
     asked.answer = GateAnswer(True)
     assert (await reserve(operator, "r1")).limit == 1
     assert (await refusal(reserve(operator, "r2"))).reason == "QUOTA_EXCEEDED"
+
+
+async def test_a_reservation_asks_what_a_check_asks(operator: "CapabilityServiceAsyncStub", asked: Asked) -> None:
+    await raise_to(operator, pb.MATURITY_LEVEL_AUTONOMOUS)
+    await check(operator)
+    await reserve(operator, "r")
+    assert asked.questions == [GateQuestion("acme", "ada", DEPLOY, Level.SUPERVISED, Level.AUTONOMOUS)] * 2
 
 
 async def test_a_check_cannot_allow_what_the_maturity_refuses(operator: "CapabilityServiceAsyncStub") -> None:

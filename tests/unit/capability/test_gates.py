@@ -89,6 +89,13 @@ def test_the_limit_is_the_last_reason_and_says_when_it_ends() -> None:
     assert (met.used, met.limit, met.resets_at) == (2, Limit(2), datetime(2025, 11, 25, tzinfo=UTC))
 
 
+@pytest.mark.parametrize(("capability", "whose"), [(ALPHA_EVOLVER, "this workspace"), (MEMENTO_SKILLS, "agent ada")])
+def test_the_message_says_whose_limit_is_met(capability: str, whose: str) -> None:
+    settings = replace(ENABLED, max_mutations_per_day=3, max_skill_candidates_per_day=3)
+    decision = decide(gate_of(capability), settings, agent_at(Maturity.AUTONOMOUS), 4, NOON)
+    assert decision.message == f"4 of 3 uses of {capability} a day are taken by {whose}"
+
+
 def test_a_limit_of_zero_allows_nothing() -> None:
     settings = replace(ENABLED, max_mutations_per_day=0)
     assert decide(gate_of(ALPHA_EVOLVER), settings, agent_at(Maturity.SUPERVISED), 0, NOON).denial is Denial.LIMIT

@@ -106,3 +106,16 @@ async def test_one_who_gives_up_while_waiting_asked_for_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await gone
     assert work.batches[1] == ("", [2])
+
+
+async def test_one_who_gives_up_while_it_is_done_keeps_no_answer_from_the_others() -> None:
+    work = Work()
+    together = Together[int, int](work, 10)
+    gone, stays = await start(together, [1, 2])
+    await asyncio.sleep(0)
+    assert work.batches == [("", [1, 2])]
+    gone.cancel()
+    await asyncio.wait([gone])
+    work.let.set()
+    assert await stays == 2
+    assert await together.ask("", 3) == 3
