@@ -1,5 +1,7 @@
 """The rules of a consumer group."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -30,6 +32,12 @@ def one_lease(ledger: Ledger, worker: int = ONE, now_s: float = 0.0) -> Lease:
     return lease
 
 
+def saved(ledger: Ledger) -> Changes:
+    changes = ledger.take_changes()
+    assert changes is not None
+    return changes
+
+
 def ready_at(ledger: Ledger, now_s: float) -> float:
     """When there is something to lease."""
     ledger.advance(now_s)
@@ -57,6 +65,24 @@ def test_events_are_leased_oldest_first_and_to_one_worker_each() -> None:
     assert [lease.seq for lease in ledger.lease(OTHER, 2, LEASE_S, 0)] == [3]
 
 
+def test_a_worker_gets_events_up_to_the_first_for_which_it_has_no_room() -> None:
+    ledger = ledger_of(1, 2, 3)
+    assert [lease.seq for lease in ledger.lease(ONE, 3, LEASE_S, 0, lambda seq: seq != 2)] == [1]
+    assert [lease.seq for lease in ledger.lease(OTHER, 3, LEASE_S, 0)] == [2, 3]
+    assert (ledger.held_by(ONE), ledger.held_by(OTHER)) == (1, 2)
+
+
+def test_an_event_that_is_no_longer_in_the_log_is_settled_by_whoever_holds_it() -> None:
+    ledger = ledger_of(1, 2)
+    lost = one_lease(ledger)
+    ledger.advance(LEASE_S)
+    ledger.drop(lost)
+    assert ledger.unsettled == 2
+    ledger.drop(one_lease(ledger, OTHER, LEASE_S))
+    assert (ledger.unsettled, ledger.ready) == (1, 1)
+    assert saved(ledger).settled == [1]
+
+
 def test_an_acknowledged_event_is_settled() -> None:
     ledger = ledger_of(1)
     lease = one_lease(ledger)
@@ -71,6 +97,7 @@ def test_a_worker_settles_only_what_it_holds() -> None:
     assert ledger.acknowledge(OTHER, [lease.delivery_id]) == 0
     assert not ledger.reject(OTHER, lease.delivery_id, "no", None, 0)
     assert ledger.unsettled == 1
+    assert ledger.reject(ONE, lease.delivery_id, "no", None, 0)
 
 
 @pytest.mark.parametrize(("attempt", "wait_s"), [(1, 1), (2, 2), (3, 4), (4, 8)])
@@ -110,6 +137,31 @@ def test_an_extended_lease_starts_anew() -> None:
     assert ledger.holds(ONE, lease.delivery_id)
     ledger.advance(20 + LEASE_S)
     assert not ledger.holds(ONE, lease.delivery_id)
+
+
+def test_nobody_extends_the_lease_of_another() -> None:
+    ledger = ledger_of(1)
+    lease = one_lease(ledger)
+    ledger.extend(OTHER, [lease.delivery_id], 20)
+    ledger.advance(LEASE_S)
+    assert not ledger.holds(ONE, lease.delivery_id)
+
+
+def test_where_nothing_waits_and_nothing_is_held_time_alone_does_nothing() -> None:
+    assert Ledger(0).next_time() is None
+    assert ledger_of(1).next_time() is None
+
+
+def test_a_short_lease_passes_before_a_long_one_however_many_were_settled_meanwhile() -> None:
+    ledger = ledger_of(1, 2)
+    ledger.lease(ONE, 1, 1000, 0)
+    (short,) = ledger.lease(ONE, 1, 10, 0)
+    for seq in range(3, 500):
+        ledger.admit([seq], seq)
+        ledger.acknowledge(OTHER, [lease.delivery_id for lease in ledger.lease(OTHER, 1, 5000, 0)])
+    assert ledger.next_time() == 10
+    ledger.advance(10)
+    assert not ledger.holds(ONE, short.delivery_id)
 
 
 def test_leases_that_were_settled_long_before_they_pass_take_no_room() -> None:
@@ -191,6 +243,11 @@ def test_what_several_gateways_were_cut_short_with_waits_when_it_is_loaded() -> 
     assert ready_at(ledger, 100) == pytest.approx(100.2)
 
 
+def test_what_waits_when_it_is_loaded_holds_up_no_other() -> None:
+    ledger = Ledger(2, [Entry(1, attempts=3), Entry(2)], now_s=100)
+    assert [lease.seq for lease in ledger.lease(ONE, 2, LEASE_S, 100)] == [2]
+
+
 def test_a_ledger_that_is_loaded_counts_only_what_failed() -> None:
     ledger = Ledger(1, [Entry(1, attempts=MAX_FAILURES + 1, failures=MAX_FAILURES - 1)])
     ledger.advance(1)
@@ -208,6 +265,51 @@ def test_an_event_that_comes_and_goes_between_two_savings_needs_no_row() -> None
     assert changes is not None
     assert (changes.position, changes.entries, changes.settled) == (1, [], [1])
     assert ledger.take_changes() is None
+
+
+def test_each_step_of_a_delivery_is_to_be_stored_at_once() -> None:
+    """A crash must not undo a try: else an event that ends every gateway ends them for ever."""
+    ledger = ledger_of(1)
+    saved(ledger)
+    steps: list[tuple[Callable[[], object], tuple[int, int, str] | None]] = [
+        (lambda: ledger.recall(one_lease(ledger)), (0, 0, "")),
+        (lambda: one_lease(ledger), (1, 0, "")),
+        (lambda: ledger.leave(ONE, 0), (1, 0, "the worker was gone before it settled the delivery")),
+        (lambda: ledger.advance(0), None),
+        (lambda: one_lease(ledger), (2, 0, "the worker was gone before it settled the delivery")),
+        (lambda: ledger.advance(LEASE_S), (2, 1, "the lease of 30 s passed before the delivery was settled")),
+    ]
+    for step, stored in steps:
+        step()
+        assert ledger.urgent is (stored is not None)
+        if stored is not None:
+            (entry,) = saved(ledger).entries
+            assert (entry.attempts, entry.failures, entry.error) == stored
+
+
+def test_a_recalled_delivery_that_was_stored_is_stored_as_none() -> None:
+    ledger = ledger_of(1)
+    lease = one_lease(ledger)
+    assert [entry.attempts for entry in saved(ledger).entries] == [1]
+    ledger.recall(lease)
+    assert [entry.attempts for entry in saved(ledger).entries] == [0]
+
+
+def test_a_position_alone_is_stored_and_is_not_urgent() -> None:
+    ledger = Ledger(3)
+    assert ledger.take_changes() is None
+    ledger.admit([], 7)
+    assert not ledger.urgent
+    assert saved(ledger).position == 7
+    assert ledger.take_changes() is None
+
+
+def test_a_replay_that_could_not_be_saved_comes_again() -> None:
+    ledger = Ledger(1)
+    ledger.readmit([1])
+    assert ledger.urgent
+    ledger.give_back(saved(ledger))
+    assert saved(ledger).readmitted == [1]
 
 
 def test_changes_that_could_not_be_saved_come_again() -> None:
