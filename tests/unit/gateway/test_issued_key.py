@@ -15,7 +15,7 @@ NARROW = Grant("bob", frozenset({Role.REVIEWER}), read_only=True, description="r
 
 
 def made(grant: Grant = NARROW) -> IssuedKey:
-    return issue("acme", grant, "ada", 0).key
+    return issue("acme", grant, "ada", 3).key
 
 
 def test_a_rotated_key_may_no_more_than_the_one_whose_place_it_takes() -> None:
@@ -30,7 +30,7 @@ def test_a_rotated_key_may_no_more_than_the_one_whose_place_it_takes() -> None:
 def test_an_overlap_ends_a_key_and_lengthens_the_life_of_none() -> None:
     for_ever, short = made(replace(NARROW, lifetime=None)), made()
     assert rotate(for_ever, HOUR, "olga", 5)[0].expires_us == 5 + HOUR_US
-    assert rotate(short, HOUR, "olga", 5)[0].expires_us == MINUTE_US
+    assert rotate(short, HOUR, "olga", 5)[0].expires_us == 3 + MINUTE_US
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ def test_a_burst_then_the_rate() -> None:
     rate = RateLimit(per_second=2.0, burst=3)
     assert [rate.wait_s("crm", 0.0) for _ in range(5)] == [0, 0, 0, 0.5, 0.5]
     assert rate.wait_s("shop", 0.0) == 0
+    assert rate.wait_s("crm", 0.125) == 0.375
     assert [rate.wait_s("crm", 0.5) for _ in range(2)] == [0, 0.5]
 
 

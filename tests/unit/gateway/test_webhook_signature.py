@@ -120,8 +120,11 @@ def test_signatures_that_are_none_are_refused(signatures: str) -> None:
 
 
 def test_a_secret_is_24_to_64_bytes_in_base64() -> None:
-    assert secret_from("whsec_" + base64.b64encode(SECRET).decode()) == SECRET
+    for secret in (bytes(24), SECRET, bytes(64)):
+        assert secret_from("whsec_" + base64.b64encode(secret).decode()) == secret
     for text in (
+        "whsec_" + base64.b64encode(bytes(23)).decode(),
+        "whsec_" + base64.b64encode(bytes(65)).decode(),
         "",
         "whsec_",
         "whsec_AAAA",
