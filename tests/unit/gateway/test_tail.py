@@ -73,6 +73,18 @@ def test_what_is_kept_fits_the_bound_and_is_the_end_of_the_log(
     assert list(kept) == everything[len(everything) - len(kept) :]
 
 
+def test_what_is_there_already_is_left_out() -> None:
+    tail = Tail(0, 1000)
+    heard: list[int] = []
+    events = [Appended(Record(seq, b"x"), "acme", 20, "", "") for seq in (1, 2, 3)]
+    with tail.listening("acme", lambda: heard.append(tail.head)):
+        tail.extend(events[:2])
+        tail.extend(events[1:])
+        tail.extend(events[2:])
+    assert tail.read("acme", 0, ALL_EVENTS, PageBounds(10, 1000)).records == [each.record for each in events]
+    assert heard == [2, 3]
+
+
 def test_only_listeners_of_a_tenant_hear_of_it() -> None:
     tail = Tail(0, 1000)
     heard: list[str] = []
