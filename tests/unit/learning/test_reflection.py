@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_learning.memento.reflection import Failure, PatternRule, Placement, alike, place, same_task, signature_key
+from autodev_learning.memento.reflection import (
+    Failure,
+    PatternRule,
+    Peers,
+    Placement,
+    alike,
+    place,
+    same_task,
+    signature_key,
+)
 from autodev_learning.similarity import task_words
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -54,7 +63,7 @@ def test_failures_without_an_error_are_not_similar_for_that() -> None:
 def test_failures_further_apart_than_the_window_are_no_pattern() -> None:
     earlier = failure("earlier")
     assert placed(failure("later", days=7.01), [earlier], RULE).members == ()
-    assert len(placed(failure("later", days=6.99), [earlier], RULE).members) == 2
+    assert len(placed(failure("later", days=7), [earlier], RULE).members) == 2
 
 
 def test_a_report_that_comes_late_counts_by_when_it_happened() -> None:
@@ -259,3 +268,8 @@ def is_waiting(each: Failure) -> bool:
 
 def is_near(one: Failure, other: Failure) -> bool:
     return abs(one.occurred_at - other.occurred_at) <= RULE.window
+
+
+def test_an_agent_that_was_asked_about_counts_from_then_on_or_does_not() -> None:
+    peers = Peers(allowed=frozenset(["ada"])).with_answer("bob", allowed=True).with_answer("eve", allowed=False)
+    assert peers == Peers(allowed=frozenset(["ada", "bob"]), denied=frozenset(["eve"]))
