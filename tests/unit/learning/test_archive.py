@@ -1,5 +1,6 @@
 """Archives keep the fittest of each kind, and the front what nothing beats."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_learning.evolution.archive import Archive, Grid, Place, fittest
-from autodev_learning.evolution.individuals import Individual
+from autodev_learning.evolution.individuals import Individual, Stage
 from autodev_learning.evolution.pareto import MOST_ON_FRONT, dominates, front_of, objectives_of
 from tests.unit.learning.evolving import individual
 
@@ -98,6 +99,17 @@ def test_each_objective_counts_by_itself(better: dict[str, Any]) -> None:
     for name in usual.keys() - better.keys():
         worse = individual(3, **{**usual, **better, name: usual[name] * (0.5 if name == "fitness" else 2)})
         assert {each.number for each in front_of([plain, worse])} == {1, 3}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_only_what_is_right_on_every_example_is_on_the_front(stage: Stage) -> None:
+    one = individual(1, 1.0)
+    one = replace(one, evaluation=replace(one.evaluation, stage=stage))
+    assert front_of([one]) == ([one] if stage in (Stage.TIMING, Stage.DONE) else [])
+
+
+def test_of_equals_the_first_is_on_the_front() -> None:
+    assert front_of([individual(1, 1.0), individual(2, 1.0)]) == [individual(1, 1.0)]
 
 
 @given(individuals)

@@ -63,6 +63,14 @@ def test_every_arm_is_tried_and_a_batch_is_spread() -> None:
     assert set(Bandit(ARMS).plan(3, random.Random(1))) == set(ARMS)
 
 
+def test_what_was_before_fades() -> None:
+    bandit = Bandit(ARMS, discount=0.5)
+    for arm, payoff in [("poor", 1.0), ("good", 0.25), ("good", 1.0)]:
+        bandit.learn(arm, payoff)
+    assert bandit.tries == {"poor": 0.25, "good": 1.5}
+    assert bandit.paid == {"poor": 0.25, "good": 1.125}
+
+
 @given(st.lists(st.tuples(st.sampled_from((*ARMS, "gone")), st.floats(-2, 2)), max_size=50))
 def test_any_payoffs_keep_the_means_in_range(payoffs: list[tuple[str, float]]) -> None:
     bandit = Bandit(ARMS)

@@ -79,6 +79,7 @@ EXAMPLES = (Example("f(1)", "2"), Example("f('x')", "['a']"))
     [
         (run(), False),
         (run(success=False, call="f(1)", output="ValueError: no"), False),
+        (run(success=False, call="f(1)", output="3"), False),
         (run(call="f(1)", output="2"), False),
         (run(call="f(1)", output="3"), True),
         (run(call="f(1)", output="cut off in the mid"), False),

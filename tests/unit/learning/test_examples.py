@@ -35,6 +35,13 @@ def test_a_call_that_stands_there_twice_goes_one_way() -> None:
     assert [each.call for each in held_out] == ["f(3)", "f(3)"]
 
 
+def test_calls_that_do_not_parse_are_of_one_kind_only_where_they_are_the_same() -> None:
+    calls = ["f(1", " f(1 ", "f(2", "f(3"]
+    visible, held_out = split_held_out([Example(call, "1") for call in calls])
+    assert [example.call for example in visible] == calls[:3]
+    assert [example.call for example in held_out] == calls[3:]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_of_fewer_than_three_examples_none_is_held_out(count: int) -> None:
     assert split_held_out([Example("f()", "1")] * count)[1] == ()
@@ -121,5 +128,5 @@ def test_hostile_text_matches_nothing_not_even_itself(hostile: str) -> None:
 
 
 def test_the_names_that_calls_ask_for_come_in_order_once() -> None:
-    calls = ["unique_day('1', ())", "len(unique_month('May', ()))", "unique_day('2', ())", "obj.method()", "f("]
+    calls = ["f(", "unique_day('1', ())", "len(unique_month('May', ()))", "unique_day('2', ())", "obj.method()", "f("]
     assert called_names(calls) == ("unique_day", "len", "unique_month")

@@ -101,7 +101,13 @@ def test_names_of_text_that_is_no_python_are_none() -> None:
 
 @pytest.mark.parametrize(
     ("names", "expected"),
-    [(("merge", "split"), "merge"), ((), "skill"), (("größe",), "skill"), (("x" * 101,), "skill")],
+    [
+        (("merge", "split"), "merge"),
+        ((), "skill"),
+        (("größe",), "skill"),
+        (("x" * 101,), "skill"),
+        (("x" * 100,), "x" * 100),
+    ],
 )
 def test_a_skill_is_named_by_its_first_entry_point_if_clients_can_write_it(
     names: tuple[str, ...], expected: str
