@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -140,6 +141,31 @@ def test_only_literals_come_to_a_scorer(text: str | None, literal: bool) -> None
 )
 def test_only_a_finite_number_is_a_score(text: str, score: float | None) -> None:
     assert score_from(text) == score
+
+
+@pytest.mark.parametrize("minimise", [False, True])
+def test_a_fitness_is_the_higher_the_better_and_tells_its_score(minimise: bool) -> None:
+    objective = Objective("", "f()", "", "", minimise=minimise)
+    fitness = [objective.fitness(score) for score in (-1.5, 0.0, 2.0)]
+    assert fitness == sorted(fitness, reverse=minimise)
+    assert [objective.score(each) for each in fitness] == [-1.5, 0.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("minimise", "score", "ends"),
+    [
+        (False, 1.9, False),
+        (False, 2.0, True),
+        (False, 2.1, True),
+        (True, 1.9, True),
+        (True, 2.0, True),
+        (True, 2.1, False),
+    ],
+)
+def test_a_search_ends_at_its_goal_where_it_has_one(minimise: bool, score: float, ends: bool) -> None:
+    objective = Objective("", "f()", "", "", minimise=minimise, goal=2.0)
+    assert objective.reached(objective.fitness(score)) is ends
+    assert not replace(objective, goal=None).reached(objective.fitness(score))
 
 
 async def test_the_named_objectives_score_their_own_beginning(execute: Execute) -> None:

@@ -47,6 +47,7 @@ BAD, WORSE, SLOW = error("ValueError: bad"), error("KeyError: 1"), error(TIMEOUT
         (CALL, SLOW, value("2"), Purpose.FASTER, Verdict.MENDED),
         (CALL, value("2"), SLOW, Purpose.FASTER, Verdict.DIFFERS),
         (CALL, SLOW, SLOW, Purpose.FASTER, Verdict.UNKNOWN),
+        (CALL, SLOW, BAD, Purpose.FASTER, Verdict.DIFFERS),
         (EXAMPLE, value("2"), value("2"), Purpose.FASTER, Verdict.SAME),
         (EXAMPLE, value("3"), value("2"), Purpose.FASTER, Verdict.MENDED),
         (EXAMPLE, value("3"), value("3"), Purpose.FASTER, Verdict.DIFFERS),
@@ -99,6 +100,58 @@ def test_counts_are_what_the_fitness_service_compares() -> None:
     assert [each.verdict for each in behaviour.verdicts].count(Verdict.MENDED) == 2
     assert [each.expected for each in behaviour.results] == ["1", "2", "3", "4"]
     assert behaviour.results[3].held_out
+
+
+@pytest.mark.parametrize(
+    ("known", "parent", "rewrite", "parent_correct", "rewrite_correct"),
+    [
+        (EXAMPLE, value("2"), value("3"), 1, 0),
+        (EXAMPLE, value("3"), value("3"), 0, 0),
+        (CALL, value("2"), value("3"), 1, 0),
+        (CALL, SLOW, value("2"), 0, 1),
+        (CALL, SLOW, SLOW, 0, 0),
+    ],
+)
+def test_who_is_right_on_an_input(
+    known: KnownInput, parent: TimedOutcome, rewrite: TimedOutcome, parent_correct: int, rewrite_correct: int
+) -> None:
+    behaviour = compare_behaviour([known], rounds(parent), rounds(rewrite), Purpose.FASTER)
+    assert (behaviour.parent_correct, behaviour.rewrite_correct) == (parent_correct, rewrite_correct)
+
+
+@pytest.mark.parametrize(
+    ("known", "parent", "rewrite", "fault"),
+    [
+        (EXAMPLE, value("2"), value("3"), "f(1) gives 3; expected is 2"),
+        (EXAMPLE, value("2"), BAD, "f(1) gives ValueError: bad; expected is 2"),
+        (CALL, value("2"), value("3"), "f(1) gives 3; the parent gives 2"),
+        (CALL, BAD, value("3"), "f(1) gives 3; the parent gives ValueError: bad"),
+        (CALL, value("2"), SLOW, "f(1) gives timeout; the parent gives 2"),
+        (CALL, value("2"), value("2"), ""),
+    ],
+)
+def test_the_first_difference_is_told_in_a_sentence(
+    known: KnownInput, parent: TimedOutcome, rewrite: TimedOutcome, fault: str
+) -> None:
+    assert compare_behaviour([known], rounds(parent), rounds(rewrite), Purpose.FASTER).fault == fault
+
+
+@pytest.mark.parametrize(
+    ("known", "parent", "rewrite", "kept"),
+    [
+        (EXAMPLE, value("3"), value("2"), ("2", "2", "", True)),
+        (CALL, value("3"), value("2"), ("3", "2", "", False)),
+        (CALL, value("3"), BAD, ("3", "", "ValueError: bad", False)),
+        (CALL, BAD, BAD, ("", "", "ValueError: bad", True)),
+        (CALL, value("3"), None, ("3", "", "gives something else every time", False)),
+    ],
+)
+def test_what_is_kept_of_an_input(
+    known: KnownInput, parent: TimedOutcome, rewrite: TimedOutcome | None, kept: tuple[str, str, str, bool]
+) -> None:
+    every = rounds(rewrite) if rewrite is not None else rounds(value("1"), value("2"))
+    (found,) = compare_behaviour([known], rounds(parent), every, Purpose.FASTER).results
+    assert (found.expected, found.actual, found.error, found.passed) == kept
 
 
 OUTCOMES = st.one_of(

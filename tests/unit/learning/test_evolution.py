@@ -100,6 +100,14 @@ def test_a_mutations_key_says_which_experiment_made_it(id: str, iteration: int) 
     assert experiment_of(request_key(key)) == experiment_of(opportunity_key(id)) == ""
 
 
+@given(st.text(), st.text(), st.integers(0))
+def test_what_one_key_is_made_of_makes_no_other(id: str, other: str, iteration: int) -> None:
+    keys = {request_key(id), opportunity_key(id), experiment_key(id, iteration)}
+    assert len(keys) == 3
+    others = {request_key(other), opportunity_key(other), experiment_key(other, iteration)}
+    assert keys == others if id == other else not keys & others
+
+
 @given(st.text(), st.integers(0), st.integers(0))
 def test_a_version_is_found_in_the_id_of_its_tool(skill_id: str, major: int, minor: int) -> None:
     assert version_of(tool_id(skill_id, f"{major}.{minor}.0")) == f"{major}.{minor}.0"

@@ -14,7 +14,7 @@ from autodev_learning.evolution.individuals import Evaluation, Individual, Offer
 from autodev_learning.evolution.islands import Islands, Plan
 from autodev_learning.evolution.numbers_in import literals_of
 from autodev_learning.evolution.operators import Aim, Brief, Order, operators_for
-from tests.unit.learning.evolving import START, begun, scored
+from tests.unit.learning.evolving import START, begun, individual, scored
 
 BRIEF = Brief(Aim.SCORE, "anything", ("f",))
 
@@ -138,6 +138,30 @@ def test_parents_are_chosen_by_fitness_and_by_visits() -> None:
 def _made(number: int, operator: str, fitness: float) -> Individual:
     program = Offer(f"def f(x): {number}")
     return Individual(number, number, 0, 0, operator, program, Evaluation(Stage.DONE, fitness), f"d{number}", 7)
+
+
+def test_with_a_parent_come_the_four_fittest_of_its_island_and_six_others_by_lot() -> None:
+    islands = begun(Plan(1, islands=1, batch=20, depth=30))
+    for number in range(1, 20):
+        islands.admit([replace(individual(number, float(number)), operator="a")])
+    ranked = list(range(19, -1, -1))
+    lots = set[tuple[int, ...]]()
+    for ordered in islands.orders(2):
+        order = ordered.order
+        fittest = [number for number in ranked if number != order.parent.number][:4]
+        others = [each.number for each in order.others]
+        assert others[:4] == fittest
+        assert len(set(others)) == len(others) == 10
+        assert order.parent.number not in others
+        lots.add(tuple(others[4:]))
+    assert len(lots) > 10
+
+
+def test_what_was_known_already_or_went_well_tells_a_parent_nothing() -> None:
+    islands = begun(Plan(1, islands=1))
+    known = Evaluation(Stage.KNOWN, feedback="it was there")
+    islands.admit([replace(individual(1), evaluation=known, operator="a"), replace(individual(2), operator="a")])
+    assert {ordered.order.feedback for ordered in islands.orders(2)} == {()}
 
 
 @pytest.mark.parametrize(("pays", "other"), ["ab", "ba"])
