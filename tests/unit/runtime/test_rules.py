@@ -14,8 +14,9 @@ from autodev.capability.v1 import capability_service_pb2 as capability
 from autodev.fitness.v1 import fitness_service_pb2 as fitness
 from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev.options.v1.rules_pb2 import FieldRules, rules
+from autodev_runtime import rules as field_rules
 from autodev_runtime.errors import InvalidArgument
-from autodev_runtime.rules import check_message
+from autodev_runtime.rules import MOST_FLAWS, MOST_VALUES, check_message
 
 
 def flaws(message: Message) -> dict[str, str]:
@@ -166,6 +167,55 @@ def test_an_empty_struct_that_is_required_may_be_empty_but_not_absent() -> None:
     assert flaws(request) == {"workflow_definition": "is required"}
     request.workflow_definition.SetInParent()
     assert flaws(request) == {}
+
+
+def tasks(events: int) -> list[event_pb2.Event]:
+    task = event_pb2.TaskEvent(episode_id="e", agent_id="a", task_description="t", outcome=event_pb2.OUTCOME_FAILURE)
+    return [event_pb2.Event(task_failed=task) for _ in range(events)]
+
+
+def nulls(count: int) -> Value:
+    return Value(list_value=ListValue(values=[Value(null_value=NullValue.NULL_VALUE)] * count))
+
+
+def test_json_has_a_bound_in_a_message_altogether() -> None:
+    events = 20
+    request = event_service_pb2.PublishRequest(events=tasks(events))
+    for event in request.events:
+        # The event itself and the list count too.
+        event.task_failed.metadata.fields["k"].CopyFrom(nulls(MOST_VALUES // events - 2))
+    assert flaws(request) == {}
+    request.events[-1].task_failed.metadata.fields["k"].list_value.values.add(bool_value=True)
+    broken = flaws(request)
+    assert list(broken) == [f"events[{events - 1}].task_failed.metadata"]
+    assert f"past {MOST_VALUES} values" in broken[f"events[{events - 1}].task_failed.metadata"]
+
+
+def test_messages_in_lists_have_the_same_bound() -> None:
+    request = event_service_pb2.PublishRequest(events=tasks(1000))
+    for event in request.events:
+        event.task_failed.segments.extend([event_pb2.Segment(text="s")] * 256)
+    (field,) = flaws(request)
+    assert field.endswith(".task_failed.segments")
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=4), min_size=1, max_size=4), st.integers(1, 40))
+def test_every_value_counts_once_at_whatever_depth(shape: list[list[int]], most: int) -> None:
+    request = event_service_pb2.PublishRequest(events=tasks(len(shape)))
+    for event, lists in zip(request.events, shape, strict=True):
+        for index, count in enumerate(lists):
+            event.task_failed.metadata.fields[str(index)].CopyFrom(nulls(count))
+    held = len(shape) + sum(len(lists) + sum(lists) for lists in shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(field_rules, "MOST_VALUES", most)
+        assert (flaws(request) == {}) is (held <= most)
+
+
+def test_past_so_many_flaws_no_more_are_looked_for() -> None:
+    request = event_service_pb2.PublishRequest(events=tasks(1000))
+    for event in request.events:
+        event.agent_id = "a b"
+    assert list(flaws(request)) == [f"events[{index}].agent_id" for index in range(MOST_FLAWS)]
 
 
 def test_a_pattern_holds_for_the_whole_text() -> None:
