@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 from autodev_runtime.errors import InvalidArgument
 
 DEFAULT_PAGE = 50
-PAGE_BYTES = 4 * 1024 * 1024
+PAGE_BYTES = 3 * 1024 * 1024
+"""Of a page's rows. gRPC takes no message past 4 MiB by default, in any language; an answer is more than its rows."""
 Key = Sequence[str | int | float]
 
 

@@ -1,13 +1,15 @@
 """Episodes: what the events of tasks say of them, newest first, one tenant's only."""
 
+import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from autodev.gateway.v1 import episode_service_pb2 as pb
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1.episode_service_pb2_grpc import EpisodeServiceStub
 from autodev_runtime.identity import service_identity
 from autodev_sdk import AutoDevClient, make_event
-from tests.integration.gateway.parts import Running, failed, publish
+from tests.integration.gateway.parts import ACME, Running, failed, publish
 from tests.serving import refusal
 from tests.storage import EVERY_LOG
 
@@ -94,6 +96,22 @@ async def test_another_tenants_episode_is_not_found(acme: AutoDevClient, globex:
     await publish(globex, [succeeded(1)])
     episode = (await acme.episodes.GetEpisode(pb.GetEpisodeRequest(episode_id="episode-1"))).episode
     assert episode.task.outcome == event_pb2.OUTCOME_FAILURE
+
+
+async def test_a_page_can_be_read_by_a_client_with_grpcs_own_limit(gateway: Running, acme: AutoDevClient) -> None:
+    # With these, the episodes' own bytes come to 4 MiB, and a message of them all to a little more.
+    like = pb.Episode(id="episode-100", task=failed(100, code="#" * 8_000).task_failed, recorded_at=Timestamp())
+    like.recorded_at.FromMicroseconds(1_800_000_000_999_999)
+    code = "#" * (8_000 + 4 * 1024 * 1024 // 500 - like.ByteSize())
+    for start in (100, 350):
+        await publish(acme, [failed(number, code=code) for number in range(start, start + 250)])
+    async with grpc.aio.insecure_channel(gateway.public_address) as plain:
+        stub = EpisodeServiceStub(plain)
+        credential = (("authorization", f"Bearer {gateway.key(ACME)}"),)
+        first = await stub.ListEpisodes(pb.ListEpisodesRequest(page_size=500), metadata=credential)
+        rest = pb.ListEpisodesRequest(page_size=500, page_token=first.next_page_token)
+        second = await stub.ListEpisodes(rest, metadata=credential)
+    assert len(first.episodes) + len(second.episodes) == 500
 
 
 async def test_a_service_reads_as_one_tenant(gateway: Running, acme: AutoDevClient) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf.struct_pb2 import ListValue, Value
 from google.protobuf.wrappers_pb2 import StringValue
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,14 @@ def test_a_page_is_the_longest_start_that_fits_and_never_empty(sizes: list[int],
     assert len(page) <= 1 or sum(row.ByteSize() for row in page) <= most
     if len(page) < len(rows):
         assert sum(row.ByteSize() for row in rows[: len(page) + 1]) > most
+
+
+@given(st.integers(1, 40_000), st.integers(0, 500))
+def test_an_answer_with_a_full_page_fits_the_limit_that_grpc_has_by_itself(size: int, token: int) -> None:
+    row = ListValue(values=[Value(string_value="x" * size)])
+    rows = fitting([row] * 5000)
+    answer = ListValue(values=[Value(list_value=each) for each in rows])
+    assert answer.ByteSize() + token <= 4 * 1024 * 1024
 
 
 def text_of(row: object) -> StringValue:
