@@ -1,9 +1,10 @@
 """What is around every call, of whatever kind: it is counted, timed and told to its span, and its error is answered."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from datetime import timedelta
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -11,8 +12,9 @@ import grpc
 from google.rpc import code_pb2
 
 from autodev_runtime import spans, telemetry
-from autodev_runtime.errors import DeadlineExceeded, ResourceExhausted
+from autodev_runtime.errors import DeadlineExceeded
 from autodev_runtime.identity import Metadata
+from autodev_runtime.in_flight import Bound, Use
 from autodev_runtime.status import abort, code_name, code_of
 from autodev_runtime.tracing import TraceContext, trace_from_metadata
 
@@ -22,37 +24,25 @@ _UNDER_WAY = (grpc.aio.AbortError, grpc.aio.InternalError)
 """What ends an abort that a servicer made by itself: to abort again would hide its status."""
 
 
-class InFlight:
-    """The calls of a server that have not ended."""
-
-    def __init__(self, most: int) -> None:
-        self.calls = 0
-        self._most = most
-
-    def check(self) -> None:
-        """Raises ResourceExhausted (TOO_MANY_CALLS) past the bound."""
-        if self.calls > self._most:
-            raise ResourceExhausted(
-                f"{self._most} calls are in flight", reason="TOO_MANY_CALLS", retry_after=timedelta(seconds=1)
-            )
-
-
 class CallFrame:
     """One call, from its beginning to its end."""
 
-    __slots__ = ("_code", "_context", "_in_flight", "_method", "_metrics", "_span", "_started_s")
+    __slots__ = ("_code", "_context", "_method", "_metrics", "_place", "_request", "_span", "_started_s", "_tenant")
 
-    def __init__(self, method: str, metrics: telemetry.CallMetrics, in_flight: InFlight, context: Any) -> None:
+    def __init__(
+        self, method: str, metrics: telemetry.CallMetrics, calls: Bound, request_bytes: Bound, context: Any
+    ) -> None:
         self._method = method
         self._metrics = metrics
-        self._in_flight = in_flight
+        self._place = Use(calls)
+        self._request = Use(request_bytes)
         self._context = context
+        self._tenant = ""
         self._code = "OK"
         self._span: spans.Begun | None = None
 
     def __enter__(self) -> "CallFrame":
         self._started_s = time.perf_counter()
-        self._in_flight.calls += 1
         return self
 
     def __exit__(
@@ -60,10 +50,33 @@ class CallFrame:
     ) -> None:
         if self._code == "OK" and isinstance(error, asyncio.CancelledError):
             self._code = "CANCELLED"
-        self._in_flight.calls -= 1
+        self._place.end()
+        self._request.end()
         self._metrics.observe(self._code, time.perf_counter() - self._started_s)
         if self._span is not None:
             self._span.answered(self._code)
+
+    def take(self, request_bytes: int) -> None:
+        """Take a place among the calls in flight. Raises ResourceExhausted (TOO_MANY_CALLS)."""
+        self._place.take(1)
+        self._request.take(request_bytes)
+
+    def assign(self, tenant: str) -> None:
+        """What the call takes is the tenant's. Raises ResourceExhausted (TOO_MANY_CALLS)."""
+        self._place.assign(tenant)
+        self._request.assign(tenant)
+        self._tenant = tenant
+
+    @contextlib.contextmanager
+    def holding(self, request_bytes: int) -> Iterator[None]:
+        """One request of a stream is served within the block. Raises ResourceExhausted (TOO_MANY_CALLS)."""
+        self._request.end()
+        self._request.take(request_bytes)
+        self._request.assign(self._tenant)
+        try:
+            yield
+        finally:
+            self._request.end()
 
     def traced(self, metadata: Metadata) -> TraceContext:
         """The trace that the call's work is part of; its span begins now, where there is a collector."""

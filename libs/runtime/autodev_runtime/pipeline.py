@@ -1,6 +1,7 @@
 """What every call goes through before it reaches a servicer: one interceptor, in this order.
 
-bounds → identity → access → span → deadline → parse → field rules → record of decisions → servicer → errors → metrics
+bounds → identity → access → tenant's share → span → deadline → parse → field rules → record of decisions → servicer →
+errors → metrics
 
 A stream has no deadline but its caller's, and none decides anything that is recorded.
 
@@ -11,36 +12,27 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 
 from autodev_runtime import telemetry
 from autodev_runtime.access import Access, Effect, access_to, method_named
-from autodev_runtime.call_frame import CallFrame, InFlight
-from autodev_runtime.errors import InvalidArgument
+from autodev_runtime.call_frame import CallFrame
 from autodev_runtime.identity import Caller, Identity, Metadata, acting_as, identity_from_metadata
+from autodev_runtime.in_flight import Bound, CallBounds
 from autodev_runtime.lease import Lease
+from autodev_runtime.open_to_all import OpenToAll
+from autodev_runtime.parsing import parser
 from autodev_runtime.peers import Callers
 from autodev_runtime.recording import Recorder, Recording
-from autodev_runtime.rules import check_message
 from autodev_runtime.tracing import TraceContext, tracing_as
 
 Authenticate = Callable[[Metadata], Awaitable[Identity]]
 
 _END = object()
-_UNWRAPPED = ("/grpc.health.", "/grpc.reflection.")
-
-
-@dataclass(frozen=True, slots=True)
-class CallBounds:
-    """What calls may use of a server."""
-
-    calls_in_flight: int = 1000
-    default_timeout_s: float = 60.0
+_OPEN_TO_ALL = ("/grpc.health.", "/grpc.reflection.")
 
 
 class RawUnary(ABC):
@@ -58,7 +50,7 @@ class RawUnary(ABC):
 
 
 class CallPipeline(grpc.aio.ServerInterceptor):
-    """The interceptor. Health and reflection pass by it: they say nothing of a tenant."""
+    """The interceptor. Health and reflection pass by all of it but a bound (open_to_all.py)."""
 
     def __init__(
         self,
@@ -73,7 +65,10 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         self._authenticate = authenticate
         self._callers = callers
         self._recorder = recorder
-        self._in_flight = InFlight(bounds.calls_in_flight)
+        self._calls = Bound("calls", bounds.calls, bounds.tenant_share)
+        self._streams = Bound("streams", bounds.streams, bounds.tenant_share)
+        self._request_bytes = Bound("bytes of requests", bounds.request_bytes, bounds.tenant_share)
+        self._open_to_all = OpenToAll(bounds.open_streams)
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
@@ -82,13 +77,14 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         if (wrapped := self._wrapped.get(method)) is not None:
             return wrapped
         handler = await continuation(handler_call_details)
-        if handler is None or method.startswith(_UNWRAPPED):
-            return handler
-        wrapped = self._wrapped[method] = self._wrap(method, handler)
+        if handler is None:
+            return None
+        wrap = self._open_to_all.wrap if method.startswith(_OPEN_TO_ALL) else partial(self._wrap, method)
+        wrapped = self._wrapped[method] = wrap(handler)
         return wrapped
 
     def _wrap(self, method: str, handler: Any) -> "grpc.RpcMethodHandler[Any, Any]":
-        parse = _parser(handler.request_deserializer)
+        parse = parser(handler.request_deserializer)
         if handler.response_streaming:
             behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
             make = (
@@ -107,12 +103,13 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         )
 
     def _unary(self, method: str, behavior: Any, parse: Callable[[bytes], Any]) -> Any:
-        frame, access, recording = self._frames(method), access_to(method_named(method)), self._recording(method)
+        frame, access = self._frames(method, self._calls), access_to(method_named(method))
+        recording = self._recording(method)
 
         async def call(request: bytes, context: Any) -> Any:
             with frame(context) as framed:
                 try:
-                    identity, trace = await self._admit(framed, context, access)
+                    identity, trace = await self._admit(framed, context, access, len(request))
                     with acting_as(identity), tracing_as(trace):
                         async with asyncio.timeout(self._time_for(context)):
                             parsed = parse(request)
@@ -127,12 +124,13 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         return call
 
     def _raw(self, method: str, behavior: RawUnary) -> Any:
-        frame, access, recording = self._frames(method), access_to(method_named(method)), self._recording(method)
+        frame, access = self._frames(method, self._calls), access_to(method_named(method))
+        recording = self._recording(method)
 
         async def call(request: bytes, context: Any) -> Any:
             with frame(context) as framed:
                 try:
-                    identity, trace = await self._admit(framed, context, access)
+                    identity, trace = await self._admit(framed, context, access, len(request))
                     timeout_s = self._time_for(context)
                     if recording is None:
                         return await behavior(request, context, identity, trace, timeout_s)
@@ -148,15 +146,17 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         return call
 
     def _streaming(self, method: str, behavior: Any, parse: Callable[[bytes], Any], many: bool) -> Any:
-        frame, access = self._frames(method), access_to(method_named(method))
+        frame, access = self._frames(method, self._streams), access_to(method_named(method))
 
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             with frame(context) as framed:
                 try:
-                    identity, trace = await self._admit(framed, context, access)
+                    size = 0 if many else len(request)
+                    identity, trace = await self._admit(framed, context, access, size)
                     lease = identity.lease if isinstance(identity, Caller) else None
                     with acting_as(identity), tracing_as(trace):
-                        responses = behavior(_parse_each(request, parse) if many else parse(request), context)
+                        requests = _parse_each(request, parse, framed) if many else parse(request)
+                        responses = behavior(requests, context)
                     # The identity is bound while each step of the generator runs, not in between: the context of an
                     # asynchronous generator is its consumer's.
                     async with contextlib.aclosing(responses):
@@ -171,9 +171,9 @@ class CallPipeline(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _frames(self, method: str) -> Callable[[Any], CallFrame]:
+    def _frames(self, method: str, calls: Bound) -> Callable[[Any], CallFrame]:
         """What makes the frames of a method's calls, each from the call's context."""
-        return partial(CallFrame, method, telemetry.CallMetrics(self._service, method), self._in_flight)
+        return partial(CallFrame, method, telemetry.CallMetrics(self._service, method), calls, self._request_bytes)
 
     def _time_for(self, context: Any) -> float:
         remaining: float | None = context.time_remaining()
@@ -186,13 +186,17 @@ class CallPipeline(grpc.aio.ServerInterceptor):
             return None
         return Recording(self._recorder, described)
 
-    async def _admit(self, frame: CallFrame, context: Any, access: Access) -> tuple[Identity, TraceContext]:
-        self._in_flight.check()
+    async def _admit(
+        self, frame: CallFrame, context: Any, access: Access, request_bytes: int
+    ) -> tuple[Identity, TraceContext]:
+        # Before anybody is known: to find out who calls may take time too.
+        frame.take(request_bytes)
         metadata = context.invocation_metadata() or ()
         identity = await self._authenticate(metadata)
         if self._callers is not None:
             self._callers.check(_names_of_peer(context), identity)
         access.check(identity)
+        frame.assign(identity.tenant)
         return identity, frame.traced(metadata)
 
 
@@ -209,22 +213,9 @@ async def _next(responses: Any, lease: Lease | None) -> Any:
         return await anext(responses, _END)
 
 
-def _parser(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    if deserialize is None:
-        return lambda request: request
-
-    def parse(request: bytes) -> Any:
-        try:
-            message = deserialize(request)
-        except Exception as error:
-            raise InvalidArgument.field("request", "is no valid encoding of the method's request message") from error
-        if isinstance(message, Message):
-            check_message(message)
-        return message
-
-    return parse
-
-
-async def _parse_each(requests: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+async def _parse_each(
+    requests: AsyncIterator[bytes], parse: Callable[[bytes], Any], frame: CallFrame
+) -> AsyncIterator[Any]:
     async for request in requests:
-        yield parse(request)
+        with frame.holding(len(request)):
+            yield parse(request)

@@ -8,11 +8,10 @@ from typing import Any
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
-from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Identity
-from autodev_runtime.rules import check_message
+from autodev_runtime.parsing import parser
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Recording:
     def __init__(self, recorder: Recorder, method: MethodDescriptor) -> None:
         self._recorder = recorder
         self._rpc = str(method.full_name)
-        self._request = message_factory.GetMessageClass(method.input_type)
+        self._parse = parser(message_factory.GetMessageClass(method.input_type).FromString)
         self._answer = message_factory.GetMessageClass(method.output_type)
         self._ending: set[asyncio.Future[None]] = set()
 
@@ -55,7 +54,7 @@ class Recording:
 
         What breaks a field's rule is refused here, whoever serves the RPC: entries hold what is within bounds.
         """
-        decision = Decision(self._rpc, identity, self._parsed(content), content)
+        decision = Decision(self._rpc, identity, self._parse(content), content)
         number = await self._recorder.begin(decision)
         status, answer = "CANCELLED", None
         try:
@@ -75,11 +74,3 @@ class Recording:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         await asyncio.shield(ending)
-
-    def _parsed(self, content: bytes) -> Message:
-        try:
-            message = self._request.FromString(content)
-        except (DecodeError, ValueError) as error:
-            raise InvalidArgument.field("request", "is no valid encoding of the method's request message") from error
-        check_message(message)
-        return message

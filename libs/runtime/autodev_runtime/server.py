@@ -17,7 +17,7 @@ from autodev_runtime import telemetry
 from autodev_runtime.clients import MESH_KEEPALIVE_S
 from autodev_runtime.identity import identity_from_metadata
 from autodev_runtime.mesh_tls import Door
-from autodev_runtime.pipeline import Authenticate, CallBounds, CallPipeline
+from autodev_runtime.pipeline import Authenticate, CallPipeline
 from autodev_runtime.recording import Recorder
 from autodev_runtime.settings import ServiceSettings, host_port
 from autodev_runtime.spans import export_spans
@@ -71,11 +71,10 @@ class Endpoint:
 
 def make_server(name: str, settings: ServiceSettings, endpoint: Endpoint) -> grpc.aio.Server:
     """A server with everything on it, bound to the endpoint's address and not started."""
-    bounds = CallBounds(settings.max_calls_in_flight, settings.default_timeout_s)
     _require_safe(endpoint)
     callers = endpoint.door.callers if endpoint.door is not None else None
     server = grpc.aio.server(
-        interceptors=[CallPipeline(name, bounds, endpoint.authenticate, callers, endpoint.recorder)],
+        interceptors=[CallPipeline(name, settings.call_bounds, endpoint.authenticate, callers, endpoint.recorder)],
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),

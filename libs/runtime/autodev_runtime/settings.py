@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from autodev_runtime.database_urls import DatabaseUrl
 from autodev_runtime.extensions.settings import ExtensionSettings
+from autodev_runtime.in_flight import CallBounds
 from autodev_runtime.named import named
 from autodev_runtime.secret_files import secrets_dir
 from autodev_runtime.starting import WRONG_SETTINGS
@@ -81,8 +82,17 @@ class ServiceSettings(ExtensionSettings):
     own."""
     max_message_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     """The greatest request or answer; more is RESOURCE_EXHAUSTED."""
-    max_calls_in_flight: int = Field(default=1000, ge=1)
-    """Calls served at a time; more are RESOURCE_EXHAUSTED."""
+    max_calls_in_flight: int = Field(default=2000, ge=1)
+    """Unary calls served at a time; more are RESOURCE_EXHAUSTED."""
+    max_streams_in_flight: int = Field(default=2000, ge=1)
+    """Streams served at a time, beside the unary calls; more are RESOURCE_EXHAUSTED."""
+    max_request_bytes_in_flight: int = Field(default=64 * 1024 * 1024, ge=1)
+    """Bytes of the requests served at a time, of calls and streams; more are RESOURCE_EXHAUSTED. The service's memory
+    holds each up to five times."""
+    tenant_share: float = Field(default=0.5, gt=0, le=1)
+    """How much of these three one tenant may use. Services of the mesh that act for all tenants may use all."""
+    max_open_streams: int = Field(default=1000, ge=1)
+    """Streams of health (`Watch`) and reflection, which need no credential; more are RESOURCE_EXHAUSTED."""
     default_timeout_s: float = Field(default=60.0, gt=0)
     """How long a unary call may take whose caller set no deadline."""
     drain_s: float = Field(default=10.0, ge=0)
@@ -154,6 +164,18 @@ class ServiceSettings(ExtensionSettings):
                 f"{host} is reachable from other machines, and this service believes any caller: listen on 127.0.0.1, "
                 f"or set {', '.join(MESH_FILES)}, by which services prove who they are (`autodev certs` makes them)"
             )
+
+    @property
+    def call_bounds(self) -> CallBounds:
+        """What calls may use."""
+        return CallBounds(
+            self.max_calls_in_flight,
+            self.max_streams_in_flight,
+            self.max_request_bytes_in_flight,
+            self.max_open_streams,
+            self.tenant_share,
+            self.default_timeout_s,
+        )
 
     @property
     def mesh_files(self) -> CertificateFiles | None:

@@ -91,6 +91,10 @@ class Odd(EventServiceServicer):
         return pb.DeleteConsumerGroupResponse()
 
 
+def served_by(odd: Odd) -> Served:
+    return Served("autodev.gateway.v1.EventService", lambda server: add_EventServiceServicer_to_server(odd, server))
+
+
 @pytest_asyncio.fixture
 async def odd() -> Odd:
     return Odd()
@@ -98,8 +102,7 @@ async def odd() -> Odd:
 
 @pytest_asyncio.fixture
 async def channel(odd: Odd) -> AsyncIterator[grpc.aio.Channel]:
-    settings = ServiceSettings(port=0, drain_s=0, max_calls_in_flight=BOUND, default_timeout_s=30)
-    served = Served("autodev.gateway.v1.EventService", lambda server: add_EventServiceServicer_to_server(odd, server))
-    async with serving([served], settings) as opened:
+    settings = ServiceSettings(port=0, drain_s=0, max_calls_in_flight=BOUND, tenant_share=1, default_timeout_s=30)
+    async with serving([served_by(odd)], settings) as opened:
         yield opened
         odd.go_on.set()

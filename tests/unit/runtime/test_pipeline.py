@@ -1,7 +1,9 @@
 """What every call goes through before it reaches a servicer, and after."""
 
 import asyncio
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -11,10 +13,11 @@ from prometheus_client import REGISTRY
 from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
-from autodev_runtime.identity import Role
+from autodev_runtime.identity import ALL_TENANTS, Role
+from autodev_runtime.settings import ServiceSettings
 from autodev_sdk.events import make_event
-from tests.serving import acting, refusal
-from tests.unit.runtime.conftest import BOUND, SECRET, Odd
+from tests.serving import acting, refusal, serving
+from tests.unit.runtime.conftest import BOUND, SECRET, Odd, served_by
 
 if TYPE_CHECKING:
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub as Stub
@@ -138,8 +141,116 @@ async def test_past_the_bound_calls_are_refused_and_told_when_to_try_again(stub:
     await stub.ListDeadLetters(ask("g"))
 
 
-async def _answer(stub: "Stub", group: str) -> pb.ListDeadLettersResponse:
-    return await stub.ListDeadLetters(ask(group))
+async def _answer(stub: "Stub", group: str, page_token: str = "") -> pb.ListDeadLettersResponse:
+    return await stub.ListDeadLetters(pb.ListDeadLettersRequest(group=group, page_token=page_token))
+
+
+@contextlib.asynccontextmanager
+async def bounded(odd: Odd, **bounds: Any) -> AsyncIterator[grpc.aio.Channel]:
+    """A server with these bounds."""
+    async with serving([served_by(odd)], ServiceSettings(port=0, drain_s=0, **bounds)) as opened:
+        yield opened
+        odd.go_on.set()
+
+
+def caller(channel: grpc.aio.Channel, tenant: str, *roles: Role) -> "Stub":
+    return EventServiceStub(acting(channel, tenant, *(roles or (Role.OPERATOR, Role.RUNTIME))))
+
+
+@contextlib.asynccontextmanager
+async def waiting_calls(stub: "Stub", odd: Odd, calls: int, page_token: str = "") -> AsyncIterator[None]:
+    """Calls that are being served within the block."""
+    waiting = [asyncio.ensure_future(_answer(stub, "wait", page_token)) for _ in range(calls)]
+    await entered(odd, calls)
+    yield
+    odd.go_on.set()
+    await asyncio.gather(*waiting)
+
+
+async def test_one_tenant_leaves_places_to_the_others(odd: Odd) -> None:
+    async with bounded(odd, max_calls_in_flight=4) as channel:
+        acme, umbrella = caller(channel, "acme"), caller(channel, "umbrella")
+        async with waiting_calls(acme, odd, 2):
+            refused = await refusal(acme.ListDeadLetters(ask("g")))
+            assert (refused.code, refused.reason, refused.retry_after_s) == (
+                "RESOURCE_EXHAUSTED",
+                "TOO_MANY_CALLS",
+                1.0,
+            )
+            assert "2 calls of one workspace" in refused.message
+            await umbrella.ListDeadLetters(ask("g"))
+        await acme.ListDeadLetters(ask("g"))
+
+
+async def test_a_service_that_works_for_all_tenants_is_held_to_no_share(odd: Odd) -> None:
+    async with bounded(odd, max_calls_in_flight=4) as channel:
+        service = caller(channel, ALL_TENANTS, Role.SERVICE)
+        async with waiting_calls(service, odd, 4):
+            assert (await refusal(service.ListDeadLetters(ask("g")))).reason == "TOO_MANY_CALLS"
+
+
+async def test_streams_take_no_calls_place(odd: Odd) -> None:
+    async with bounded(odd, max_calls_in_flight=1, max_streams_in_flight=2, tenant_share=1) as channel:
+        stub = caller(channel, "acme")
+        streams = [stub.Subscribe(pb.SubscribeRequest(after_cursor="forever")) for _ in range(2)]
+        for stream in streams:
+            await stream.read()
+        await stub.ListDeadLetters(ask("g"))
+        refused = await refusal(drain(stub.Subscribe(pb.SubscribeRequest())))
+        assert (refused.code, refused.reason, refused.retry_after_s) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", 1.0)
+        streams[0].cancel()
+        async with asyncio.timeout(10):
+            await odd.cancelled.wait()
+        assert await drain(stub.Subscribe(pb.SubscribeRequest())) == 3
+
+
+async def test_one_tenant_leaves_streams_to_the_others(odd: Odd) -> None:
+    async with bounded(odd, max_streams_in_flight=2) as channel:
+        acme, umbrella = caller(channel, "acme"), caller(channel, "umbrella")
+        await acme.Subscribe(pb.SubscribeRequest(after_cursor="forever")).read()
+        assert (await refusal(drain(acme.Subscribe(pb.SubscribeRequest())))).reason == "TOO_MANY_CALLS"
+        assert await drain(umbrella.Subscribe(pb.SubscribeRequest())) == 3
+
+
+async def test_requests_in_flight_have_a_bound_in_bytes(odd: Odd) -> None:
+    async with bounded(odd, max_request_bytes_in_flight=800) as channel:
+        acme, umbrella = caller(channel, "acme"), caller(channel, "umbrella")
+        large = "x" * 400
+        async with waiting_calls(acme, odd, 1, large):
+            refused = await refusal(acme.ListDeadLetters(ask("g")))
+            assert (refused.code, refused.reason, refused.retry_after_s) == (
+                "RESOURCE_EXHAUSTED",
+                "TOO_MANY_CALLS",
+                1.0,
+            )
+            assert "400 bytes of requests of one workspace" in refused.message
+            async with waiting_calls(umbrella, odd, 1, large):
+                refused = await refusal(caller(channel, "initech").ListDeadLetters(ask("g")))
+                assert (refused.reason, refused.message) == ("TOO_MANY_CALLS", "800 bytes of requests are in flight")
+        await acme.ListDeadLetters(ask("g"))
+
+
+async def test_a_streams_requests_count_while_they_are_served(odd: Odd) -> None:
+    events = [make_event(event_pb2.GuidanceIssued(guidance="x" * 900), agent_id="ada")]
+    request = pb.PublishStreamRequest(events=events)
+    async with bounded(odd, max_request_bytes_in_flight=800, tenant_share=1) as channel:
+        stub = caller(channel, "acme")
+        stream = stub.PublishStream()
+        for _ in range(5):
+            await stream.write(request)
+            await stream.read()
+        async with waiting_calls(stub, odd, 2, "x" * 400):
+            await stream.write(request)
+            assert (await refusal(stream.read())).reason == "TOO_MANY_CALLS"
+        await stub.ListDeadLetters(ask("g"))
+
+
+async def test_requests_that_were_refused_or_failed_give_their_bytes_back(odd: Odd) -> None:
+    async with bounded(odd, max_request_bytes_in_flight=800) as channel:
+        for group in ["raise", "not-found", "abort", "a b"] * 3:
+            request = pb.ListDeadLettersRequest(group=group, page_token="x" * 400)
+            assert (await refusal(caller(channel, "acme").ListDeadLetters(request))).reason != "TOO_MANY_CALLS"
+            assert (await refusal(EventServiceStub(channel).ListDeadLetters(request))).code == "UNAUTHENTICATED"
 
 
 async def test_refused_and_failed_calls_give_their_place_back(stub: "Stub") -> None:

@@ -111,6 +111,72 @@ async def test_reflection_shows_the_services_to_anyone(odd: Odd) -> None:
     assert names == {NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 
 
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+async def test_bytes_that_are_no_question_of_health_are_the_callers_fault(
+    odd: Odd, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    async with started(odd) as channel:
+        path = f"/grpc.health.v1.Health/{method}"
+        asked: Any = channel.unary_unary(path) if method == "Check" else channel.unary_stream(path)
+        for question in (b"\xff\xff", b"\x0a\x02\xff\xfe", b"\x0a\xd1\x0f" + b"x" * 2001):
+            call = asked(question)
+            assert (await refusal(call if method == "Check" else call.read())).code == "INVALID_ARGUMENT"
+    assert [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"] == []
+
+
+async def test_bytes_that_are_no_question_of_reflection_are_the_callers_fault(
+    odd: Odd, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(odd) as channel:
+        asked: Any = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        for question in (b"\xff\xff", b"\x22\x05\xc3\xa9abc", b"\x22\x02\xff\xfe"):
+            call = asked(iter([question]))
+            if question == b"\x22\x05\xc3\xa9abc":
+                # A symbol that there is not.
+                answer = reflection_pb2.ServerReflectionResponse.FromString(await call.read())
+                assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+            else:
+                assert (await refusal(call.read())).code == "INVALID_ARGUMENT"
+    assert [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"] == []
+
+
+def watch(channel: grpc.aio.Channel, service: str) -> Any:
+    return health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=service))
+
+
+async def test_a_service_that_there_is_not_can_be_watched_for(odd: Odd) -> None:
+    async with started(odd) as channel:
+        assert (await watch(channel, "no.such.Service").read()).status == State.SERVICE_UNKNOWN
+
+
+async def test_streams_that_anybody_may_open_have_a_bound_of_their_own(odd: Odd) -> None:
+    async with started(odd, max_open_streams=2, max_calls_in_flight=1, max_streams_in_flight=1) as channel:
+        watches = [watch(channel, name) for name in ("no.such.Service", NAME)]
+        for each in watches:
+            await each.read()
+        refused = await refusal(watch(channel, NAME).read())
+        assert (refused.code, refused.reason, refused.retry_after_s) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", 1.0)
+        reflected = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([]))
+        assert (await refusal(reflected.read())).reason == "TOO_MANY_CALLS"
+        # Neither who asks for health once, nor the callers of tenants, are kept out by them.
+        await health(channel)
+        stub = EventServiceStub(acting(channel, "acme"))
+        await stub.ListConsumerGroups(pb.ListConsumerGroupsRequest())
+        await stub.Subscribe(pb.SubscribeRequest()).read()
+        watches[0].cancel()
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not await _is_served(watch(channel, NAME)):
+            assert time.monotonic() < deadline_s, "the place was not given back"
+
+
+async def _is_served(call: Any) -> bool:
+    try:
+        await call.read()
+    except grpc.aio.AioRpcError:
+        return False
+    return True
+
+
 async def test_a_background_task_that_fails_ends_the_service(odd: Odd) -> None:
     async def fail() -> None:
         raise RuntimeError("the relay broke")
