@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -68,16 +69,17 @@ class SubscribeStream:
                 subscription.position = self._log.oldest(tenant)
 
     async def _start(self, request: pb.SubscribeRequest, tenant: str) -> int:
-        head = self._log.head
         match request.WhichOneof("start"):
             case "after_cursor":
-                return seq_of(request.after_cursor, head, "after_cursor")
+                # By the head alone a tenant could search for when others published.
+                newest = max(self._log.head, time.time_ns() // 1000)
+                return seq_of(request.after_cursor, newest, "after_cursor")
             case "at_time":
                 # Places are times of recording.
                 return max(0, request.at_time.ToMicroseconds() - 1)
             case "at" if request.at == pb.START_AT_EARLIEST:
                 return await self._log.earliest(tenant)
-        return head
+        return await self._log.last(tenant)
 
 
 def _heartbeat_s(request: pb.SubscribeRequest) -> float:

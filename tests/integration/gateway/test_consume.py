@@ -308,6 +308,26 @@ async def test_a_tenant_discards_its_own_dead_letters_of_a_services_group(
             assert not (await client.events.ListConsumerGroups(pb.ListConsumerGroupsRequest())).groups
 
 
+@pytest.mark.parametrize("start", [pb.START_AT_NOW, pb.START_AT_EARLIEST])
+async def test_a_groups_position_tells_nothing_of_other_tenants(
+    acme: AutoDevClient, globex: AutoDevClient, start: "pb.StartAt.ValueType"
+) -> None:
+    async def position() -> str:
+        (group,) = (await acme.events.ListConsumerGroups(pb.ListConsumerGroupsRequest())).groups
+        return group.position_cursor
+
+    (own,) = await publish(acme, [failed(1)])
+    await publish(globex, [failed(2)])
+    async with working(acme, at=start) as worker:
+        if start == pb.START_AT_EARLIEST:
+            worker.acknowledge(await worker.next())
+        assert await position() == own
+        (own,) = await publish(acme, [failed(3)])
+        await publish(globex, [failed(4)])
+        worker.acknowledge(await worker.next())
+        assert await position() == own
+
+
 async def test_groups_are_listed_page_by_page(acme: AutoDevClient) -> None:
     for name in ("b", "a", "c"):
         async with working(acme, name, filter=pb.EventFilter(agent_ids=["ada"])):

@@ -10,10 +10,22 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autodev.gateway.v1 import event_pb2
+from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_gateway import wire
 from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
-from autodev_gateway.event_log import ALL_EVENTS, Draft, EpisodeReport, EventLog, Filter, LogOptions, PageBounds
+from autodev_gateway.event_log import (
+    ALL_EVENTS,
+    Draft,
+    EpisodeReport,
+    EventLog,
+    Filter,
+    LogOptions,
+    PageBounds,
+    cursor_of,
+)
 from autodev_gateway.event_log.engines import engine_for
+from autodev_gateway.event_log.subscription import Broadcast, Subscription
 from autodev_gateway.settings import GatewaySettings
 from autodev_runtime.database import Database
 from autodev_runtime.identity import ALL_TENANTS
@@ -174,3 +186,96 @@ def test_the_log_is_a_list_without_repeats(
     tail_bytes: int,
 ) -> None:
     asyncio.run(check(storages, together, later, wanted, PageBounds(page_events, page_bytes), tail_bytes))
+
+
+def drafts_of(tenant: str) -> st.SearchStrategy[list[Draft]]:
+    """A call's events, some of them published before."""
+    return st.lists(
+        st.builds(
+            lambda event_id, kind: Draft(
+                tenant, event_id, kind, "ada", "", event_pb2.Event(id=event_id).SerializeToString()
+            ),
+            st.sampled_from(IDS),
+            st.integers(20, 22),
+        ),
+        max_size=4,
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """What acme publishes, and what another tenant does before and after it."""
+
+    before: list[Draft]
+    own: list[Draft]
+    after: list[Draft]
+
+
+STEPS = st.lists(st.builds(Step, drafts_of("globex"), drafts_of("acme"), drafts_of("globex")), min_size=1, max_size=4)
+
+
+@dataclass
+class Told:
+    """What a stream of acme's says: the events, and for each heartbeat which of its own events the cursor names."""
+
+    events: list[str] = field(default_factory=list)
+    heartbeats: list[int] = field(default_factory=list)
+
+
+async def told_acme(
+    storages: Storages, starts: list[list[Step]], wanted: Filter, bounds: PageBounds, tail_bytes: int
+) -> Told:
+    told = Told()
+    own = [0]
+    published: dict[str, Draft] = {}
+    with tempfile.TemporaryDirectory() as directory, storages.new(Path(directory)) as storage:
+        async with storage.open("gateway") as database:
+            await upgrade(database, "autodev_gateway")
+            for steps in starts:
+                # Each is after a start on the same files.
+                async with running_log(storage, database, LogOptions(tail_bytes=tail_bytes)) as log:
+                    broadcast = Broadcast(log)
+                    subscription = Subscription(broadcast, "acme", await log.last("acme"), wanted, bounds)
+                    with broadcast.running(), contextlib.closing(subscription):
+                        await hear(subscription, told, own)
+                        for step in steps:
+                            for drafts in filter(None, (step.before, step.own, step.after)):
+                                places = await log.append(drafts)
+                                own += [place for place in places if drafts is step.own and place > own[-1]]
+                            for draft in step.own:
+                                published.setdefault(draft.event_id, draft)
+                            # What is appended beside what is followed comes a moment later.
+                            await log.catch_up()
+                            await hear(subscription, told, own)
+    assert told.events == [
+        each.event_id for each in published.values() if not wanted.types or each.type in wanted.types
+    ]
+    return told
+
+
+async def hear(subscription: Subscription, told: Told, own: list[int]) -> None:
+    """Read up to a heartbeat."""
+    cursors = list(map(cursor_of, own))
+    while True:
+        response = pb.SubscribeResponse.FromString((await subscription.next(heartbeat_s=0)).message)
+        assert response.head_cursor in cursors
+        if not response.events:
+            told.heartbeats.append(cursors.index(response.head_cursor))
+            return
+        assert response.head_cursor >= response.events[-1].cursor
+        told.events += [event.id for event in response.events]
+
+
+@settings(max_examples=15)
+@given(
+    starts=st.lists(STEPS, min_size=1, max_size=2),
+    wanted=st.builds(Filter, st.frozensets(st.integers(20, 22), max_size=2)),
+    page_events=st.integers(1, 5),
+    tail_bytes=st.sampled_from([0, 300, 10**6]),
+)
+def test_what_a_tenant_is_told_is_the_same_whatever_others_publish(
+    storages: Storages, starts: list[list[Step]], wanted: Filter, page_events: int, tail_bytes: int
+) -> None:
+    alone = [[Step([], step.own, []) for step in steps] for steps in starts]
+    rest = wanted, PageBounds(page_events), tail_bytes
+    assert asyncio.run(told_acme(storages, starts, *rest)) == asyncio.run(told_acme(storages, alone, *rest))

@@ -121,6 +121,29 @@ async def test_a_cursor_of_one_gateway_is_good_at_once_at_another(clients: list[
         assert [event.cursor for event in found] == [later]
 
 
+async def test_a_heartbeat_says_the_tenants_last_place_whichever_gateway_appended_there(
+    storage: Storage, clients: list[AutoDevClient], gateways: list[Running]
+) -> None:
+    async def said(client: AutoDevClient) -> str:
+        request = pb.SubscribeRequest(at=pb.START_AT_NOW)
+        request.heartbeat_interval.FromMilliseconds(100)
+        call = client.events.Subscribe(request)
+        async with asyncio.timeout(PATIENCE_S):
+            response = await anext(aiter(call))
+        call.cancel()
+        assert not response.events
+        return response.head_cursor
+
+    async with gateways[2].client("globex") as globex:
+        for number in range(3):
+            (own,) = await publish(clients[number % 2], [failed(number)])
+            await publish(globex, [failed(number)])
+            assert [await said(client) for client in clients] == [own] * GATEWAYS
+    async with started(storage) as late, late.client() as client:
+        assert await said(client) == own
+        assert await said(clients[0]) == own
+
+
 async def test_a_gateway_whose_clock_is_behind_appends_after_the_others(
     clients: list[AutoDevClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from autodev.gateway.v1 import event_pb2
 from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev_gateway import metrics
-from autodev_gateway.event_log import subscription
+from autodev_gateway.event_log import cursor_of, subscription
 from autodev_gateway.event_log.engine import JoinedReading
 from autodev_gateway.event_log.model import Page
 from autodev_gateway.event_log.subscription import Batch
@@ -171,6 +171,86 @@ async def test_a_heartbeat_says_where_to_go_on(acme: AutoDevClient) -> None:
         run = ran("s-1")
         await publish(acme, [failed(2), run])
         assert [event.id for event in await read(acme, 2, after_cursor=response.head_cursor)][-1] == run.id
+
+
+async def test_what_a_stream_says_tells_nothing_of_other_tenants(acme: AutoDevClient, globex: AutoDevClient) -> None:
+    (own,) = await publish(acme, [failed(1)])
+    async with (
+        following(acme, heartbeat_interval=QUICK) as stream,
+        following(acme, filter=pb.EventFilter(**TYPES), heartbeat_interval=QUICK) as filtered,
+    ):
+        for number in range(3):
+            await publish(globex, [ran("s-1")])
+            # One heartbeat may have been on its way.
+            for each in (stream, filtered, stream, filtered):
+                response = await read_one(each)
+                assert (list(response.events), response.head_cursor) == ([], own)
+            (own,) = await publish(acme, [failed(number)])
+            assert (await next_events(stream)).head_cursor == own
+            async with asyncio.timeout(PATIENCE_S):
+                while (await filtered.read()).head_cursor != own:
+                    pass
+
+
+async def test_a_tenant_that_never_published_is_at_the_beginning_of_the_log(
+    acme: AutoDevClient, globex: AutoDevClient
+) -> None:
+    await publish(globex, [failed(1)])
+    async with following(acme, heartbeat_interval=QUICK) as stream:
+        await publish(globex, [failed(2)])
+        response = await read_one(stream)
+    assert (list(response.events), response.head_cursor) == ([], "0" * 16)
+    own = failed(3)
+    await publish(acme, [own])
+    assert [event.id for event in await read(acme, 1, after_cursor=response.head_cursor)] == [own.id]
+
+
+async def test_no_cursor_is_refused_for_being_after_what_others_published(
+    acme: AutoDevClient, globex: AutoDevClient
+) -> None:
+    (own,) = await publish(acme, [failed(1)])
+    (theirs,) = await publish(globex, [failed(2)])
+    for place in (int(theirs, 16), int(theirs, 16) + 1):
+        async with following(acme, after_cursor=cursor_of(place), heartbeat_interval=QUICK) as stream:
+            response = await read_one(stream)
+        assert (list(response.events), response.head_cursor) == ([], own)
+
+
+@pytest.mark.parametrize("tail_bytes", [0, 1_000_000], ids=["from the database", "from memory"])
+async def test_an_idle_subscriber_asks_the_database_nothing_while_others_publish(
+    storage: Storage, tail_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(storage) as gateway, gateway.client() as acme:
+        (own,) = await publish(acme, [failed(1)])
+    async with (
+        started(storage, tail_bytes=tail_bytes) as gateway,
+        gateway.client() as acme,
+        gateway.client("globex") as globex,
+        following(acme, heartbeat_interval=QUICK) as stream,
+    ):
+        assert (await read_one(stream)).head_cursor == own
+        asked: list[str] = []
+        for name in ("read", "joined", "last"):
+            monkeypatch.setattr(gateway.parts.log._engine, name, lambda *_, name=name: asked.append(name))
+        for number in range(3):
+            await publish(globex, [failed(number)])
+            assert (await read_one(stream)).head_cursor == own
+        async with following(acme, after_cursor=own, heartbeat_interval=QUICK) as other:
+            assert (await read_one(other)).head_cursor == own
+    assert not asked
+
+
+async def test_the_cursor_of_a_tenant_all_of_whose_events_are_past_retention_stays_good(storage: Storage) -> None:
+    async with started(storage, retention_bytes=1) as gateway, gateway.client() as acme:
+        (own,) = await publish(acme, [failed(1)])
+        await gateway.parts.log.sweep()
+        async with following(acme, heartbeat_interval=QUICK) as stream:
+            assert (await read_one(stream)).head_cursor == own
+    async with started(storage) as gateway, gateway.client() as acme, gateway.client("globex") as globex:
+        await publish(globex, [failed(2)])
+        for start in ({"at": pb.START_AT_NOW}, {"at": pb.START_AT_EARLIEST}, {"after_cursor": own}):
+            async with following(acme, heartbeat_interval=QUICK, **start) as stream:
+                assert (await read_one(stream)).head_cursor == own
 
 
 async def test_another_tenants_events_never_come(acme: AutoDevClient, globex: AutoDevClient) -> None:

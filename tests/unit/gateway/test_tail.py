@@ -41,19 +41,26 @@ def test_reading_on_gives_every_wanted_event_once_in_order(
     for batch in made:
         tail.extend(batch)
     everything = [each for batch in made for each in batch]
+    own = [0, *(each.record.seq for each in everything if tenant in (ALL_TENANTS, each.tenant))]
+    tail.begin(tenant, 0)
+    floor = tail.floor(tenant)
+    assert floor is not None
+    assert floor in own
+    assert tail.last(tenant) == own[-1]
     expected = [
         each.record
         for each in everything
-        if each.record.seq > tail.floor and tenant in (ALL_TENANTS, each.tenant) and wanted.passes(each)
+        if each.record.seq > floor and tenant in (ALL_TENANTS, each.tenant) and wanted.passes(each)
     ]
 
     read: list[Record] = []
-    position = tail.floor
-    while position < tail.head:
+    position = floor
+    while position < tail.last(tenant):
         page = tail.read(tenant, position, wanted, PageBounds(page_events, page_bytes))
         assert len(page.records) <= page_events
         assert len(page.records) <= 1 or sum(len(each.sized) for each in page.records) <= page_bytes
         assert page.through > position
+        assert page.through in own
         read += page.records
         position = page.through
     assert read == expected
@@ -67,7 +74,9 @@ def test_what_is_kept_fits_the_bound_and_is_the_end_of_the_log(
     made = appended(batches)
     for batch in made:
         tail.extend(batch)
-    kept = tail.read(ALL_TENANTS, tail.floor, ALL_EVENTS, PageBounds(10**6, 10**9)).records
+    floor = tail.floor(ALL_TENANTS)
+    assert floor is not None
+    kept = tail.read(ALL_TENANTS, floor, ALL_EVENTS, PageBounds(10**6, 10**9)).records
     assert sum(len(each.sized) for each in kept) <= max_bytes
     everything = [each.record for batch in made for each in batch]
     assert list(kept) == everything[len(everything) - len(kept) :]

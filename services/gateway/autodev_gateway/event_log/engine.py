@@ -87,6 +87,9 @@ class Engine(Protocol):
     async def after(self, place: int, limit: int) -> Sequence[Appended]:
         """All tenants' events after a place, in order; fewer than the limit only where there are no more by now."""
 
+    async def last(self, tenant: str, through: int) -> int:
+        """The last place up to `through` at which the tenant had an event, or up to where they are deleted; 0: none."""
+
     async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Reading:
         """The next events of the tenant in (after, through]. A page without any was looked through to its end."""
 

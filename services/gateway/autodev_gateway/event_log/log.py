@@ -103,6 +103,19 @@ class EventLog:
         """The place of the newest event."""
         return self._tail.head
 
+    async def last(self, tenant: str) -> int:
+        """The place of the tenant's newest event; 0 where it never had one. Raises Unavailable."""
+        await self._floor(tenant)
+        return self._tail.last(tenant)
+
+    async def _floor(self, tenant: str) -> int:
+        """The place after which the tenant's events are in memory. The engine is asked once a tenant."""
+        if (floor := self._tail.floor(tenant)) is None:
+            self._tail.begin(tenant, await self._engine.last(tenant, self._tail.opened))
+            floor = self._tail.floor(tenant)
+            assert floor is not None
+        return floor
+
     def oldest(self, tenant: str) -> int:
         """The place after which the tenant's events are kept; for the tenant `*` the log's beginning."""
         return self._trims.through(tenant)
@@ -142,12 +155,12 @@ class EventLog:
     async def read_kept(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
         """The same of what is kept, whatever is gone."""
         after = max(after, self.oldest(tenant))
-        if after >= self._tail.floor:
+        floor = await self._floor(tenant)
+        if after >= floor:
             return self._tail.read(tenant, after, wanted, bounds)
-        floor = self._tail.floor
         page, trimmed = await self._engine.read(tenant, after, floor, wanted, bounds)
         self._trims.advance(trimmed)
-        if page.records or after >= floor:
+        if page.records:
             return page
         return await self.read_kept(tenant, page.through, wanted, bounds)
 
@@ -157,7 +170,7 @@ class EventLog:
         Raises OutOfRange (CURSOR_EXPIRED), as `read` does.
         """
         self._trims.check(tenant, after)
-        start, floor = max(after, self.oldest(tenant)), self._tail.floor
+        start, floor = max(after, self.oldest(tenant)), await self._floor(tenant)
         if start >= floor:
             return [Joined(b"", start, 0)]
         messages, trimmed = await self._engine.joined(tenant, start, floor, wanted, bounds)
@@ -165,9 +178,10 @@ class EventLog:
         self._trims.check(tenant, after)
         return messages
 
-    def in_memory(self, after: int) -> bool:
-        """Whether everything after the place is read without the database."""
-        return after >= self._tail.floor
+    def in_memory(self, tenant: str, after: int) -> bool:
+        """Whether everything of the tenant's after the place is read without the database."""
+        floor = self._tail.floor(tenant)
+        return floor is not None and after >= floor
 
     async def at(self, tenant: str, seqs: Sequence[int], wanted: Filter) -> list[Record]:
         """The tenant's events at these places; those that are gone or not wanted are left out."""

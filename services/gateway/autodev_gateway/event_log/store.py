@@ -91,6 +91,15 @@ class EventStore:
         async with self._database.connection(ALL_TENANTS) as connection:
             return await appended_after(connection, place, limit)
 
+    async def last(self, tenant: str, through: int) -> int:
+        """The last place up to `through` at which the tenant had an event, or up to where they are deleted; 0: none."""
+        kept = select(func.max(_events.c.seq)).where(_events.c.tenant_id == tenant, _events.c.seq <= through)
+        gone = select(_trims.c.through_seq).where(_trims.c.tenant_id == tenant)
+        # In one statement: what is deleted meanwhile is in the one or in the other.
+        query = select(kept.scalar_subquery(), gone.scalar_subquery())
+        async with self._database.connection(tenant) as connection:
+            return max(place or 0 for place in (await connection.execute(query)).one())
+
     async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Reading:
         """The next events of the tenant in (after, through]."""
         if self._shared is None:

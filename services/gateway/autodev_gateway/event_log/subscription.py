@@ -37,7 +37,7 @@ class Broadcast:
 
     async def next(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Batch:
         """The next message after a place; one without events when there are none yet."""
-        sharable = wanted.passes_all and self.log.in_memory(after)
+        sharable = wanted.passes_all and self.log.in_memory(tenant, after)
         key = tenant, after, bounds.events
         if sharable and (shared := self._shared.get(key)) is not None:
             return shared
@@ -97,7 +97,7 @@ class Subscription:
     async def _read(self) -> Batch:
         while not self._ahead:
             if self._reading is None:
-                if self._broadcast.log.in_memory(self.position):
+                if self._broadcast.log.in_memory(self._tenant, self.position):
                     return await self._broadcast.next(self._tenant, self.position, self._wanted, self._bounds)
                 self._read_on(self.position)
             reading, self._reading = self._reading, None
@@ -106,7 +106,7 @@ class Subscription:
             self.position = max(self.position, read[-1].through)
             self._ahead.extend(each for each in read if each.events)
             # While these are sent, the next are read.
-            if not self._broadcast.log.in_memory(self.position):
+            if not self._broadcast.log.in_memory(self._tenant, self.position):
                 self._read_on(self.position)
         return message_of(self._ahead.popleft())
 

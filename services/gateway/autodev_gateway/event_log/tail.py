@@ -46,8 +46,8 @@ class _Lane:
                 del column[: self.start]
             self.start = 0
 
-    def read(self, after: int, wanted: Filter, bounds: PageBounds, head: int) -> Page:
-        """The next events after a place; the page reaches to `head` where there are no more."""
+    def read(self, after: int, wanted: Filter, bounds: PageBounds) -> Page:
+        """The next events after a place; the page reaches to the lane's last event where there are no more."""
         first = bisect_right(self.seqs, after, self.start)
         places: Sequence[int] = range(first, min(first + bounds.events, len(self.seqs)))
         ended = first + bounds.events > len(self.seqs)
@@ -56,7 +56,7 @@ class _Lane:
             ended = len(places) < bounds.events
         fitting = self._fitting(places, bounds.size_bytes)
         records = [Record(self.seqs[place], self.sized[place]) for place in places[:fitting]]
-        return Page(records, head if ended and fitting == len(places) else records[-1].seq)
+        return Page(records, self.seqs[-1] if ended and fitting == len(places) else records[-1].seq)
 
     def _passing(self, first: int, wanted: Filter) -> Iterator[int]:
         for place in range(first, len(self.seqs)):
@@ -73,11 +73,16 @@ class _Lane:
 
 
 class Tail:
-    """Every event after `floor`, up to `head`."""
+    """Every event of a tenant after its floor, up to its last.
+
+    Both are places of the tenant's own events, so that what its readers are told says nothing of other tenants.
+    """
 
     def __init__(self, head: int, max_bytes: int) -> None:
-        self.floor = head
+        self.opened = head
+        """Where the log ended when this began."""
         self.head = head
+        self._floors = {ALL_TENANTS: head}
         self._max_bytes = max_bytes
         self._bytes = 0
         self._all = _Lane()
@@ -107,7 +112,7 @@ class Tail:
     def _drop_first(self) -> None:
         first = self._all.start
         tenant = self._all.tenants[first]
-        self.floor = self._all.seqs[first]
+        self._floors[tenant] = self._floors[ALL_TENANTS] = self._all.seqs[first]
         self._bytes -= len(self._all.sized[first])
         self._all.drop_first()
         lane = self._lanes[tenant]
@@ -115,10 +120,28 @@ class Tail:
         if not lane.seqs:
             del self._lanes[tenant]
 
+    def floor(self, tenant: str) -> int | None:
+        """The place after which the tenant's events are here; None where that is not known: see `begin`."""
+        return self._floors.get(tenant)
+
+    def begin(self, tenant: str, last: int) -> None:
+        """Know the tenant's last place up to `opened`; what has come and gone since goes before it."""
+        self._floors.setdefault(tenant, last)
+
+    def last(self, tenant: str) -> int:
+        """The place of the tenant's newest event. Its floor is known."""
+        lane = self._lane(tenant)
+        return lane.seqs[-1] if lane is not None else self._floors[tenant]
+
     def read(self, tenant: str, after: int, wanted: Filter, bounds: PageBounds) -> Page:
-        """The next events of the tenant after a place that is not before `floor`."""
-        lane = self._all if tenant == ALL_TENANTS else self._lanes.get(tenant)
-        return lane.read(after, wanted, bounds, self.head) if lane is not None else Page((), self.head)
+        """The next events of the tenant after a place that is not before its floor."""
+        lane = self._lane(tenant)
+        return lane.read(after, wanted, bounds) if lane is not None else Page((), self._floors[tenant])
+
+    def _lane(self, tenant: str) -> _Lane | None:
+        if tenant == ALL_TENANTS:
+            return self._all if self._all.seqs else None
+        return self._lanes.get(tenant)
 
     @contextmanager
     def listening(self, tenant: str, listener: Listener) -> Iterator[None]:

@@ -173,7 +173,7 @@ class Groups:
             if (runner := await self._take_over(key)) is not None:
                 return runner
             await self._log.catch_up()
-            position = self._log.head if options.from_now else await self._log.earliest(key.tenant)
+            position = await (self._log.last(key.tenant) if options.from_now else self._log.earliest(key.tenant))
             tenure = await self._store.create(key, position, options.wanted)
             gaps = self._log.gaps(key.tenant, from_start=position)
             ledger = Ledger(position)

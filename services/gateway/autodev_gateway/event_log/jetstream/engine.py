@@ -207,6 +207,11 @@ class JetStreamEngine:
             del self._mark_places[:MARKS], self._mark_numbers[:MARKS]
         self._index.add(segment.events)
 
+    async def last(self, tenant: str, through: int) -> int:
+        """See Engine."""
+        await self._index.through(through)
+        return await self.index.last(tenant, through)
+
     async def read(self, tenant: str, after: int, through: int, wanted: Filter, bounds: PageBounds) -> Reading:
         """See Engine. Where not every event is wanted, the database's rows say which are."""
         if wanted.passes_all:
