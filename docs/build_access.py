@@ -14,9 +14,10 @@ PAGE = Path(__file__).with_name("access.md")
 HEAD = """# Who may call what
 
 Each RPC's contract says which role it needs and what it does (`autodev.options.v1.access`), and every server enforces
-it before it reads the request: PERMISSION_DENIED, reason ROLE_REQUIRED or READ_ONLY. A credential that is `read_only`
-opens what reads, if it has the role as well. How credentials come by their roles: [identity.md](identity.md). This page
-is built from the contracts by `make access-page`.
+it before it reads the request: PERMISSION_DENIED, reason ROLE_REQUIRED or READ_ONLY. Where one field needs a role, it
+is enforced before the request is served. A credential that is `read_only` opens what reads, if it has the role as well.
+How credentials come by their roles: [identity.md](identity.md). This page is built from the contracts by
+`make access-page`.
 
 """
 NOTES = {
@@ -37,6 +38,8 @@ def row(method: MethodDescriptor) -> str:
     access = access_to(method)
     role = access.role.value if access.role is not None else "any"
     note = f"; {NOTES[name]}" if name in NOTES else ""
+    if access.deciding_field:
+        note += f"; `{access.deciding_field}` is a decision and needs reviewer"
     return f"| `{name}` | {role}{note} | {_WORDS[access.effect]} |\n"
 
 

@@ -96,10 +96,15 @@ def require_role(role: Role) -> Identity:
     """The current identity, if it has the role. Raises PermissionDenied."""
     identity = current_identity()
     if role not in identity.roles and Role.SERVICE not in identity.roles:
-        raise PermissionDenied(
-            f"this needs the role {role.value!r}", reason="ROLE_REQUIRED", metadata={"role": role.value}
-        )
+        raise role_required(role)
     return identity
+
+
+def role_required(role: Role, for_what: str = "") -> PermissionDenied:
+    """What a caller without a role is told."""
+    return PermissionDenied(
+        f"this needs the role {role.value!r}{for_what}", reason="ROLE_REQUIRED", metadata={"role": role.value}
+    )
 
 
 async def identity_from_metadata(metadata: Metadata) -> Identity:

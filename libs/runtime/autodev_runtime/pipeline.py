@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 
 from autodev_runtime import telemetry
-from autodev_runtime.access import Access, Effect, access_to, method_named
+from autodev_runtime.access import Access, access_to, method_named
 from autodev_runtime.call_frame import CallFrame
 from autodev_runtime.identity import Caller, Identity, Metadata, acting_as, identity_from_metadata
 from autodev_runtime.in_flight import Bound, CallBounds
@@ -113,6 +113,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                     with acting_as(identity), tracing_as(trace):
                         async with asyncio.timeout(self._time_for(context)):
                             parsed = parse(request)
+                            access.check_request(identity, parsed)
                             if recording is None:
                                 return await behavior(parsed, context)
                             return await recording.around(
@@ -180,9 +181,9 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         return self._bounds.default_timeout_s if remaining is None else remaining
 
     def _recording(self, method: str) -> Recording | None:
-        """The record of a deciding method, where one is kept."""
+        """The record of a method that decides or may, where one is kept."""
         described = method_named(method)
-        if self._recorder is None or described is None or access_to(described).effect is not Effect.DECISION:
+        if self._recorder is None or described is None or not access_to(described).may_decide:
             return None
         return Recording(self._recorder, described)
 

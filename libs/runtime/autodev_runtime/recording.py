@@ -10,6 +10,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
+from autodev_runtime.access import access_to
 from autodev_runtime.identity import Identity
 from autodev_runtime.parsing import parser
 
@@ -38,10 +39,11 @@ class Recorder(ABC):
 
 
 class Recording:
-    """One deciding RPC's record."""
+    """The record of one RPC that decides, or may."""
 
     def __init__(self, recorder: Recorder, method: MethodDescriptor) -> None:
         self._recorder = recorder
+        self._access = access_to(method)
         self._rpc = str(method.full_name)
         self._parse = parser(message_factory.GetMessageClass(method.input_type).FromString)
         self._answer = message_factory.GetMessageClass(method.output_type)
@@ -50,11 +52,15 @@ class Recording:
     async def around(
         self, identity: Identity, content: bytes, work: Callable[[], Awaitable[Any]], name: Callable[[Exception], str]
     ) -> Any:
-        """Do the work between its two entries. `name` names an error's status.
+        """Do the work, between its two entries where it is a decision. `name` names an error's status.
 
         What breaks a field's rule is refused here, whoever serves the RPC: entries hold what is within bounds.
         """
-        decision = Decision(self._rpc, identity, self._parse(content), content)
+        request = self._parse(content)
+        self._access.check_request(identity, request)
+        if not self._access.decides(request):
+            return await work()
+        decision = Decision(self._rpc, identity, request, content)
         number = await self._recorder.begin(decision)
         status, answer = "CANCELLED", None
         try:

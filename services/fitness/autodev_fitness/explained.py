@@ -6,6 +6,7 @@ from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev_fitness.explanation import Explanation, ScoreStep
 from autodev_fitness.score_comparison import ScoreComparison
 from autodev_fitness.scoring import ExternalSignal, SignalKind
+from autodev_fitness.signal_ids import stated_id
 from autodev_fitness.variants import Variant
 from autodev_fitness.weights import NumberedWeights
 from autodev_runtime.paging import fitting, token_after
@@ -55,7 +56,7 @@ def comparison_to_proto(compared: ScoreComparison, variant: Variant, other: Vari
 
 def signal_to_proto(signal: ExternalSignal) -> pb.ExternalSignal:
     """A signal as it came."""
-    message = pb.ExternalSignal(id=signal.id)
+    message = pb.ExternalSignal(id=stated_id(signal.id))
     setattr(message, signal.kind, signal.value if signal.kind is SignalKind.CONVERSION_VALUE else True)
     if signal.occurred_at is not None:
         message.occurred_at.FromDatetime(signal.occurred_at)

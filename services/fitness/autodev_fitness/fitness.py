@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 from autodev_fitness.comparison import ComparisonRules, Runs, compare
@@ -11,6 +12,7 @@ from autodev_fitness.explanation import Explanation, explain
 from autodev_fitness.functions import FitnessFunctions
 from autodev_fitness.score_comparison import ScoreComparison, Told, compare_scores
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, total_score
+from autodev_fitness.signal_ids import stated_id
 from autodev_fitness.store import FitnessStore, Listed, Transaction
 from autodev_fitness.variants import Cause, Compared, Origin, Scored, Variant
 from autodev_fitness.weights import UNRECORDED, NumberedWeights, WeightsInUse
@@ -31,6 +33,13 @@ class FunctionAway(Exception):
 
 
 log = logging.getLogger(__name__)
+
+
+class Approval(Enum):
+    """What becomes of a person's approval when a first run is scored."""
+
+    AS_STATED = auto()
+    AS_IT_IS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +111,23 @@ class Fitness:
             return await transaction.lineage(variant_id)
 
     @repeatable
-    async def evaluate_initial_proxy(self, tenant: str, variant_id: str, signals: ProxySignals) -> Variant:
+    async def evaluate_initial_proxy(
+        self, tenant: str, variant_id: str, signals: ProxySignals, approval: Approval = Approval.AS_STATED
+    ) -> Variant:
         """Score a first run; again: replace that score and keep the signals.
 
         Raises NotFound; FailedPrecondition, Unavailable: the variant's function gave no score, and nothing changed.
         """
+        seen = await self.variant(tenant, variant_id)
+        if approval is Approval.AS_IT_IS:
+            signals = replace(signals, user_approved=seen.is_approved)
+        name = seen.fitness_function
         # Before the transaction: a function of the user's own may take its time.
-        name = (await self.variant(tenant, variant_id)).fitness_function
         score = await self._rules.functions.score(name, tenant, signals)
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
+            if approval is Approval.AS_IT_IS and variant.is_approved != seen.is_approved:
+                raise _scored_anew()
             run = replace(variant, proxy_signals=signals, proxy_score=score, function_version=self._version_of(name))
             return await self._score(transaction, variant, run, NO_CAUSE)
 
@@ -130,7 +146,7 @@ class Fitness:
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
             if variant.proxy_signals != seen.proxy_signals:
-                raise Conflict("the variant was scored anew meanwhile", reason="VARIANT_CHANGED")
+                raise _scored_anew()
             version = self._version_of(seen.fitness_function)
             run = replace(variant, proxy_signals=approved, proxy_score=score, function_version=version)
             return await self._score(transaction, variant, run, cause)
@@ -143,10 +159,13 @@ class Fitness:
         async with self._store.writing(tenant) as transaction:
             variant = await transaction.variant_to_change(variant_id)
             numbered, moment = await self._weights_of(transaction, variant), self._clock()
+            # Before callers' ids were kept apart they were kept as stated, and what counted counts once.
+            known = {each.id for each in variant.external_signals}
             accepted = [
                 signal
                 for signal in signals
-                if await transaction.add_signal(variant_id, signal, numbered.adjustment(signal), moment)
+                if stated_id(signal.id) not in known
+                and await transaction.add_signal(variant_id, signal, numbered.adjustment(signal), moment)
             ]
             if not accepted:
                 return variant, 0
@@ -272,6 +291,10 @@ class Fitness:
         if score != previous:
             transaction.announce(Scored(after.id, after.agent_id, score, previous, cause))
         return scored
+
+
+def _scored_anew() -> Conflict:
+    return Conflict("the variant was scored anew meanwhile", reason="VARIANT_CHANGED")
 
 
 def _in_progress() -> Conflict:

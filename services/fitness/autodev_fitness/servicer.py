@@ -1,7 +1,7 @@
 """FitnessService: protobuf to domain and back."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC
 from typing import Any
 
@@ -11,11 +11,12 @@ from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceServicer
 from autodev_fitness.comparison import Runs
 from autodev_fitness.explained import comparison_to_proto, explanation_to_proto, signal_to_proto
-from autodev_fitness.fitness import Fitness
+from autodev_fitness.fitness import Approval, Fitness
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalKind
+from autodev_fitness.signal_ids import callers_id
 from autodev_fitness.variants import Origin, Variant
 from autodev_runtime.errors import FieldViolation, InvalidArgument
-from autodev_runtime.identity import current_tenant
+from autodev_runtime.identity import Role, current_identity, current_tenant
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
 
 DEFAULT_TOP = 5
@@ -54,15 +55,18 @@ class FitnessServicer(FitnessServiceServicer):
     async def EvaluateInitialProxy(
         self, request: pb.EvaluateInitialProxyRequest, context: Any
     ) -> pb.EvaluateInitialProxyResponse:
-        signals = _proxy_from_proto(request.signals)
-        variant = await self._fitness.evaluate_initial_proxy(current_tenant(), request.variant_id, signals)
+        signals, identity = _proxy_from_proto(request.signals), current_identity()
+        approval = Approval.AS_STATED if identity.roles & {Role.REVIEWER, Role.SERVICE} else Approval.AS_IT_IS
+        variant = await self._fitness.evaluate_initial_proxy(identity.tenant, request.variant_id, signals, approval)
         return pb.EvaluateInitialProxyResponse(variant=_variant_to_proto(variant))
 
     async def EvaluateDelayedWebhook(
         self, request: pb.EvaluateDelayedWebhookRequest, context: Any
     ) -> pb.EvaluateDelayedWebhookResponse:
-        signals = _signals_from_proto(request.signals)
-        variant, accepted = await self._fitness.evaluate_delayed(current_tenant(), request.variant_id, signals)
+        signals, identity = _signals_from_proto(request.signals), current_identity()
+        if Role.SERVICE not in identity.roles:
+            signals = [replace(signal, id=callers_id(signal.id)) for signal in signals]
+        variant, accepted = await self._fitness.evaluate_delayed(identity.tenant, request.variant_id, signals)
         return pb.EvaluateDelayedWebhookResponse(variant=_variant_to_proto(variant), accepted=accepted)
 
     async def ListTopVariants(self, request: pb.ListTopVariantsRequest, context: Any) -> pb.ListTopVariantsResponse:

@@ -39,6 +39,11 @@ class Variant:
     function_version: str = ""
     """The version of the fitness function that scored the first run, where it states one."""
 
+    @property
+    def is_approved(self) -> bool:
+        """Whether a person approved."""
+        return self.proxy_signals is not None and self.proxy_signals.user_approved
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
+from autodev_runtime.identity import Role
 from tests.clock import Clock
 from tests.integration.fitness.parts import Parts, made
 from tests.serving import acting, serving
@@ -38,8 +39,8 @@ async def channel(parts: Parts) -> AsyncIterator[grpc.aio.Channel]:
 
 @pytest.fixture
 def caller(channel: grpc.aio.Channel) -> "Caller":
-    """A stub that calls as a tenant."""
-    return lambda tenant: FitnessServiceStub(acting(channel, tenant))
+    """A stub that calls as a tenant's developer, who may do everything."""
+    return lambda tenant: FitnessServiceStub(acting(channel, tenant, Role.RUNTIME, Role.REVIEWER))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from autodev.capability.v1 import capability_service_pb2 as capability
+from autodev.fitness.v1 import fitness_service_pb2 as fitness
 from autodev.gateway.v1 import audit_service_pb2 as pb
 from autodev.gateway.v1 import event_pb2, event_service_pb2, key_service_pb2
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
@@ -35,6 +36,7 @@ from tests.serving import refusal
 from tests.storage import Storage, Storages
 
 CAPABILITY = "autodev.capability.v1.CapabilityService"
+FITNESS = "autodev.fitness.v1.FitnessService"
 REVIEWS = "autodev.learning.v1.ReviewService"
 SECRET = "because of what nobody may read here"
 SETTINGS = capability.WorkspaceSettings(enabled=True, max_mutations_per_day=7, proposers=["case_bank"])
@@ -58,6 +60,14 @@ class Behind:
         handlers: dict[str, Any] = {"ApproveReview": grpc.unary_unary_rpc_method_handler(self.refuse)}
         server.add_registered_method_handlers(REVIEWS, handlers)
 
+    def add_fitness(self, server: grpc.aio.Server) -> None:
+        handlers: dict[str, Any] = {"EvaluateInitialProxy": grpc.unary_unary_rpc_method_handler(self.evaluate)}
+        server.add_registered_method_handlers(FITNESS, handlers)
+
+    async def evaluate(self, request: bytes, context: Any) -> bytes:
+        self.done.append(fitness.EvaluateInitialProxyRequest.FromString(request).variant_id)
+        return b""
+
     async def set_maturity(self, request: bytes, context: Any) -> bytes:
         self.done.append(capability.SetMaturityRequest.FromString(request).agent_id)
         return b""
@@ -78,14 +88,21 @@ class Behind:
 @pytest_asyncio.fixture
 async def behind() -> AsyncIterator[tuple[Behind, str]]:
     made = Behind()
-    endpoint = Endpoint("127.0.0.1:0", [Served(CAPABILITY, made.add_capability), Served(REVIEWS, made.add_reviews)])
+    served = [
+        Served(CAPABILITY, made.add_capability),
+        Served(REVIEWS, made.add_reviews),
+        Served(FITNESS, made.add_fitness),
+    ]
+    endpoint = Endpoint("127.0.0.1:0", served)
     async with running("behind", ServiceSettings(port=0, drain_s=0), [endpoint]):
         yield made, f"127.0.0.1:{endpoint.port}"
 
 
 @contextlib.asynccontextmanager
 async def gateway_before(address: str, storage: Storage, **stated: Any) -> AsyncIterator[Running]:
-    async with started(storage, capability_address=address, learning_address=address, **stated) as gateway:
+    async with started(
+        storage, capability_address=address, learning_address=address, fitness_address=address, **stated
+    ) as gateway:
         yield gateway
 
 
@@ -185,6 +202,35 @@ async def test_what_was_no_decision_has_no_entry(gateway: Running, acme: AutoDev
     assert (await refusal(acme.keys.CreateKey(key_service_pb2.CreateKeyRequest()))).code == "INVALID_ARGUMENT"
     await acme.keys.ListKeys(key_service_pb2.ListKeysRequest())
     assert len(await entries_of(acme)) == 2
+
+
+async def test_a_field_that_makes_a_call_a_decision_has_an_entry_where_it_is_set(
+    storage: Storage, behind: tuple[Behind, str]
+) -> None:
+    def run(variant_id: str, *, approved: bool) -> fitness.EvaluateInitialProxyRequest:
+        signals = fitness.ProxySignals(execution_success=True, user_approved=approved)
+        signals.measurements["note"] = SECRET
+        return fitness.EvaluateInitialProxyRequest(variant_id=variant_id, signals=signals)
+
+    async with gateway_before(behind[1], storage) as gateway, gateway.client() as client:
+        await client.fitness.EvaluateInitialProxy(run("v-1", approved=False))
+        assert await entries_of(client) == []
+        await client.fitness.EvaluateInitialProxy(run("v-2", approved=True))
+        decision, outcome = await entries_when(client, 2)
+        assert decision.rpc == f"{FITNESS}.EvaluateInitialProxy"
+        assert values_of(decision) == {"variant_id": "v-2", "signals": {"user_approved": True}}
+        assert outcome.status == "OK"
+        bob = key_service_pb2.CreateKeyRequest(request_id="k", subject="bob", roles=[access_pb2.ROLE_RUNTIME])
+        async with AutoDevClient(gateway.public_address, (await client.keys.CreateKey(bob)).text) as runtime:
+            await runtime.fitness.EvaluateInitialProxy(run("v-3", approved=False))
+            told = await refusal(runtime.fitness.EvaluateInitialProxy(run("v-4", approved=True)))
+            assert (told.reason, told.metadata["role"]) == ("ROLE_REQUIRED", "reviewer")
+        assert behind[0].done == ["v-1", "v-2", "v-3"]
+        assert [entry.rpc.rpartition(".")[2] for entry in await entries_of(client) if entry.rpc] == [
+            "EvaluateInitialProxy",
+            "CreateKey",
+        ]
+        assert SECRET not in str(await storage.rows("gateway", "SELECT * FROM audit_entries"))
 
 
 async def test_a_caller_that_goes_leaves_an_outcome(storage: Storage, behind: tuple[Behind, str]) -> None:

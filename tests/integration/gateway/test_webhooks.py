@@ -155,6 +155,17 @@ async def test_the_same_webhook_by_many_at_once_counts_once(hooks: Hooked) -> No
         assert await score_of(fitness, variant.id) == pytest.approx(0.4)
 
 
+async def test_nobody_takes_a_webhooks_id_before_it_comes(hooks: Hooked) -> None:
+    async with hooks.fitness() as fitness, hooks.gateway.client() as client:
+        variant = await create(fitness)
+        taken = pb.ExternalSignal(id="crm:msg_1", conversion_value=0)
+        request = pb.EvaluateDelayedWebhookRequest(variant_id=variant.id, signals=[taken])
+        assert (await client.fitness.EvaluateDelayedWebhook(request)).accepted == 1
+        assert (await hooks.sender.send(body_of("invoice_created", variant.id), "msg_1")).status == 202
+        await is_scored(fitness, variant.id, 0.4)
+        await hooks.is_settled("msg_1", State.DELIVERED)
+
+
 async def test_an_id_with_another_body_is_refused(hooks: Hooked) -> None:
     assert (await hooks.sender.send(body_of("invoice_created", "v-1"), "msg_1")).status == 202
     told = await hooks.sender.send(body_of("email_bounce", "v-1"), "msg_1")

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
+from tests.certificates import certificates_in
 from tests.conftest import require
 from tests.integration.fitness.parts import create
 from tests.mesh import TENANT, Mesh, eventually, free_ports
@@ -81,6 +82,24 @@ async def test_what_was_acknowledged_before_a_sigkill_is_passed_on_after_it(stor
         found = await signals_of(client, variant.id)
         assert len(found.external_signals) == HOOKS
         assert found.fitness_score == pytest.approx(HOOKS * 0.01)
+
+
+async def test_a_webhook_is_passed_on_by_mutual_tls(tmp_path: Path) -> None:
+    port, settings = settings_of(Storage(tmp_path))
+    certificates = certificates_in(tmp_path / "certs")
+    async with (
+        Mesh(tmp_path, services=("gateway", "fitness"), settings=settings, certificates=certificates) as mesh,
+        mesh.client() as client,
+        aiohttp.ClientSession() as session,
+    ):
+        variant = await create(client.fitness)
+        body = body_of("conversion_value", variant.id, value=250)
+        assert (await Sender(session, f"http://127.0.0.1:{port}").send(body, "msg_1")).status == 202
+
+        async def counted() -> bool:
+            return (await signals_of(client, variant.id)).fitness_score == pytest.approx(0.25)
+
+        await eventually(counted, "the webhook counts")
 
 
 async def test_the_pages_example_does_what_it_says(tmp_path: Path) -> None:

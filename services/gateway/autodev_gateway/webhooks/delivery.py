@@ -21,7 +21,7 @@ from autodev_runtime.errors import (
     PermissionDenied,
     Unavailable,
 )
-from autodev_runtime.identity import Identity, acting_as
+from autodev_runtime.identity import Identity, acting_as, service_identity
 from autodev_runtime.tracing import new_trace, parent_in, tracing_as
 from autodev_sdk.ending import results_of
 
@@ -53,8 +53,8 @@ class Patience:
 
 
 def identity_of(key: Key) -> Identity:
-    """As whom a webhook acts: its source, which has no role."""
-    return Identity(key.tenant, f"webhook:{key.source}", frozenset())
+    """As whom a webhook acts: as the gateway, which has verified its signature."""
+    return service_identity("gateway", key.tenant)
 
 
 def wait_before(attempt: int, luck: float) -> float:
