@@ -153,6 +153,20 @@ async def test_a_search_that_starts_from_no_score_fails_and_says_what_was_wrong(
     assert "the program to start from has no score: point() gives NameError" in other.experiment.stop_reason
 
 
+async def test_nothing_that_a_program_says_comes_into_a_log(mesh: Mesh, workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    secret = "what only the tenant may read"
+    raises = f"raise ValueError('boom\\n2026-11-27T22:58:05.038+00:00 ERROR   gateway: {secret}')\n"
+    for score in (
+        {"initial_code": f"def point():\n    {raises}"},
+        {"name": "", "call": "f()", "scorer": f"def score(value):\n    {raises}", "initial_code": START},
+    ):
+        failed = (await _run(workspace, _request(agent, **score))).experiment
+        assert secret in failed.stop_reason
+        assert f"experiment {failed.id} " in mesh.log("learning")
+    assert all(secret not in path.read_text() for path in mesh.directory.glob("*.log"))
+
+
 async def test_what_is_asked_for_wrongly_is_refused(workspace: Workspace) -> None:
     agent = await workspace.agent(AUTONOMOUS)
     run = workspace.client.evolver.RunResearchExperiment

@@ -88,9 +88,17 @@ class _Formatter(logging.Formatter):
             return json.dumps(fields)
         head = f"{fields.pop('time')} {fields.pop('level'):7} {fields.pop('service')}: {fields.pop('message')}"
         fields.pop("logger")
-        exception = fields.pop("exception", None)
+        exception = fields.pop("exception", "")
         tail = " ".join(f"{key}={value}" for key, value in fields.items())
-        return "  ".join(filter(None, (head, tail))) + (f"\n{exception}" if exception else "")
+        line = "  ".join(filter(None, (head, tail)))
+        return "\n  ".join(map(_printable, (line, *exception.splitlines())))
+
+
+def _printable(text: str) -> str:
+    """The text with what moves the cursor or ends a line spelled out: nobody's text may look like a line of its own."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def log_formatter(service: str, log_format: LogFormat) -> logging.Formatter:

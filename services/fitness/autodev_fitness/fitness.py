@@ -252,7 +252,7 @@ class Fitness:
             raise FunctionAway(name, error.message) from None
         except AutoDevError as error:
             # A function that is gone or broken takes nothing away from what it gave.
-            log.warning("variant %s keeps its first run's score: %s", variant.id, error)
+            log.warning("variant %s keeps its first run's score: %s", variant.id, error.reason)
             return variant
         return replace(variant, proxy_score=score, function_version=self._version_of(name))
 

@@ -153,7 +153,8 @@ class Extension:
     def _fails(self, error: AutoDevError) -> None:
         was_open = self._circuit.is_open
         self._circuit.failed(time.monotonic())
-        log.warning("%s", error.message)
+        # Not what it said: that may be of the code or the episode that it was asked about.
+        log.warning("the extension %r failed: %s", self.name, error.metadata.get("code", error.reason))
         if self._circuit.is_open and not was_open:
             log.error("the extension %r is not asked for %g s", self.name, self._options.rest_s)
             metrics.AVAILABLE.labels(self.name).set(0)

@@ -132,7 +132,7 @@ class Canaries:
             metrics.TRIALS.labels(Standing.PASSED).inc()
 
     async def _roll_back(self, mutation_id: str, reason: str, result: str) -> None:
-        log.info("mutation %s failed its trial: %s", mutation_id, reason)
+        log.info("mutation %s failed its trial: %s", mutation_id, result)
         await self._mutations.end_trial(mutation_id, TrialEnd(result, reason))
 
 
@@ -157,7 +157,7 @@ class MutationPromoter:
             return
         mutation = await self._mutations.get(decided.subject_id)
         if mutation.waits and (regression := await self._prover.regression(mutation)):
-            log.info("mutation %s is refused: %s", mutation.id, regression)
+            log.info("mutation %s is refused: regression", mutation.id)
             metrics.REGRESSIONS.inc()
             await self._mutations.refuse(mutation, regression, decided.event_id)
             return

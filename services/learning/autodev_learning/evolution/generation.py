@@ -83,7 +83,7 @@ class Generation:
         except (ResourceExhausted, PermissionDenied) as error:
             if is_outage(error):
                 raise
-            log.info("opportunity %s gets no mutation: %s", opportunity_id, error)
+            log.info("opportunity %s gets no mutation: %s", opportunity_id, error.reason)
             await self._evolution.skip(opportunity_id, error.message)
 
     async def generate(self, order: Order, wish: Wish, caused_by: str) -> Mutation:
@@ -107,7 +107,7 @@ class Generation:
             mutation.parent_tool_id,
             mutation.provenance.programs_tried,
             mutation.provenance.seconds,
-            f"; none: {mutation.execution_error}" if mutation.execution_error else "",
+            "; none" if mutation.execution_error else "",
         )
         return mutation
 

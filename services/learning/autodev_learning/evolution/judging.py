@@ -126,7 +126,7 @@ class Judge:
         if not mutation.overfit and await may_promote_itself(self._capabilities, mutation.agent_id):
             share = await trial_share(self._capabilities, self._canary_share)
             tried = await self._mutations.put_on_trial(mutation.id, share, comparison.explanation)
-            log.info("mutation %s wins and is %s: %s", mutation.id, tried.outcome, tried.outcome_reason)
+            log.info("mutation %s wins and is %s", mutation.id, tried.outcome)
             metrics.MUTATIONS.labels(tried.outcome).inc()
             return tried
         version = await self._skills.version(mutation.skill_id, mutation.parent_version)

@@ -80,14 +80,14 @@ class MutationRuns:
         status = SandboxStatus.FAILED if fault else SandboxStatus.PASSED
         overfit = proof.overfit or ValidationResult(result.behaviour.results).overfit
         _count(status, overfit)
-        log.info("mutation %s %s: %s", mutation.id, status, fault or "as its parent, or better")
+        log.info("mutation %s %s in turns with its parent", mutation.id, status)
         return await self._mutations.record_run(
             mutation, fault, result.behaviour.results, result.measurements, caused_by, proof.generated, overfit
         )
 
     async def _failed(self, mutation: Mutation, proof: MutationProof, caused_by: str) -> Mutation:
         _count(SandboxStatus.FAILED, proof.overfit)
-        log.info("mutation %s failed its proof: %s", mutation.id, proof.fault)
+        log.info("mutation %s failed its proof", mutation.id)
         return await self._mutations.record_run(
             mutation, proof.fault, proof.results, None, caused_by, proof.generated, proof.overfit
         )

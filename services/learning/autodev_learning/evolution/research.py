@@ -238,7 +238,7 @@ class Research:
             try:
                 await self._go_on(experiment)
             except AutoDevError as error:
-                log.warning("experiment %s cannot go on: %s", experiment.id, error)
+                log.warning("experiment %s cannot go on: %s", experiment.id, error.reason)
                 await self._fail(experiment.id, error.message)
             except Exception:
                 log.exception("experiment %s broke", experiment.id)
@@ -291,7 +291,8 @@ class Research:
             elif mutation.outcome is Outcome.OPEN:
                 await self._mutations.discard(mutation.id, "a step of an experiment that kept another one")
         await self._experiments.end(experiment.id, now(), await self._guidance(experiment))
-        log.info("experiment %s is over: %s", experiment.id, experiment.stop_reason)
+        known = experiment.stop_reason in list(StopReason)
+        log.info("experiment %s is over: %s", experiment.id, experiment.stop_reason if known else experiment.state)
 
     async def _fail(self, experiment_id: str, reason: str) -> None:
         """Keep that an experiment cannot go on."""

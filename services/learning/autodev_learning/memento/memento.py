@@ -109,7 +109,7 @@ class Memento:
             await self._skip(pattern_id, error.message)
 
     async def _skip(self, pattern_id: str, reason: str) -> None:
-        log.info("pattern %s gets no candidate: %s", pattern_id, reason)
+        log.info("pattern %s gets no candidate", pattern_id)
         await self._episodes.skip_pattern(pattern_id, reason)
 
     async def _write(

@@ -60,7 +60,7 @@ class Validation:
         metrics.CANDIDATES.labels(written.status).inc()
         if result.overfit is not Overfit.NONE:
             metrics.OVERFIT.labels("candidate", result.overfit).inc()
-        log.info("candidate %s is %s: %s", candidate_id, written.status, "; ".join(evidence_of(result)))
+        log.info("candidate %s is %s", candidate_id, written.status)
         return written
 
     async def _run(self, candidate: Candidate) -> ValidationResult:

@@ -99,7 +99,9 @@ class EngineProposer:
         except TimeoutError:
             return self._none(f"it took longer than {budget.seconds:g} s", account)
         except EngineFailed as error:
-            log.warning("the engine %r: %s", self.name, error)
+            log.warning(
+                "the engine %r gave no answer that can be used: %s", self.name, type(error.__cause__ or error).__name__
+            )
             return self._none(str(error), account)
 
     def _leave(self, thread: threading.Thread) -> None:
