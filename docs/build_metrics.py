@@ -36,6 +36,7 @@ STEPS = ("level", "status", "inputs", "queue_seconds", "take_seconds", "run_seco
 HEAD = """# Metrics and traces
 
 Each service serves its metrics to Prometheus at `http://127.0.0.1:<METRICS_PORT>/metrics`, where that setting is not 0.
+For a Prometheus on another machine `METRICS_HOST` is an address that it reaches; no credential is asked for there.
 Names end with their unit. No label holds a workspace, an agent or anything else without a bound. This page is built
 from the code by `make metrics-page`.
 

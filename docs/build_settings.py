@@ -33,7 +33,7 @@ COMMON = ServiceSettings.model_fields
 # Their passwords make them secrets, which values and ConfigMaps must not hold.
 WITH_PASSWORDS = {"database_url", "database_all_tenants_url"}
 # What the chart itself states, by values of its own or since the rest of it counts on that.
-BY_THE_CHART = {"data_dir", "host", "metrics_port", "otlp_endpoint", "port", *MESH_FILES}
+BY_THE_CHART = {"data_dir", "host", "metrics_host", "metrics_port", "otlp_endpoint", "port", *MESH_FILES}
 OF_THE_GATEWAY_BY_THE_CHART = {
     "allow_plaintext",
     "api_keys_file",

@@ -145,6 +145,9 @@ def test_every_pod_tells_how_it_is(default: list[Manifest]) -> None:
         assert container["startupProbe"]["exec"]["command"] == probe
         assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
         assert container["livenessProbe"]["tcpSocket"] == {"port": door}
+        stated = of_kind(default, "ConfigMap")[name]["data"]
+        assert stated[f"AUTODEV_{name.upper()}_METRICS_HOST"] == "0.0.0.0"
+        assert stated[f"AUTODEV_{name.upper()}_METRICS_PORT"] == str(ports["metrics"])
 
 
 def test_a_disruption_takes_one_replica_at_a_time_and_leaves_another(default: list[Manifest]) -> None:

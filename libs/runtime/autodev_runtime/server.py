@@ -169,9 +169,9 @@ async def running(
     stop_http = None
     if settings.metrics_port:
         try:
-            stop_http = telemetry.serve_http(settings.host, settings.metrics_port, lambda: healthy.serving)
+            stop_http = telemetry.serve_http(settings.metrics_host, settings.metrics_port, lambda: healthy.serving)
         except OSError as error:
-            where = host_port(settings.host, settings.metrics_port)
+            where = host_port(settings.metrics_host, settings.metrics_port)
             raise CannotStart(f"cannot listen on {where} for metrics: {error.strerror}") from error
     for server in servers:
         await server.start()

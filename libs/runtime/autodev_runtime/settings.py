@@ -57,6 +57,9 @@ class ServiceSettings(ExtensionSettings):
     """Where to listen; 0: any free port."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """HTTP port for /metrics and /healthz; 0: none."""
+    metrics_host: str = "127.0.0.1"
+    """Where that port listens. It answers anybody, in plain text: on another address only where a firewall or a network
+    policy lets in whom it is for."""
     data_dir: Path = Path(".autodev")
     """Where SQLite files and keys are, unless `database_url` says otherwise."""
     database_url: DatabaseUrl = ""

@@ -85,6 +85,7 @@ class Replicas:
         stated = {
             "HOST": host,
             "PORT": str(self.port),
+            "METRICS_HOST": host,
             "METRICS_PORT": str(self._metrics_port),
             "DATA_DIR": str(self._directory),
             # What it can run does not matter here, and nothing has to be made for it.

@@ -256,6 +256,23 @@ async def test_metrics_and_health_are_served_by_http_too(odd: Odd, unused_tcp_po
         assert (await asyncio.to_thread(get, "/secrets"))[0] == 404
 
 
+@pytest.mark.parametrize(("stated", "expected"), [({}, "127.0.0.1"), ({"metrics_host": "127.0.0.3"}, "127.0.0.3")])
+async def test_metrics_are_where_their_own_host_says_whatever_the_service_listens_on(
+    odd: Odd, unused_tcp_port: int, stated: dict[str, str], expected: str
+) -> None:
+    async def answers(host: str) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(host, unused_tcp_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async with started(odd, host="127.0.0.2", metrics_port=unused_tcp_port, **stated):
+        hosts = [f"127.0.0.{last}" for last in (1, 2, 3)]
+        assert [host for host in hosts if await answers(host)] == [expected]
+
+
 async def test_who_says_nothing_to_the_metrics_port_holds_up_neither_probes_nor_the_end(
     odd: Odd, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
