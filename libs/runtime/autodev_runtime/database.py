@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import text
@@ -21,7 +21,7 @@ from autodev_runtime import pools, postgresql, scripts, sqlite
 from autodev_runtime.database_faults import away_is_unavailable, driver_away_is_unavailable
 from autodev_runtime.identity import ALL_TENANTS
 from autodev_runtime.postgresql import DatabaseOptions
-from autodev_runtime.scoped_session import ScopedSession, TenantRequired
+from autodev_runtime.scoped_session import OneTenantRequired, ScopedSession, TenantRequired
 from autodev_runtime.scripts import Script
 from autodev_runtime.sqlite_direct import SqliteThreads
 from autodev_sdk.ending import Patience, ended
@@ -87,16 +87,14 @@ class Database:
     @contextlib.asynccontextmanager
     async def session(self, tenant: str) -> AsyncIterator[AsyncSession]:
         """A transaction that may write, for one tenant: committed at the block's end, rolled back by an exception."""
-        if not tenant or tenant == ALL_TENANTS:
-            raise TenantRequired("a session needs one tenant; see across_tenants")
+        _require_one(tenant)
         async with self._transaction(tenant, writes=True) as session:
             yield session
 
     @contextlib.asynccontextmanager
     async def reading(self, tenant: str) -> AsyncIterator[AsyncSession]:
         """A transaction that only reads, for one tenant. On SQLite it waits for no writer."""
-        if not tenant or tenant == ALL_TENANTS:
-            raise TenantRequired("a session needs one tenant; see across_tenants")
+        _require_one(tenant)
         async with self._transaction(tenant, writes=False) as session:
             yield session
 
@@ -131,9 +129,8 @@ class Database:
     async def script(self, tenant: str, script: Callable[[], Script[Result]]) -> Result:
         """Do a script in one transaction of a tenant that may write; see scripts.py. Raises Unavailable."""
         if self.is_sqlite:
-            return (await self.scripts_on_sqlite([script]))[0]
-        if not tenant or tenant == ALL_TENANTS:
-            raise TenantRequired("a script needs one tenant")
+            return (await self.scripts_on_sqlite({tenant: script}))[tenant]
+        _require_one(tenant)
         async with self._driver_of(self._engine) as driver:
             await driver.execute("BEGIN")
             await driver.fetchval(f"SELECT set_config('{postgresql.TENANT_SETTING}', $1, true)", tenant)
@@ -141,10 +138,14 @@ class Database:
             await driver.execute("COMMIT")
             return result
 
-    async def scripts_on_sqlite(self, several: Sequence[Callable[[], Script[Result]]]) -> list[Result]:
-        """Do scripts, maybe of different tenants, in one transaction: one commit for all. Raises Unavailable."""
+    async def scripts_on_sqlite(self, by_tenant: Mapping[str, Callable[[], Script[Result]]]) -> dict[str, Result]:
+        """Do tenants' scripts in one transaction: one commit for all. Raises Unavailable."""
+        for tenant in by_tenant:
+            _require_one(tenant)
         return await self.write_on_sqlite(
-            lambda connection: [scripts.done_on_sqlite(connection, script()) for script in several]
+            lambda connection: {
+                tenant: scripts.done_on_sqlite(connection, script()) for tenant, script in by_tenant.items()
+            }
         )
 
     def driver(self) -> contextlib.AbstractAsyncContextManager[Any]:
@@ -223,6 +224,14 @@ class Database:
         """Run a synchronous change of the schema in one transaction. On PostgreSQL services may change none."""
         async with self._engine.execution_options(autodev_writes=True).begin() as connection:
             await connection.run_sync(change)
+
+
+def _require_one(tenant: str) -> None:
+    """Raises TenantRequired."""
+    if tenant == ALL_TENANTS:
+        raise OneTenantRequired
+    if not tenant:
+        raise TenantRequired("a session needs one tenant; see across_tenants")
 
 
 async def _disposed(engine: AsyncEngine, patience: Patience) -> None:

@@ -10,11 +10,19 @@ from typing import Any
 from sqlalchemy import Insert, String, event
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 
+from autodev_runtime.errors import PermissionDenied
 from autodev_runtime.scoping import TENANT_COLUMN, foreign_tenant, unscoped_form
 
 
 class TenantRequired(RuntimeError):
     """A tenant table was reached without a tenant: a programming error, raised before any SQL."""
+
+
+class OneTenantRequired(PermissionDenied, TenantRequired):
+    """A call that acts for all tenants reached what is of one: its caller, which is a service, is told so."""
+
+    def __init__(self) -> None:
+        super().__init__("this is done as one tenant, not as all of them", reason="TENANT_REQUIRED")
 
 
 class TenantScoped:

@@ -6,9 +6,9 @@ from autodev.gateway.v1 import episode_service_pb2 as pb
 from autodev.gateway.v1 import episode_service_pb2_grpc
 from autodev_gateway.episode_store import Episode, EpisodeQuery, EpisodeStore
 from autodev_gateway.event_log import EventLog
-from autodev_runtime.errors import PermissionDenied
 from autodev_runtime.identity import ALL_TENANTS, current_tenant
 from autodev_runtime.paging import key_from, page_of, page_size
+from autodev_runtime.scoped_session import OneTenantRequired
 
 
 class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
@@ -37,7 +37,7 @@ class EpisodeServicer(episode_service_pb2_grpc.EpisodeServiceServicer):
 def _one_tenant() -> str:
     tenant = current_tenant()
     if tenant == ALL_TENANTS:
-        raise PermissionDenied("episodes are read as one tenant", reason="TENANT_REQUIRED")
+        raise OneTenantRequired
     return tenant
 
 

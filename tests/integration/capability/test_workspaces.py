@@ -6,13 +6,14 @@ import pytest
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_capability.gates import ALPHA_EVOLVER, BACKGROUND_EVOLUTION, MEMENTO_SKILLS
-from autodev_runtime.identity import Role
+from autodev_runtime.identity import ALL_TENANTS, Role
 from tests.integration.capability.parts import Parts, settings_on
 from tests.serving import refusal
 from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub as Stub
+    from tests.integration.capability.conftest import Caller
 
 DEFAULTS = pb.WorkspaceSettings(
     memento_skills=True,
@@ -203,3 +204,16 @@ async def test_a_token_that_no_list_gave_is_refused(operator: "Stub", token: str
     ):
         refused = await refusal(call)
         assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["page_token"])
+
+
+async def test_a_service_that_acts_for_all_tenants_is_told_that_one_is_needed(caller: "Caller") -> None:
+    stub = caller(ALL_TENANTS, Role.SERVICE, subject="learning")
+    for call in (
+        stub.ListAgents(pb.ListAgentsRequest()),
+        stub.GetAgent(pb.GetAgentRequest(agent_id="ada")),
+        stub.GetWorkspaceSettings(pb.GetWorkspaceSettingsRequest()),
+        stub.ReserveUsage(pb.ReserveUsageRequest(request_id="r", agent_id="ada", capability=MEMENTO_SKILLS)),
+        stub.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings_on())),
+    ):
+        told = await refusal(call)
+        assert (told.code, told.reason) == ("PERMISSION_DENIED", "TENANT_REQUIRED"), told

@@ -183,6 +183,8 @@ async def test_a_session_needs_one_tenant(database: Database, tenant: str) -> No
         with pytest.raises(TenantRequired):
             async with opening:
                 pytest.fail("the session opened")
+    with pytest.raises(TenantRequired):
+        await database.script(tenant, lambda: pytest.fail("the script began"))
 
 
 async def test_a_job_for_all_tenants_says_so(database: Database) -> None:

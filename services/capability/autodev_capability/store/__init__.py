@@ -87,7 +87,7 @@ class CapabilityStore:
         """Tenants' scripts, in one transaction where the database has a single writer."""
         try:
             if self._database.is_sqlite:
-                return dict(zip(scripts, await self._database.scripts_on_sqlite(list(scripts.values())), strict=True))
+                return await self._database.scripts_on_sqlite(scripts)
             return {tenant: await self._database.script(tenant, script) for tenant, script in scripts.items()}
         finally:
             for tenant in scripts:
