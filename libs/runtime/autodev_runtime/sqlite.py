@@ -1,6 +1,9 @@
 """SQLite as a service's database: one writer, a log written ahead, on disk when a commit returns."""
 
+import contextlib
+import os
 import sqlite3
+import stat
 import time
 from typing import Any
 
@@ -45,6 +48,7 @@ def configure(connection: Any, _: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    _keep_private(cursor)
     _write_ahead(cursor)
     # FULL: a commit is on disk when it returns, also when the machine loses power.
     cursor.execute("PRAGMA synchronous=FULL")
@@ -67,6 +71,21 @@ def meaning_of_driver(error: BaseException | None) -> Unavailable | None:
     if away or type(error) is sqlite3.DatabaseError:
         return Unavailable(AWAY, reason="DATABASE_UNAVAILABLE")
     return None
+
+
+def _keep_private(cursor: Any) -> None:
+    """Let nobody else on the machine read the file, which holds tenants' data, and those beside it.
+
+    By name: a descriptor of it that is closed would give up the locks that this process holds. Those that SQLite will
+    make beside it get its mode.
+    """
+    cursor.execute("PRAGMA database_list")
+    path = cursor.fetchall()[0][2]
+    for file in (path, f"{path}-wal", f"{path}-shm") if path else ():
+        # Another's file keeps its mode, and one beside it may go at any moment.
+        with contextlib.suppress(OSError):
+            if stat.S_IMODE(os.stat(file).st_mode) & 0o077:
+                os.chmod(file, 0o600)
 
 
 def _write_ahead(cursor: Any) -> None:

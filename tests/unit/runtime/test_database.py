@@ -1,7 +1,9 @@
 """Transactions, and a database that is away."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -49,6 +51,22 @@ async def count_up(database: Database) -> None:
         seen = visit.count
         await asyncio.sleep(0)
         visit.count = seen + 1
+
+
+async def test_nobody_else_on_the_machine_reads_a_file_or_what_is_beside_it(tmp_path: Path) -> None:
+    files = [tmp_path / f"test.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")]
+    umask = os.umask(0o022)
+    try:
+        for _ in range(2):
+            async with Database(f"sqlite+aiosqlite:///{files[0]}") as database:
+                await database.run(lambda connection: None)
+                await database.read_on_sqlite(lambda connection: None)
+                assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
+                # As an earlier release left them, when it was killed.
+                for each in files:
+                    each.chmod(0o644)
+    finally:
+        os.umask(umask)
 
 
 async def test_writers_that_read_first_lose_no_update(database: Database, storage: Storage) -> None:

@@ -90,7 +90,7 @@ def _become(request: dict[str, Any], nursery: int) -> None:
     os.setsid()
     end_with_parent(nursery)
     nowhere = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((nowhere, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.closerange(3, 64)

@@ -100,6 +100,7 @@ class Nursery:
 
     async def _open(self) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.touch(0o600)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*self._within, sys.executable, "-m", "autodev_cli.mesh.nursery", str(os.getpid()), *self._preload),
