@@ -9,7 +9,7 @@ from autodev_runtime.status import error_from_rpc, reason_of
 
 _ADVICE = {
     grpc.StatusCode.UNAVAILABLE: "is the mesh up? Start one with `autodev up`, or give --address or --data-dir",
-    grpc.StatusCode.UNAUTHENTICATED: "give --api-key or AUTODEV_API_KEY, or the running mesh's --data-dir",
+    grpc.StatusCode.UNAUTHENTICATED: "give --api-key-file or AUTODEV_API_KEY, or the running mesh's --data-dir",
     grpc.StatusCode.PERMISSION_DENIED: "use a key that has the role",
     grpc.StatusCode.DEADLINE_EXCEEDED: "the mesh is busy; try again, or look into its logs directory",
     grpc.StatusCode.UNIMPLEMENTED: "the gateway is of another version than this command",

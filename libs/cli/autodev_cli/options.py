@@ -27,6 +27,9 @@ DataDir = Annotated[
     typer.Option("--data-dir", envvar="AUTODEV_DATA_DIR", help="Where the mesh of this machine keeps its files."),
 ]
 Tenant = Annotated[str, typer.Option("--tenant", envvar="AUTODEV_TENANT", help="The workspace.")]
+StatedTenant = Annotated[
+    str | None, typer.Option("--tenant", envvar="AUTODEV_TENANT", help=f"The workspace. Default: {DEFAULT_TENANT}.")
+]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -38,7 +41,17 @@ ApiKey = Annotated[
     typer.Option(
         "--api-key",
         envvar="AUTODEV_API_KEY",
-        help="The credential. Default: AUTODEV_API_KEY_FILE, else the development key in --data-dir.",
+        help="The credential. Whoever may list this machine's processes reads it here: better AUTODEV_API_KEY, or "
+        "--api-key-file.",
+        show_envvar=True,
+    ),
+]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        envvar="AUTODEV_API_KEY_FILE",
+        help="A file with the credential, where none is stated. Default: the development key in --data-dir.",
         show_envvar=True,
     ),
 ]
@@ -116,6 +129,14 @@ class Connection:
     output: Output
     ca_file: str | None = None
     plain_text: bool = False
+    api_key_file: Path | None = None
+    tenant_stated: bool = False
+
+    @property
+    def known_tenant(self) -> str | None:
+        """The workspace, as far as it is known here: one that is stated, or the development key's."""
+        own_key = not self.api_key and self.api_key_file is None
+        return self.tenant if self.tenant_stated or own_key else None
 
     @property
     def json(self) -> bool:
@@ -127,7 +148,8 @@ _SHARED = (
     ("address", Address, None),
     ("api_key", ApiKey, None),
     ("data_dir", DataDir, DEFAULT_DATA_DIR),
-    ("tenant", Tenant, DEFAULT_TENANT),
+    ("tenant", StatedTenant, None),
+    ("api_key_file", ApiKeyFile, None),
     ("output", OutputFormat, Output.TEXT),
     ("ca_file", CaFile, None),
     ("plain_text", PlainText, False),
@@ -143,7 +165,9 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
     ]
 
     def with_connection(**given: Any) -> None:
-        command(Connection(**{name: given.pop(name) for name, *_ in _SHARED}), **given)
+        tenant: str | None = given.pop("tenant")
+        options = {name: given.pop(name) for name, *_ in _SHARED if name != "tenant"}
+        command(Connection(tenant=tenant or DEFAULT_TENANT, tenant_stated=tenant is not None, **options), **given)
 
     parameters = [*(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), *shared]
     # Typer reads the signature for the options, the annotations for their types, and the docstring for the help.

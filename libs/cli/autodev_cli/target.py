@@ -57,7 +57,7 @@ def find(connection: Connection) -> Target:
                 f"no mesh runs in {connection.data_dir}: start one with `autodev up`, or give --address or --data-dir"
             )
         address, ca_file = state.gateway, ca_file or state.certificate
-    key = connection.api_key or key_from_files(connection.data_dir, connection.tenant)
+    key = connection.api_key or key_from_files(connection.data_dir, connection.tenant, connection.api_key_file)
     # gRPC would fail without a word of what is wrong.
     if not key or not key.isascii() or not key.isprintable():
         raise CommandError(
@@ -81,16 +81,16 @@ def _root_certificates(ca_file: str | None) -> bytes | None:
     return found
 
 
-def key_from_files(data_dir: Path, tenant: str) -> str:
-    """The key in AUTODEV_API_KEY_FILE, else the development key. Raises CommandError where there is none."""
-    named = os.environ.get("AUTODEV_API_KEY_FILE")
+def key_from_files(data_dir: Path, tenant: str, stated: Path | None = None) -> str:
+    """The key in the stated file, or AUTODEV_API_KEY_FILE, else the development key. Raises CommandError for none."""
+    named = stated or os.environ.get("AUTODEV_API_KEY_FILE")
     path = Path(named) if named else key_path(data_dir, tenant)
     try:
         # As one character a byte, so that a file which is no key's is told from one that is.
         return path.read_text(encoding="latin-1").strip()
     except OSError as error:
         raise CommandError(
-            f"no API key: {path}: {error.strerror}. Give --api-key, AUTODEV_API_KEY or AUTODEV_API_KEY_FILE"
+            f"no API key: {path}: {error.strerror}. Give --api-key-file, AUTODEV_API_KEY or AUTODEV_API_KEY_FILE"
         ) from error
 
 

@@ -62,6 +62,11 @@ class Verifier:
         self._tenant = tenant
         self._expected = expected
 
+    @property
+    def tenant(self) -> str | None:
+        """Whose chain it is; None while nobody has said."""
+        return self._tenant
+
     def take(self, content: bytes, stated: str) -> dict[str, Any]:
         """The next entry, by its bytes and its hash in hexadecimal. Raises ChainBroken."""
         number = self.head.number + 1

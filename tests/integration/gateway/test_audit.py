@@ -439,6 +439,22 @@ async def test_the_command_lists_and_verifies_and_finds_what_was_changed(
     assert "the audit log was changed: entry 3" in err
 
 
+async def test_another_workspaces_whole_chain_is_told_by_the_workspace_that_is_stated(
+    storage: Storage, gateway: Running, acme: AutoDevClient, globex: AutoDevClient
+) -> None:
+    for client in (acme, globex):
+        await client.keys.CreateKey(key_service_pb2.CreateKeyRequest(request_id="k", subject="bob"))
+    status, out, err = await audit(gateway, "verify", "--tenant", "acme", "-o", "json")
+    assert (status, json.loads(out)["tenant"]) == (0, "acme"), err
+    swap = (("acme", "x"), ("globex", "acme"), ("x", "globex"))
+    await tamper(storage, *(f"UPDATE audit_entries SET tenant_id = '{to}' WHERE tenant_id = '{of}'" for of, to in swap))
+    status, _, err = await audit(gateway, "verify", "--tenant", "acme")
+    assert (status, "entry 1: it is of another tenant" in err) == (1, True), err
+    # Whose key it is the command cannot know: it says whose chain it saw.
+    _, out, _ = await audit(gateway, "verify")
+    assert "2 entries of globex" in out
+
+
 async def test_sqlite_itself_refuses_to_change_or_delete_an_entry(acme: AutoDevClient, storage: Storage) -> None:
     await acme.keys.CreateKey(key_service_pb2.CreateKeyRequest(request_id="k", subject="bob"))
     if storage.database is not None:

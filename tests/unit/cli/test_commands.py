@@ -207,6 +207,20 @@ def test_a_key_comes_from_a_file_that_the_environment_names(tmp_path: Path, monk
         find(connection)
 
 
+def test_a_key_comes_from_a_file_that_is_stated(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret\n")
+    connection = Connection("127.0.0.1:1", None, tmp_path, "default", Output.TEXT, api_key_file=tmp_path / "key")
+    assert find(connection).api_key == "secret"
+    ended = autodev("skills", "list", "--address", "127.0.0.1:1", "--api-key-file", str(tmp_path / "none"))
+    assert f"no API key: {tmp_path / 'none'}: " in ended.stderr
+
+
+@pytest.mark.parametrize("command", [("skills", "list"), ("migrate",)])
+def test_the_help_says_that_others_see_a_secret_in_arguments(command: tuple[str, ...]) -> None:
+    told = " ".join(autodev(*command, "--help").stdout.split())
+    assert "Whoever may list this machine's processes" in told
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00key", b"one\ntwo\n"])
 def test_a_file_that_holds_no_key_is_told(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_bytes(content)

@@ -60,14 +60,18 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Compute the chain anew from its start, and print its head. Fails where an entry is not as it was written."""
+    """Compute the chain anew from its start, and print its head. Fails where an entry is not as it was written.
+
+    Also where it is not the workspace's, if that is stated by --tenant or the key is the development key.
+    """
     try:
         expected = Head.parse(expect_head) if expect_head is not None else None
     except ValueError as error:
         raise UsageError(f"--expect-head: {error}") from None
 
+    verifier = Verifier(connection.known_tenant, expected)
+
     async def verified(mesh: AutoDevClient) -> Head:
-        verifier = Verifier(expected=expected)
         async for entry in _entries(mesh, pb.AUDIT_ORDER_OLDEST_FIRST, PAGE):
             verifier.take(entry.canonical, entry.hash)
         return verifier.finish()
@@ -77,9 +81,10 @@ def verify(
     except ChainBroken as broken:
         raise CommandError(f"the audit log was changed: {broken}") from None
     if connection.json:
-        print_json({"entries": head.number, "head": str(head)})
+        print_json({"entries": head.number, "head": str(head), "tenant": verifier.tenant})
     else:
-        console().print(f"{head.number} entries, each as it was written. Keep the head for --expect-head:")
+        whose = f" of {verifier.tenant}" if verifier.tenant is not None else ""
+        console().print(f"{head.number} entries{whose}, each as it was written. Keep the head for --expect-head:")
         print(head)
 
 

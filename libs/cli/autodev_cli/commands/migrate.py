@@ -45,7 +45,10 @@ def migrate_databases(
     owner_url: Annotated[
         str | None,
         typer.Option(
-            envvar=OWNER_URL, help="PostgreSQL's URL, with the role that owns the tables.", show_default=False
+            envvar=OWNER_URL,
+            help="PostgreSQL's URL, with the role that owns the tables. Whoever may list this machine's processes "
+            "reads a password in it: better by the variable, or by the file that stands for it in AUTODEV_SECRETS_DIR.",
+            show_default=False,
         ),
     ] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
