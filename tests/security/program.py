@@ -77,7 +77,7 @@ class Program:
     """One idea.
 
     `value` is what `f` must give where the status is OK. `earlier` is code that runs to its end before, in an
-    execution of its own: what it left is looked for.
+    execution of its own: what it left is looked for. `output_files` are asked for after the code.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Program:
     limits: Limits = field(default_factory=Limits)
     weaker: Mapping[IsolationLevel, Weakness] = field(default_factory=dict)
     earlier: str = ""
+    output_files: tuple[str, ...] = ()
     benign: bool = False
     levels: tuple[IsolationLevel, ...] = LEVELS
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -265,11 +265,19 @@ class Service:
         return next(each.pool for each in self.status().levels if int(each.level) == self.level)
 
     def execute(
-        self, code: str, inputs: dict[str, JsonValue] | None = None, limits: Limits | None = None
+        self,
+        code: str,
+        inputs: dict[str, JsonValue] | None = None,
+        limits: Limits | None = None,
+        output_files: Sequence[str] = (),
     ) -> pb.ExecuteResponse:
         """Run a module, or with inputs its function `f`, at the service's level."""
         limits = limits or Limits()
-        request = pb.ExecuteRequest(code=code, min_isolation=int(self.level))  # type: ignore[arg-type]
+        request = pb.ExecuteRequest(
+            code=code,
+            min_isolation=int(self.level),  # type: ignore[arg-type]
+            output_files=output_files,
+        )
         if inputs is not None:
             request.entry_point = "f"
             json_format.ParseDict(inputs, request.inputs)

@@ -38,7 +38,7 @@ def check(host: Host, program: Program) -> None:
     try:
         if program.earlier:
             service.execute(program.earlier, {"host": service.host_facts()}, program.limits)
-        response = service.execute(program.code, {"host": service.host_facts()}, program.limits)
+        response = service.execute(program.code, {"host": service.host_facts()}, program.limits, program.output_files)
         check_answer(service, program, response)
         eventually(lambda: host.traces().keys() == leaves, lambda: f"{leaves or 'nothing'} is left: {host.traces()}")
     finally:

@@ -295,6 +295,14 @@ async def test_what_is_no_ordinary_file_does_not_come_back(backend: Backend, mak
     assert (outcome.status, outcome.files) == (Status.OK, {})
 
 
+async def test_a_folder_that_the_code_closed_gives_no_files_and_takes_nothing_else(backend: Backend) -> None:
+    # Not the owner's everywhere.
+    code = "import os\nprint('done')\ntry: os.chmod('.', 0)\nexcept PermissionError: pass"
+    execution = Execution(code, output_files=("f", "d/f"))
+    outcome = await run_on(backend, execution)
+    assert (outcome.status, outcome.stdout, outcome.files) == (Status.OK, "done\n", {})
+
+
 async def test_a_file_that_is_swapped_for_a_link_does_not_lead_out(backend: Backend) -> None:
     code = """
 import os, time

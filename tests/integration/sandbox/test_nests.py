@@ -252,6 +252,15 @@ async def test_a_network_of_which_its_supervisor_says_nothing_is_not_used_again(
     assert await tell(one, look) != before
 
 
+async def test_a_supervisor_that_fails_vouches_for_nothing(one: NamespaceBackend) -> None:
+    look = NETWORK.format(family="AF_UNIX")
+    before = await tell(one, look)
+    # Nobody can put a file into a file.
+    outcome = await run_on(one, Execution("x = 1", input_files={"a": b"", "a/b": b""}))
+    assert outcome.status is Status.KILLED
+    assert await tell(one, look) != before
+
+
 @pytest.mark.parametrize(("flags", "loading", "making"), [(8, errno.EBUSY, 0), (0, 0, errno.ENOSYS)])
 async def test_no_filter_of_the_codes_own_keeps_an_internet_socket_from_being_seen(
     one: NamespaceBackend, flags: int, loading: int, making: int

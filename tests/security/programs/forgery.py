@@ -178,6 +178,19 @@ def f(host):
         weaker={PROCESS: Weakness(THE_SUPERVISOR, statuses=one_of(TIMEOUT, KILLED))},
     ),
     Program(
+        name="supervisors_folder_closed",
+        tries="closes the folder that its supervisor fetches files from",
+        code="""
+import os
+def f(host):
+    try: os.chmod(".", 0)
+    except PermissionError: pass
+    return 1
+""",
+        value=1,
+        output_files=("file", "folder/file"),
+    ),
+    Program(
         name="supervisors_watch_blinded",
         tries="has children end in the name of the one that is watched",
         code="""

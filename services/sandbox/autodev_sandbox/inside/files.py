@@ -28,6 +28,18 @@ def put(path: str, content: bytes) -> None:
 
 def take(path: str, max_bytes: int) -> bytes | None:
     """The first bytes of a file, after the code has ended; None where there is no ordinary file of that name."""
+    try:
+        descriptor = opened(path)
+    except OSError:
+        return None
+    try:
+        return read(descriptor, max_bytes) if posix.fstat(descriptor).st_mode & FORMAT == ORDINARY else None
+    finally:
+        posix.close(descriptor)
+
+
+def opened(path: str) -> int:
+    """Raises OSError."""
     *folders, name = path.split("/")
     at = posix.open(".", FOLDER)
     try:
@@ -35,15 +47,9 @@ def take(path: str, max_bytes: int) -> bytes | None:
             inner = posix.open(folder, FOLDER, dir_fd=at)
             posix.close(at)
             at = inner
-        descriptor = posix.open(name, READ, dir_fd=at)
-    except OSError:
-        return None
+        return posix.open(name, READ, dir_fd=at)
     finally:
         posix.close(at)
-    try:
-        return read(descriptor, max_bytes) if posix.fstat(descriptor).st_mode & FORMAT == ORDINARY else None
-    finally:
-        posix.close(descriptor)
 
 
 def read(descriptor: int, max_bytes: int) -> bytes:

@@ -92,19 +92,27 @@ class Warden:
 
     def become_sandbox(self, channel: int, tmp_bytes: int) -> NoReturn:
         try:
+            if (listener := self.make_sandbox(tmp_bytes)) is not None:
+                self.control.detach()
+                keep_only(channel, listener)
+                supervise(listener=LISTENER)
+        finally:
+            # A supervisor that fails, at whatever it is, vouches for nothing.
+            posix._exit(1)
+
+    def make_sandbox(self, tmp_bytes: int) -> int | None:
+        """The filter's listener, once it is told that the sandbox is there; None if it is told why it cannot be."""
+        try:
             # A signal to its own group reaches every member, those outside its process namespace too.
             posix.setsid()
             kernel.unshare(NAMESPACES)
             enclose(tmp_bytes)
             listener = kernel.load_asking_filter(self.program)
             self.control.send(READY)
-            self.control.detach()
-            keep_only(channel, listener)
-            supervise(listener=LISTENER)
         except OSError as error:
             self.tell_failure(error)
-        finally:
-            posix._exit(1)
+            return None
+        return listener
 
     def tell_end(self) -> None:
         _, status = posix.waitpid(self.sandbox, 0)
@@ -133,4 +141,4 @@ class Warden:
         try:
             self.control.send(message)
         except OSError:
-            posix._exit(0)  # The host is gone.
+            posix._exit(1)  # The host is gone.
