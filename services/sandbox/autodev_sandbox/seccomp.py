@@ -4,6 +4,7 @@ It refuses what a program that computes has no use for and what kernels were bro
 other processes, mounting, making namespaces, key rings, BPF, io_uring, performance counters, userfaultfd, loading code
 into the kernel, sockets that make the kernel load a module. It also refuses what tells of others on this machine
 (which files they read, what is cached), and files in memory, which could be executed where /tmp is not.
+And it lets nobody set the limits or the priority of the sandbox's process 1, who is of the same user and watches.
 Refused calls answer EPERM, so programs see an error and not a crash; those younger than the tables answer ENOSYS.
 """
 
@@ -110,6 +111,18 @@ DENIED: Final[dict[str, tuple[int | None, int | None]]] = {
 }
 # Its flags are behind a pointer, where no filter can look. "Not there" makes the C library take the older call.
 ABSENT: Final[dict[str, tuple[int | None, int | None]]] = {"clone3": (435, 435)}
+# Limits and priorities of a process, named in the first argument, or of those of a kind, named in the second.
+OF_A_PROCESS: Final[dict[str, tuple[int, int]]] = {
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+}
+OF_A_KIND: Final[dict[str, tuple[int, int]]] = {"ioprio_set": (251, 30), "setpriority": (141, 140)}
+# The kind that is one process: IOPRIO_WHO_PROCESS, PRIO_PROCESS. The others, a group and a user, include process 1.
+ONE_PROCESS: Final = {"ioprio_set": 1, "setpriority": 0}
+SUPERVISOR: Final = 1
 CLONE: Final = (56, 220)
 SOCKET: Final = (41, 198)
 SOCKETPAIR: Final = (53, 199)
@@ -132,6 +145,11 @@ def when(value: int, *rest: bytes) -> bytes:
     """Instructions for one value of what is loaded, jumped over for any other. They must end by returning."""
     body = b"".join(rest)
     return instruction(JUMP_IF_EQUAL, value, 0, len(body) // INSTRUCTION_BYTES) + body
+
+
+def spare_supervisor() -> bytes:
+    """Refuse what names process 1, and end by allowing anything else."""
+    return when(SUPERVISOR, refuse(errno.EPERM)) + instruction(RETURN, ALLOW)
 
 
 def socket_rule(number: int, internet_verdict: int) -> bytes:
@@ -169,6 +187,10 @@ def program(machine: str | None = None, *, tells_of_internet: bool = False) -> b
     ]
     for error, calls in ((errno.EPERM, DENIED), (errno.ENOSYS, ABSENT)):
         parts += [when(number, refuse(error)) for numbers in calls.values() if (number := numbers[column]) is not None]
+    parts += [when(numbers[column], load_argument(0), spare_supervisor()) for numbers in OF_A_PROCESS.values()]
+    for name, numbers in OF_A_KIND.items():
+        of_one = when(ONE_PROCESS[name], load_argument(1), spare_supervisor())
+        parts.append(when(numbers[column], load_argument(0), of_one, refuse(errno.EPERM)))
     namespaces = instruction(JUMP_IF_ANY_BIT, NAMESPACE_FLAGS, 1, 0)
     parts.append(when(CLONE[column], load_argument(0), namespaces, allow, refuse(errno.EPERM)))
     parts.append(socket_rule(SOCKET[column], ASK if tells_of_internet else ALLOW))

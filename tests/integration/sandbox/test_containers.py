@@ -129,6 +129,17 @@ async def test_a_container_that_is_killed_while_code_runs_is_killed(
     backend.retire(taken)
 
 
+async def test_memory_is_told_whatever_the_code_does_to_its_supervisor(backend: ContainerBackend) -> None:
+    code = """
+import resource
+try: resource.prlimit(1, resource.RLIMIT_NOFILE, (5, 5))
+except PermissionError: pass
+with open('/tmp/x', 'wb') as file: file.write(bytes(50_000_000))"""
+    outcome = await run_on(backend, Execution(code))
+    assert outcome.status is Status.OK
+    assert outcome.peak_memory_bytes > 50_000_000
+
+
 async def test_memory_used_up_by_files_alone_is_out_of_memory(backend: ContainerBackend) -> None:
     # The supervisor goes with the code: nothing is left that could be killed instead.
     code = "file = open('/tmp/x', 'wb')\nwhile True: file.write(bytes(1000000)); file.flush()"

@@ -135,6 +135,36 @@ while True:
     assert 15 <= children <= 20
 
 
+SET = """
+import ctypes, os, resource
+libc, ioprio_set = ctypes.CDLL(None), {"x86_64": 251, "aarch64": 30}[os.uname().machine]
+ways = {
+    "limit": lambda who: resource.prlimit(who, resource.RLIMIT_NOFILE, (200, 200)),
+    "affinity": lambda who: os.sched_setaffinity(who, os.sched_getaffinity(0)),
+    "scheduler": lambda who: os.sched_setscheduler(who, os.SCHED_BATCH, os.sched_param(0)),
+    "parameters": lambda who: os.sched_setparam(who, os.sched_param(0)),
+    "priority": lambda who: os.setpriority(os.PRIO_PROCESS, who, os.getpriority(os.PRIO_PROCESS, 0)),
+    "groups priority": lambda who: os.setpriority(os.PRIO_PGRP, who, 19),
+    "users priority": lambda who: os.setpriority(os.PRIO_USER, 0, 19),
+    "disk": lambda who: 1 / (libc.syscall(ioprio_set, 1, who, 0x6000) + 1),
+}
+done = []
+for name, way in ways.items():
+    try: way(who if who >= 0 else os.getpid())
+    except (PermissionError, ZeroDivisionError): continue
+    done.append(name)
+return done"""
+
+
+async def test_code_sets_the_limits_and_priorities_of_its_own_processes_and_not_its_supervisors(
+    strong: Backend,
+) -> None:
+    own: JsonValue = ["limit", "affinity", "scheduler", "parameters", "priority", "disk"]
+    assert await tell(strong, SET, who=1) == []
+    assert await tell(strong, SET, who=0) == own
+    assert await tell(strong, SET, who=-1) == own
+
+
 @pytest.mark.parametrize("kind", ["container", "namespace"])
 async def test_the_processor_share_is_bounded(kind: str) -> None:
     backend, seconds = await ready(kind), 2

@@ -18,6 +18,7 @@ from tests.security.program import (
     OOM,
     OUTPUT_LIMIT,
     PROCESS,
+    STRONG,
     TIMEOUT,
     Program,
     Weakness,
@@ -189,6 +190,42 @@ def f(host):
 """,
         value=1,
         output_files=("file", "folder/file"),
+    ),
+    Program(
+        name="supervisor_limited",
+        tries="leaves its supervisor no descriptor to work with",
+        code="""
+import os, resource
+def f(host):
+    try: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (0, 0))
+    except PermissionError: return "refused"
+    return "done"
+""",
+        value="refused",
+        weaker={PROCESS: Weakness(THE_SUPERVISOR, statuses=one_of(KILLED))},
+    ),
+    Program(
+        name="supervisor_starved",
+        tries="leaves its supervisor only the time that nobody else wants, and wants all of it",
+        code="""
+import os
+def f(host):
+    for starve in (
+        lambda: os.sched_setscheduler(os.getppid(), os.SCHED_IDLE, os.sched_param(0)),
+        lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+        lambda: os.setpriority(os.PRIO_PGRP, os.getpgid(0), 19),
+    ):
+        try: starve()
+        except PermissionError: pass
+    for _ in range(50):
+        try: os.fork()
+        except OSError: break
+    while True: pass
+""",
+        statuses=one_of(TIMEOUT),
+        answers=lambda response: response.total_seconds < 5,
+        limits=BRIEF,
+        levels=STRONG,
     ),
     Program(
         name="supervisors_watch_blinded",

@@ -53,6 +53,7 @@ def test_every_denied_call_is_refused_and_its_neighbours_are_not(machine: str) -
     tables = (seccomp.DENIED, seccomp.ABSENT)
     named = {numbers[column(machine)] for table in tables for numbers in table.values()}
     special = {each[column(machine)] for each in (seccomp.CLONE, seccomp.SOCKET, seccomp.SOCKETPAIR)}
+    special |= {each[column(machine)] for each in (*seccomp.OF_A_PROCESS.values(), *seccomp.OF_A_KIND.values())}
     for number in range(seccomp.FIRST_UNKNOWN):
         refused = answer(machine, number) != 0
         if number not in special:
@@ -80,6 +81,23 @@ def test_processes_and_threads_can_be_made_and_namespaces_cannot(machine: str) -
     assert answer(machine, clone, thread) == 0
     assert answer(machine, clone, child) == 0
     assert answer(machine, clone, child | new_user) == errno.EPERM
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_process_1_alone_keeps_its_limits_and_its_priority(machine: str) -> None:
+    """Whatever is in the upper half of the register: the kernel looks at the lower one."""
+    other = [0, 2, 17, 2**31, 2**32, 2**32 + 2]
+    for numbers in seccomp.OF_A_PROCESS.values():
+        number = numbers[column(machine)]
+        assert [answer(machine, number, process) for process in (1, 2**32 + 1)] == [errno.EPERM] * 2
+        assert [answer(machine, number, process) for process in other] == [ALLOWED] * len(other)
+    for name, numbers in seccomp.OF_A_KIND.items():
+        number, one = numbers[column(machine)], seccomp.ONE_PROCESS[name]
+        assert [answer(machine, number, one, process) for process in (1, 2**32 + 1)] == [errno.EPERM] * 2
+        assert [answer(machine, number, one, process) for process in other] == [ALLOWED] * len(other)
+        # Its group, or its user.
+        kinds = [kind for kind in range(5) if kind != one]
+        assert [answer(machine, number, kind, 0) for kind in kinds] == [errno.EPERM] * len(kinds)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -132,6 +150,7 @@ def test_the_numbers_are_the_kernels(machine: str) -> None:
     found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())
     kernels = {name: int(number) for name, number in found}
     tables = seccomp.DENIED | seccomp.ABSENT
+    tables |= seccomp.OF_A_PROCESS | seccomp.OF_A_KIND
     tables |= {"clone": seccomp.CLONE, "socket": seccomp.SOCKET, "socketpair": seccomp.SOCKETPAIR}
     checked = 0
     for name, numbers in tables.items():
