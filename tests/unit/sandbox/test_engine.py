@@ -1,13 +1,16 @@
 """What an engine says is taken apart rightly: its streams, its address, its account of itself."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from autodev_sandbox.backends.attached import Address, EngineRefuses, attach, engine_address, events
+from autodev_sandbox.backends.container import ContainerBackend
 from autodev_sandbox.backends.engine_facilities import facilities_of
+from autodev_sandbox.execution import BackendUnavailable
 
 UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
 INFO = {
@@ -23,6 +26,8 @@ INFO = {
     "CgroupDriver": "systemd",
     "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
 }
+
+NAMED = {"memory": "memory", "pids": "processes"}
 
 
 class Engine:
@@ -45,6 +50,29 @@ class Engine:
 async def address(tmp_path: Path, engine: Engine) -> AsyncIterator[Address]:
     async with await asyncio.start_unix_server(engine.serve, tmp_path / "engine"):
         yield Address(path=str(tmp_path / "engine"))
+
+
+def answered(facts: dict[str, object]) -> Engine:
+    """One that answers each question with all of this."""
+    return Engine(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + json.dumps(facts).encode())
+
+
+LIMITLESS = {
+    "memory": answered(INFO | {"ApiVersion": "1.41", "MemoryLimit": False}),
+    "pids": answered(INFO | {"ApiVersion": "1.41", "PidsLimit": False}),
+}
+
+
+@pytest.mark.parametrize(("controller", "engine"), LIMITLESS.items(), ids=LIMITLESS)
+async def test_an_engine_that_keeps_no_limits_is_not_used(
+    address: Address, controller: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{address.path}")
+    backend = ContainerBackend(tmp_path)
+    with pytest.raises(BackendUnavailable, match=f"bounds no container's {controller}"):
+        await backend.probe()
+    assert not {each.name: each.available for each in backend.facilities()}[f"{NAMED[controller]} cgroup"]
+    await backend.close()
 
 
 def frame(kind: int, data: bytes) -> bytes:

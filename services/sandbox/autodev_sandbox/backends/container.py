@@ -14,7 +14,7 @@ from autodev_sandbox import rootfs, seccomp
 from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
 from autodev_sandbox.backends.attached import Attached
 from autodev_sandbox.backends.engine import Engine, Fate, find_engine
-from autodev_sandbox.backends.engine_facilities import GVISOR_RUNTIME, default_runtime, facilities_of
+from autodev_sandbox.backends.engine_facilities import GVISOR_RUNTIME, check_limits, default_runtime, facilities_of
 from autodev_sandbox.execution import BackendUnavailable, Execution, IsolationLevel, Limits, Status
 from autodev_sandbox.image import ensure_given_image, ensure_image
 from autodev_sandbox.pool import Pool
@@ -171,6 +171,7 @@ class ContainerBackend:
         try:
             if self.runtime and self.runtime not in engine.info.get("Runtimes", {}):
                 raise BackendUnavailable(GVISOR_ADVICE)
+            check_limits(engine.info)
             await engine.settle(self.cache)
         except BackendUnavailable:
             await engine.close()

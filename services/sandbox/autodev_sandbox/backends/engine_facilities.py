@@ -3,6 +3,7 @@
 from typing import Any
 
 from autodev_sandbox.backends import Facility
+from autodev_sandbox.execution import BackendUnavailable
 
 GVISOR_RUNTIME = "runsc"
 
@@ -32,6 +33,16 @@ def facilities_of(info: dict[str, Any], runtime: str | None) -> list[Facility]:
 
 def default_runtime(info: dict[str, Any]) -> str:
     return str(info.get("DefaultRuntime", "?"))
+
+
+def check_limits(info: dict[str, Any]) -> None:
+    """Raises BackendUnavailable where the engine would take a container's limits, warn, and not keep them."""
+    for name, controller in (("MemoryLimit", "memory"), ("PidsLimit", "pids")):
+        if not info.get(name):
+            raise BackendUnavailable(
+                f"the engine bounds no container's {controller}: its machine has no such control group. "
+                f"Try: enable the {controller} controller at the machine's boot, and delegate it to a rootless engine"
+            )
 
 
 def security_options(info: dict[str, Any]) -> dict[str, str]:
