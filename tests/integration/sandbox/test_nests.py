@@ -348,6 +348,21 @@ async def test_limits_are_those_of_the_execution_and_not_of_the_nest(one: Namesp
         assert processes - 5 <= children <= processes
 
 
+async def test_a_sandbox_is_not_made_under_the_limits_of_the_one_before(one: NamespaceBackend) -> None:
+    require(one.cgroups, "no group can be made here")
+    await tell(one, "return 1")
+    (nest,) = one.nests
+    assert nest.group
+    quota = nest.group.folders["cpu"] / ("cpu.max" if nest.group.version == 2 else "cpu.cfs_quota_us")
+    # Where the next one is waited for, its forks stand still for most of each period.
+    for cpus, told in ((1.0, "100000"), (0.01, "1000"), (1.0, "100000")):
+        sandbox = await one.take(Limits(cpus=cpus))
+        assert quota.read_text().split()[0] == told
+        one.retire(sandbox)
+        await eventually(lambda: one.pool_status().ready == 1, "the next one waits")
+        assert quota.read_text().split()[0] == "100000"
+
+
 async def test_the_memory_that_is_told_is_the_executions_own(one: NamespaceBackend) -> None:
     require(one.cgroups, "no group can be made here")
     for size, least, most in ((100, 100, 140), (1, 0, 40)):

@@ -60,6 +60,7 @@ class Nest:
         self.answer = self._loop.create_future()
         try:
             with theirs:
+                self.forget_limits()
                 socket.send_fds(self.control, [b"%d" % tmp_bytes], [theirs.fileno()])
             self.empty.clear()
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -74,6 +75,11 @@ class Nest:
         finally:
             self.answer = None
         return channel
+
+    def forget_limits(self) -> None:
+        """Have the next sandbox made under the limits that most have, and not under its predecessor's."""
+        if self.group and self.own_bytes:
+            self.group.set_limits(Limits(), self.own_bytes, OWN_PROCESSES)
 
     async def clear(self) -> None:
         """End all that runs in the sandbox. When this returns, nothing of it is left; or the nest is gone with it."""
