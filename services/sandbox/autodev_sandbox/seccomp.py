@@ -126,6 +126,11 @@ SUPERVISOR: Final = 1
 CLONE: Final = (56, 220)
 SOCKET: Final = (41, 198)
 SOCKETPAIR: Final = (53, 199)
+BIND: Final = (49, 200)
+SETSOCKOPT: Final = (54, 208)
+SOCKETS_OWN: Final = 1  # SOL_SOCKET
+# SO_PASSCRED, SO_PASSPIDFD: with them the kernel names a local socket by itself.
+NAMING_OPTIONS: Final = (16, 76)
 
 
 def instruction(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -166,10 +171,17 @@ def socket_rule(number: int, internet_verdict: int) -> bytes:
     return when(number, load_argument(0), *families, refuse(errno.EAFNOSUPPORT))
 
 
-def program(machine: str | None = None, *, tells_of_internet: bool = False) -> bytes:
+def naming_rule(number: int, verdict: int) -> bytes:
+    allow = instruction(RETURN, ALLOW)
+    options = (*(when(option, instruction(RETURN, verdict)) for option in NAMING_OPTIONS), allow)
+    return when(number, load_argument(1), when(SOCKETS_OWN, load_argument(2), *options), allow)
+
+
+def program(machine: str | None = None, *, tells_of_network: bool = False) -> bytes:
     """The filter for a machine, this one by default. Raises BackendUnavailable for one that the tables do not know.
 
-    With `tells_of_internet` whoever loads it must listen, and let each Internet socket be made (`inside/kernel.py`).
+    With `tells_of_network` whoever loads it must listen, and let each call go on that makes an Internet socket or gives
+    a local one a name (`inside/kernel.py`): what either leaves in a network namespace can outlive who made it.
     """
     machine = machine or platform.machine()
     if machine not in ARCHITECTURES:
@@ -193,6 +205,9 @@ def program(machine: str | None = None, *, tells_of_internet: bool = False) -> b
         parts.append(when(numbers[column], load_argument(0), of_one, refuse(errno.EPERM)))
     namespaces = instruction(JUMP_IF_ANY_BIT, NAMESPACE_FLAGS, 1, 0)
     parts.append(when(CLONE[column], load_argument(0), namespaces, allow, refuse(errno.EPERM)))
-    parts.append(socket_rule(SOCKET[column], ASK if tells_of_internet else ALLOW))
+    verdict = ASK if tells_of_network else ALLOW
+    parts.append(socket_rule(SOCKET[column], verdict))
+    parts.append(when(BIND[column], instruction(RETURN, verdict)))
+    parts.append(naming_rule(SETSOCKOPT[column], verdict))
     parts.append(when(SOCKETPAIR[column], load_argument(0), when(LOCAL, allow), refuse(errno.EAFNOSUPPORT)))
     return b"".join([*parts, allow])

@@ -252,6 +252,32 @@ async def test_a_network_of_which_its_supervisor_says_nothing_is_not_used_again(
     assert await tell(one, look) != before
 
 
+NAMINGS = {
+    "bind": "socket.socket(socket.AF_UNIX).bind(chr(0) + 'left')",
+    "bind to a path": "socket.socket(socket.AF_UNIX).bind('left')",
+    "bind to any name": "socket.socket(socket.AF_UNIX).bind('')",
+    "credentials": "socket.socket(socket.AF_UNIX).setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)",
+}
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+async def test_no_network_in_which_a_local_socket_had_a_name_is_used_again(one: NamespaceBackend, naming: str) -> None:
+    look = NETWORK.format(family="AF_UNIX")
+    before = await tell(one, look)
+    warden = only_nest(one)
+    await tell(one, NAMINGS[naming])
+    assert await tell(one, look) != before
+    assert only_nest(one) == warden
+
+
+async def test_local_sockets_without_a_name_leave_the_network_to_be_used_again(one: NamespaceBackend) -> None:
+    look = NETWORK.format(family="AF_UNIX")
+    before = await tell(one, look)
+    await tell(one, "a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [b.fileno()]); socket.recv_fds(b, 1, 1)")
+    await tell(one, "import asyncio; asyncio.run(asyncio.sleep(0))")
+    assert await tell(one, look) == before
+
+
 async def test_a_supervisor_that_fails_vouches_for_nothing(one: NamespaceBackend) -> None:
     look = NETWORK.format(family="AF_UNIX")
     before = await tell(one, look)

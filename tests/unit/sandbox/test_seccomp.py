@@ -18,14 +18,12 @@ HEADERS = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64":
 ALLOWED, KILLED, ASKED = 0, -1, -2
 
 
-def answer(
-    machine: str, number: int, *arguments: int, audit: int | None = None, tells_of_internet: bool = False
-) -> int:
+def answer(machine: str, number: int, *arguments: int, audit: int | None = None, tells_of_network: bool = False) -> int:
     """The filter's verdict on one call: ALLOWED, KILLED, ASKED, or the errno when refused."""
     padded = [*arguments, *[0] * (6 - len(arguments))]
     architecture = audit if audit is not None else seccomp.ARCHITECTURES[machine].audit
     data = struct.pack("=IIQ6Q", number, architecture, 0, *padded)
-    program = list(struct.iter_unpack("=HBBI", seccomp.program(machine, tells_of_internet=tells_of_internet)))
+    program = list(struct.iter_unpack("=HBBI", seccomp.program(machine, tells_of_network=tells_of_network)))
     accumulator = step = 0
     while True:
         code, if_true, if_false, operand = program[step]
@@ -115,13 +113,18 @@ def test_only_ordinary_sockets_can_be_made(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_filter_that_tells_of_internet_sockets_asks_about_no_other_call(machine: str) -> None:
-    socket = seccomp.SOCKET[column(machine)]
+def test_a_filter_that_tells_of_the_network_asks_about_what_touches_it_and_no_other_call(machine: str) -> None:
+    socket, bind, setsockopt = (each[column(machine)] for each in (seccomp.SOCKET, seccomp.BIND, seccomp.SETSOCKOPT))
     for number in range(seccomp.FIRST_UNKNOWN):
         for family in range(46):
             plain = answer(machine, number, family, 1)
-            asks = number == socket and family in seccomp.INTERNET
-            assert answer(machine, number, family, 1, tells_of_internet=True) == (ASKED if asks else plain)
+            asks = number == bind or (number == socket and family in seccomp.INTERNET)
+            assert answer(machine, number, family, 1, tells_of_network=True) == (ASKED if asks else plain)
+    for level in range(3):
+        for option in range(100):
+            assert answer(machine, setsockopt, 5, level, option) == ALLOWED
+            asks = level == 1 and option in (16, 76)
+            assert answer(machine, setsockopt, 5, level, option, tells_of_network=True) == (ASKED if asks else ALLOWED)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -152,6 +155,7 @@ def test_the_numbers_are_the_kernels(machine: str) -> None:
     tables = seccomp.DENIED | seccomp.ABSENT
     tables |= seccomp.OF_A_PROCESS | seccomp.OF_A_KIND
     tables |= {"clone": seccomp.CLONE, "socket": seccomp.SOCKET, "socketpair": seccomp.SOCKETPAIR}
+    tables |= {"bind": seccomp.BIND, "setsockopt": seccomp.SETSOCKOPT}
     checked = 0
     for name, numbers in tables.items():
         # A header may be older than the newest calls.

@@ -75,7 +75,7 @@ class NamespaceBackend:
         root = await asyncio.to_thread(rootfs.ensure_root, self.cache, self.packages)
         as_nobody = become_nobody() if os.geteuid() == 0 else []
         bubblewrap = [*as_nobody, program("bwrap", "bubblewrap"), *options(root)]
-        self.nest_recipe = Recipe(bubblewrap, PYTHON, seccomp.program(tells_of_internet=True))
+        self.nest_recipe = Recipe(bubblewrap, PYTHON, seccomp.program(tells_of_network=True))
         self.single_recipe = Recipe(bubblewrap, PYTHON, seccomp.program())
         self.cgroups = self.cgroups or await asyncio.to_thread(self.claim_groups)
         try:

@@ -38,7 +38,7 @@ class Interpreter:
     def __init__(self, host: Host, listener: int | None = None) -> None:
         self.host = host
         self.listener = listener
-        self.reached_internet = False
+        self.touched_network = False
         self.request: Request = {"output_bytes": WARM_BYTES, "streams": False}
         # Tells the runner's own messages from whatever the code wrote to that descriptor.
         self.nonce = b""
@@ -127,13 +127,13 @@ class Interpreter:
         elif descriptor == self.inputs:
             self.feed_on()
         elif descriptor == self.listener:
-            self.let_have_internet(descriptor)
+            self.let_touch_network(descriptor)
         elif not self.gather(descriptor):
             self.poller.unregister(descriptor)
 
-    def let_have_internet(self, listener: int) -> None:
-        """Let an Internet socket be made, and remember it: none is made in another way."""
-        self.reached_internet = True
+    def let_touch_network(self, listener: int) -> None:
+        """Let an Internet socket be made, or a local one be named, and remember it: there is no other way to either."""
+        self.touched_network = True
         try:
             kernel.let_go_on(listener)
         except OSError:

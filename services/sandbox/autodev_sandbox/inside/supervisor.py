@@ -37,26 +37,26 @@ REHEARSAL = {
     "file_bytes": 0,
 }
 SOON_MS = 5
-REACHED_INTERNET = 2
+TOUCHED_NETWORK = 2
 REHEARSED = ("def f(): return [1, 'a']", "def f(): return {}['x']")
 
 
 def main(when_ready: Callable[[], None] = lambda: None, listener: int | None = None) -> None:
     """Serve one request of the host, and end. What can be done before it is there is done before; then it is told.
 
-    With the listener of a filter that tells of Internet sockets the exit status is REACHED_INTERNET if there was one.
+    With the listener of a filter that tells of the network (`seccomp.py`) the status is TOUCHED_NETWORK if it told.
     """
     # What is here now is neither looked at nor touched when the code's process collects its garbage.
     gc.disable()
     gc.freeze()
     try:
-        reached = serve(Host(0, 1), when_ready, listener)
+        touched = serve(Host(0, 1), when_ready, listener)
     except HostGone:
         # Where there is no process namespace, the group is all there is to end what the code started.
         if posix.getpgrp() == posix.getpid():
             posix.kill(0, _signal.SIGKILL)
         posix._exit(1)
-    posix._exit(REACHED_INTERNET if reached else 0)
+    posix._exit(TOUCHED_NETWORK if touched else 0)
 
 
 def tell_ready() -> None:
@@ -65,7 +65,7 @@ def tell_ready() -> None:
 
 
 def serve(host: Host, when_ready: Callable[[], None] = lambda: None, listener: int | None = None) -> bool:
-    """Serve one request: whether an Internet socket was made, if there is a listener to tell. Raises HostGone."""
+    """Serve one request: whether the network was touched, if there is a listener to tell. Raises HostGone."""
     running = Interpreter(host, listener)
     # What is asked at once is not kept waiting, nor is a busy machine by warming up for nothing.
     if not host.has_sent(within_ms=SOON_MS):
@@ -81,7 +81,7 @@ def serve(host: Host, when_ready: Callable[[], None] = lambda: None, listener: i
         run_once(host, running, request)
     host.flush()
     running.close()
-    return running.reached_internet
+    return running.touched_network
 
 
 def rehearse() -> None:

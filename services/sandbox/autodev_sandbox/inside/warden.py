@@ -124,9 +124,10 @@ class Warden:
     def renew_network(self) -> None:
         """Have a fresh network namespace for the next sandbox.
 
-        Only Internet sockets leave something behind in one, such as counts and ports that are held for a while. Making
-        one costs as much as the rest of a sandbox's namespaces, so it is kept while its supervisor vouches for there
-        having been none: while its status is 0.
+        Internet sockets leave something behind in one, such as counts and ports that are held for a while, and a local
+        socket's name is there for as long as the socket is on its way to nobody. Making a network namespace costs as
+        much as the rest of a sandbox's, so it is kept while its supervisor vouches for there having been neither: while
+        its status is 0.
         """
         try:
             kernel.unshare(kernel.NEW_NETWORK)
