@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from autodev_runtime.json_value import JsonValue
 from autodev_sandbox.execution import Calls, Execution, ExecutionError, IsolationLevel, Limits, Outcome, Status
+from autodev_sandbox.inside import host
 from autodev_sandbox.json_value import NotJsonShaped, check_json
 
 MAX_FIGURES_BYTES: Final = 256
@@ -28,26 +29,26 @@ Verdict = tuple[Status, JsonValue, ExecutionError | None]
 
 
 class Ending(Enum):
-    """Why the supervisor ended the execution (the numbers are `inside/interpreter.py`'s)."""
+    """Why the supervisor ended the execution."""
 
-    EXITED = 0
-    TIMEOUT = 1
-    OUTPUT_LIMIT = 2
-    ANSWERED = 3  # A call that left its interpreter alive.
+    EXITED = host.EXITED
+    TIMEOUT = host.TIMEOUT
+    OUTPUT_LIMIT = host.OUTPUT_LIMIT
+    ANSWERED = host.ANSWERED
 
 
 ENDINGS: Final = frozenset(ending.value for ending in Ending)
 
 
 class Kind(Enum):
-    """What a frame holds (the letters are `inside/host.py`'s)."""
+    """What a frame holds."""
 
-    STDOUT = b"o"
-    STDERR = b"e"
-    FILE = b"f"
-    UNLOADED = b"u"  # The report of an interpreter that ended before it could be called.
-    CALL = b"c"
-    REPORT = b"r"
+    STDOUT = host.STDOUT
+    STDERR = host.STDERR
+    FILE = host.FILE
+    UNLOADED = host.UNLOADED
+    CALL = host.CALL
+    REPORT = host.REPORT
 
 
 @dataclass(frozen=True)

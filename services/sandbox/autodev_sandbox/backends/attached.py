@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import docker.utils
 
+from autodev_sandbox.inside.host import READY
+
 HEAD_TIMEOUT_S: Final = 30.0
 STDOUT: Final = 1
 FRAME_HEAD_BYTES: Final = 8
 MAX_COMPLAINT_BYTES: Final = 2000
-READY: Final = b"ready\n"  # As `inside/supervisor.py` says it.
 
 KEEP_ALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from .host import CALL, UNLOADED, Host
-from .interpreter import ANSWERED, EXITED, OUTPUT_LIMIT, TIMEOUT, Interpreter
+from .host import ANSWERED, CALL, EXITED, OUTPUT_LIMIT, TIMEOUT, UNLOADED, Host
+from .interpreter import Interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

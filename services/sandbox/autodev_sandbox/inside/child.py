@@ -12,6 +12,7 @@ import sys
 from _json import encode_basestring_ascii as quote
 
 from . import compiling, kernel
+from .host import LENGTH_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 MODULE_FILE = "skill.py"
 MESSAGE, INPUTS = 3, 4
-NONCE_BYTES, LENGTH_BYTES = 16, 4
+NONCE_BYTES = 16
 MAX_DESCRIPTORS = 256
 MAX_TEXT_CHARACTERS = 10_000
 MAX_FRAMES = 20

@@ -1,4 +1,4 @@
-"""The supervisor's channel to the host, whose descriptors no other process in here has.
+"""The supervisor's channel to the host, whose descriptors no other process in here has, and what is said on it.
 
 `wire.py` is the other end.
 """
@@ -13,7 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# To a host that cannot see it otherwise, on stderr.
+READY = b"ready\n"
+# What a frame holds. UNLOADED: the report of an interpreter that ended before it could be called.
 STDOUT, STDERR, FILE, UNLOADED, CALL, REPORT = b"o", b"e", b"f", b"u", b"c", b"r"
+# Why the supervisor ended the execution. ANSWERED: a call that left its interpreter alive.
+EXITED, TIMEOUT, OUTPUT_LIMIT, ANSWERED = 0, 1, 2, 3
 LENGTH_BYTES = 4
 CHUNK_BYTES = 65536
 FLUSH_BYTES = 32768

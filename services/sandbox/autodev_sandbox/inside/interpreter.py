@@ -9,8 +9,19 @@ import select
 import time
 
 from . import child, kernel
-from .child import LENGTH_BYTES, NONCE_BYTES
-from .host import CHUNK_BYTES, STDERR, STDOUT, Host, HostGone
+from .child import NONCE_BYTES
+from .host import (
+    ANSWERED,
+    CHUNK_BYTES,
+    EXITED,
+    LENGTH_BYTES,
+    OUTPUT_LIMIT,
+    STDERR,
+    STDOUT,
+    TIMEOUT,
+    Host,
+    HostGone,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +30,6 @@ if TYPE_CHECKING:
 
     from .child import Request
 
-EXITED, TIMEOUT, OUTPUT_LIMIT, ANSWERED = 0, 1, 2, 3
 WARM_UP = {"warm": True, "code": "def f(): return 1", "entry_point": "f", "inputs": {}}
 WARM_S, WARM_BYTES = 10.0, 1000
 FIGURE_BYTES = 8192

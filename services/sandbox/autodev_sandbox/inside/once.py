@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from .host import FILE, REPORT, Host
-from .interpreter import EXITED, OUTPUT_LIMIT, Interpreter
+from .host import EXITED, FILE, OUTPUT_LIMIT, REPORT, Host
+from .interpreter import Interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import marshal
 import posix
 
 from . import child
-from .host import LENGTH_BYTES, Host, HostGone
+from .host import LENGTH_BYTES, READY, Host, HostGone
 from .interpreter import Interpreter
 from .once import run_once
 
@@ -60,8 +60,8 @@ def main(when_ready: Callable[[], None] = lambda: None, listener: int | None = N
 
 
 def tell_ready() -> None:
-    """Tell a host that cannot see it otherwise (`backends/attached.py` waits for it)."""
-    posix.write(2, b"ready\n")
+    """Tell a host that waits to hear it (`backends/attached.py`)."""
+    posix.write(2, READY)
 
 
 def serve(host: Host, when_ready: Callable[[], None] = lambda: None, listener: int | None = None) -> bool:
