@@ -140,9 +140,8 @@ class FrameReader:
     """Takes a supervisor's stream apart into frames; bounded, whatever is sent."""
 
     def __init__(self, limits: Limits, more_bytes: int = 0) -> None:
-        self.max_bytes = (
-            more_bytes + 2 * MAX_FIGURES_BYTES + MAX_PATH_BYTES + max(2 * limits.output_bytes, limits.file_bytes)
-        )
+        report_bytes = limits.output_bytes + host.most_message_bytes(limits.output_bytes)
+        self.max_bytes = more_bytes + 2 * MAX_FIGURES_BYTES + MAX_PATH_BYTES + max(report_bytes, limits.file_bytes)
         self.data = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[tuple[Kind, bytes]]:
@@ -272,7 +271,8 @@ def parse_message(text: bytes) -> dict[str, JsonValue] | ExecutionError:
     except (ValueError, RecursionError) as error:
         raise NotJsonShaped("it is no JSON text") from error
     match message:
-        case {"value": value}:
+        # Alone: what comes beside it has been told from a value by its beginning, and may be longer.
+        case {"value": value} if len(message) == 1:
             check_json(value)
             return {"value": value}
         case {"error": {"type": str(kind), "message": str(words), "traceback": str(frames)}}:

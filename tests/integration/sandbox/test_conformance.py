@@ -1,6 +1,7 @@
 """What an execution answers, the same on every backend."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -208,6 +209,49 @@ async def test_too_large_a_result_is_refused(backend: Backend) -> None:
     limits = Limits(output_bytes=10_000)
     assert (await call(backend, "def f(): return 'x' * 9_000", limits)).status is Status.OK
     assert (await call(backend, "def f(): return 'x' * 20_000", limits)).status is Status.OUTPUT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("output_bytes", "code", "status"),
+    [
+        (1, "return 1", Status.OK),
+        (1, "return 11", Status.OUTPUT_LIMIT),
+        (10_000, "return 'x' * 9_998", Status.OK),
+        (10_000, "return 'x' * 9_999", Status.OUTPUT_LIMIT),
+        (400_000, "return 'x' * 399_998", Status.OK),
+        (400_000, "return 'x' * 399_999", Status.OUTPUT_LIMIT),
+        (1, "raise ValueError('x' * 10_000)", Status.ERROR),
+        (1, "import sys; sys.stderr.write('xx'); raise ValueError", Status.OUTPUT_LIMIT),
+    ],
+)
+async def test_the_limit_is_the_results_own_and_no_errors(
+    backend: Backend, output_bytes: int, code: str, status: Status
+) -> None:
+    limits = Limits(output_bytes=output_bytes)
+    outcome = await call(backend, f"def f(): {code}", limits)
+    assert outcome.status is status
+    (one,) = await outcomes_of(backend, Calls(f"def f(): {code}", "f", [{}], limits))
+    assert (one.outcome.status, one.outcome.error) == (status, outcome.error)
+    if status is Status.ERROR:
+        assert outcome.error
+        assert (outcome.error.type, outcome.error.message) == ("ValueError", "x" * 10_000)
+        (unloaded,) = await outcomes_of(backend, Calls(code, "f", [{}], limits))
+        assert unloaded.outcome.status is status
+        assert unloaded.outcome.error
+        assert (unloaded.outcome.error.type, unloaded.outcome.error.message) == ("ValueError", "x" * 10_000)
+
+
+async def test_an_error_is_cut_where_it_has_more_text_than_room(backend: Backend) -> None:
+    # Each of these is twelve bytes as JSON text.
+    code = "def f(): raise type('E' * 300_000, (Exception,), {})('\U0001f600' * 10_000)"
+    outcome = await call(backend, code, Limits(output_bytes=1))
+    assert outcome.status is Status.ERROR
+    assert outcome.error
+    assert set(outcome.error.type) == {"E"}
+    assert set(outcome.error.message) == {"\U0001f600"}
+    assert outcome.error.traceback.startswith("Traceback (most recent call last):\n")
+    parts = (outcome.error.type, outcome.error.message, outcome.error.traceback)
+    assert 100_000 < sum(len(json.dumps(part)) for part in parts) <= 256 * 1024
 
 
 async def test_bytes_that_are_no_text_are_replaced(backend: Backend) -> None:

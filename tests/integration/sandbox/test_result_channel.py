@@ -91,6 +91,9 @@ async def test_a_fork_that_returns_too_gives_no_result(backend: Backend) -> None
         (b'{"value": 1e999}', 0, Status.ERROR),
         (b'{"status": "ok"}', 0, Status.ERROR),
         (b"\xff\xfe", 0, Status.ERROR),
+        # An error has more room than a value may take.
+        (b'{"error": 0, "value": 42}', 0, Status.ERROR),
+        (b'{"value": 42, "error": 0}', 0, Status.ERROR),
     ],
 )
 async def test_code_that_steals_the_nonce_can_make_up_the_value_and_nothing_else(

@@ -119,6 +119,8 @@ def test_a_frame_longer_than_its_limit_is_refused_at_its_head() -> None:
         (report(message=b'{"value": ' + b"[" * 100_000), CALL, Status.ERROR),
         (report(message=b"[]"), CALL, Status.ERROR),
         (report(message=b'{"error": 1}'), CALL, Status.ERROR),
+        (report(message=b'{"error": 1, "value": 1}'), CALL, Status.ERROR),
+        (report(message=b'{"value": 1, "error": 1}'), CALL, Status.ERROR),
         (report(message=b"\xff"), CALL, Status.ERROR),
         (report(signal=11), CALL, Status.KILLED),
         (report(signal=9), CALL, Status.KILLED),

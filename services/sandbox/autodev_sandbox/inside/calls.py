@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from .host import ANSWERED, CALL, EXITED, OUTPUT_LIMIT, TIMEOUT, UNLOADED, Host
+from .host import ANSWERED, CALL, TIMEOUT, UNLOADED, Host
 from .interpreter import Interpreter
 
 TYPE_CHECKING = False
@@ -62,15 +62,13 @@ class Caller:
             if number >= warmup:
                 times_ns.append(took_ns)
             if ending == ANSWERED:
-                running.drain()
-                if running.over_limit():
-                    ending = OUTPUT_LIMIT
+                ending = running.settle(ending)
             if ending != ANSWERED:
                 self.add(index, times_ns, varied, self.last_report(ending, took_ns / 1e9))
                 return False
             first = running.message if first is None else first
             varied = varied or running.message != first
-        self.add(index, times_ns, varied, running.report(ANSWERED, took_ns / 1e9, running.message or b""))
+        self.add(index, times_ns, varied, running.report(ANSWERED, took_ns / 1e9))
         return True
 
     def watch(self, deadline_s: float) -> int:
@@ -84,12 +82,7 @@ class Caller:
         return self.running.watch(deadline_s, self.running.answered)
 
     def last_report(self, ending: int, duration_s: float) -> bytes:
-        running = self.running
-        running.end_everything()
-        running.drain()
-        if ending == EXITED and running.over_limit():
-            ending = OUTPUT_LIMIT
-        return running.report(ending, duration_s, running.message or running.next_message() or b"")
+        return self.running.report(self.running.finish(ending), duration_s)
 
     def add(self, index: int, times_ns: list[int], varied: bool, report: bytes) -> None:
         head = index.to_bytes(4, "big") + len(times_ns).to_bytes(4, "big") + bytes([varied])

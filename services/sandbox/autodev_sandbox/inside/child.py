@@ -12,7 +12,7 @@ import sys
 from _json import encode_basestring_ascii as quote
 
 from . import compiling, kernel
-from .host import LENGTH_BYTES
+from .host import ERROR, ERROR_BYTES, LENGTH_BYTES, VALUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ NONCE_BYTES = 16
 MAX_DESCRIPTORS = 256
 MAX_TEXT_CHARACTERS = 10_000
 MAX_FRAMES = 20
+# What each of an error's three parts may have where it is cut: as JSON text a character takes twelve bytes at most.
+CUT_CHARACTERS = (ERROR_BYTES - 100) // 12 // 3
 UNSPEAKABLE = "(its message cannot be made)"
 RESERVE_BYTES = 4 * 1024 * 1024
 reserve: list[bytes] = []
@@ -158,7 +160,7 @@ def limit_resources(request: Request) -> None:
 def outcome_of(work: Callable[[], object], code: str) -> tuple[int, str]:
     """Do it: the exit code, and the message to the host as JSON text."""
     try:
-        return 0, f'{{"value": {to_json(work())}}}'
+        return 0, f"{VALUE}{to_json(work())}}}"
     except SystemExit as error:
         return exit_code_of(error), ""
     except NotJson as error:
@@ -304,4 +306,8 @@ def frame_text(line: int, where: str, lines: list[str]) -> str:
 
 
 def error_message(kind: str, text: str, traceback: str) -> str:
-    return f'{{"error": {{"type": {quote(kind)}, "message": {quote(text)}, "traceback": {quote(traceback)}}}}}'
+    """At most ERROR_BYTES."""
+    message = f'{ERROR}{{"type": {quote(kind)}, "message": {quote(text)}, "traceback": {quote(traceback)}}}}}'
+    if len(message) > ERROR_BYTES:
+        return error_message(*(part[:CUT_CHARACTERS] for part in (kind, text, traceback)))
+    return message

@@ -19,9 +19,22 @@ READY = b"ready\n"
 STDOUT, STDERR, FILE, UNLOADED, CALL, REPORT = b"o", b"e", b"f", b"u", b"c", b"r"
 # Why the supervisor ended the execution. ANSWERED: a call that left its interpreter alive.
 EXITED, TIMEOUT, OUTPUT_LIMIT, ANSWERED = 0, 1, 2, 3
+# A message of the code's process: one of these, JSON text, and a brace.
+VALUE, ERROR = '{"value": ', '{"error": '
+ERROR_BYTES = 256 * 1024
 LENGTH_BYTES = 4
 CHUNK_BYTES = 65536
 FLUSH_BYTES = 32768
+
+
+def most_value_bytes(output_bytes: int) -> int:
+    """How long a message with a value may be."""
+    return len(VALUE) + output_bytes + 1
+
+
+def most_message_bytes(output_bytes: int) -> int:
+    """How long any message may be: an error has a room of its own, however little output is wanted."""
+    return max(most_value_bytes(output_bytes), ERROR_BYTES)
 
 
 class HostGone(Exception):

@@ -13,6 +13,7 @@ from .child import NONCE_BYTES
 from .host import (
     ANSWERED,
     CHUNK_BYTES,
+    ERROR,
     EXITED,
     LENGTH_BYTES,
     OUTPUT_LIMIT,
@@ -21,6 +22,8 @@ from .host import (
     TIMEOUT,
     Host,
     HostGone,
+    most_message_bytes,
+    most_value_bytes,
 )
 
 TYPE_CHECKING = False
@@ -36,6 +39,7 @@ FIGURE_BYTES = 8192
 MEMORY_PEAK = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
 MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 NO_FILE = -1
+ERROR_BEGIN = ERROR.encode()
 
 
 def never() -> bool:
@@ -170,9 +174,24 @@ class Interpreter:
             self.host.send(STDOUT if descriptor == self.stdout else STDERR, chunk[:room])
 
     def over_limit(self) -> bool:
-        limit = self.request["output_bytes"]
-        too_much: bool = self.printed_bytes > limit or len(self.messages) > limit + NONCE_BYTES + LENGTH_BYTES
-        return too_much
+        """Whether it printed or answered more than it may."""
+        limit: int = self.request["output_bytes"]
+        if self.printed_bytes > limit or len(self.messages) > NONCE_BYTES + LENGTH_BYTES + most_message_bytes(limit):
+            return True
+        if self.message is None or self.message.startswith(ERROR_BEGIN):
+            return False
+        return len(self.message) > most_value_bytes(limit)
+
+    def finish(self, ending: int) -> int:
+        """End it and all that came from it: how it ended after all."""
+        self.end_everything()
+        return self.settle(ending)
+
+    def settle(self, ending: int) -> int:
+        """Take what is left in the pipes, a message too: how it ended after all."""
+        self.drain()
+        self.message = self.message or self.next_message()
+        return OUTPUT_LIMIT if ending in (EXITED, ANSWERED) and self.over_limit() else ending
 
     def drain(self) -> None:
         """Take what is left in the pipes, without waiting for writers that may have outlived the code's process."""
@@ -250,10 +269,10 @@ class Interpreter:
         for descriptor in (*self.wakes, *self.printed, self.answers, self.inputs):
             posix.close(descriptor)
 
-    def report(self, ending: int, duration_s: float, message: bytes) -> bytes:
+    def report(self, ending: int, duration_s: float) -> bytes:
         """A line of numbers, then stdout, stderr and message (see `wire.py`, which reads it)."""
         status = self.wait_status or 0
-        message = message if ending in (EXITED, ANSWERED) else b""
+        message = (self.message if ending in (EXITED, ANSWERED) else None) or b""
         stdout, stderr = bytes(self.printed[self.stdout]), bytes(self.printed[self.stderr])
         numbers = (
             ending,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from .host import EXITED, FILE, OUTPUT_LIMIT, REPORT, Host
+from .host import FILE, OUTPUT_LIMIT, REPORT, Host
 from .interpreter import Interpreter
 
 TYPE_CHECKING = False
@@ -23,14 +23,10 @@ def run_once(host: Host, running: Interpreter, request: Request) -> None:
     running.begin(request)
     ending = running.watch(running.started_s + request["timeout_s"])
     duration_s = time.monotonic() - running.started_s
-    running.end_everything()
-    running.drain()
-    message = running.next_message() or b""
-    if ending == EXITED and running.over_limit():
-        ending = OUTPUT_LIMIT
+    ending = running.finish(ending)
     if not send_files(host, request):
         ending = OUTPUT_LIMIT
-    host.add(REPORT, running.report(ending, duration_s, message))
+    host.add(REPORT, running.report(ending, duration_s))
 
 
 def send_files(host: Host, request: Request) -> bool:
