@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from enum import Enum
+from typing import Protocol
 
 from autodev_runtime.errors import DeadlineExceeded
 from autodev_sandbox.backends import Sandbox
@@ -26,7 +27,17 @@ from autodev_sandbox.running import LOST_EXIT_CODE, Heard, run, run_calls
 from autodev_sandbox.turns import Place, Turns
 
 CANCELLED = "cancelled"
-Give = Callable[[CallOutcome], Awaitable[None]]
+Answered = Callable[[CallOutcome], Awaitable[None]]
+
+
+class Reader(Protocol):
+    """Who gets the outcomes of a batch."""
+
+    async def give(self, call: CallOutcome) -> None:
+        """Have it. An outcome whose giving is cancelled was not given."""
+
+    async def room(self) -> None:
+        """Wait until the next one is welcome."""
 
 
 class Sharing(Enum):
@@ -95,17 +106,18 @@ class Dispatcher:
         calls: Calls,
         tenant: str,
         sharing: Sharing,
-        give: Give,
+        reader: Reader,
         name: str = "",
     ) -> None:
         """Run every input in its turn and give its outcome, in order. Inputs that share an interpreter share a turn.
 
-        Raises as `execute`, and DeadlineExceeded after the outcomes so far.
+        Every input is answered once, by KILLED where `cancel` came before its outcome was given. Raises as `execute`,
+        and DeadlineExceeded after the outcomes so far.
         """
         with observed("sandbox.execute_batch", tenant) as seen:
             try:
                 async with asyncio.timeout(self._max_batch_s):
-                    await self._batch(calls, tenant, sharing, give, name, seen)
+                    await self._batch(calls, tenant, sharing, reader, name, seen)
             except TimeoutError:
                 told = f"the batch took longer than {self._max_batch_s:g} s: send fewer inputs"
                 raise DeadlineExceeded(told) from None
@@ -115,16 +127,19 @@ class Dispatcher:
         calls: Calls,
         tenant: str,
         sharing: Sharing,
-        give: Give,
+        reader: Reader,
         name: str,
         seen: Observation,
     ) -> None:
         answered, total = 0, len(calls.inputs)
 
-        async def count_and_give(each: CallOutcome) -> None:
+        async def answer(each: CallOutcome, cause: str = "") -> None:
             nonlocal answered
+            await reader.give(each)
+            # What comes from here on finds it given: a cancel in between would leave it out, or give it twice.
             answered += 1
-            await give(each)
+            seen.ended(each.outcome, cause)
+            await reader.room()
 
         try:
             with self._names.named(tenant, name):
@@ -135,13 +150,11 @@ class Dispatcher:
                     part = replace(calls, inputs=calls.inputs[:end])
                     async with self.turns.turn(tenant, place):
                         seen.queued()
-                        await self._run_part(part, answered, least, count_and_give, seen)
+                        await self._run_part(part, answered, least, answer, seen)
                     place = Place.KEPT
         except EndedByName:
             for index in range(answered, total):
-                outcome = self._cancelled(seen)
-                seen.ended(outcome, CANCELLED)
-                await give(CallOutcome(index, outcome))
+                await answer(CallOutcome(index, self._cancelled(seen)), CANCELLED)
 
     def cancel(self, tenant: str, name: str) -> None:
         """End the tenant's execution of that name. Raises NotFound."""
@@ -162,18 +175,19 @@ class Dispatcher:
                 # Nothing began: another sandbox may be there.
                 continue
 
-    async def _run_part(self, part: Calls, start: int, least: IsolationLevel, give: Give, seen: Observation) -> None:
-        """Run the inputs from `start` on in one sandbox, and give their outcomes; none where it was not there."""
+    async def _run_part(
+        self, part: Calls, start: int, least: IsolationLevel, answer: Answered, seen: Observation
+    ) -> None:
+        """Run the inputs from `start` on in one sandbox, and answer them, as far as it was there."""
         try:
             async with (
                 self._sandbox(least, part.limits, seen) as sandbox,
                 aclosing(run_calls(sandbox, part, start)) as outcomes,
             ):
                 async for each in outcomes:
-                    seen.ended(each.outcome)
-                    await give(each)
+                    await answer(each)
         except BackendUnavailable:
-            # Nothing began: the next sandbox begins with the same input.
+            # The next input never began: another sandbox begins with it.
             return
 
     @asynccontextmanager

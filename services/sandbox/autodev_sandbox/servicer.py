@@ -79,12 +79,7 @@ class SandboxServicer(SandboxServiceServicer):
         tenant, name = current_tenant(), request.execution_id
 
         async def run(feed: Feed[pb.InputResult]) -> None:
-            async def give(call: CallOutcome) -> None:
-                result = await by_size(call.outcome.value_bytes, result_from, call, self._ceiling)
-                feed.put(result, result.ByteSize())
-                await feed.room()
-
-            await self._dispatcher.batch(calls, tenant, sharing, give, name)
+            await self._dispatcher.batch(calls, tenant, sharing, _Results(feed, self._ceiling), name)
 
         async with fed_by(run, WAITING_BYTES) as feed:
             while results := await feed.take(MESSAGE_BYTES):
@@ -108,6 +103,21 @@ class SandboxServicer(SandboxServiceServicer):
         return await by_size(
             outcome.value_bytes, response_from, outcome, time.monotonic() - started_s, self._ceiling.answer_bytes
         )
+
+
+class _Results:
+    """The outcomes of a batch on their way to its client."""
+
+    def __init__(self, feed: Feed[pb.InputResult], ceiling: Ceiling) -> None:
+        self._feed = feed
+        self._ceiling = ceiling
+
+    async def give(self, call: CallOutcome) -> None:
+        result = await by_size(call.outcome.value_bytes, result_from, call, self._ceiling)
+        self._feed.put(result, result.ByteSize())
+
+    async def room(self) -> None:
+        await self._feed.room()
 
 
 def _messages_of(happenings: Iterable[Happening]) -> Iterator[pb.ExecuteStreamResponse]:

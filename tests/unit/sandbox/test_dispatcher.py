@@ -1,7 +1,10 @@
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autodev_runtime.errors import AlreadyExists, DeadlineExceeded, NotFound, ResourceExhausted
 from autodev_sandbox.dispatcher import Dispatcher, Sharing
@@ -132,16 +135,22 @@ async def test_a_caller_that_goes_is_no_cancelled_execution() -> None:
 
 
 class Results(list[CallOutcome]):
-    """What a batch gives, and whether its reader has room for more."""
+    """What a batch gives, and whether its reader has room for more. `making`: how long it is until it has one, in turns
+    of others."""
 
-    def __init__(self) -> None:
+    def __init__(self, making: int = 0) -> None:
         super().__init__()
-        self.room = asyncio.Event()
-        self.room.set()
+        self.making = making
+        self.has_room = asyncio.Event()
+        self.has_room.set()
 
-    async def give(self, outcome: CallOutcome) -> None:
-        self.append(outcome)
-        await self.room.wait()
+    async def give(self, call: CallOutcome) -> None:
+        for _ in range(self.making):
+            await asyncio.sleep(0)
+        self.append(call)
+
+    async def room(self) -> None:
+        await self.has_room.wait()
 
     @property
     def told(self) -> list[tuple[int, Status]]:
@@ -155,7 +164,7 @@ def calls(count: int) -> Calls:
 @pytest.mark.parametrize(("sharing", "sandboxes"), [(Sharing.NOTHING, 3), (Sharing.INTERPRETER, 1)])
 async def test_a_batch_answers_every_input_in_order(sharing: Sharing, sandboxes: int) -> None:
     machine, results = Machine(NAMESPACE), Results()
-    await (await dispatcher([machine])).batch(calls(3), "a", sharing, results.give)
+    await (await dispatcher([machine])).batch(calls(3), "a", sharing, results)
     assert results.told == [(0, Status.OK), (1, Status.OK), (2, Status.OK)]
     assert (machine.taken, machine.in_use) == (sandboxes, 0)
 
@@ -165,7 +174,7 @@ async def test_of_a_batch_no_input_is_lost_with_a_sandbox_that_never_was_there(s
     engine, results = Machine(CONTAINER), Results()
     made = await dispatcher([engine, Machine(NAMESPACE)])
     engine.hollow = True
-    await made.batch(calls(3), "a", sharing, results.give)
+    await made.batch(calls(3), "a", sharing, results)
     assert results.told == [(0, Status.OK), (1, Status.OK), (2, Status.OK)]
     assert {each.outcome.level for each in results} == {NAMESPACE}
     assert (engine.taken, engine.in_use, made.turns.running) == (1, 0, 0)
@@ -174,12 +183,12 @@ async def test_of_a_batch_no_input_is_lost_with_a_sandbox_that_never_was_there(s
 async def test_another_tenant_has_its_turn_between_the_inputs_of_a_batch() -> None:
     machine, results = Machine(NAMESPACE), Results()
     made = await dispatcher([machine], slots=1, max_waiting=1)
-    results.room.clear()
-    batch = asyncio.create_task(made.batch(calls(5), "a", Sharing.NOTHING, results.give))
+    results.has_room.clear()
+    batch = asyncio.create_task(made.batch(calls(5), "a", Sharing.NOTHING, results))
     await entered(machine)
     other = started(made, tenant="b")
     await until(lambda: made.turns.waiting > 0)
-    results.room.set()
+    results.has_room.set()
     await other
     assert len(results) < 5
     await batch
@@ -190,21 +199,43 @@ async def test_another_tenant_has_its_turn_between_the_inputs_of_a_batch() -> No
 async def test_the_inputs_that_a_cancelled_batch_has_not_answered_are_killed(sharing: Sharing) -> None:
     machine, results = Machine(NAMESPACE), Results()
     made = await dispatcher([machine])
-    results.room.clear()
-    batch = asyncio.create_task(made.batch(calls(3), "a", sharing, results.give, "batch"))
+    results.has_room.clear()
+    batch = asyncio.create_task(made.batch(calls(3), "a", sharing, results, "batch"))
     await until(lambda: bool(results))
     made.cancel("a", "batch")
-    results.room.set()
+    results.has_room.set()
     await batch
     assert results.told == [(0, Status.OK), (1, Status.KILLED), (2, Status.KILLED)]
     assert machine.in_use == 0
 
 
+@given(st.sampled_from(Sharing), st.integers(0, 3), st.integers(0, 60))
+def test_wherever_a_batch_is_cancelled_every_input_is_answered_once(
+    sharing: Sharing, making: int, moments: int
+) -> None:
+    async def cancelled_after() -> Results:
+        results = Results(making)
+        made = await dispatcher([Machine(NAMESPACE)])
+        batch = asyncio.create_task(made.batch(calls(5), "a", sharing, results, "batch"))
+        await asyncio.sleep(0)
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        with contextlib.suppress(NotFound):
+            made.cancel("a", "batch")
+        await batch
+        return results
+
+    results = asyncio.run(cancelled_after())
+    assert [each.index for each in results] == list(range(5))
+    statuses = [each.outcome.status for each in results]
+    assert statuses == sorted(statuses, key=[Status.OK, Status.KILLED].index)
+
+
 async def test_a_batch_that_takes_too_long_ends_after_what_it_has() -> None:
     machine, results = Machine(NAMESPACE), Results()
     made = await dispatcher([machine], max_batch_s=0.05)
-    results.room.clear()
+    results.has_room.clear()
     with pytest.raises(DeadlineExceeded):
-        await made.batch(calls(3), "a", Sharing.INTERPRETER, results.give)
+        await made.batch(calls(3), "a", Sharing.INTERPRETER, results)
     assert results.told == [(0, Status.OK)]
     assert (made.turns.running, machine.in_use) == (0, 0)
