@@ -63,7 +63,7 @@ func (box *sandbox) ExecuteRawPython(ctx context.Context, request *pb.ExecuteRaw
 	}
 	answer, answerIn, err := os.Pipe()
 	if err != nil {
-		return nil, status.Error(codes.ResourceExhausted, err.Error())
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
 	defer answer.Close()
 	limited, cancel := context.WithTimeout(ctx, request.GetTimeout().AsDuration())
@@ -77,7 +77,7 @@ func (box *sandbox) ExecuteRawPython(ctx context.Context, request *pb.ExecuteRaw
 	started := time.Now()
 	if err := command.Start(); err != nil {
 		answerIn.Close()
-		return nil, status.Error(codes.Unavailable, err.Error())
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
 	answerIn.Close()
 	told, _ := io.ReadAll(io.LimitReader(answer, mostAnswerBytes))

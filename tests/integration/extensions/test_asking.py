@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Scorer(FitnessFunctionServiceServicer):
     def __init__(self) -> None:
         self.score = 0.5
         self.code: grpc.StatusCode | None = None
+        self.more = ""
         self.answering = asyncio.Event()
         self.answering.set()
         self.asked: list[pb.ScoreRunRequest] = []
@@ -43,7 +45,10 @@ class Scorer(FitnessFunctionServiceServicer):
         await self.answering.wait()
         if self.code is not None:
             await context.abort(self.code, "as the test says")
-        return pb.ScoreRunResponse(score=self.score)
+        answer = pb.ScoreRunResponse(score=self.score)
+        # What the contract does not know is carried along.
+        answer.MergeFromString(pb.ScoreRunRequest(function=self.more).SerializeToString())
+        return answer
 
 
 class Served:
@@ -130,6 +135,52 @@ async def test_a_message_that_is_too_large_goes_nowhere() -> None:
         stub = FitnessFunctionServiceStub(extension.channel)
         with pytest.raises(Unavailable, match="larger than max"):
             await extension.ask(stub.ScoreRun, pb.ScoreRunRequest(tenant_id="x" * 4096))
+
+
+async def test_too_large_an_answer_is_no_failure_of_the_extension() -> None:
+    async with scoring(extension_max_message_bytes=1024) as (served, extension):
+        served.scorer.more = "x" * 4096
+        for _ in range(3):
+            error = await refusal(extension)
+            assert (error.reason, "too large an answer" in error.message) == ("FITNESS_FUNCTION_FAILED", True)
+        served.scorer.more = ""
+        assert await score(extension) == 0.5
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+async def test_one_that_goes_away_under_a_question_may_have_done_it(code: grpc.StatusCode) -> None:
+    async with scoring() as (served, extension):
+        served.scorer.code = code
+        stub = FitnessFunctionServiceStub(extension.channel)
+        with pytest.raises(Unavailable) as caught:
+            await extension.ask(stub.ScoreRun, pb.ScoreRunRequest())
+        assert (caught.value.reason, len(served.scorer.asked)) == ("EXTENSION_BROKE_OFF", 1)
+
+
+async def test_one_that_takes_connections_and_says_nothing_is_not_asked(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        settings = FitnessSettings(extensions={"acme.cost": address}, extension_timeout_s=0.1)
+        async with extensions_of(settings) as found:
+            stub = FitnessFunctionServiceStub(found["acme.cost"].channel)
+            with pytest.raises(Unavailable) as caught:
+                await found["acme.cost"].ask(stub.ScoreRun, pb.ScoreRunRequest())
+    assert caught.value.reason == "EXTENSION_AWAY"
+    assert "cannot be reached within 0.1 s" in caplog.text
+
+
+async def test_the_log_says_why_one_is_not_reached_and_not_what_one_says(caplog: pytest.LogCaptureFixture) -> None:
+    async with scoring() as (served, extension):
+        served.scorer.code = grpc.StatusCode.INTERNAL
+        assert "as the test says" in (await refusal(extension)).message
+        await served.stop()
+
+        async def heard() -> bool:
+            return "refused" not in (await refusal(extension)).message and "Connection refused" in caplog.text
+
+        await eventually(heard, "the log says why")
+    assert "the extension 'acme.cost' answered INTERNAL" in caplog.text
+    assert "as the test says" not in caplog.text
 
 
 async def test_more_questions_than_it_may_have_are_refused_at_once() -> None:

@@ -30,11 +30,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEALTH_S = 2.0
+MOST_SAID = 500
 AWAY = "EXTENSION_AWAY"
-FAILED = "EXTENSION_FAILED"
 BUSY = "EXTENSION_BUSY"
+BROKE_OFF = "EXTENSION_BROKE_OFF"
+FAILED = "EXTENSION_FAILED"
+QUESTION_TOO_LARGE = "EXTENSION_QUESTION_TOO_LARGE"
+ANSWER_TOO_LARGE = "EXTENSION_ANSWER_TOO_LARGE"
+NOT_ASKED = frozenset({AWAY, BUSY})
+"""Of these reasons alone it is sure that the extension has done nothing."""
 
-_NOTHING_HAPPENED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+# gRPC says the same when a connection breaks under a call that is being worked on.
+_PERHAPS_LATER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+# gRPC's own words, at either end; there is no other sign. Other words would be a failure like any.
+_TOO_LARGE = "essage larger than max"
+_ANSWER_TOO_LARGE = f"CLIENT: Received m{_TOO_LARGE}"
+_NO_CONNECTION = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
 _DELIBERATE = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -61,8 +72,15 @@ class AskingOptions:
 
 
 class Extension:
-    """One extension by name. `ask` raises Unavailable (EXTENSION_AWAY: it is not there, or rests),
-    ResourceExhausted (EXTENSION_BUSY) and FailedPrecondition (EXTENSION_FAILED), and nothing else."""
+    """One extension by name. `ask` raises nothing but
+
+    - Unavailable: EXTENSION_AWAY, it cannot be reached, or rests, and was not asked; EXTENSION_BROKE_OFF, it may be
+      there later, and may have done what it was asked; EXTENSION_QUESTION_TOO_LARGE for a message;
+    - ResourceExhausted: EXTENSION_BUSY, it was not asked;
+    - FailedPrecondition: EXTENSION_FAILED, with the status as `code`; EXTENSION_ANSWER_TOO_LARGE.
+
+    What it says itself is in the errors for who asked, and never in the log.
+    """
 
     def __init__(self, name: str, channel: grpc.aio.Channel, options: AskingOptions) -> None:
         self.name = name
@@ -90,10 +108,10 @@ class Extension:
                 outcome = "refused"
                 self._works()
                 raise refused.error from None
-            except AutoDevError as error:
+            except _Failed as failed:
                 outcome = "failed"
-                self._fails(error)
-                raise
+                self._fails(failed.logged)
+                raise failed.error from None
             finally:
                 if outcome == "abandoned":
                     self._circuit.abandoned()
@@ -107,6 +125,29 @@ class Extension:
         except grpc.aio.AioRpcError as error:
             return error.code() is grpc.StatusCode.UNIMPLEMENTED
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def _reach(self) -> None:
+        """Be connected. A call that fails afterwards may have been begun; which did not, gRPC does not tell."""
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                while (state := self.channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+                    if state in _NO_CONNECTION:
+                        raise self._away("cannot be reached", await self._obstacle())
+                    await self.channel.wait_for_state_change(state)
+        except TimeoutError:
+            told = f"cannot be reached within {self._options.timeout_s:g} s (DEADLINE_EXCEEDED)"
+            raise self._away(told) from None
+
+    async def _obstacle(self) -> str:
+        """What gRPC says of the connection that there is not."""
+        try:
+            await self._health.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_S)
+        except grpc.aio.AioRpcError as error:
+            return (error.details() or "")[:MOST_SAID]
+        return "by now it is there again"
+
+    def _away(self, how: str, why: str = "") -> "_Failed":
+        return _Failed(Unavailable(f"the extension {self.name!r} {how}", reason=AWAY), f"{how}: {why}" if why else how)
 
     async def _admit(self) -> None:
         match self._circuit.admit(time.monotonic()):
@@ -126,23 +167,38 @@ class Extension:
     async def _answer(self, call: Any, request: Message, timeout_s: float) -> Any:
         trace = current_trace()
         metadata = ((TRACEPARENT_KEY, trace.traceparent),) if trace is not None else ()
+        began_s = time.monotonic()
+        await self._reach()
         try:
-            answer = await call(request, metadata=metadata, timeout=timeout_s)
+            left_s = max(0.0, timeout_s - (time.monotonic() - began_s))
+            answer = await call(request, metadata=metadata, timeout=left_s)
             check_message(answer)
         except InvalidArgument as error:
-            raise self._failure(f"gave an answer that breaks the contract: {error.message}") from None
+            how = f"gave an answer that breaks the contract: {error.message}"
+            raise _Failed(self._failure(how), how) from None
         except grpc.aio.AioRpcError as error:
-            code, said = error.code(), (error.details() or "")[:500]
-            if code in _NOTHING_HAPPENED:
-                raise Unavailable(f"the extension {self.name!r} is away: {code.name}: {said}", reason=AWAY) from None
-            if code in _DELIBERATE:
-                raise _Refused(self._failure(f"answered {code.name}: {said}", code)) from None
-            raise self._failure(f"answered {code.name}: {said}", code) from None
+            raise self._raised(error.code(), (error.details() or "")[:MOST_SAID]) from None
         return answer
 
-    def _failure(self, how: str, code: grpc.StatusCode | None = None) -> FailedPrecondition:
-        metadata = {"extension": self.name, **({"code": code.name} if code is not None else {})}
-        return FailedPrecondition(f"the extension {self.name!r} {how}", reason=FAILED, metadata=metadata)
+    def _raised(self, code: grpc.StatusCode, said: str) -> "_Failed":
+        """What a call's status means."""
+        answered = f"answered {code.name}"
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in said:
+            return _Refused(self._too_large(said), answered)
+        if code in _PERHAPS_LATER:
+            away = f"is away: {code.name}"
+            return _Failed(Unavailable(f"the extension {self.name!r} {away}: {said}", reason=BROKE_OFF), away)
+        kind = _Refused if code in _DELIBERATE else _Failed
+        return kind(self._failure(f"{answered}: {said}", code.name), answered)
+
+    def _too_large(self, said: str) -> AutoDevError:
+        if _ANSWER_TOO_LARGE in said:
+            return self._failure(f"gave too large an answer: {said}", reason=ANSWER_TOO_LARGE)
+        return Unavailable(f"the extension {self.name!r} cannot be asked: {said}", reason=QUESTION_TOO_LARGE)
+
+    def _failure(self, how: str, code: str = "", reason: str = FAILED) -> FailedPrecondition:
+        metadata = {"extension": self.name, **({"code": code} if code else {})}
+        return FailedPrecondition(f"the extension {self.name!r} {how}", reason=reason, metadata=metadata)
 
     def _works(self) -> None:
         if self._circuit.is_open:
@@ -150,22 +206,26 @@ class Extension:
         self._circuit.succeeded()
         metrics.AVAILABLE.labels(self.name).set(1)
 
-    def _fails(self, error: AutoDevError) -> None:
+    def _fails(self, how: str) -> None:
         was_open = self._circuit.is_open
         self._circuit.failed(time.monotonic())
-        # Not what it said: that may be of the code or the episode that it was asked about.
-        log.warning("the extension %r failed: %s", self.name, error.metadata.get("code", error.reason))
+        log.warning("the extension %r %s", self.name, how)
         if self._circuit.is_open and not was_open:
             log.error("the extension %r is not asked for %g s", self.name, self._options.rest_s)
             metrics.AVAILABLE.labels(self.name).set(0)
 
 
-class _Refused(Exception):
-    """An answer that is an error on purpose."""
+class _Failed(Exception):
+    """No answer. `logged`: what it was, without what the extension says, which may quote what it was asked."""
 
-    def __init__(self, error: FailedPrecondition) -> None:
-        super().__init__(error.message)
+    def __init__(self, error: AutoDevError, logged: str) -> None:
+        super().__init__(logged)
         self.error = error
+        self.logged = logged
+
+
+class _Refused(_Failed):
+    """An answer that is an error on purpose: it is there, and works."""
 
 
 @contextlib.asynccontextmanager

@@ -28,7 +28,8 @@ class ExtensionSettings(BaseSettings):
     extension_timeout_s: float = Field(default=5.0, gt=0, le=600)
     """How long an extension may take to answer; what runs or writes code has its own limits on top."""
     extension_max_message_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
-    """The greatest answer of an extension; more is a failure of it."""
+    """The greatest message to or from an extension. A greater answer is none, and of a sandbox an execution that ends
+    as OUTPUT_LIMIT."""
     extension_max_in_flight: int = Field(default=32, ge=1)
     """Questions to one extension at a time; more are refused with EXTENSION_BUSY."""
     extension_failures: int = Field(default=5, ge=1)

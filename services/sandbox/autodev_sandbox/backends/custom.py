@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
+from autodev_runtime.errors import AutoDevError
 from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
 from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
 from autodev_sandbox.running import prove
@@ -94,6 +94,7 @@ class CustomSandbox:
         self._limits = limits
         self._pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._began = False
         self._nothing_ran = ""
         self._work = asyncio.create_task(self._answer())
 
@@ -123,11 +124,12 @@ class CustomSandbox:
             request = await self._pieces.get()
             await (self._calls(request) if "calls" in request else self._execution(request))
             self._backend.answered()
-        except (Unavailable, ResourceExhausted) as error:
-            self._nothing_ran = error.message
         except Exception as error:  # A user's sandbox may raise anything; whatever ran there is over.
-            told = error.message if isinstance(error, AutoDevError) else f"{type(error).__name__}: {error}"
-            self._backend.failed(told)
+            if isinstance(error, BackendUnavailable) and not self._began:
+                self._nothing_ran = str(error)
+            else:
+                told = error.message if isinstance(error, AutoDevError) else f"{type(error).__name__}: {error}"
+                self._backend.failed(told)
         finally:
             self._frames.put_nowait(b"")
 
@@ -152,9 +154,10 @@ class CustomSandbox:
         for index in range(request["calls"]):
             asked = self._asked(request, await self._pieces.get())
             # Each call is an isolation of its own, so there is nothing that a first one could warm up.
-            results = [
-                bounded(await self._sandbox.execute_raw_python(asked), self._limits) for _ in range(request["repeat"])
-            ]
+            results = []
+            for _ in range(request["repeat"]):
+                self._began = bool(results)
+                results.append(bounded(await self._sandbox.execute_raw_python(asked), self._limits))
             last = results[-1]
             varied = _differ(results)
             times = b"".join(int(each.duration_s * NS).to_bytes(8) for each in results)
