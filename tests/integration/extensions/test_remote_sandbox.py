@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from autodev.extension.v1.sandbox_backend_service_pb2_grpc import (
     SandboxBackendServiceServicer,
     add_SandboxBackendServiceServicer_to_server,
 )
+from autodev_runtime.errors import FailedPrecondition
 from autodev_runtime.extensions.remote import extensions_of
 from autodev_sandbox.__main__ import custom_sandboxes, dispatcher_for
 from autodev_sandbox.dispatcher import Dispatcher, Sharing
@@ -22,6 +24,7 @@ from autodev_sandbox.settings import SandboxSettings
 from tests.mesh import free_ports
 
 CONTAINER, PROCESS = IsolationLevel.CONTAINER, IsolationLevel.PROCESS
+SECRET = "TOKEN = 'of alice alone'"
 FAILURES = 3
 MESSAGE_BYTES = 64 * 1024
 
@@ -146,3 +149,20 @@ async def test_an_input_that_was_called_once_is_not_begun_anew() -> None:
         assert [(each.index, each.outcome.status) for each in results] == [(0, Status.KILLED), (1, Status.OK)]
         assert {each.outcome.level for each in results} == {CONTAINER}
         assert len(box.ran) == 4
+
+
+async def test_what_ran_there_is_told_to_no_log_and_to_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with dispatching() as (box, dispatcher):
+        for _ in range(FAILURES):
+            outcome = await dispatcher.execute(Execution(f"status INTERNAL\n{SECRET}"), "alice")
+            assert outcome.status is Status.KILLED
+        await box.stop()
+        await dispatcher.execute(Execution("pass"), "bob")
+        with pytest.raises(FailedPrecondition) as refused:
+            await dispatcher.execute(Execution("pass", minimum=CONTAINER), "bob")
+        statuses = {status.level: status for status in dispatcher.levels.statuses()}
+    told = [refused.value.metadata["CONTAINER"], statuses[CONTAINER].detail, str(statuses[CONTAINER].facilities)]
+    assert all(f"{FAILURES} failures in a row, the last one: EXTENSION_FAILED INTERNAL" in each for each in told)
+    assert "acme.box" in caplog.text
+    assert SECRET not in "".join((caplog.text, *told))

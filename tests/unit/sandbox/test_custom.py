@@ -1,12 +1,15 @@
 """A sandbox of the user's own, whose code gives back what cannot be told."""
 
 import math
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
+from autodev_runtime.errors import FailedPrecondition
 from autodev_sandbox.backends.custom import CustomBackend
 from autodev_sandbox.execution import BackendUnavailable, Calls, Execution, IsolationLevel, Limits, Status
+from autodev_sandbox.levels import Levels
 from autodev_sandbox.running import run_calls, run_on
 from autodev_sdk.extensions import RawExecution, RawResult, RawStatus
 
@@ -72,4 +75,28 @@ async def test_a_value_that_is_not_json_shaped_is_the_codes_fault(make: Callable
     assert [call.outcome.status for call in called] == [Status.ERROR, Status.ERROR]
     assert all(each.available for each in backend.facilities())
     backend.retire(sandbox)
+    await backend.close()
+
+
+class Quoting:
+    """Answers the trial run, and else raises an error that quotes the code, as `subprocess.run` does."""
+
+    async def execute_raw_python(self, execution: RawExecution) -> RawResult:
+        if execution.entry_point == "probe":
+            return RawResult(RawStatus.OK, value=["ready", 1])
+        raise subprocess.CalledProcessError(1, ["box", "-c", execution.code])
+
+
+async def test_code_that_a_sandbox_failed_on_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    backend = CustomBackend("acme.box", IsolationLevel.NAMESPACE, Quoting(), most_failures=3)
+    levels = Levels([backend], IsolationLevel.NAMESPACE)
+    await levels.probe()
+    for _ in range(3):
+        assert (await run_on(backend, Execution(code="TOKEN = 'mine'"))).status is Status.KILLED
+    with pytest.raises(FailedPrecondition) as refused:
+        await levels.take(IsolationLevel.NAMESPACE, Limits())
+    told = refused.value.metadata["NAMESPACE"]
+    assert told == "the extension 'acme.box': 3 failures in a row, the last one: CalledProcessError"
+    assert caplog.text.count("the extension 'acme.box' failed an execution") == 3
+    assert "TOKEN" not in caplog.text
     await backend.close()

@@ -57,13 +57,14 @@ class CustomBackend:
         """Take note of an answer that could be read."""
         self._failures = 0
 
-    def failed(self, fault: str) -> None:
+    def failed(self, error: Exception) -> None:
         """Take note of a failure; of too many in a row, give no more sandboxes until a trial run succeeds."""
         self._failures += 1
-        log.warning("the extension %r failed an execution: %s", self.name, fault)
+        kind = _kind_of(error)
+        log.warning("the extension %r failed an execution, %d in a row: %s", self.name, self._failures, kind)
         if self._failures >= self._most_failures:
             log.error("the extension %r is taken out of use: %d failures in a row", self.name, self._failures)
-            self._fault = fault
+            self._fault = f"{self._failures} failures in a row, the last one: {kind}"
 
     def retire(self, sandbox: Sandbox) -> None:
         assert isinstance(sandbox, CustomSandbox)
@@ -128,8 +129,7 @@ class CustomSandbox:
             if isinstance(error, BackendUnavailable) and not self._began:
                 self._nothing_ran = str(error)
             else:
-                told = error.message if isinstance(error, AutoDevError) else f"{type(error).__name__}: {error}"
-                self._backend.failed(told)
+                self._backend.failed(error)
         finally:
             self._frames.put_nowait(b"")
 
@@ -180,6 +180,13 @@ class CustomSandbox:
 
     def _say(self, kind: Kind, body: bytes) -> None:
         self._frames.put_nowait(FRAME_HEAD.pack(kind.value, len(body)) + body)
+
+
+def _kind_of(error: Exception) -> str:
+    """What may be told of an error to whoever reads logs or asks for the level: its words may quote the code."""
+    if isinstance(error, AutoDevError):
+        return " ".join(filter(None, (error.reason, error.metadata.get("code"))))
+    return type(error).__name__
 
 
 def bounded(result: RawResult, limits: Limits) -> RawResult:
