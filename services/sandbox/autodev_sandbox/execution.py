@@ -66,8 +66,8 @@ class Execution:
 class Calls:
     """One function to call on many inputs, in their order, in one interpreter for as long as it lives.
 
-    Each input is called `warmup` times, then `repeat` times timed; `limits.timeout_s` and `limits.output_bytes` are one
-    call's. `minimum` as an Execution's.
+    Each input is called `warmup` times, then `repeat` times timed; a call that ends the interpreter is the last.
+    `limits.timeout_s` and `limits.output_bytes` are one call's. `minimum` as an Execution's.
     """
 
     code: str
@@ -117,9 +117,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class CallOutcome:
-    """How one input of `Calls` ended. `call_s`: wall time of each timed call, seen from outside the code's process.
+    """How one input of `Calls` ended: its last call.
 
-    `varied`: two calls with this input answered differently.
+    `call_s`: wall time of each timed call, seen from outside the code's process.
+    `varied`: two calls with this input answered differently, by value or by error.
     """
 
     index: int

@@ -49,9 +49,8 @@ async def run(sandbox: Sandbox, execution: Execution, heard: Heard | None = None
             await sandbox.send(wire.encode_execution(execution, sandbox.confinement, streams=heard is not None))
             async for kind, body in answers:
                 if kind is Kind.REPORT:
-                    outcome = await outcome_of(
-                        sandbox, wire.parse_report(body), expects_value=bool(execution.entry_point)
-                    )
+                    report, expects_value = wire.parse_report(body), bool(execution.entry_point)
+                    outcome = await outcome_of(sandbox, report, execution.limits, expects_value=expects_value)
                     return replace(outcome, files=files)
                 if kind is Kind.FILE:
                     path, files[path] = wire.parse_file(body)
@@ -68,7 +67,7 @@ async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncGene
     """The outcomes of `inputs[start:]`, in order.
 
     Ends with the input that ended the interpreter: go on with another sandbox from the next. Where the code cannot be
-    loaded, every input has that outcome. Raises BackendUnavailable before the first outcome, as `run`.
+    loaded, every input has that outcome. Raises BackendUnavailable, as `run`, where the next input never began.
     """
     patience_s = calls.limits.timeout_s * (calls.warmup + calls.repeat) + GRACE_S
     started_s = time.monotonic()
@@ -78,14 +77,14 @@ async def run_calls(sandbox: Sandbox, calls: Calls, start: int = 0) -> AsyncGene
     try:
         async for kind, body in answers:
             if kind is Kind.UNLOADED:
-                outcome = await outcome_of(sandbox, wire.parse_report(body), expects_value=True)
+                outcome = await outcome_of(sandbox, wire.parse_report(body), calls.limits, expects_value=True)
                 for place in range(index, total):
                     yield CallOutcome(place, outcome)
                 return
             if kind is not Kind.CALL:
                 raise BrokenReport("no report of a call")
             call = wire.parse_call(body)
-            yield await call_outcome_of(sandbox, call, index, last=index == total - 1)
+            yield await call_outcome_of(sandbox, call, calls.limits, index, last=index == total - 1)
             index += 1
             if index == total or call.report.ending is not wire.Ending.ANSWERED:
                 return
@@ -138,21 +137,24 @@ async def frames(
             yield frame
 
 
-async def outcome_of(sandbox: Sandbox, report: wire.Report, *, expects_value: bool) -> Outcome:
+async def outcome_of(sandbox: Sandbox, report: wire.Report, limits: Limits, *, expects_value: bool) -> Outcome:
     return await by_size(
         len(report.message),
         wire.outcome_of,
         report,
         sandbox.level,
+        output_bytes=limits.output_bytes,
         expects_value=expects_value,
         peak_bytes=sandbox.peak_memory_bytes(),
         oom_kills=sandbox.oom_kills(),
     )
 
 
-async def call_outcome_of(sandbox: Sandbox, call: wire.CallReport, index: int, last: bool) -> CallOutcome:
+async def call_outcome_of(
+    sandbox: Sandbox, call: wire.CallReport, limits: Limits, index: int, last: bool
+) -> CallOutcome:
     if last or call.report.ending is not wire.Ending.ANSWERED:
-        outcome = await outcome_of(sandbox, call.report, expects_value=True)
+        outcome = await outcome_of(sandbox, call.report, limits, expects_value=True)
     else:
         # What the host sees is the whole interpreter's: it is looked at once, not thousands of times a second.
         outcome = await by_size(
@@ -160,6 +162,7 @@ async def call_outcome_of(sandbox: Sandbox, call: wire.CallReport, index: int, l
             wire.outcome_of,
             call.report,
             sandbox.level,
+            output_bytes=limits.output_bytes,
             expects_value=True,
             peak_bytes=0,
             oom_kills=0,

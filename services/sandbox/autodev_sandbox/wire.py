@@ -220,10 +220,12 @@ def parse_file(body: bytes) -> tuple[str, bytes]:
 
 
 def outcome_of(
-    report: Report, level: IsolationLevel, *, expects_value: bool, peak_bytes: int, oom_kills: int
+    report: Report, level: IsolationLevel, *, output_bytes: int, expects_value: bool, peak_bytes: int, oom_kills: int
 ) -> Outcome:
     """What a report means. `peak_bytes` and `oom_kills` are what the host itself saw, 0 where it cannot."""
     status, value, error = judge(report, report.oom_kills + oom_kills, expects_value)
+    if status is Status.OK and len(report.message) > host.most_value_bytes(output_bytes):
+        status, value = Status.OUTPUT_LIMIT, None
     return Outcome(
         status=status,
         level=level,

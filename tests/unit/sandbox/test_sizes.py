@@ -33,7 +33,8 @@ async def test_others_are_served_while_a_large_result_is_read() -> None:
     message = b'{"value": [%s0]}' % (b"0," * LARGE_BYTES)
     served: list[str] = []
     asyncio.get_running_loop().call_soon(served.append, "another")
-    outcome = await outcome_of(sandbox, Report(Ending.EXITED, 0, 0, 0.5, 0, 0, b"", b"", message), expects_value=True)
+    report = Report(Ending.EXITED, 0, 0, 0.5, 0, 0, b"", b"", message)
+    outcome = await outcome_of(sandbox, report, Limits(), expects_value=True)
     assert served
     assert outcome.status is Status.OK
     assert outcome.value == [0] * (LARGE_BYTES + 1)

@@ -47,9 +47,17 @@ def framed(kind: Kind, body: bytes) -> bytes:
     return kind.value + len(body).to_bytes(4, "big") + body
 
 
-def outcome(seen: Report, expects_value: bool = CALL, peak_bytes: int = 0, oom_kills: int = 0) -> Outcome:
-    level = IsolationLevel.NAMESPACE
-    return outcome_of(seen, level, expects_value=expects_value, peak_bytes=peak_bytes, oom_kills=oom_kills)
+def outcome(
+    seen: Report, expects_value: bool = CALL, peak_bytes: int = 0, oom_kills: int = 0, output_bytes: int = 2**20
+) -> Outcome:
+    return outcome_of(
+        seen,
+        IsolationLevel.NAMESPACE,
+        output_bytes=output_bytes,
+        expects_value=expects_value,
+        peak_bytes=peak_bytes,
+        oom_kills=oom_kills,
+    )
 
 
 @given(st.lists(st.tuples(st.sampled_from(Kind), st.binary(max_size=50)), max_size=5), st.lists(st.integers(1, 30)))
@@ -132,6 +140,22 @@ def test_a_frame_longer_than_its_limit_is_refused_at_its_head() -> None:
 )
 def test_how_it_ended_decides_the_status(seen: Report, expects_value: bool, status: Status) -> None:
     assert outcome(seen, expects_value).status is status
+
+
+@given(st.integers(1, 300), st.sampled_from([-1, 0, 1]))
+def test_a_value_has_as_much_json_text_as_output_and_an_error_room_of_its_own(most: int, more: int) -> None:
+    value = json.dumps("x" * max(0, most + more - 2)).encode()
+    ended = outcome(report(message=b'{"value": ' + value + b"}"), output_bytes=most)
+    assert (ended.status is Status.OK) is (len(value) <= most)
+    assert ended.status in (Status.OK, Status.OUTPUT_LIMIT)
+    assert ended.value is None or ended.status is Status.OK
+    error = {"error": {"type": "ValueError", "message": "x" * 1000, "traceback": ""}}
+    assert outcome(report(exit_code=1, message=json.dumps(error).encode()), output_bytes=most).status is Status.ERROR
+
+
+def test_an_error_that_is_a_value_besides_has_no_more_room() -> None:
+    forged = b'{"error": 1, "value": "' + b"x" * 100 + b'"}'
+    assert outcome(report(message=forged), output_bytes=50).status is not Status.OK
 
 
 def test_an_uncaught_memory_error_is_out_of_memory() -> None:

@@ -4,15 +4,24 @@ import asyncio
 import json
 import logging
 import marshal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from autodev_runtime.errors import AutoDevError
 from autodev_sandbox.backends import Facility, PoolStatus, Sandbox
 from autodev_sandbox.execution import BackendUnavailable, IsolationLevel, Limits, Status
+from autodev_sandbox.feed import Feed
+from autodev_sandbox.inside import host
 from autodev_sandbox.running import prove
-from autodev_sandbox.wire import CALL_HEAD, FRAME_HEAD, LENGTH, Confinement, Ending, Kind
+from autodev_sandbox.wire import (
+    CALL_HEAD,
+    FRAME_HEAD,
+    LENGTH,
+    Confinement,
+    Ending,
+    Kind,
+)
 from autodev_sdk.ending import ended
 from autodev_sdk.extensions import RawExecution, RawResult, RawStatus, SandboxProtocol
 
@@ -20,6 +29,11 @@ log = logging.getLogger(__name__)
 
 KILLED_BY = 9
 NS = 1_000_000_000
+ANSWERS = (RawStatus.OK, RawStatus.ERROR)
+# How much of a batch's outcomes waits for its reader: the next input is run when there is less.
+AHEAD_BYTES = 64 * 1024
+# A character takes twelve bytes of JSON text at most, and there are three texts.
+MOST_ERROR_CHARACTERS = (host.ERROR_BYTES - 100) // 12 // 3
 
 
 class CustomBackend:
@@ -94,7 +108,7 @@ class CustomSandbox:
         self._sandbox = sandbox
         self._limits = limits
         self._pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._frames: Feed[bytes] = Feed(AHEAD_BYTES)
         self._began = False
         self._nothing_ran = ""
         self._work = asyncio.create_task(self._answer())
@@ -104,7 +118,7 @@ class CustomSandbox:
         self._pieces.put_nowait(marshal.loads(data[LENGTH.size :]))
 
     async def receive(self) -> bytes:
-        return await self._frames.get()
+        return b"".join(await self._frames.take(AHEAD_BYTES))
 
     def oom_kills(self) -> int:
         return 0
@@ -131,7 +145,7 @@ class CustomSandbox:
             else:
                 self._backend.failed(error)
         finally:
-            self._frames.put_nowait(b"")
+            self._frames.end()
 
     async def _execution(self, request: dict[str, Any]) -> None:
         asked = self._asked(request, request["inputs"])
@@ -148,23 +162,33 @@ class CustomSandbox:
             self._say(Kind.STDOUT, result.stdout)
             self._say(Kind.STDERR, result.stderr)
             result = replace(result, stdout=b"", stderr=b"")
-        self._say(Kind.REPORT, report_of(result, bool(asked.entry_point), Ending.EXITED))
+        report = report_of(result, self._limits, expects_value=bool(asked.entry_point), ending=Ending.EXITED)
+        self._say(Kind.REPORT, report)
 
     async def _calls(self, request: dict[str, Any]) -> None:
         for index in range(request["calls"]):
             asked = self._asked(request, await self._pieces.get())
-            # Each call is an isolation of its own, so there is nothing that a first one could warm up.
-            results = []
-            for _ in range(request["repeat"]):
-                self._began = bool(results)
-                results.append(bounded(await self._sandbox.execute_raw_python(asked), self._limits))
-            last = results[-1]
-            varied = _differ(results)
-            times = b"".join(int(each.duration_s * NS).to_bytes(8) for each in results)
-            ending = Ending.ANSWERED if last.status in (RawStatus.OK, RawStatus.ERROR) else Ending.EXITED
-            self._say(Kind.CALL, CALL_HEAD.pack(index, len(results), varied) + times + report_of(last, True, ending))
+            last, times_s, varied = await self._repeated(asked, request["repeat"])
+            times = b"".join(int(each * NS).to_bytes(8) for each in times_s)
+            ending = Ending.ANSWERED if last.status in ANSWERS else Ending.EXITED
+            report = report_of(last, self._limits, expects_value=True, ending=ending)
+            self._say(Kind.CALL, CALL_HEAD.pack(index, len(times_s), varied) + times + report)
             if ending is not Ending.ANSWERED:
                 return
+            await self._frames.room()
+
+    async def _repeated(self, asked: RawExecution, repeat: int) -> tuple[RawResult, list[float], bool]:
+        """The last call's result, the time of each, and whether two answered differently. One that gives no answer is
+        the last. Each is an isolation of its own, so there is nothing that a first one could warm up."""
+        self._began = False
+        result = bounded(await self._sandbox.execute_raw_python(asked), self._limits)
+        self._began = True
+        times_s, varied = [result.duration_s], False
+        while result.status in ANSWERS and len(times_s) < repeat:
+            before, result = result, bounded(await self._sandbox.execute_raw_python(asked), self._limits)
+            times_s.append(result.duration_s)
+            varied = varied or (result.status in ANSWERS and _differ(before, result))
+        return result, times_s, varied
 
     def _asked(self, request: dict[str, Any], inputs: dict[str, Any]) -> RawExecution:
         return RawExecution(
@@ -179,7 +203,8 @@ class CustomSandbox:
         )
 
     def _say(self, kind: Kind, body: bytes) -> None:
-        self._frames.put_nowait(FRAME_HEAD.pack(kind.value, len(body)) + body)
+        frame = FRAME_HEAD.pack(kind.value, len(body)) + body
+        self._frames.put(frame, len(frame))
 
 
 def _kind_of(error: Exception) -> str:
@@ -227,8 +252,8 @@ _TOLD = {
 }
 
 
-def report_of(result: RawResult, expects_value: bool, ending: Ending) -> bytes:
-    """The result as a supervisor's report."""
+def report_of(result: RawResult, limits: Limits, *, expects_value: bool, ending: Ending) -> bytes:
+    """The result as a supervisor's report, which holds a value or an error that is within its bounds."""
     told = _TOLD[result.status]
     message, exit_code = b"", result.exit_code
     if result.status is RawStatus.ERROR and result.error is not None:
@@ -237,6 +262,8 @@ def report_of(result: RawResult, expects_value: bool, ending: Ending) -> bytes:
         exit_code = exit_code or 1
     elif result.status is RawStatus.OK:
         exit_code, message = _value(result.value) if expects_value else (0, b"")
+        if exit_code == 0 and len(message) > host.most_value_bytes(limits.output_bytes):
+            told, message = _TOLD[RawStatus.OUTPUT_LIMIT], b""
     parts = (result.stdout, result.stderr, message)
     return b" ".join(_figures(result, told, told.ending or ending, exit_code, parts)) + b"\n" + b"".join(parts)
 
@@ -250,13 +277,18 @@ def _value(value: object) -> tuple[int, bytes]:
 
 
 def _error(kind: str, words: str, frames: str) -> bytes:
-    return _json({"error": {"type": kind, "message": words, "traceback": frames}})
+    """The error; of one that is longer than it may be, how it begins, and where in the code it was raised."""
+    message = _json({"error": {"type": kind, "message": words, "traceback": frames}})
+    if len(message) <= host.ERROR_BYTES:
+        return message
+    most = MOST_ERROR_CHARACTERS
+    return _json({"error": {"type": kind[:most], "message": words[:most], "traceback": frames[-most:]}})
 
 
-def _differ(results: Sequence[RawResult]) -> bool:
-    """Whether two of the results are not the same. Those that are nested too deep to be compared are errors anyhow."""
+def _differ(one: RawResult, other: RawResult) -> bool:
+    """Whether they are different answers. Values that are nested too deep to be compared are errors anyhow."""
     try:
-        return any((each.status, each.value) != (results[-1].status, results[-1].value) for each in results)
+        return (one.status, one.value, one.error) != (other.status, other.value, other.error)
     except RecursionError:
         return False
 
