@@ -12,7 +12,8 @@ _MASKS = (
     (re.compile(r"\b0[xX][0-9a-fA-F]+\b|\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b"), "<id>"),
     (re.compile(r"[-+]?\d+(?:[._]\d+)*(?:[eE][-+]?\d+)?"), "<n>"),
 )
-_FRAME = re.compile(r'^\s*File "[^"\n]*", line \d+, in (?P<function>\S+)', re.MULTILINE)
+# Blanks and not any space: what begins a line would be looked for through all the empty lines after it.
+_FRAME = re.compile(r'^[ \t]*File "[^"\n]*", line \d+, in (?P<function>\S+)', re.MULTILINE)
 _ERROR = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?::\s*(?P<message>.*))?$")
 _WORD = re.compile(r"[^\W_]+")
 # Words that every task has say nothing about which task it is.

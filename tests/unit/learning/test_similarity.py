@@ -83,6 +83,12 @@ def test_no_trace_has_no_signature_and_two_of_them_are_not_alike() -> None:
     assert not alike(failed("merge intervals"), failed("parse quoted csv"))
 
 
+def test_a_trace_of_empty_lines_is_read_once() -> None:
+    # Read again from each of its lines, it would take longer than the test has.
+    assert error_signature("\n" * 1_000_000 + "  KeyError: 3") == "KeyError|<n>|"
+    assert error_signature("  \n" * 500_000 + "\t" * 1_000_000 + "KeyError: 3") == "KeyError|<n>|"
+
+
 def test_a_task_is_told_by_its_words() -> None:
     assert task_words("Write a function removeExtras(lst) to drop_duplicates") == {
         "remove", "extras", "lst", "drop", "duplicates",
