@@ -341,6 +341,15 @@ async def test_across_agents_it_is_asked_first_whether_the_others_may(store: Epi
         assert made.episode_ids == ("three", "two")
 
 
+@pytest.mark.parametrize("end", [datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)])
+async def test_failures_at_the_end_of_all_time_are_kept(store: EpisodeStore, end: datetime) -> None:
+    with acting_as(service_identity("learning", "acme")):
+        for name in ("one", "two"):
+            same = replace(failed(name, signature="KeyError|x|f"), occurred_at=end)
+            await store.add_failure(same, PatternRule(), None)
+        assert told(await store.list_patterns("", 10, None)) == [("sum the values", ("one", "two"), 2)]
+
+
 async def test_no_pattern_is_across_tenants(store: EpisodeStore) -> None:
     for tenant in ("acme", "globex"):
         with acting_as(service_identity("learning", tenant)):

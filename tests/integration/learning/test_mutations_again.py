@@ -9,11 +9,12 @@ import pytest_asyncio
 
 from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
+from autodev.learning.v1 import advisor_service_pb2 as advisor
 from autodev.learning.v1 import evolver_service_pb2 as evolver
 from autodev.learning.v1 import review_service_pb2 as review
 from autodev_runtime.identity import service_identity
 from autodev_sdk import uuid7
-from tests.evolving import AUTONOMOUS, QUICK, Workspace
+from tests.evolving import AUTONOMOUS, INTERN, QUICK, Workspace
 from tests.loop import events_of, kinds
 from tests.mesh import TENANT, Mesh, eventually
 from tests.storage import Storages
@@ -84,6 +85,29 @@ async def test_events_that_come_again_change_nothing(workspace: Workspace) -> No
     happened = Counter(kinds(await events_of(workspace.client, agent)))
     # One for the skill itself, one for the mutation.
     assert happened["skill_promoted"] == 2
+
+
+async def test_the_best_of_an_experiment_stays_it_whatever_comes_again(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    await workspace.slow_run(skill, await workspace.agent(INTERN))
+
+    async def known() -> bool:
+        runs = await workspace.client.advisor.GetGuidance(advisor.GetGuidanceRequest(skill_id=skill.id))
+        return runs.data_summary.executions == 1
+
+    await eventually(known, "the slow call is a known input")
+    request = evolver.RunResearchExperimentRequest(request_id=uuid.uuid4().hex, skill_id=skill.id, agent_id=agent)
+    request.budget.max_iterations = 2
+    seen = [each.experiment async for each in workspace.client.evolver.RunResearchExperiment(request, timeout=120)]
+    waiting = await eventually(lambda: workspace.waiting_review(agent), "the best waits for review")
+    assert waiting.subject_id == seen[-1].best_mutation_id
+    before = await workspace.mutations(skill.id)
+    generated = [each for each in await events_of(workspace.client, agent) if each.HasField("mutation_generated")]
+    assert waiting.subject_id in [each.mutation_generated.mutation_id for each in generated]
+    await _publish_again(workspace, generated)
+    await _worked_through(workspace, agent)
+    assert await workspace.mutations(skill.id) == before
 
 
 async def test_a_version_and_trigger_make_one_opportunity(workspace: Workspace) -> None:

@@ -22,7 +22,7 @@ from autodev_learning.evolution.individuals import Individual
 from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.judging import Judge
 from autodev_learning.evolution.laboratory import Search
-from autodev_learning.evolution.mutations import Outcome
+from autodev_learning.evolution.mutations import Outcome, SandboxStatus
 from autodev_learning.evolution.novelty import NotPython, profile_of
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.evolution.steps import Steps
@@ -187,8 +187,10 @@ class Research:
         self._followers.drain()
 
     async def put_away_late(self, mutation_id: str) -> None:
-        """Discard a mutation that was finished after its experiment was over."""
+        """Discard a mutation that was finished after its experiment was over, and never run; told again, do nothing."""
         mutation = await self._mutations.get(mutation_id)
+        if mutation.outcome is not Outcome.OPEN or mutation.sandbox_status is not SandboxStatus.PENDING:
+            return
         if mutation.experiment_id and (await self._experiments.get(mutation.experiment_id)).ended_at is not None:
             await self._mutations.discard(mutation_id, "the experiment was over before it was run")
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -118,6 +118,12 @@ _LOOSE = (
 )
 
 
+def around(moment: datetime, window: timedelta) -> tuple[datetime, datetime]:
+    """The first and the last moment that are no further away, of those that there are: a runtime may state any."""
+    first, last = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
+    return moment - min(window, moment - first), moment + min(window, last - moment)
+
+
 @dataclass(frozen=True)
 class Found:
     """What a failure is similar to, as far as that decides; and its own task in the index, whose words are numbered."""
@@ -220,8 +226,8 @@ class _Rows:
         placed = self._failures((yield self._statement(sql, self._who, rows_of(tasks), self._failure.signature)))
         if placed and placed[0].astray is False and same_task(self._failure, placed[0]):
             return placed
-        moment = self._failure.occurred_at
-        near = self._dialect.written(moment - window), self._dialect.written(moment + window)
+        first, last = around(self._failure.occurred_at, window)
+        near = self._dialect.written(first), self._dialect.written(last)
         found = [*placed, *(yield from self._waiting(tasks, near))]
         if not placed and self._failure.signature:
             sql = _LOOSE.format(whose=self._whose)
