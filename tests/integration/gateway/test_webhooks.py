@@ -23,7 +23,10 @@ from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
 from autodev_gateway.settings import GatewaySettings, Mode
 from autodev_gateway.webhooks.delivery import LEASE_US
 from autodev_gateway.webhooks.store import LONGEST_WAIT_US, Kept, Key, Receipt, ReceiptStore, Settlement, State
+from autodev_runtime.identity import Identity, Metadata, identity_from_metadata
 from autodev_runtime.migrations import upgrade
+from autodev_runtime.peers import Callers, name_of
+from autodev_runtime.pipeline import Authenticate
 from autodev_runtime.server import Endpoint, running
 from autodev_runtime.settings import ServiceSettings
 from tests.clock import Clock
@@ -52,9 +55,11 @@ class Hooked:
     sources: Path
 
     @contextlib.asynccontextmanager
-    async def fitness(self, tenant: str = ACME) -> AsyncIterator[Any]:
+    async def fitness(
+        self, tenant: str = ACME, authenticate: Authenticate = identity_from_metadata
+    ) -> AsyncIterator[Any]:
         """The fitness service serves within the block; what a tenant sees of it."""
-        endpoint = Endpoint(f"127.0.0.1:{self.fitness_port}", [self.fitness_parts.served])
+        endpoint = Endpoint(f"127.0.0.1:{self.fitness_port}", [self.fitness_parts.served], authenticate)
         async with (
             running("fitness", ServiceSettings(port=0, drain_s=0), [endpoint]),
             grpc.aio.insecure_channel(endpoint.address) as channel,
@@ -287,6 +292,29 @@ async def test_while_fitness_is_away_webhooks_are_kept(hooks: Hooked) -> None:
     assert await hooks.state("msg_4") == "pending"
     async with hooks.fitness() as fitness:
         await is_scored(fitness, variant.id, 0.5)
+
+
+async def refused_by_its_certificate(metadata: Metadata) -> Identity:
+    """As a fitness service takes a gateway that was given the sandbox's certificate."""
+    identity = await identity_from_metadata(metadata)
+    Callers.of("fitness").check([name_of("sandbox")], identity)
+    return identity
+
+
+async def test_while_fitness_does_not_believe_the_gateway_webhooks_are_kept(hooks: Hooked) -> None:
+    async with hooks.fitness() as fitness:
+        variant = await create(fitness)
+    async with hooks.fitness(authenticate=refused_by_its_certificate):
+        await hooks.sender.send(body_of("conversion_value", variant.id, value=100), "msg_1")
+
+        async def refused() -> bool:
+            (row,) = await hooks.storage.rows("gateway", "SELECT error FROM webhook_receipts")
+            return "PEER_REFUSED" in (row[0] or "")
+
+        await eventually(refused, "it was refused", PATIENCE_S)
+        assert await hooks.state("msg_1") == "pending"
+    async with hooks.fitness() as fitness:
+        await is_scored(fitness, variant.id, 0.1)
 
 
 async def test_a_database_that_is_away_acknowledges_nothing(storage: Storage) -> None:

@@ -18,7 +18,6 @@ from autodev_runtime.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    PermissionDenied,
     Unavailable,
 )
 from autodev_runtime.identity import Identity, acting_as, service_identity
@@ -45,7 +44,7 @@ class Patience:
     """When to give up, and what to keep."""
 
     give_up_s: float
-    """With a fitness service that is away or busy."""
+    """With a fitness service that is away or busy, or refuses the gateway."""
     unknown_variant_s: float
     """With a variant that is not there."""
     keep_s: float
@@ -152,8 +151,8 @@ class Delivery:
         return Settlement(due, State.PENDING, _now_us() + int(wait_s * 1_000_000), told)
 
     def _patience_with(self, error: Exception) -> float:
-        if isinstance(error, InvalidArgument | FailedPrecondition | PermissionDenied):
-            # Waiting makes no such call right.
+        if isinstance(error, InvalidArgument | FailedPrecondition):
+            # Waiting makes no such call right. PermissionDenied is about the gateway: its certificate, or its release.
             return 0.0
         return self._patience.unknown_variant_s if isinstance(error, NotFound) else self._patience.give_up_s
 

@@ -37,7 +37,7 @@ class WebhookSettings(DatabaseSettings):
     webhook_max_pending: int = Field(default=100_000, ge=1)
     """Webhooks of one source that may wait to be passed on; more are 503."""
     webhook_give_up_s: float = Field(default=3 * DAY_S, gt=0)
-    """How long a webhook waits for a fitness service that is away."""
+    """How long a webhook waits for a fitness service that is away, or refuses the gateway."""
     webhook_unknown_variant_s: float = Field(default=600.0, ge=0)
     """How long it waits for a variant that is not there."""
     webhook_keep_s: float = Field(default=30 * DAY_S, ge=DAY_S)
