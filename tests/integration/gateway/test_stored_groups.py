@@ -340,6 +340,19 @@ async def test_how_far_a_group_without_workers_is_behind_is_told_after_a_start(
         await until(lambda: (lag_s() or 0) > 0, "it is told how far the group is behind")
 
 
+async def test_how_far_a_group_is_behind_is_told_on_when_its_workers_have_left(groups: Groups, log: EventLog) -> None:
+    def lag_s() -> float | None:
+        return REGISTRY.get_sample_value("autodev_group_lag_seconds", {"group": "learning.left"})
+
+    async with working(groups, GroupKey(ALL_TENANTS, "learning.left")) as (group, worker):
+        delivery = await delivered(group, worker)
+        group.acknowledge(worker, [delivery.lease.delivery_id])
+        await until(lambda: lag_s() == 0, "the group is not behind")
+    await groups.saving.flush()
+    await log.append([Draft("acme", f"{2:036d}", 20, "ada", "", b"event")])
+    await until(lambda: (lag_s() or 0) > 0, "it is told how far the group is behind")
+
+
 async def test_a_filter_is_not_changed_by_a_gateway_whose_group_another_took(
     database: Database, unstored: Groups, groups: Groups
 ) -> None:
