@@ -20,6 +20,7 @@ from autodev_capability.maturity import Agent
 from autodev_capability.notices import QuotaMet
 from autodev_capability.quota import CounterKey, Reservation, ReservationState, counter_for
 from autodev_runtime.errors import AutoDevError, PermissionDenied, ResourceExhausted
+from autodev_runtime.request_ids import reused
 from autodev_runtime.tracing import TraceContext
 from autodev_sdk.events import uuid7
 
@@ -40,6 +41,8 @@ class Wish:
     hold_for: timedelta
     trace: TraceContext | None = None
     """The call's, which what it leads to is part of."""
+    formerly: str = ""
+    """By which id an earlier release kept the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Granting:
         """One use, or why not. What a request holds is its only one, whatever its admission (None: nobody asked)."""
         earlier = self._held.get(wish.request_id)
         if earlier is not None and not earlier.has_lapsed(self._now):
-            return earlier
+            return earlier if Use(earlier.agent_id, earlier.counter.capability) == wish.use else reused()
         if not isinstance(admission, Admitted):
             assert admission is not None
             return admission

@@ -28,16 +28,23 @@ class Reservations:
         self._settling = Together(self._settle, TOGETHER)
 
     async def reserve(
-        self, tenant: str, request_id: str, agent_id: str, capability: str, hold_for: timedelta = DEFAULT_HOLD
+        self,
+        tenant: str,
+        request_id: str,
+        agent_id: str,
+        capability: str,
+        hold_for: timedelta = DEFAULT_HOLD,
+        formerly: str = "",
     ) -> Reservation:
-        """Reserve one use for today, or give the first result of the same request.
+        """Reserve one use for today, or give the first result of the same request, `formerly` kept by another id.
 
         A reservation of the request that lapsed is granted anew, if the limit allows: a worker that was away for
         longer than its hold could never go on otherwise.
 
-        Raises PermissionDenied, ResourceExhausted (QUOTA_EXCEEDED), Unavailable.
+        Raises PermissionDenied, ResourceExhausted (QUOTA_EXCEEDED), FailedPrecondition (REQUEST_ID_REUSED) and
+        Unavailable.
         """
-        wish = Wish(request_id, Use(agent_id, capability), hold_for, current_trace())
+        wish = Wish(request_id, Use(agent_id, capability), hold_for, current_trace(), formerly)
         return await self._reserving.ask(self._lane(tenant), (tenant, wish))
 
     async def commit(self, tenant: str, reservation_id: str) -> Reservation:

@@ -14,6 +14,7 @@ from autodev_capability.standing import Standing
 from autodev_capability.workspaces import Workspaces
 from autodev_runtime.identity import Role, current_tenant, require_role
 from autodev_runtime.paging import key_from, page_of, page_size
+from autodev_runtime.request_ids import request_id
 
 _DENIALS = {
     None: pb.DENIAL_REASON_UNSPECIFIED,
@@ -47,8 +48,9 @@ class CapabilityServicer(CapabilityServiceServicer):
     async def ReserveUsage(self, request: pb.ReserveUsageRequest, context: Any) -> pb.ReserveUsageResponse:
         await self.checks.require_gate(current_tenant(), request.agent_id, request.capability)
         hold_for = request.hold_for.ToTimedelta() if request.HasField("hold_for") else DEFAULT_HOLD
+        kept, formerly = request_id(request.request_id)
         reservation = await self.reservations.reserve(
-            current_tenant(), request.request_id, request.agent_id, request.capability, hold_for
+            current_tenant(), kept, request.agent_id, request.capability, hold_for, formerly
         )
         return pb.ReserveUsageResponse(
             reservation=_reservation_to_proto(reservation), used=reservation.used, limit=reservation.limit

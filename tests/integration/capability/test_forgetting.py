@@ -12,6 +12,7 @@ from autodev_capability.maturity import Maturity
 from autodev_capability.notices import Cause
 from autodev_capability.standing import Work
 from autodev_capability.store.past_days import PastDays
+from autodev_runtime.identity import Role
 from tests.clock import Clock
 from tests.integration.capability.parts import KEEP_DAYS, Parts
 from tests.serving import refusal
@@ -19,6 +20,7 @@ from tests.storage import Storage
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub as Stub
+    from tests.integration.capability.conftest import Caller
 
 LEFT = "SELECT request_id FROM reservations ORDER BY request_id"
 COUNTED = "SELECT DISTINCT day FROM quota_counters ORDER BY day"
@@ -38,8 +40,15 @@ async def left(storage: Storage) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("at_once", [1, 1000])
 async def test_what_was_reserved_is_forgotten_after_so_many_days(
-    enabled: "Stub", parts: Parts, clock: Clock, storage: Storage, monkeypatch: pytest.MonkeyPatch, at_once: int
+    enabled: "Stub",
+    caller: "Caller",
+    parts: Parts,
+    clock: Clock,
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
 ) -> None:
+    enabled = caller("acme", Role.SERVICE)  # whose requests are kept by the ids that it states
     monkeypatch.setattr("autodev_capability.store.past_days.FORGOTTEN_AT_ONCE", at_once)
     days = PastDays(parts.database)
     first = await reserve(enabled, "committed")
@@ -66,8 +75,9 @@ async def test_what_was_reserved_is_forgotten_after_so_many_days(
 
 
 async def test_a_request_that_was_granted_anew_is_of_its_new_day(
-    enabled: "Stub", parts: Parts, clock: Clock, storage: Storage
+    enabled: "Stub", caller: "Caller", parts: Parts, clock: Clock, storage: Storage
 ) -> None:
+    enabled = caller("acme", Role.SERVICE)
     await reserve(enabled, "again", hold_s=1)
     clock.advance(days=KEEP_DAYS)
     again = await reserve(enabled, "again")

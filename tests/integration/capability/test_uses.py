@@ -11,8 +11,8 @@ import pytest
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceStub
 from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
-from autodev_runtime.errors import ResourceExhausted, Unavailable
-from autodev_runtime.identity import acting_as, service_identity
+from autodev_runtime.errors import PermissionDenied, ResourceExhausted, Unavailable
+from autodev_runtime.identity import Identity, acting_as, service_identity
 from tests.clock import Clock
 from tests.integration.capability.parts import settings_on
 
@@ -133,3 +133,26 @@ async def test_a_use_that_was_taken_is_not_given_back_though_what_it_made_is_not
 
 def test_the_key_of_a_requests_use_is_what_is_stored_of_those_that_were_taken() -> None:
     assert reservation_key("candidate", "r") == "candidate-454349e422f05297191ead13e21d3db520e5abef"
+
+
+async def test_a_caller_gets_past_no_gate_by_reserving_what_its_call_will(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities]
+) -> None:
+    key = reservation_key("mutation", "request:r")
+    await enabled.ReserveUsage(pb.ReserveUsageRequest(request_id=key, agent_id="ada", capability=ADA[1]))
+    with acting_as(Identity("acme", "caller", frozenset())), pytest.raises(PermissionDenied):
+        await replicas[0].reserve(key, "student", Capability.ALPHA_EVOLVER)
+
+
+async def test_work_that_is_for_another_agent_now_takes_a_use_of_that_one(
+    enabled: "Stub", replicas: tuple[Capabilities, Capabilities]
+) -> None:
+    one, other = replicas
+    await enabled.SetMaturity(pb.SetMaturityRequest(agent_id="bob", maturity=pb.MATURITY_LEVEL_INTERN))
+    first = await one.reserve("pattern", *ADA)
+    await one.release(first)
+    await limit(enabled, 1)
+    await one.take("pattern", "bob", ADA[1])
+    await other.take("pattern", "bob", ADA[1])
+    with pytest.raises(ResourceExhausted):
+        await one.reserve("another-pattern", "bob", ADA[1])

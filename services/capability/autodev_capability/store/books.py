@@ -94,9 +94,11 @@ class Reserving:
         return reservation is not None and not reservation.has_lapsed(self.now)
 
     def _earlier(self) -> Script[dict[str, Reservation]]:
-        rows = yield Statement(EARLIER, (self.tenant, names(wish.request_id for wish in self.wishes)))
-        found = [reservation_from(row, self.dialect) for row in rows]
-        return {each.request_id: each for each in found}
+        ids = {each for wish in self.wishes for each in (wish.request_id, wish.formerly) if each}
+        rows = yield Statement(EARLIER, (self.tenant, names(sorted(ids))))
+        kept = {each.request_id: each for each in (reservation_from(row, self.dialect) for row in rows)}
+        found = {wish.request_id: kept.get(wish.request_id) or kept.get(wish.formerly) for wish in self.wishes}
+        return {request_id: each for request_id, each in found.items() if each is not None}
 
     def _admissions(self, wishes: Collection[Wish]) -> Script[dict[Use, Admission]]:
         if not wishes:

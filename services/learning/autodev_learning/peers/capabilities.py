@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_runtime.clients import ask
 from autodev_runtime.errors import AutoDevError, FailedPrecondition, PermissionDenied, Unavailable
+from autodev_runtime.identity import acting_as, current_tenant, service_identity
+from autodev_runtime.request_ids import REUSED
 
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
@@ -145,17 +147,26 @@ class Capabilities:
     async def reserve(self, request_id: str, agent_id: str, capability: Capability) -> str:
         """Reserve one use for today and give the reservation's id; the same request again gives the same one.
 
-        One that was released since is replaced. Raises ResourceExhausted (QUOTA_EXCEEDED) and PermissionDenied.
+        One that was released since, or was made for another agent, is replaced. Raises ResourceExhausted
+        (QUOTA_EXCEEDED) and PermissionDenied.
         """
         for number in range(1, MOST_RESERVATIONS + 1):
             numbered = request_id if number == 1 else f"{request_id}:{number}"
             request = pb.ReserveUsageRequest(request_id=numbered, agent_id=agent_id, capability=capability)
             request.hold_for.FromTimedelta(self._hold)
-            reservation = (await ask(self._stub.ReserveUsage, request)).reservation
+            try:
+                # As the service: a caller's own requests are kept apart from these, whose ids it can guess.
+                with acting_as(service_identity("learning", current_tenant())):
+                    reservation = (await ask(self._stub.ReserveUsage, request)).reservation
+            except FailedPrecondition as error:
+                if error.reason != REUSED:
+                    raise
+                continue
             if reservation.state != pb.RESERVATION_STATE_RELEASED:
                 return str(reservation.id)
         raise FailedPrecondition(
-            f"{MOST_RESERVATIONS} reservations of request {request_id!r} were released", reason="RESERVATION_RELEASED"
+            f"{MOST_RESERVATIONS} reservations of request {request_id!r} were released or others'",
+            reason="RESERVATION_RELEASED",
         )
 
     async def take(self, request_id: str, agent_id: str, capability: Capability) -> None:
