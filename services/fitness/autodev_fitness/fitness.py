@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 from autodev_fitness.comparison import ComparisonRules, Runs, compare
 from autodev_fitness.explanation import Explanation, explain
-from autodev_fitness.functions import FitnessFunctions
+from autodev_fitness.functions import DEFAULT, FitnessFunctions
 from autodev_fitness.score_comparison import ScoreComparison, Told, compare_scores
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, total_score
 from autodev_fitness.signal_ids import stated_id
@@ -18,10 +18,13 @@ from autodev_fitness.variants import Cause, Compared, Origin, Scored, Variant
 from autodev_fitness.weights import UNRECORDED, NumberedWeights, WeightsInUse
 from autodev_runtime.errors import AutoDevError, FailedPrecondition, Unavailable
 from autodev_runtime.repeating import Conflict, repeatable
+from autodev_runtime.request_ids import RequestId, reused
 from autodev_sdk.events import uuid7
 from autodev_sdk.extensions import FitnessFunction
 
 NO_CAUSE = Cause()
+
+Made = TypeVar("Made", Variant, Compared)
 
 
 class FunctionAway(Exception):
@@ -64,7 +67,7 @@ class Fitness:
     async def create(
         self,
         tenant: str,
-        request_id: str,
+        request_id: RequestId,
         parent_variant_id: str,
         agent_id: str,
         workflow_definition: Mapping[str, Any],
@@ -72,9 +75,10 @@ class Fitness:
         origin: Origin | None = None,
     ) -> Variant:
         """Make a pending variant, or give the one that the request made. Raises NotFound, FailedPrecondition."""
+        asked = parent_variant_id, agent_id, workflow_definition, fitness_function or DEFAULT, origin
         async with self._store.writing(tenant) as transaction:
             if (earlier := await transaction.variant_of(request_id)) is not None:
-                return earlier
+                return _first(earlier, asked == earlier.asked)
             for relative in filter(None, (parent_variant_id, origin.mate_variant_id if origin is not None else "")):
                 await transaction.variant(relative)
             variant = Variant(
@@ -86,7 +90,7 @@ class Fitness:
                 created_at=self._clock(),
                 origin=origin,
             )
-            if not await transaction.add_variant(variant, request_id):
+            if not await transaction.add_variant(variant, request_id.kept):
                 raise _in_progress()
             return variant
 
@@ -95,8 +99,10 @@ class Fitness:
         async with self._store.reading(tenant) as transaction:
             return await transaction.variant(variant_id)
 
-    async def variants(self, tenant: str, agent_id: str, before: str, limit: int, request_id: str = "") -> Listed:
-        """Variants, newest first, older than the one with the id `before`; of one agent or request, or (empty) all."""
+    async def variants(
+        self, tenant: str, agent_id: str, before: str, limit: int, request_id: RequestId | None = None
+    ) -> Listed:
+        """Variants, newest first, older than the one with the id `before`; of one agent or request, or all."""
         async with self._store.reading(tenant) as transaction:
             return await transaction.variants(agent_id, before, limit, request_id)
 
@@ -178,20 +184,28 @@ class Fitness:
 
     @repeatable
     async def compare(
-        self, tenant: str, request_id: str, variant_id: str, baseline_id: str, runs: tuple[Runs, Runs], mutation_id: str
+        self,
+        tenant: str,
+        request_id: RequestId,
+        variant_id: str,
+        baseline_id: str,
+        runs: tuple[Runs, Runs],
+        mutation_id: str,
     ) -> Compared:
         """Compare a variant with the original by `runs` (the variant's, the original's) and their scores.
 
-        Raises NotFound.
+        Again: the first answer, though the runs were measured anew. Raises NotFound, FailedPrecondition.
         """
+        asked = variant_id, baseline_id, mutation_id
         async with self._store.writing(tenant) as transaction:
             if (earlier := await transaction.comparison_of(request_id)) is not None:
-                return earlier
+                return _first(earlier, asked == earlier.asked)
             variant = await transaction.variant(variant_id)
             baseline = await transaction.variant(baseline_id)
             comparison = compare(*runs, self._rules.comparison)
             compared = Compared(
                 variant_id=variant_id,
+                baseline_variant_id=baseline_id,
                 agent_id=variant.agent_id,
                 mutation_id=mutation_id,
                 time_ratio=comparison.time.median,
@@ -201,7 +215,7 @@ class Fitness:
                 wins=comparison.wins,
                 explanation=comparison.explanation,
             )
-            if not await transaction.add_comparison(compared, baseline_id, request_id):
+            if not await transaction.add_comparison(compared, request_id.kept):
                 raise _in_progress()
             transaction.announce(compared)
             return compared
@@ -291,6 +305,12 @@ class Fitness:
         if score != previous:
             transaction.announce(Scored(after.id, after.agent_id, score, previous, cause))
         return scored
+
+
+def _first(made: Made, for_the_same: bool) -> Made:
+    if not for_the_same:
+        raise reused()
+    return made
 
 
 def _scored_anew() -> Conflict:

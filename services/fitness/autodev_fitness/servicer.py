@@ -18,6 +18,7 @@ from autodev_fitness.variants import Origin, Variant
 from autodev_runtime.errors import FieldViolation, InvalidArgument
 from autodev_runtime.identity import Role, current_identity, current_tenant
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
+from autodev_runtime.request_ids import request_id
 
 DEFAULT_TOP = 5
 
@@ -31,7 +32,7 @@ class FitnessServicer(FitnessServiceServicer):
     async def CreateVariant(self, request: pb.CreateVariantRequest, context: Any) -> pb.CreateVariantResponse:
         variant = await self._fitness.create(
             current_tenant(),
-            request.request_id,
+            request_id(request.request_id),
             request.parent_variant_id,
             request.agent_id,
             MessageToDict(request.workflow_definition),
@@ -47,7 +48,8 @@ class FitnessServicer(FitnessServiceServicer):
     async def ListVariants(self, request: pb.ListVariantsRequest, context: Any) -> pb.ListVariantsResponse:
         size, key = page_size(request.page_size), key_from(request.page_token, str)
         before = str(key[0]) if key else ""
-        listed = await self._fitness.variants(current_tenant(), request.agent_id, before, size, request.request_id)
+        made_by = request_id(request.request_id) if request.request_id else None
+        listed = await self._fitness.variants(current_tenant(), request.agent_id, before, size, made_by)
         page = fitting([_variant_to_proto(variant) for variant in listed.variants])
         more = listed.more or len(listed.variants) > len(page)
         return pb.ListVariantsResponse(variants=page, next_page_token=token_after([page[-1].id]) if more else "")
@@ -81,7 +83,7 @@ class FitnessServicer(FitnessServiceServicer):
         _check_runs(request)
         compared = await self._fitness.compare(
             current_tenant(),
-            request.request_id,
+            request_id(request.request_id),
             request.variant_id,
             request.baseline_variant_id,
             (_runs_from_proto(request.variant_runs), _runs_from_proto(request.baseline_runs)),

@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from typing import TypeVarTuple
 
 from sqlalchemy import Select, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from autodev_fitness.events import event_of
 from autodev_fitness.explanation import Heard
@@ -18,10 +20,13 @@ from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.request_ids import RequestId
 
 LINEAGE_DEPTH = 1000
 MOST_SIGNALS = 20_000
 """Of the variants of one answer together."""
+
+Chosen = TypeVarTuple("Chosen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +76,19 @@ class Transaction:
         """The variant, which no other transaction changes until this one ends. Raises NotFound."""
         return await self._one(variant_id, select(VariantRow).where(VariantRow.id == variant_id).with_for_update())
 
-    async def variant_of(self, request_id: str) -> Variant | None:
+    async def variant_of(self, request_id: RequestId) -> Variant | None:
         """The variant that a request made."""
-        found = await self._variants(select(VariantRow).where(VariantRow.request_id == request_id))
+        found = await self._variants(_made_by(select(VariantRow), VariantRow.request_id, request_id))
         return found[0] if found else None
 
-    async def variants(self, agent_id: str, before: str, limit: int, request_id: str = "") -> Listed:
+    async def variants(self, agent_id: str, before: str, limit: int, request_id: RequestId | None = None) -> Listed:
         """Variants, newest first (ids sort by age), older than `before`; each condition unless it is empty."""
         query = select(VariantRow).order_by(VariantRow.id.desc()).limit(limit + 1)
         if agent_id:
             query = query.where(VariantRow.agent_id == agent_id)
-        if request_id:
-            query = query.where(VariantRow.request_id == request_id)
+        if request_id is not None:
+            found = _made_by(select(VariantRow.id), VariantRow.request_id, request_id)
+            query = query.where(VariantRow.id.in_(found))
         if before:
             query = query.where(VariantRow.id < before)
         rows = await self._rows(query)
@@ -178,15 +184,17 @@ class Transaction:
         row = await self._session.scalar(select(WeightsRow).where(WeightsRow.version == version))
         return NumberedWeights(row.version, weights_from(row.weights), row.since) if row else NumberedWeights(0)
 
-    async def comparison_of(self, request_id: str) -> Compared | None:
+    async def comparison_of(self, request_id: RequestId) -> Compared | None:
         """The comparison that a request made."""
         query = select(ComparisonRow, VariantRow.agent_id).join(VariantRow, VariantRow.id == ComparisonRow.variant_id)
-        found = (await self._session.execute(query.where(ComparisonRow.request_id == request_id))).one_or_none()
+        made = _made_by(query, ComparisonRow.request_id, request_id)
+        found = (await self._session.execute(made)).one_or_none()
         if found is None:
             return None
         row, agent_id = found
         return Compared(
             row.variant_id,
+            row.baseline_variant_id,
             agent_id,
             row.mutation_id,
             row.time_ratio,
@@ -197,7 +205,7 @@ class Transaction:
             row.explanation,
         )
 
-    async def add_comparison(self, compared: Compared, baseline_variant_id: str, request_id: str) -> bool:
+    async def add_comparison(self, compared: Compared, request_id: str) -> bool:
         """Add a comparison. Returns False when the request made one already."""
         values = asdict(compared)
         del values["agent_id"]
@@ -205,7 +213,6 @@ class Transaction:
             self._session,
             ComparisonRow,
             request_id=request_id,
-            baseline_variant_id=baseline_variant_id,
             **values,
         )
 
@@ -244,6 +251,11 @@ class Transaction:
         for row in await self._session.scalars(query):
             signals[row.variant_id].append(_signal_from(row))
         return signals
+
+
+def _made_by(query: Select[*Chosen], column: InstrumentedAttribute[str], request_id: RequestId) -> Select[*Chosen]:
+    """Narrowed to what a request made, by whichever of its ids that is kept."""
+    return query.where(column.in_(request_id)).order_by(column == request_id.formerly).limit(1)
 
 
 def _signal_from(row: SignalRow) -> ExternalSignal:

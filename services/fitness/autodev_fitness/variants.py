@@ -40,6 +40,11 @@ class Variant:
     """The version of the fitness function that scored the first run, where it states one."""
 
     @property
+    def asked(self) -> tuple[str, str, Mapping[str, Any], str, Origin | None]:
+        """What it was to be: its parent, agent, workflow, fitness function and origin."""
+        return self.parent_variant_id, self.agent_id, self.workflow_definition, self.fitness_function, self.origin
+
+    @property
     def is_approved(self) -> bool:
         """Whether a person approved."""
         return self.proxy_signals is not None and self.proxy_signals.user_approved
@@ -69,6 +74,7 @@ class Compared:
     """A variant was compared with the original: see `comparison.Comparison`."""
 
     variant_id: str
+    baseline_variant_id: str
     agent_id: str
     mutation_id: str
     time_ratio: float
@@ -77,6 +83,11 @@ class Compared:
     fitness_delta: float
     wins: bool
     explanation: str
+
+    @property
+    def asked(self) -> tuple[str, str, str]:
+        """What was to be compared, and for which mutation."""
+        return self.variant_id, self.baseline_variant_id, self.mutation_id
 
 
 Notice = Scored | Compared

@@ -11,6 +11,7 @@ from autodev_fitness.scoring import ExternalSignal, ProxySignals, ProxyWeights, 
 from autodev_fitness.variants import Variant
 from autodev_fitness.weights import Weights
 from autodev_runtime.errors import Unavailable
+from autodev_runtime.request_ids import RequestId
 from autodev_sdk.extensions import FitnessFunction, RunSignals
 from tests.clock import Clock
 from tests.integration.fitness.parts import BATCH_ROWS, DEFAULT_WEIGHTS, OWN_FUNCTION, Parts, made
@@ -39,7 +40,7 @@ def away(signals: RunSignals) -> float:
 
 
 async def scored(parts: Parts, tenant: str, name: str, function: str = "", signals: int = 1) -> Variant:
-    variant = await parts.fitness.create(tenant, name, "", "ada", {}, function)
+    variant = await parts.fitness.create(tenant, RequestId(name, name), "", "ada", {}, function)
     await parts.fitness.evaluate_initial_proxy(tenant, variant.id, ProxySignals(execution_success=True))
     bounces = [ExternalSignal(f"s{number}", SignalKind.EMAIL_BOUNCE) for number in range(signals)]
     return (await parts.fitness.evaluate_delayed(tenant, variant.id, bounces))[0]
@@ -55,7 +56,7 @@ async def test_every_evaluated_variant_of_every_tenant_is_scored_again_once(stor
         for tenant in TENANTS:
             await scored(parts, tenant, "one")
             await scored(parts, tenant, "two")
-        pending = await parts.fitness.create("acme", "pending", "", "ada", {}, "")
+        pending = await parts.fitness.create("acme", RequestId("pending", "pending"), "", "ada", {}, "")
         assert await parts.recalculation.catch_up() == 0
     async with started(storage, DEARER) as parts:
         told = len(await parts.events())
