@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,19 +34,23 @@ class Capability(StrEnum):
     BACKGROUND_EVOLUTION = "auto_dev.background_evolution"
 
 
-class Denial(StrEnum):
-    """Why a capability is not allowed."""
+class Denial(Enum):
+    """Why a capability is not allowed. The value is the reason in an error's details."""
 
-    DISABLED = "disabled"
-    MATURITY = "maturity"
-    LIMIT = "limit"
-    UNKNOWN_CAPABILITY = "unknown_capability"
+    DISABLED = "CAPABILITY_DISABLED"
+    MATURITY = "MATURITY_TOO_LOW"
+    LIMIT = "QUOTA_EXCEEDED"
+    UNKNOWN_CAPABILITY = "UNKNOWN_CAPABILITY"
+    CHECK = "GATE_REFUSED"
+    """The check of a gate of the user's own says no, or cannot be asked; or a later release has another reason."""
 
 
-_REASONS = {
-    Denial.DISABLED: "CAPABILITY_DISABLED",
-    Denial.MATURITY: "MATURITY_TOO_LOW",
-    Denial.UNKNOWN_CAPABILITY: "UNKNOWN_CAPABILITY",
+_DENIALS = {
+    pb.DENIAL_REASON_DISABLED: Denial.DISABLED,
+    pb.DENIAL_REASON_MATURITY: Denial.MATURITY,
+    pb.DENIAL_REASON_LIMIT: Denial.LIMIT,
+    pb.DENIAL_REASON_UNKNOWN_CAPABILITY: Denial.UNKNOWN_CAPABILITY,
+    pb.DENIAL_REASON_CHECK: Denial.CHECK,
 }
 
 
@@ -108,17 +112,16 @@ class Capabilities:
         )
         if answer.allowed:
             return Permission(None, answer.message)
-        reason = pb.DenialReason.Name(answer.reason).removeprefix("DENIAL_REASON_").lower()
-        return Permission(Denial(reason), answer.message)
+        return Permission(_DENIALS.get(answer.reason, Denial.CHECK), answer.message)
 
     async def demand(self, agent_id: str, capability: Capability) -> None:
-        """Raise PermissionDenied (CAPABILITY_DISABLED, MATURITY_TOO_LOW, UNKNOWN_CAPABILITY) unless the agent may.
+        """Raise PermissionDenied (reasons of `Denial`) unless the agent may.
 
         The day's limit is no matter here: it stops what is reserved.
         """
         permission = await self.check(agent_id, capability)
         if permission.denial is not None and permission.denial is not Denial.LIMIT:
-            raise PermissionDenied(permission.message, reason=_REASONS[permission.denial])
+            raise PermissionDenied(permission.message, reason=permission.denial.value)
 
     @asynccontextmanager
     async def use(self, request_id: str, agent_id: str, capability: Capability) -> AsyncIterator[Use]:
