@@ -62,15 +62,23 @@ def memento_workers(
 
 
 async def on_task_failed(reflection: Reflection, event: Event) -> None:
-    """Keep the failure."""
+    """Keep the failure; of a success that the runtime refuted, in its place."""
     task = event.task_failed
     outcome = Outcome.PARTIAL if task.outcome == event_pb2.OUTCOME_PARTIAL else Outcome.FAILURE
-    await reflection.keep_failure(episode_from(event, task, outcome))
+    episode = episode_from(event, task, outcome)
+    if task.verification == event_pb2.VERIFICATION_REFUTED:
+        await reflection.keep_refuted(episode)
+    else:
+        await reflection.keep_failure(episode)
 
 
 async def on_task_succeeded(reflection: Reflection, event: Event) -> None:
-    """Keep the success."""
-    await reflection.keep_success(episode_from(event, event.task_succeeded, Outcome.SUCCESS))
+    """Keep the success; one that the runtime refuted is a failure."""
+    task = event.task_succeeded
+    if task.verification == event_pb2.VERIFICATION_REFUTED:
+        await reflection.keep_refuted(episode_from(event, task, Outcome.FAILURE))
+    else:
+        await reflection.keep_success(episode_from(event, task, Outcome.SUCCESS))
 
 
 async def on_pattern_detected(memento: Memento, event: Event) -> None:

@@ -294,6 +294,11 @@ class Reflection:
                     answer = await self._capabilities.check(agent_id, Capability.MEMENTO_SKILLS)
                     peers = peers.with_answer(agent_id, allowed=answer.allowed_another_day)
 
+    async def keep_refuted(self, episode: Episode) -> None:
+        """Keep as a failure what the agent reported as a success, which is a case no more."""
+        await self._episodes.withdraw_success(episode.episode_id)
+        await self.keep_failure(episode)
+
     async def keep_success(self, episode: Episode) -> None:
         """Keep a success as a case, whoever's it is, where the workspace lets skills be written at all."""
         permission = await self._capabilities.check(episode.agent_id, Capability.MEMENTO_SKILLS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, false, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, false, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.examples import Example
@@ -105,6 +105,13 @@ class EpisodeStore:
         """Keep a success. An episode that is kept already changes nothing."""
         async with self._database.session(current_tenant()) as session:
             await _insert(session, episode)
+
+    @repeatable
+    async def withdraw_success(self, episode_id: str) -> None:
+        """Keep an episode no longer, if it is kept as a success."""
+        async with self._database.session(current_tenant()) as session:
+            success = EpisodeRow.episode_id == episode_id, EpisodeRow.outcome == Outcome.SUCCESS
+            await session.execute(delete(EpisodeRow).where(*success))
 
     async def find_failure(self, episode_id: str) -> Episode | None:
         """A failed episode by its id."""
