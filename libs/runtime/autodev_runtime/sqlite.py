@@ -46,6 +46,8 @@ def configure(connection: Any, _: object) -> None:
     """Prepare a new connection."""
     # The driver's own transaction control begins too late for BEGIN IMMEDIATE; `_begin` does it instead.
     connection.isolation_level = None
+    # As PostgreSQL has it.
+    connection.create_function("translate", 3, lambda text, old, new: text.translate(str.maketrans(old, new)))
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     _keep_private(cursor)

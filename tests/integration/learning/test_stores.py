@@ -33,7 +33,7 @@ from autodev_learning.proof.suites import Source
 from autodev_learning.proposers import Proposal
 from autodev_learning.rows import Base, OutboxRow, SkillRollbackRow
 from autodev_learning.skills.provenance import Provenance
-from autodev_learning.skills.registry import NextVersion, Rollback, Skill, Stage
+from autodev_learning.skills.registry import NextVersion, Rollback, Skill, Skills, Stage
 from autodev_learning.skills.reviews import Decision, ReviewState, SubjectKind, decided, review_of
 from autodev_learning.store.candidates import CandidateStore
 from autodev_learning.store.episodes import EpisodeStore
@@ -343,6 +343,20 @@ async def test_a_page_of_skills_is_asked_for_at_once(stores: Stores) -> None:
     assert trials == [None, None, "1.1.0", None]
     with acting_as(service_identity("learning", "other")):
         assert await stores.skills.page(4, None) == []
+
+
+@pytest.mark.parametrize("described", ["Überzahl der ÄPFEL", "überzahl der äpfel", "ÜBERZAHL: ΣΟΦΊΑ, 100% äpfel"])
+@pytest.mark.parametrize("query", ["Überzahl", "ÜBERZAHL ÄPFEL", "überzahl äpfel"])
+async def test_a_search_finds_words_in_any_case_of_any_alphabet(stores: Stores, described: str, query: str) -> None:
+    made = await stores.candidates.add(replace(candidate("request:r"), skill_description=described), "")
+    review = review_of_candidate(made, PASSED)
+    await stores.candidates.record_validation(made, PASSED, review, "")
+    await stores.reviews.decide(review.id, lambda waiting: decided(waiting, Decision.APPROVED, "ada", "", now()))
+    await stores.skills.promote(made.id, "")
+    skills = Skills(stores.skills)
+    assert [skill.name for skill in await skills.search(query, 10, None)] == ["total"]
+    assert await skills.search(f"{query} birnen", 10, None) == []
+    assert [skill.name for skill in await skills.search("σοφία", 10, None)] == ["total"] * ("ΣΟΦΊΑ" in described)
 
 
 async def next_version(stores: Stores, skill_id: str, parent: str, source: str, stage: Stage = Stage.ACTIVE) -> str:

@@ -231,7 +231,11 @@ def version_from_row(row: SkillVersionRow) -> SkillVersion:
 
 def _has_word(word: str) -> ColumnElement[bool]:
     like = f"%{LIKE_SPECIAL.sub(ESCAPED, word)}%"
-    return or_(*(func.lower(column).like(like, escape="\\") for column in (SkillRow.name, SkillRow.description)))
+    # SQLite, and PostgreSQL with the locale C, know of no capitals but those of ASCII.
+    capitals = {each.upper(): each for each in word if not each.isascii() and len(each.upper()) == 1}
+    foreign = "".join(capitals), "".join(capitals.values())
+    columns = (func.translate(func.lower(each), *foreign) for each in (SkillRow.name, SkillRow.description))
+    return or_(*(column.like(like, escape="\\") for column in columns))
 
 
 def _skills() -> Select[SkillRow, SkillVersionRow, SkillVersionRow]:
