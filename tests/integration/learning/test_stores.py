@@ -76,6 +76,13 @@ class Stores:
             rows = await session.scalars(select(OutboxRow).order_by(OutboxRow.position))
             return [Event.FromString(row.event).WhichOneof("payload") or "" for row in rows]
 
+    async def threads(self) -> list[tuple[str, str, str]]:
+        """The kinds of the events that wait to be published, what they belong to, and what caused them, in order."""
+        async with self.database.across_tenants() as session:
+            rows = await session.scalars(select(OutboxRow.event).order_by(OutboxRow.position))
+            events = [Event.FromString(row) for row in rows]
+        return [(each.WhichOneof("payload") or "", each.correlation_id, each.causation_id) for each in events]
+
     async def rollbacks(self) -> list[SkillRolledBack]:
         """What is announced of rollbacks; there is a row of each."""
         in_order = select(OutboxRow.event).order_by(OutboxRow.position)
@@ -310,6 +317,50 @@ async def test_only_an_approved_candidate_is_promoted_and_once(stores: Stores) -
     assert (await stores.events()).count("skill_promoted") == 1
     skill = await stores.skills.get("total")
     assert (skill.active.version, skill.active.approved_by, skill.active.source_id) == ("1.0.0", "ada", made.id)
+
+
+async def test_a_candidates_events_belong_to_its_episode_up_to_the_rollback(stores: Stores) -> None:
+    made = await approved(stores, "request:r")
+    await stores.skills.promote(made.id, "the decision")
+    skill = await stores.skills.get("total")
+    await next_version(stores, skill.id, "1.0.0", "m1")
+    await stores.skills.roll_back(Rollback("back", skill.id, "", "ada", "wrong"))
+    await stores.skills.roll_back(Rollback("forth", skill.id, "1.1.0", "ada", "right"))
+    assert await stores.threads() == [
+        ("candidate_generated", "source", ""),
+        ("candidate_validated", "source", ""),
+        ("review_requested", "source", ""),
+        ("review_decided", "source", ""),
+        ("skill_promoted", "source", "the decision"),
+        ("skill_rolled_back", "m1", ""),
+        ("skill_rolled_back", "source", ""),
+    ]
+
+
+@pytest.mark.parametrize("key", ["experiment:exp-1:3", "request:m"])
+async def test_a_mutations_events_belong_to_its_experiment_or_to_itself(stores: Stores, key: str) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    before = len(await stores.threads())
+    mutations = MutationStore(stores.database, stores.outbox)
+    rewrite = Rewrite("def total(values): ...\n", Purpose.FASTER, Provenance())
+    mutation = mutation_from(Order(key, "m", skill.id, skill.name, "1.0.0", "a1"), rewrite)
+    thread = mutation.experiment_id or mutation.id
+    await mutations.add(mutation, None, "started")
+    await mutations.record_run(mutation, "", (), None, "generated")
+    review = review_of(SubjectKind.MUTATION, mutation.id, "a1", title="t", code="c", replaces="", evidence=())
+    await mutations.ask_for_review(mutation.id, review, "it wins", "executed")
+    await stores.reviews.decide(review.id, lambda waiting: decided(waiting, Decision.APPROVED, "ada", "", now()))
+    await mutations.put_on_trial(mutation.id, 0.3, "approved by ada", "ada", "decision")
+    await mutations.end_trial(mutation.id, TrialEnd("worse", "it fails more often", caused_by="run"))
+    assert (await stores.threads())[before:] == [
+        ("mutation_generated", thread, "started"),
+        ("mutation_executed", thread, "generated"),
+        ("review_requested", thread, "executed"),
+        ("review_decided", thread, ""),
+        ("skill_trial_started", thread, "decision"),
+        ("skill_rolled_back", thread, "run"),
+    ]
 
 
 async def test_other_code_of_the_same_name_is_another_skill(stores: Stores) -> None:

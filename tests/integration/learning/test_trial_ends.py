@@ -91,7 +91,7 @@ class Parts:
         skill = await self.stores.skills.get("total")
         run = SkillRun(f"run-{self.runs}", AGENT, skill.id, version, 0.1, 0, True, output, call, expected)
         await self.evolution.keep_run(run, skill, {}, "", "")
-        await self.canaries.observe(run, skill.id)
+        await self.canaries.observe(run, skill.id, f"event-of-{run.execution_id}")
 
     async def end(self, mutation: Mutation) -> Mutation:
         """The mutation after all its good runs."""
@@ -129,6 +129,13 @@ async def parts(stores: Stores, storage: Storage) -> AsyncIterator[Parts]:
 async def test_after_its_good_runs_it_is_what_agents_run(parts: Parts) -> None:
     ended = await parts.end(await parts.on_trial(SAME))
     assert (ended.outcome, await parts.active()) == (Outcome.PROMOTED, "1.1.0")
+    assert (await parts.stores.threads())[-1] == ("skill_promoted", ended.id, "event-of-run-2")
+
+
+async def test_a_trial_that_ends_badly_says_which_run_ended_it(parts: Parts) -> None:
+    mutation = await parts.on_trial(SAME)
+    await parts.run("1.1.0", "total([2, 3])", "6", expected="5")
+    assert (await parts.stores.threads())[-1] == ("skill_rolled_back", mutation.id, "event-of-run-1")
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,11 @@ class Canaries:
         self._prover = prover
         self._capabilities = capabilities
 
-    async def observe(self, run: SkillRun, skill_id: str) -> None:
-        """Promote or roll back the skill's version on trial, if it is what ran. The run is stored already."""
+    async def observe(self, run: SkillRun, skill_id: str, caused_by: str) -> None:
+        """Promote or roll back the skill's version on trial, if it is what ran. The run is stored already.
+
+        `caused_by`: the event that reported it.
+        """
         skill = await self._skills.get(skill_id)
         version = skill.canary
         if version is None or version.version != run.skill_version:
@@ -104,36 +107,36 @@ class Canaries:
         suite = await self._suites.expected(skill_id, run.call) if run.call else ""
         known = (*version.examples, *((Example(run.call, suite),) if suite else ()))
         if wrong := wrong_value(run, known):
-            await self._roll_back(version.source_id, wrong, "wrong value")
+            await self._roll_back(version.source_id, TrialEnd("wrong value", wrong, caused_by=caused_by))
             return
         view = await self._trials.view(skill)
         if view is None:
             return
         match view.verdict.standing:
             case Standing.WORSE | Standing.UNDECIDED as standing:
-                await self._roll_back(version.source_id, view.verdict.reason, standing)
+                await self._roll_back(version.source_id, TrialEnd(standing, view.verdict.reason, caused_by=caused_by))
             case Standing.PASSED:
-                await self._promote(version, view.verdict.reason)
+                await self._promote(version, view.verdict.reason, caused_by)
             case Standing.GOES_ON:
                 pass
 
-    async def _promote(self, version: SkillVersion, reason: str) -> None:
+    async def _promote(self, version: SkillVersion, reason: str, caused_by: str) -> None:
         mutation = await self._mutations.get(version.source_id)
         if not version.approved_by and not await may_promote_itself(self._capabilities, mutation.agent_id):
-            await self._roll_back(mutation.id, NOT_BY_ITSELF, "not allowed")
+            await self._roll_back(mutation.id, TrialEnd("not allowed", NOT_BY_ITSELF, caused_by=caused_by))
             return
         # During the trial the suite may have grown by what the active version gave.
         if regression := await self._prover.regression(mutation):
-            await self._roll_back(mutation.id, regression, "regression")
+            await self._roll_back(mutation.id, TrialEnd("regression", regression, caused_by=caused_by))
             return
         log.info("mutation %s passed its trial: %s", mutation.id, reason)
-        promoted = await self._mutations.promote(mutation.id, version.approved_by, reason)
+        promoted = await self._mutations.promote(mutation.id, version.approved_by, reason, caused_by)
         if promoted.outcome is Outcome.PROMOTED:
             metrics.TRIALS.labels(Standing.PASSED).inc()
 
-    async def _roll_back(self, mutation_id: str, reason: str, result: str) -> None:
-        log.info("mutation %s failed its trial: %s", mutation_id, result)
-        await self._mutations.end_trial(mutation_id, TrialEnd(result, reason))
+    async def _roll_back(self, mutation_id: str, end: TrialEnd) -> None:
+        log.info("mutation %s failed its trial: %s", mutation_id, end.result)
+        await self._mutations.end_trial(mutation_id, end)
 
 
 class MutationPromoter:

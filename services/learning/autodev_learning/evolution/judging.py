@@ -125,7 +125,7 @@ class Judge:
         # What is suspected to be wrong somewhere is for a person to look at, who is told where.
         if not mutation.overfit and await may_promote_itself(self._capabilities, mutation.agent_id):
             share = await trial_share(self._capabilities, self._canary_share)
-            tried = await self._mutations.put_on_trial(mutation.id, share, comparison.explanation)
+            tried = await self._mutations.put_on_trial(mutation.id, share, comparison.explanation, caused_by=caused_by)
             log.info("mutation %s wins and is %s", mutation.id, tried.outcome)
             metrics.MUTATIONS.labels(tried.outcome).inc()
             return tried

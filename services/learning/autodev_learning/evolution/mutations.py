@@ -41,12 +41,13 @@ class Outcome(StrEnum):
 class TrialEnd:
     """How a trial ends without its version being used: `result` is what it counts as.
 
-    `by`: the person whose decision ends it; empty where it ends by itself.
+    `by`: the person whose decision ends it; empty where it ends by itself. `caused_by`: the event that it follows from.
     """
 
     result: str
     reason: str
     by: str = ""
+    caused_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class Evolution:
         shown = triggers_of(run, self._limits)
         start, limit = await self._start_for(run.agent_id) if shown else (Start.NOTHING, "")
         await self._store.keep_run(run, skill, dict.fromkeys(shown, start), limit, caused_by)
-        await self._canaries.observe(run, skill.id)
+        await self._canaries.observe(run, skill.id, caused_by)
 
     async def start(self, opportunity_id: str, started_by: str) -> Opportunity:
         """Start an opportunity; one that is under way stays as it is, one that a limit stopped is tried again.

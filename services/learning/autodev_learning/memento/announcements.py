@@ -106,7 +106,7 @@ def review_requested(review: Review, correlation_id: str, caused_by: str) -> eve
     )
 
 
-def review_decided(review: Review, variant_id: str) -> event_pb2.Event:
+def review_decided(review: Review, variant_id: str, correlation_id: str) -> event_pb2.Event:
     """ReviewDecided."""
     return _event(
         event_pb2.ReviewDecided(
@@ -120,7 +120,7 @@ def review_decided(review: Review, variant_id: str) -> event_pb2.Event:
             on_trial=review.on_trial,
         ),
         review.agent_id,
-        review.subject_id,
+        correlation_id,
         "",
     )
 
@@ -132,6 +132,7 @@ def skill_promoted(
     version: str,
     agent_id: str,
     subject_id: str,
+    correlation_id: str,
     caused_by: str,
     by: By = By.PERSON,
 ) -> event_pb2.Event:
@@ -145,7 +146,7 @@ def skill_promoted(
             automatic=by is By.TRIAL,
         ),
         agent_id,
-        subject_id,
+        correlation_id,
         caused_by,
     )
 
@@ -159,6 +160,8 @@ def skill_rolled_back(
     to_version: str,
     operator: str,
     reason: str,
+    correlation_id: str,
+    caused_by: str = "",
     by: By = By.PERSON,
 ) -> event_pb2.Event:
     """SkillRolledBack."""
@@ -173,8 +176,8 @@ def skill_rolled_back(
             automatic=by is By.TRIAL,
         ),
         agent_id,
-        skill_id,
-        "",
+        correlation_id,
+        caused_by,
     )
 
 
@@ -188,6 +191,7 @@ def skill_trial_started(
     subject_id: str,
     share: float,
     reason: str,
+    correlation_id: str,
     caused_by: str,
     by: By,
 ) -> event_pb2.Event:
@@ -204,7 +208,7 @@ def skill_trial_started(
             automatic=by is By.TRIAL,
         ),
         agent_id,
-        subject_id,
+        correlation_id,
         caused_by,
     )
 

@@ -33,6 +33,7 @@ from autodev_learning.store.reviews import add_review
 from autodev_learning.store.shapes import Json
 from autodev_learning.store.skills import TURN, add_version
 from autodev_learning.store.suites import Addition, grow_suite
+from autodev_learning.store.threads import thread_of
 from autodev_learning.store.trial_ends import end_trial
 from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import insert_if_absent
@@ -167,7 +168,7 @@ class MutationStore:
                 return mutation_from_row(row)
             row.outcome, row.outcome_reason, row.review_id = Outcome.IN_REVIEW, reason, review.id
             add_review(session, review)
-            self._outbox.add(session, review_requested(review, mutation_id, caused_by))
+            self._outbox.add(session, review_requested(review, await thread_of(session, mutation_id), caused_by))
             return mutation_from_row(row)
 
     @repeatable
@@ -187,7 +188,9 @@ class MutationStore:
             if overtaken := await _overtaken(session, row):
                 row.outcome, row.outcome_reason = Outcome.DISCARDED, overtaken
                 return mutation_from_row(row)
-            await end_trial(session, self._outbox, row.skill_id, TrialEnd(REPLACED, ANOTHER_ON_TRIAL, approved_by))
+            await end_trial(
+                session, self._outbox, row.skill_id, TrialEnd(REPLACED, ANOTHER_ON_TRIAL, approved_by, caused_by)
+            )
             version = await add_version(session, _next_version(row, approved_by), Stage.CANARY)
             skill = (await session.scalars(select(SkillRow).where(SkillRow.id == row.skill_id))).one()
             skill.canary_share = share
@@ -203,6 +206,7 @@ class MutationStore:
                     subject_id=row.id,
                     share=share,
                     reason=reason,
+                    correlation_id=await thread_of(session, row.id),
                     caused_by=caused_by,
                     by=By.PERSON if approved_by else By.TRIAL,
                 ),
@@ -222,11 +226,13 @@ class MutationStore:
             if row.outcome not in (Outcome.IN_REVIEW, Outcome.CANARY):
                 return mutation_from_row(row)
             if overtaken := await _overtaken(session, row):
-                await self._put_away(session, row, overtaken)
+                await self._put_away(session, row, overtaken, caused_by)
                 return mutation_from_row(row)
             if row.outcome == Outcome.IN_REVIEW:
                 # What a person approved is not replaced by an older rewrite that happens to do well.
-                await end_trial(session, self._outbox, row.skill_id, TrialEnd(REPLACED, ANOTHER_IN_USE, approved_by))
+                await end_trial(
+                    session, self._outbox, row.skill_id, TrialEnd(REPLACED, ANOTHER_IN_USE, approved_by, caused_by)
+                )
             by = By.TRIAL if row.outcome == Outcome.CANARY else By.PERSON
             version = await add_version(session, _next_version(row, approved_by), Stage.ACTIVE)
             await grow_suite(session, row.skill_id, _succession(row))
@@ -240,6 +246,7 @@ class MutationStore:
                     version=version,
                     agent_id=row.agent_id,
                     subject_id=row.id,
+                    correlation_id=await thread_of(session, row.id),
                     caused_by=caused_by,
                     by=by,
                 ),
@@ -256,9 +263,9 @@ class MutationStore:
                 await end_trial(session, self._outbox, row.skill_id, end)
             return mutation_from_row(row)
 
-    async def _put_away(self, session: AsyncSession, row: ToolMutationRow, overtaken: str) -> None:
+    async def _put_away(self, session: AsyncSession, row: ToolMutationRow, overtaken: str, caused_by: str) -> None:
         if row.outcome == Outcome.CANARY:
-            await end_trial(session, self._outbox, row.skill_id, TrialEnd("overtaken", overtaken))
+            await end_trial(session, self._outbox, row.skill_id, TrialEnd("overtaken", overtaken, caused_by=caused_by))
         else:
             row.outcome, row.outcome_reason = Outcome.DISCARDED, f"approved, and refused: {overtaken}"
 

@@ -12,6 +12,7 @@ from autodev_learning.memento.candidates import CandidateStatus
 from autodev_learning.proof.agreement import Overfit
 from autodev_learning.rows import ReviewRow, SkillCandidateRow, SkillRow, ToolMutationRow
 from autodev_learning.skills.reviews import Decision, Review, ReviewState, SubjectKind, overtaken_by
+from autodev_learning.store.threads import thread_of
 from autodev_runtime.database import Database
 from autodev_runtime.errors import NotFound
 from autodev_runtime.identity import current_tenant
@@ -62,7 +63,8 @@ class ReviewStore:
             row.decision, row.reviewer, row.reason = review.decision, review.reviewer, review.reason
             row.decided_at, row.on_trial = review.decided_at, review.on_trial
             variant_id = await _settle_subject(session, review)
-            self._outbox.add(session, review_decided(review, variant_id))
+            thread = await thread_of(session, review.subject_id)
+            self._outbox.add(session, review_decided(review, variant_id, thread))
             return review
 
 

@@ -27,6 +27,7 @@ from autodev_learning.skills.registry import (
 from autodev_learning.store.candidates import PROVENANCE, candidate_from_row, candidate_row
 from autodev_learning.store.episodes import EXAMPLES
 from autodev_learning.store.suites import grow_suite, task_additions
+from autodev_learning.store.threads import thread_of
 from autodev_learning.store.trial_ends import end_trial
 from autodev_learning.store.turns import take_turn
 from autodev_runtime.columns import now
@@ -113,6 +114,7 @@ class SkillStore:
                     version=skill.active_version,
                     agent_id=candidate.agent_id,
                     subject_id=candidate.id,
+                    correlation_id=await thread_of(session, candidate.id),
                     caused_by=caused_by,
                 ),
             )
@@ -154,6 +156,7 @@ class SkillStore:
                         to_version=target,
                         operator=rollback.operator,
                         reason=rollback.reason,
+                        correlation_id=await thread_of(session, skill.active.source_id),
                     ),
                 )
             row.active_version = target

@@ -9,6 +9,7 @@ from autodev_learning import metrics
 from autodev_learning.evolution.mutations import Outcome, TrialEnd
 from autodev_learning.memento.announcements import By, skill_rolled_back
 from autodev_learning.rows import SkillRollbackRow, SkillRow, ToolMutationRow
+from autodev_learning.store.threads import thread_of
 from autodev_runtime.outbox import Outbox
 
 CANARY_OPERATOR = "canary"
@@ -26,7 +27,7 @@ async def end_trial(session: AsyncSession, outbox: Outbox, skill_id: str, end: T
         return
     skill = (await session.scalars(select(SkillRow).where(SkillRow.id == skill_id))).one()
     session.add(_record(skill, mutation, end))
-    outbox.add(session, _announcement(skill, mutation, end))
+    outbox.add(session, _announcement(skill, mutation, end, await thread_of(session, mutation.id)))
     # Not before the commit: a transaction that is undone and done again ends one trial.
     hooks.listen(session.sync_session, "after_commit", lambda _: metrics.TRIALS.labels(end.result).inc(), once=True)
     mutation.outcome, mutation.outcome_reason = Outcome.DISCARDED, end.reason
@@ -44,7 +45,7 @@ def _record(skill: SkillRow, mutation: ToolMutationRow, end: TrialEnd) -> SkillR
     )
 
 
-def _announcement(skill: SkillRow, mutation: ToolMutationRow, end: TrialEnd) -> Event:
+def _announcement(skill: SkillRow, mutation: ToolMutationRow, end: TrialEnd, thread: str) -> Event:
     return skill_rolled_back(
         skill.id,
         skill_name=skill.name,
@@ -53,5 +54,7 @@ def _announcement(skill: SkillRow, mutation: ToolMutationRow, end: TrialEnd) -> 
         to_version=skill.active_version,
         operator=end.by or CANARY_OPERATOR,
         reason=end.reason,
+        correlation_id=thread,
+        caused_by=end.caused_by,
         by=By.PERSON if end.by else By.TRIAL,
     )
