@@ -1,4 +1,4 @@
-"""The days that the advisor sees, on a real database."""
+"""The days and the counts that the advisor sees, on a real database."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autodev_learning.advisor import Day
-from autodev_learning.rows import SkillCandidateRow, SkillExecutionRow
+from autodev_learning.rows import SkillCandidateRow, SkillExecutionRow, ToolMutationRow
 from autodev_learning.store.advisor import AdvisorStore
 from autodev_runtime.database import Database
 from autodev_runtime.identity import acting_as, service_identity
@@ -84,3 +84,34 @@ async def test_each_utc_day_of_two_weeks_is_told_once(database: Database) -> Non
         assert (await store.figures("")).trend[-1].executions == 3
     with acting_as(service_identity("learning", "globex")):
         assert (await store.figures("")).trend == ()
+
+
+def mutation(number: int, outcome: str, overfit: str = "") -> Any:
+    return ToolMutationRow(
+        request_id=f"request-{number}",
+        parent_tool_id="one@1.0.0",
+        skill_id="one",
+        agent_id="ada",
+        tool_name="f",
+        sandbox_status="failed" if overfit else "passed",
+        provenance={"tokens": 10},
+        outcome=outcome,
+        overfit=overfit,
+    )
+
+
+async def test_what_was_made_is_counted_however_much_it_is(database: Database) -> None:
+    mutations = [mutation(number, "promoted", "") for number in range(150)]
+    mutations += [mutation(number, "discarded", "found") for number in range(150, 250)]
+    candidates = [candidate(number, None, 0.0) for number in range(250)]
+    for each in candidates:
+        each.overfit, each.provenance = "found", {"tokens": 1}
+    mutations.append(mutation(250, ""))
+    async with database.session("acme") as session:
+        session.add_all([*mutations, *candidates])
+    with acting_as(service_identity("learning", "acme")):
+        figures = await AdvisorStore(database).figures("one")
+    assert (figures.mutations, figures.passed_mutations, figures.promoted_mutations) == (251, 151, 150)
+    assert (figures.overfit_mutations, figures.fruitless_in_a_row) == (100, 100)
+    assert (figures.candidates, figures.overfit_candidates) == (250, 250)
+    assert figures.proposal_tokens == 2510 + 250

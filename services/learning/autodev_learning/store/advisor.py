@@ -1,6 +1,6 @@
 """The figures that the advisor goes by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
@@ -13,15 +13,12 @@ from autodev_learning.advisor import TREND_DAYS, Day, Figures
 from autodev_learning.evolution.mutations import Outcome, SandboxStatus
 from autodev_learning.proof.agreement import Overfit
 from autodev_learning.rows import OpportunityRow, SkillCandidateRow, SkillExecutionRow, ToolMutationRow
-from autodev_learning.skills.provenance import Provenance
-from autodev_learning.store.candidates import PROVENANCE
 from autodev_runtime.columns import now
 from autodev_runtime.database import Database, dialect_of
 from autodev_runtime.identity import current_tenant
 
 LATEST_RUNS = 1000
 LATEST_MUTATIONS = 200
-LATEST_CANDIDATES = 200
 FRUITFUL = (Outcome.IN_REVIEW, Outcome.CANARY, Outcome.PROMOTED)
 
 
@@ -35,34 +32,34 @@ class AdvisorStore:
     async def figures(self, skill_id: str) -> Figures:
         """The figures of a skill, by id, or of the whole tenant (empty).
 
-        Counts of runs and mutations are of all; medians, trends and candidates are of the latest.
+        Counts are of all; medians, trends and what comes in a row are of the latest.
         """
         async with self._database.reading(current_tenant()) as session:
             runs = await _runs(session, skill_id)
             mutations = await _mutations(session, skill_id)
-            overfit, spent = await _candidates(session, skill_id)
+            candidates, overfit_candidates, candidate_tokens = await _candidates(session, skill_id)
+            fruitless = await _fruitless_in_a_row(session, skill_id)
             waiting = select(func.count()).where(
                 OpportunityRow.started_by == "", *_of_skill(OpportunityRow.skill_id, skill_id)
             )
             opportunities = await session.scalar(waiting) or 0
             trend = await _trend(session, skill_id, self._clock() - timedelta(days=TREND_DAYS - 1))
-        latest = [outcome for outcome, *_ in mutations]
-        provenances = [*spent, *(PROVENANCE.load(stored) for *_, stored in mutations)]
+        made, passed, promoted, in_review, overfit_mutations, mutation_tokens = mutations
         executions, failed, tokens, seconds = runs
         return Figures(
             executions=executions,
             failed_executions=failed,
             median_execution_seconds=seconds,
             tokens=tokens,
-            mutations=len(mutations),
-            passed_mutations=sum(status == SandboxStatus.PASSED for _, status, *_ in mutations),
-            promoted_mutations=latest.count(Outcome.PROMOTED),
-            waiting_mutations=latest.count(Outcome.IN_REVIEW),
-            fruitless_in_a_row=_fruitless(latest),
-            candidates=len(spent),
-            overfit_candidates=overfit,
-            overfit_mutations=sum(mark == Overfit.FOUND for _, _, mark, _ in mutations),
-            proposal_tokens=sum(each.tokens for each in provenances),
+            mutations=made,
+            passed_mutations=passed,
+            promoted_mutations=promoted,
+            waiting_mutations=in_review,
+            fruitless_in_a_row=fruitless,
+            candidates=candidates,
+            overfit_candidates=overfit_candidates,
+            overfit_mutations=overfit_mutations,
+            proposal_tokens=mutation_tokens + candidate_tokens,
             open_opportunities=opportunities,
             trend=trend,
         )
@@ -123,32 +120,40 @@ def _day_of(session: AsyncSession, moment: Any) -> ColumnElement[str]:
     return func.to_char(func.timezone(literal_column("'UTC'"), moment), literal_column("'YYYY-MM-DD'"))
 
 
-async def _mutations(session: AsyncSession, skill_id: str) -> list[tuple[str, str, str, dict[str, object]]]:
-    """Outcome, sandbox status, mark of overfitting and provenance of the latest mutations, newest first."""
+async def _mutations(session: AsyncSession, skill_id: str) -> Sequence[int]:
+    """Mutations; those that passed, were promoted, wait for a person, and overfit; and what writing all took."""
+    query = select(
+        func.count(),
+        func.count().filter(ToolMutationRow.sandbox_status == SandboxStatus.PASSED),
+        func.count().filter(ToolMutationRow.outcome == Outcome.PROMOTED),
+        func.count().filter(ToolMutationRow.outcome == Outcome.IN_REVIEW),
+        func.count().filter(ToolMutationRow.overfit == Overfit.FOUND),
+        _tokens(ToolMutationRow.provenance),
+    ).where(*_of_skill(ToolMutationRow.skill_id, skill_id))
+    return (await session.execute(query.select_from(ToolMutationRow))).one()
+
+
+async def _candidates(session: AsyncSession, skill_id: str) -> Sequence[int]:
+    """Candidates; those that overfit; and what writing all took."""
+    query = select(
+        func.count(),
+        func.count().filter(SkillCandidateRow.overfit == Overfit.FOUND),
+        _tokens(SkillCandidateRow.provenance),
+    ).where(*_of_skill(SkillCandidateRow.skill_id, skill_id))
+    return (await session.execute(query.select_from(SkillCandidateRow))).one()
+
+
+def _tokens(provenance: Any) -> ColumnElement[int]:
+    return func.coalesce(func.sum(provenance["tokens"].as_integer()), 0)
+
+
+async def _fruitless_in_a_row(session: AsyncSession, skill_id: str) -> int:
+    """How many of the latest mutations brought nothing, since the last that did; those still open say nothing yet."""
     query = (
-        select(
-            ToolMutationRow.outcome, ToolMutationRow.sandbox_status, ToolMutationRow.overfit, ToolMutationRow.provenance
-        )
-        .where(*_of_skill(ToolMutationRow.skill_id, skill_id))
+        select(ToolMutationRow.outcome)
+        .where(*_of_skill(ToolMutationRow.skill_id, skill_id), ToolMutationRow.outcome != Outcome.OPEN)
         .order_by(ToolMutationRow.id.desc())
         .limit(LATEST_MUTATIONS)
     )
-    return [(outcome, status, mark, stored) for outcome, status, mark, stored in await session.execute(query)]
-
-
-async def _candidates(session: AsyncSession, skill_id: str) -> tuple[int, list[Provenance]]:
-    """How many of the latest candidates overfit, and where all of the latest came from."""
-    query = (
-        select(SkillCandidateRow.overfit, SkillCandidateRow.provenance)
-        .where(*_of_skill(SkillCandidateRow.skill_id, skill_id))
-        .order_by(SkillCandidateRow.id.desc())
-        .limit(LATEST_CANDIDATES)
-    )
-    rows = list(await session.execute(query))
-    return sum(mark == Overfit.FOUND for mark, _ in rows), [PROVENANCE.load(stored) for _, stored in rows]
-
-
-def _fruitless(outcomes: list[str]) -> int:
-    """How many of the latest brought nothing, since the last that did; those still open say nothing yet."""
-    decided = [outcome for outcome in outcomes if outcome != Outcome.OPEN]
+    decided = list(await session.scalars(query))
     return next((index for index, outcome in enumerate(decided) if outcome in FRUITFUL), len(decided))
