@@ -469,6 +469,25 @@ async def test_a_rollback_steps_back_once_a_request(stores: Stores) -> None:
     assert await next_version(stores, skill_id, "1.2.0", "m3") == "1.3.0"
 
 
+async def test_nobody_goes_back_to_a_version_that_is_on_trial_or_failed_there(stores: Stores) -> None:
+    mutations, mutation_id, skill_id = await mutation_on_trial(stores)
+    to_it = Rollback("r", skill_id, "1.1.0", "ada", "")
+    with pytest.raises(FailedPrecondition, match=r"1\.1\.0 was never the active one") as refused:
+        await stores.skills.roll_back(to_it)
+    assert refused.value.reason == "NEVER_IN_USE"
+    assert (await mutations.get(mutation_id)).outcome is MutationOutcome.CANARY
+    await mutations.end_trial(mutation_id, TrialEnd("worse", "it fails more often"))
+    with pytest.raises(FailedPrecondition, match=r"1\.1\.0 was never the active one"):
+        await stores.skills.roll_back(to_it)
+
+
+async def test_a_rollback_of_what_was_promoted_is_taken_back(stores: Stores) -> None:
+    mutations, mutation_id, skill_id = await mutation_on_trial(stores)
+    await mutations.promote(mutation_id, "", "20 good runs on trial")
+    assert (await stores.skills.roll_back(Rollback("back", skill_id, "", "ada", ""))).active.version == "1.0.0"
+    assert (await stores.skills.roll_back(Rollback("forth", skill_id, "1.1.0", "ada", ""))).active.version == "1.1.0"
+
+
 def run_of(
     skill_id: str, execution_id: str, version: str, call: str = "", output: str = "", expected: str = ""
 ) -> SkillRun:

@@ -149,8 +149,8 @@ class Skills:
         return await self._store.versions(skill.id, limit, before_id)
 
     async def roll_back(self, rollback: Rollback) -> Skill:
-        """Make an earlier version the active one, once a request. It ends a trial.
+        """Make a version that was the active one so again, once a request. It ends a trial.
 
-        Raises NotFound, FailedPrecondition (NO_EARLIER_VERSION).
+        Raises NotFound, FailedPrecondition (NO_EARLIER_VERSION, NEVER_IN_USE).
         """
         return await self._store.roll_back(rollback)

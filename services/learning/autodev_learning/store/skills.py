@@ -7,10 +7,10 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from autodev_learning.evolution.mutations import TrialEnd
+from autodev_learning.evolution.mutations import Outcome, TrialEnd
 from autodev_learning.memento.announcements import skill_promoted, skill_rolled_back
 from autodev_learning.memento.candidates import Candidate, CandidateStatus
-from autodev_learning.rows import ReviewRow, SkillRollbackRow, SkillRow, SkillVersionRow
+from autodev_learning.rows import ReviewRow, SkillRollbackRow, SkillRow, SkillVersionRow, ToolMutationRow
 from autodev_learning.skills.registry import (
     FIRST_VERSION,
     NextVersion,
@@ -131,7 +131,9 @@ class SkillStore:
             if done is not None:
                 return await load_skill(session, done.skill_id)
             skill = await load_skill(session, rollback.skill_id)
-            target = (await _version_row(session, skill.id, rollback_target(skill, rollback.to_version))).version
+            version = await _version_row(session, skill.id, rollback_target(skill, rollback.to_version))
+            await _require_used(session, version)
+            target = version.version
             row = (await session.scalars(select(SkillRow).where(SkillRow.id == skill.id))).one()
             # Who goes back does not trust what came after.
             await end_trial(session, self._outbox, skill.id, TrialEnd("rolled back", ROLLED_BACK, rollback.operator))
@@ -271,6 +273,15 @@ async def _version_row(session: AsyncSession, skill_id: str, version: str) -> Sk
     if row is None:
         raise NotFound("skill version", version)
     return row
+
+
+async def _require_used(session: AsyncSession, version: SkillVersionRow) -> None:
+    """Raise FailedPrecondition (NEVER_IN_USE) for a version of a rewrite that is on trial, or ended so."""
+    outcome = await session.scalar(select(ToolMutationRow.outcome).where(ToolMutationRow.id == version.source_id))
+    if outcome not in (None, Outcome.PROMOTED):
+        raise FailedPrecondition(
+            f"version {version.version} was never the active one: name one that was", reason="NEVER_IN_USE"
+        )
 
 
 async def _skill_with(session: AsyncSession, candidate: Candidate) -> SkillRow | None:
