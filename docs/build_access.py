@@ -20,9 +20,10 @@ How credentials come by their roles: [identity.md](identity.md). This page is bu
 `make access-page`.
 
 """
+VOUCHED = "an outcome that is vouched for, a run of a named version and what a call must give need runtime"
 NOTES = {
-    "EventService.Publish": "an outcome that is vouched for needs runtime",
-    "EventService.PublishStream": "an outcome that is vouched for needs runtime",
+    "EventService.Publish": VOUCHED,
+    "EventService.PublishStream": VOUCHED,
 }
 _WORDS = {Effect.READ: "reads", Effect.WRITE: "writes", Effect.DECISION: "decides"}
 

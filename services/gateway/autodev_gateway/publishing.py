@@ -62,13 +62,24 @@ def _check_permission(kind: str, payload: Any, publisher: Identity) -> None:
         raise PermissionDenied(
             f"only a service of the mesh may publish {kind}", reason="SERVICE_EVENT", metadata={"payload": kind}
         )
-    vouched = kind in _OUTCOMES and payload.verification in _VOUCHED
+    vouched = _vouched_for(kind, payload)
     if vouched and Role.RUNTIME not in publisher.roles:
         raise PermissionDenied(
-            "only a credential with the role 'runtime' may vouch for an outcome",
+            f"only a credential with the role 'runtime' may vouch for {vouched}",
             reason="ROLE_REQUIRED",
             metadata={"role": Role.RUNTIME.value},
         )
+
+
+def _vouched_for(kind: str, payload: Any) -> str:
+    """What a report asks to be believed, if anything: the mesh acts on it with nobody deciding."""
+    if kind in _OUTCOMES and payload.verification in _VOUCHED:
+        return "an outcome"
+    if kind == "skill_executed" and payload.expected:
+        return "what a call must give (expected)"
+    if kind == "skill_executed" and payload.skill_version:
+        return "the version that ran (skill_version)"
+    return ""
 
 
 def _tenant_of(event: event_pb2.Event, publisher: Identity, path: str, flaws: list[FieldViolation]) -> str:

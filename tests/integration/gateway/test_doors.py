@@ -174,6 +174,10 @@ async def test_in_production_the_keys_are_the_files_and_development_keys_open_no
             await publish(client, [failed(1)])
             vouched = failed(2, verification=event_pb2.VERIFICATION_VERIFIED)
             assert (await refusal(publish(client, [vouched]))).reason == "ROLE_REQUIRED"
+            run = event_pb2.SkillExecutionEvent(execution_id="x", agent_id="ada", skill_id="s-1", expected="2")
+            assert (await refusal(publish(client, [make_event(run)]))).reason == "ROLE_REQUIRED"
+            run.ClearField("expected")
+            await publish(client, [make_event(run)])
         async with AutoDevClient(gateway.public_address, development_key) as client:
             assert (await refusal(publish(client, [failed(3)]))).code == "UNAUTHENTICATED"
 

@@ -138,3 +138,17 @@ def test_only_a_runtime_vouches_for_an_outcome(verification: pb.Verification.Val
     assert refused.value.metadata == {"role": "runtime"}
     assert draft(event, RUNTIME).type == pb.EVENT_TYPE_TASK_FAILED
     assert draft(make_event(task(verification=pb.VERIFICATION_SELF_REPORTED))).tenant == "acme"
+
+
+@pytest.mark.parametrize("vouched", [{"expected": "2"}, {"skill_version": "1.1.0"}])
+def test_only_a_runtime_vouches_for_a_run(vouched: dict[str, str]) -> None:
+    run: dict[str, Any] = {"execution_id": "x", "agent_id": "ada", "skill_id": "s-1", "call": "fee(101)"}
+    event = make_event(pb.SkillExecutionEvent(**run, **vouched))
+    with pytest.raises(PermissionDenied) as refused:
+        draft(event)
+    assert (refused.value.reason, refused.value.metadata) == ("ROLE_REQUIRED", {"role": "runtime"})
+    assert next(iter(vouched)) in refused.value.message
+    for publisher in (RUNTIME, LEARNING):
+        event.tenant_id = "acme"
+        assert draft(event, publisher).tenant == "acme"
+    assert draft(make_event(pb.SkillExecutionEvent(**run))).tenant == "acme"
