@@ -1,12 +1,12 @@
 """Examples of a task: what may be asked of a program, and the literal that it must answer."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from autodev_sdk.literals import matches
 
-__all__ = ["Example", "call_key", "called_names", "matches", "split_held_out"]
+__all__ = ["Example", "call_key", "called_names", "calls_one_of", "matches", "split_held_out"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,23 @@ def call_key(call: str) -> str:
         return ast.unparse(ast.parse(call.strip(), mode="eval"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return call.strip()
+
+
+def calls_one_of(call: str, names: Collection[str]) -> bool:
+    """Whether an expression is a call of one of the names, or of a method of what such a call gives."""
+    node = _parsed(call)
+    while isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Name):
+            return node.func.id in names
+        node = node.func.value if isinstance(node.func, ast.Attribute) else None
+    return False
+
+
+def _parsed(call: str) -> ast.expr | None:
+    try:
+        return ast.parse(call.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def called_names(calls: Sequence[str]) -> tuple[str, ...]:

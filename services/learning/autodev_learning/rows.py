@@ -276,6 +276,7 @@ class SkillExecutionRow(TenantScoped, Base):
     execution_id: Mapped[str] = mapped_column(String(160))
     request_id: Mapped[str | None] = mapped_column(String(128), default=None)
     skill_id: Mapped[str] = mapped_column(String(128))
+    # The version of which the run says something in a trial; empty: of none.
     skill_version: Mapped[str] = mapped_column(String(32), default="")
     agent_id: Mapped[str] = mapped_column(String(128))
     call: Mapped[str] = mapped_column(Text, default="")

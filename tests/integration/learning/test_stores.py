@@ -35,11 +35,13 @@ from autodev_learning.rows import Base, OutboxRow, SkillRollbackRow
 from autodev_learning.skills.provenance import Provenance
 from autodev_learning.skills.registry import NextVersion, Rollback, Skill, Skills, Stage
 from autodev_learning.skills.reviews import Decision, ReviewState, SubjectKind, decided, review_of
+from autodev_learning.skills.runs import Run, version_shown
 from autodev_learning.store.candidates import CandidateStore
 from autodev_learning.store.episodes import EpisodeStore
 from autodev_learning.store.evolution import EvolutionStore
 from autodev_learning.store.mutations import MutationStore
 from autodev_learning.store.reviews import ReviewStore
+from autodev_learning.store.runs import RunStore
 from autodev_learning.store.skills import SkillStore, add_version
 from autodev_learning.store.suites import MOST_MEMBERS, Addition, SuiteStore, grow_suite
 from autodev_learning.store.trials import TrialStore
@@ -574,6 +576,27 @@ async def test_a_trials_figures_are_counted_in_the_order_of_the_runs_and_each_ru
     assert figures.looks == (Look(Arm(2, 1), Arm(5, 1)), Look(Arm(3, 1), Arm(6, 1)))
     assert figures.stable_live == Arm(4, 0)
     assert figures.canary_seconds == figures.stable_seconds == 0.5
+
+
+async def test_a_run_that_names_no_version_or_calls_no_entry_point_counts_in_no_trial(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    evolution, trials = EvolutionStore(stores.database, stores.outbox, 24), TrialStore(stores.database)
+    executed = RunStore(stores.database, stores.outbox)
+    await next_version(stores, skill.id, "1.0.0", "m1", Stage.CANARY)
+    for number in range(3):
+        await evolution.keep_run(run_of(skill.id, f"reported-{number}", "", "total([1])", "1"), skill, {}, "", "")
+        for call in ("1", "total([1])"):
+            name = f"{call}-{number}"
+            ran = Run(
+                name, skill.id, "total", "1.1.0", "a1", call, success=True, has_result=True, result=1,
+                result_literal="1", error="", stdout="", sandbox_status="OK", execution_seconds=0.5,
+            )  # fmt: skip
+            await executed.add(ran, name, version_shown(call, await stores.skills.version(skill.id, "1.1.0")))
+            assert await executed.find(name) == ran
+            # Its event, which the service reads as it reads those of runtimes.
+            await evolution.keep_run(run_of(skill.id, name, "1.1.0", call, "1"), skill, {}, "", "")
+    assert (await trials.figures(skill.id, "1.1.0", "1.0.0", ())).now == Look(Arm(3, 0), Arm(0, 0))
 
 
 async def mutation_on_trial(stores: Stores) -> tuple[MutationStore, str, str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autodev_learning.skills.provenance import Provenance
 from autodev_learning.skills.registry import Skill, SkillVersion
-from autodev_learning.skills.runs import RunRequest, call_of, execution_id_of, share_of, version_to_run
+from autodev_learning.skills.runs import RunRequest, call_of, execution_id_of, share_of, version_shown, version_to_run
 from autodev_learning.skills.skill_harness import MAX_LITERAL_CHARACTERS, run_skill
 from autodev_runtime.errors import InvalidArgument
 
@@ -58,6 +58,25 @@ JSON = st.recursive(
 def test_inputs_reach_the_skill_as_they_were_given(value: object) -> None:
     call = call_of(request(values=value), VERSION)
     assert run_skill("", "def total(values):\n    return [values]\n", call)["literal"] == repr([value])
+
+
+@pytest.mark.parametrize(
+    ("call", "shown"),
+    [
+        ("total([1])", "1.0.0"),
+        (" helper(x=total([1])) ", "1.0.0"),
+        ("total(3).real.bit_length()", ""),
+        ("total(3).bit_length()", "1.0.0"),
+        ("1", ""),
+        ("1 or total([1])", ""),
+        ("(lambda: total)()([1])", ""),
+        ("print(total([1]))", ""),
+        ("total", ""),
+        ("total(", ""),
+    ],
+)
+def test_only_a_call_of_an_entry_point_says_something_of_a_version(call: str, shown: str) -> None:
+    assert version_shown(call, VERSION) == shown
 
 
 def test_the_canary_share_is_the_same_each_time_and_even() -> None:

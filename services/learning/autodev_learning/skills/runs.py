@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from autodev_learning.examples import calls_one_of
 from autodev_learning.peers.sandbox import Sandbox, SandboxRun
 from autodev_learning.skills.registry import Skill, SkillVersion
 from autodev_runtime.errors import InvalidArgument
@@ -79,7 +80,7 @@ class SkillRunner:
         ended = await self._execute(version, call, request.timeout_s)
         run = run_from(execution_id, skill, version, request.agent_id, call, ended)
         log.info("skill %s %s ran for %.3f s: %s", skill.name, version.version, ended.seconds, ended.status)
-        return await self._runs.add(run, request.request_id)
+        return await self._runs.add(run, request.request_id, version_shown(call, version))
 
     async def _version(self, skill: Skill, request: RunRequest) -> SkillVersion:
         if request.version:
@@ -101,6 +102,11 @@ def version_to_run(skill: Skill, request_id: str, canary_share: float) -> SkillV
     if skill.canary is not None and share_of(request_id) < canary_share:
         return skill.canary
     return skill.active
+
+
+def version_shown(call: str, version: SkillVersion) -> str:
+    """The version that a run of the call says something of: none where it asks for no entry point of it."""
+    return version.version if calls_one_of(call, version.entry_points) else ""
 
 
 def execution_id_of(request_id: str) -> str:

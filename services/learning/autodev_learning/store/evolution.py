@@ -51,11 +51,13 @@ class EvolutionStore:
     async def keep_run(
         self, run: SkillRun, skill: Skill, starts: Mapping[Trigger, Start], limit: str, caused_by: str
     ) -> None:
-        """Write a run, and the opportunities that it shows of the active version; announce those that start. Once."""
-        version = run.skill_version or skill.active.version
+        """Write a run, and the opportunities that it shows of the active version; announce those that start. Once.
+
+        One that names no version is taken as the active version's, and counts in no trial: nobody vouches for it.
+        """
         async with self._database.session(current_tenant()) as session:
-            await _add_run(session, run, skill.id, version)
-            if version != skill.active.version:
+            await _add_run(session, run, skill.id)
+            if run.skill_version not in ("", skill.active.version):
                 return
             await grow_suite(session, skill.id, _good_call(run))
             for trigger, start in starts.items():
@@ -164,7 +166,7 @@ class EvolutionStore:
         self._outbox.add(session, optimization_triggered(opportunity_from_row(row), caused_by))
 
 
-async def _add_run(session: AsyncSession, run: SkillRun, skill_id: str, version: str) -> None:
+async def _add_run(session: AsyncSession, run: SkillRun, skill_id: str) -> None:
     """Write the run, unless ExecuteSkill or an earlier delivery did."""
     inserted = await insert_if_absent(
         session,
@@ -172,7 +174,7 @@ async def _add_run(session: AsyncSession, run: SkillRun, skill_id: str, version:
         id=uuid7(),
         execution_id=run.execution_id,
         skill_id=skill_id,
-        skill_version=version,
+        skill_version=run.skill_version,
         agent_id=run.agent_id,
         call=run.call,
         expected=run.expected,

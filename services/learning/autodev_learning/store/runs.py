@@ -32,8 +32,11 @@ class RunStore:
             return RUN.load(stored) if stored is not None else None
 
     @repeatable
-    async def add(self, run: Run, request_id: str) -> Run:
-        """Write a run and announce it; the first one of its request wins, and is given back."""
+    async def add(self, run: Run, request_id: str, version_shown: str) -> Run:
+        """Write a run and announce it; the first one of its request wins, and is given back.
+
+        It counts in trials as one of `version_shown`; of none where that is empty.
+        """
         async with self._database.session(current_tenant()) as session:
             written = await insert_if_absent(
                 session,
@@ -42,7 +45,7 @@ class RunStore:
                 execution_id=run.execution_id,
                 request_id=request_id,
                 skill_id=run.skill_id,
-                skill_version=run.skill_version,
+                skill_version=version_shown,
                 agent_id=run.agent_id,
                 call=run.call,
                 success=run.success,
