@@ -19,6 +19,10 @@ PATIENT_S = 4.0
 MOST_CHARACTERS = 500_000
 
 
+LOST = ("timeout", "Exited: ", "Forged: ", "Sandbox: ")
+"""How the errors begin that tell of a program's whole execution, and not of one call of it."""
+
+
 @dataclass(frozen=True)
 class CallOutcome:
     """What one call gave: the literal of its value, or an error as "Type: message" ("timeout" if it did not end)."""
@@ -28,6 +32,11 @@ class CallOutcome:
 
     def meets(self, example: Example) -> bool:
         return self.value is not None and matches(self.value, example.expected)
+
+    @property
+    def lost(self) -> bool:
+        """Whether another call of the same execution may be why this one gave nothing."""
+        return self.error is not None and self.error.startswith(LOST)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,22 @@ async def test_a_suite_of_many_is_run_in_parts(prover: Prover) -> None:
     assert [each.passed for each in results] == [True] * 60
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "__import__('os').kill(__import__('os').getppid(), 9)",
+        "__import__('os')._exit(0)",
+        "bytearray(10**10)",
+        "[__import__('time').sleep(9)]",
+    ],
+)
+async def test_a_call_that_ends_its_execution_takes_no_other_out_of_the_suite(prover: Prover, call: str) -> None:
+    suite = [SUITE[0], member(call, "1"), *SUITE[1:]]
+    results = await suite_results(prover, "def unique(items):\n    return sorted(set(items))\n", SAME, "", suite)
+    assert [each.call for each in results] == [each.call for each in SUITE]
+    assert regression_text(results).startswith("regression on 1 of 3 examples of the skill: unique([2, 1, 2])")
+
+
 def result(call: str, *, passed: bool, held_out: bool = False) -> ExampleResult:
     return ExampleResult(call, "1", "1" if passed else "2", "", passed=passed, held_out=held_out)
 

@@ -52,13 +52,13 @@ class Prover:
         return checked(made, doings[0], doings[1:], reference, seed)
 
     async def passing(self, code: str, preamble: str, examples: Sequence[Example]) -> list[CallOutcome]:
-        """What code gives on examples, some in an execution; what did not end there gets an execution of its own."""
+        """What code gives on examples, some in an execution; what was lost with that gets an execution of its own."""
         outcomes: list[CallOutcome] = []
         for start in range(0, len(examples), SUITE_CALLS_PER_EXECUTION):
             calls = [each.call for each in examples[start : start + SUITE_CALLS_PER_EXECUTION]]
             outcomes += await self._outcomes(code, preamble, calls, self.limits.suite_seconds)
         for place, outcome in enumerate(outcomes):
-            if outcome.error == "timeout":
+            if outcome.lost:
                 outcomes[place] = (await self._outcomes(code, preamble, [examples[place].call], LONGEST_S))[0]
         return outcomes
 
