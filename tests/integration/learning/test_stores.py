@@ -521,6 +521,17 @@ async def test_a_suite_begins_with_the_task_and_grows_by_good_calls_of_the_activ
         assert await suites.members(skill.id) == []
 
 
+async def test_what_a_run_must_give_is_said_once(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    evolution = EvolutionStore(stores.database, stores.outbox, 24)
+    for expected in ("", "7", "8", ""):
+        run = run_of(skill.id, "one", "1.0.0", "total([3, 4])", "", expected)
+        await evolution.keep_run(run, skill, {}, "", "")
+    known = await evolution.known_inputs(skill.id, skill.active)
+    assert [each.expected for each in known if each.call == "total([3, 4])"] == ["7"]
+
+
 async def test_what_is_held_out_stays_so_however_an_agent_writes_the_call(stores: Stores) -> None:
     await stores.skills.promote((await approved(stores, "request:r")).id, "")
     skill = await stores.skills.get("total")

@@ -167,7 +167,7 @@ class EvolutionStore:
 
 
 async def _add_run(session: AsyncSession, run: SkillRun, skill_id: str) -> None:
-    """Write the run, unless ExecuteSkill or an earlier delivery did."""
+    """Write the run; of one that ExecuteSkill or an earlier event did, what it must give, if that is not known yet."""
     inserted = await insert_if_absent(
         session,
         SkillExecutionRow,
@@ -186,7 +186,11 @@ async def _add_run(session: AsyncSession, run: SkillRun, skill_id: str) -> None:
     if not inserted and run.expected:
         await session.execute(
             update(SkillExecutionRow)
-            .where(SkillExecutionRow.execution_id == run.execution_id, SkillExecutionRow.call == run.call)
+            .where(
+                SkillExecutionRow.execution_id == run.execution_id,
+                SkillExecutionRow.call == run.call,
+                SkillExecutionRow.expected == "",
+            )
             .values(expected=run.expected)
         )
 
