@@ -11,10 +11,13 @@ import pytest_asyncio
 from autodev.capability.v1 import capability_service_pb2 as capability
 from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import memento_service_pb2 as pb
+from autodev.learning.v1 import review_service_pb2 as reviews
+from autodev.learning.v1 import skill_service_pb2 as skills
 from autodev_sdk import AutoDevClient
 from tests.loop import (
     EXAMPLES,
     FAILED,
+    PROMOTED,
     RIGHT,
     VALIDATED,
     WRONG,
@@ -56,9 +59,8 @@ def agent() -> str:
     return f"agent-{uuid4().hex[:8]}"
 
 
-async def failing_episode(client: AutoDevClient, agent: str) -> str:
+async def failing_episode(client: AutoDevClient, event: event_pb2.Event) -> str:
     """One failure of an agent, too few for a pattern, that learning knows of."""
-    event = attempt(agent, WRONG)
     await publish(client, event)
     episode_id = event.task_failed.episode_id
 
@@ -82,7 +84,7 @@ async def used_today(client: AutoDevClient, agent: str) -> int:
 
 async def test_an_analysis_tells_two_of_three_examples(client: AutoDevClient, agent: str) -> None:
     await let_learn(client, agent)
-    episode_id = await failing_episode(client, agent)
+    episode_id = await failing_episode(client, attempt(agent, WRONG))
     failure = (await client.memento.AnalyzeEpisode(pb.AnalyzeEpisodeRequest(episode_id=episode_id))).failure
     assert [example.call for example in failure.visible_examples] == [EXAMPLES[n][0] for n in (0, 1, 3, 4)]
     assert failure.held_out_examples == 2
@@ -91,7 +93,7 @@ async def test_an_analysis_tells_two_of_three_examples(client: AutoDevClient, ag
 
 async def test_a_step_by_hand_is_made_once_a_request(client: AutoDevClient, agent: str) -> None:
     await let_learn(client, agent, proposers=["case_bank"])
-    episode_id = await failing_episode(client, agent)
+    episode_id = await failing_episode(client, attempt(agent, WRONG))
     request = pb.ProposeCodeChangeRequest(request_id="r" * 128, episode_id=episode_id)
     both = await asyncio.gather(client.memento.ProposeCodeChange(request), client.memento.ProposeCodeChange(request))
     assert both[0].candidate.id == both[1].candidate.id
@@ -102,9 +104,30 @@ async def test_a_step_by_hand_is_made_once_a_request(client: AutoDevClient, agen
     assert (await client.memento.ValidateCandidate(validation)).candidate == validated
 
 
+async def test_who_reviews_sees_all_that_would_run(client: AutoDevClient, agent: str) -> None:
+    await let_learn(client, agent, proposers=["case_bank"])
+    preamble = "def sum(values):\n    return -1\n"
+    event = attempt(agent, WRONG, examples=[("even_sum([1])", "-1"), ("even_sum([1, 2])", "-1")])
+    event.task_failed.preamble = preamble
+    episode_id = await failing_episode(client, event)
+    proposed = await client.memento.ProposeCodeChange(
+        pb.ProposeCodeChangeRequest(request_id=agent, episode_id=episode_id)
+    )
+    validation = pb.ValidateCandidateRequest(candidate_id=proposed.candidate.id)
+    candidate = (await client.memento.ValidateCandidate(validation)).candidate
+    assert (candidate.preamble, candidate.validation_status) == (preamble, VALIDATED)
+    shown = await client.reviews.GetReview(reviews.GetReviewRequest(review_id=candidate.review_id))
+    assert shown.review.preamble == preamble
+    approval = reviews.ApproveReviewRequest(review_id=candidate.review_id)
+    assert (await client.reviews.ApproveReview(approval)).review.preamble == preamble
+    promoted = await candidate_in(client, agent, PROMOTED)
+    skill = (await client.skills.GetSkill(skills.GetSkillRequest(skill_id=promoted.skill_id))).skill
+    assert (skill.active.preamble, skill.active.code) == (preamble, shown.review.code)
+
+
 async def test_the_days_limit_is_an_error_of_a_step_by_hand(client: AutoDevClient, agent: str) -> None:
     await let_learn(client, agent, proposers=["case_bank"], candidates=1)
-    episode_id = await failing_episode(client, agent)
+    episode_id = await failing_episode(client, attempt(agent, WRONG))
     await client.memento.ProposeCodeChange(pb.ProposeCodeChangeRequest(request_id=f"1{agent}", episode_id=episode_id))
     second = pb.ProposeCodeChangeRequest(request_id=f"2{agent}", episode_id=episode_id)
     assert await status_of(client.memento.ProposeCodeChange(second)) == "RESOURCE_EXHAUSTED"
@@ -112,7 +135,7 @@ async def test_the_days_limit_is_an_error_of_a_step_by_hand(client: AutoDevClien
 
 async def test_a_proposer_that_nobody_knows_leaves_a_failed_candidate(client: AutoDevClient, agent: str) -> None:
     await let_learn(client, agent, proposers=["oracle"])
-    episode_id = await failing_episode(client, agent)
+    episode_id = await failing_episode(client, attempt(agent, WRONG))
     answer = await client.memento.ProposeCodeChange(
         pb.ProposeCodeChangeRequest(request_id=agent, episode_id=episode_id)
     )
@@ -130,7 +153,7 @@ async def test_what_is_not_there_is_not_found(client: AutoDevClient) -> None:
 
 async def test_pages_hold_each_candidate_once(client: AutoDevClient, agent: str) -> None:
     await let_learn(client, agent, proposers=["case_bank"])
-    episode_id = await failing_episode(client, agent)
+    episode_id = await failing_episode(client, attempt(agent, WRONG))
     for number in range(3):
         request = pb.ProposeCodeChangeRequest(request_id=f"{agent}-{number}", episode_id=episode_id)
         await client.memento.ProposeCodeChange(request)

@@ -365,6 +365,27 @@ async def test_a_mutations_events_belong_to_its_experiment_or_to_itself(stores: 
     ]
 
 
+async def test_a_review_shows_the_preamble_that_is_promoted_with_the_code(stores: Stores) -> None:
+    with_preamble = replace(candidate("request:p"), preamble="LIMIT = 2\n")
+    made = await stores.candidates.add(with_preamble, "")
+    review = review_of_candidate(made, PASSED)
+    await stores.candidates.record_validation(made, PASSED, review, "")
+    assert (await stores.reviews.get(review.id)).preamble == "LIMIT = 2\n"
+    assert [each.preamble for each in await stores.reviews.page(ReviewState.ALL, 10, None)] == ["LIMIT = 2\n"]
+    answer = await stores.reviews.decide(review.id, lambda it: decided(it, Decision.APPROVED, "ada", "", now()))
+    assert answer.preamble == "LIMIT = 2\n"
+    await stores.skills.promote(made.id, "")
+    assert (await stores.skills.get("total")).active.preamble == "LIMIT = 2\n"
+
+    mutations = MutationStore(stores.database, stores.outbox)
+    rewrite, waiting = await waiting_for_a_person(stores, mutations, "rewrite")
+    assert (await stores.reviews.get(waiting)).preamble == "LIMIT = 2\n"
+    await mutations.promote(rewrite, "ada")
+    active = (await stores.skills.get("total")).active
+    assert (active.version, active.preamble) == ("1.1.0", "LIMIT = 2\n")
+    assert (await stores.reviews.get(waiting)).preamble == "LIMIT = 2\n"
+
+
 async def test_other_code_of_the_same_name_is_another_skill(stores: Stores) -> None:
     for request, code in (("one", TOTAL), ("two", "total = sum\n")):
         await stores.skills.promote((await approved(stores, request, code)).id, "")

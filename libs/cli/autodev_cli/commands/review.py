@@ -45,7 +45,7 @@ def list_reviews(
 @app.command()
 @connected
 def show(connection: Connection, review_id: ReviewId) -> None:
-    """Show the code, the diff and the evidence."""
+    """Show the code, what is run before it, the diff and the evidence."""
     answer = ask(connection, lambda mesh: mesh.reviews.GetReview(pb.GetReviewRequest(review_id=review_id)))
     if connection.json:
         print_json(as_dict(answer.review))
@@ -89,6 +89,10 @@ def print_review(review: pb.Review) -> None:
         console().print(f"  ! {warning}", style="bold yellow", markup=False)
     for line in review.evidence:
         console().print(f"  • {line}", markup=False)
+    if review.preamble:
+        console().print("  run first, the preamble:", style="dim")
+        print_code(review.preamble)
+        console().print("  and then:", style="dim")
     is_mutation = review.subject_kind == event_pb2.SUBJECT_KIND_MUTATION
     if is_mutation and review.diff:
         print_code(review.diff, "diff")

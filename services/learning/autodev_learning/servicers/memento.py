@@ -117,6 +117,7 @@ def candidate_to_proto(candidate: Candidate) -> pb.SkillCandidate:
         skill_name=candidate.skill_name,
         skill_description=candidate.skill_description,
         generated_code=candidate.code,
+        preamble=candidate.preamble,
         failure_pattern=failure_to_proto(candidate.failure),
         validation_status=STATUSES[candidate.status],
         validation_result=result_to_proto(candidate.result) if candidate.result else None,

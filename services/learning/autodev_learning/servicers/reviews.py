@@ -52,6 +52,7 @@ def review_to_proto(review: Review) -> pb.Review:
         subject_id=review.subject_id,
         title=review.title,
         code=review.code,
+        preamble=review.preamble,
         diff=review.diff,
         evidence=review.evidence,
         fitness_delta=review.fitness_delta,

@@ -45,6 +45,7 @@ class ReviewState(StrEnum):
 class Review:
     """A decision that a person has to make, or made. `evidence`: what speaks for the code, a line each.
 
+    `preamble` is run before the code; a review that was read has it from its subject, as it is promoted.
     `on_trial`: it was approved to run beside the version in use first, until it has proven itself.
     """
 
@@ -57,6 +58,7 @@ class Review:
     evidence: tuple[str, ...]
     id: str
     requested_at: datetime
+    preamble: str = ""
     fitness_delta: float = 0.0
     overfit: Overfit = Overfit.NONE
     decision: Decision = Decision.WAITING

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import select, update
+from sqlalchemy import select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.evolution.mutations import version_of
 from autodev_learning.memento.announcements import review_decided
 from autodev_learning.memento.candidates import CandidateStatus
 from autodev_learning.proof.agreement import Overfit
-from autodev_learning.rows import ReviewRow, SkillCandidateRow, SkillRow, ToolMutationRow
+from autodev_learning.rows import ReviewRow, SkillCandidateRow, SkillRow, SkillVersionRow, ToolMutationRow
 from autodev_learning.skills.reviews import Decision, Review, ReviewState, SubjectKind, overtaken_by
 from autodev_learning.store.threads import thread_of
 from autodev_runtime.database import Database
@@ -35,7 +35,7 @@ class ReviewStore:
             row = await session.scalar(select(ReviewRow).where(ReviewRow.id == review_id))
             if row is None:
                 raise NotFound("review", review_id)
-            return (await _as_they_stand(session, [_review(row)]))[0]
+            return (await _as_they_stand(session, await _reviews(session, [row])))[0]
 
     async def page(self, state: ReviewState, limit: int, before_id: str | None) -> list[Review]:
         """Reviews, newest first, of those older than `before_id`."""
@@ -47,7 +47,8 @@ class ReviewStore:
         if before_id is not None:
             query = query.where(ReviewRow.id < before_id)
         async with self._database.reading(current_tenant()) as session:
-            return await _as_they_stand(session, [_review(row) for row in await session.scalars(query)])
+            rows = (await session.scalars(query)).all()
+            return await _as_they_stand(session, await _reviews(session, rows))
 
     @repeatable
     async def decide(self, review_id: str, decide: Callable[[Review], Review]) -> Review:
@@ -56,7 +57,7 @@ class ReviewStore:
             row = await session.scalar(select(ReviewRow).where(ReviewRow.id == review_id).with_for_update())
             if row is None:
                 raise NotFound("review", review_id)
-            waiting = _review(row)
+            (waiting,) = await _reviews(session, [row])
             review = decide(waiting)
             if review == waiting:
                 return review
@@ -118,7 +119,24 @@ async def _settle_subject(session: AsyncSession, review: Review) -> str:
     return ""
 
 
-def _review(row: ReviewRow) -> Review:
+async def _reviews(session: AsyncSession, rows: Sequence[ReviewRow]) -> list[Review]:
+    """The reviews that rows hold, each with the preamble that its subject is promoted with."""
+    subjects = [row.subject_id for row in rows]
+    of_candidates = select(SkillCandidateRow.id, SkillCandidateRow.preamble).where(SkillCandidateRow.id.in_(subjects))
+    of_mutations = (
+        select(ToolMutationRow.id, SkillVersionRow.preamble)
+        .join(SkillVersionRow, SkillVersionRow.skill_id == ToolMutationRow.skill_id)
+        .where(
+            ToolMutationRow.id.in_(subjects),
+            ToolMutationRow.parent_tool_id == SkillVersionRow.skill_id + "@" + SkillVersionRow.version,
+        )
+    )
+    found = await session.execute(union_all(of_candidates, of_mutations))
+    preambles = {each.id: each.preamble for each in found}
+    return [_review(row, preambles.get(row.subject_id, "")) for row in rows]
+
+
+def _review(row: ReviewRow, preamble: str) -> Review:
     return Review(
         id=row.id,
         subject_kind=SubjectKind(row.subject_kind),
@@ -126,6 +144,7 @@ def _review(row: ReviewRow) -> Review:
         agent_id=row.agent_id,
         title=row.title,
         code=row.code,
+        preamble=preamble,
         diff=row.diff,
         evidence=tuple(row.evidence),
         fitness_delta=row.fitness_delta,
