@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autodev_learning.examples import Example
 from autodev_learning.memento.candidates import ExampleResult, ValidationResult
 from autodev_learning.memento.memento import candidate_from
 from autodev_learning.memento.reflection import Episode, Outcome
-from autodev_learning.memento.validation import evidence_of, result_from, review_of_candidate
+from autodev_learning.memento.validation import evidence_of, examples_shown, result_from, review_of_candidate
 from autodev_learning.peers.sandbox import SandboxRun
 from autodev_learning.proof.agreement import Difference, GeneratedCheck, Overfit
 from autodev_learning.proof.domains import Kind
@@ -117,5 +119,42 @@ def test_a_reviewer_reads_how_the_code_did_and_where_it_came_from() -> None:
     review = review_of_candidate(CANDIDATE, found)
     assert (review.subject_id, review.agent_id, review.code) == (CANDIDATE.id, "ada", RIGHT)
     assert review.title == "Skill double: double a number"
-    assert review.evidence[3:] == ("written by search in 0.5 s, 17 tried", "n + n")
+    assert review.evidence[3:] == (
+        "preamble, examples and failing code: all of episode e1 of agent ada, 1 of 1 similar failures",
+        "example: double(1) is to give 2",
+        "example: double(1) is to give 2",
+        "held-out example: double(1) is to give 2",
+        "written by search in 0.5 s, 17 tried",
+        "n + n",
+    )
     assert "-    return n\n+    return n + n" in review.diff
+
+
+def test_a_reviewer_reads_which_of_how_many_failures_the_examples_are_from() -> None:
+    alike = [replace(FAILED, episode_id=name) for name in ("e0", "e1", "e2")]
+    made = candidate_from(alike[1], alike, Proposal(RIGHT, "search", (), 4, tried=17, seconds=0.5))
+    (line,) = [each for each in review_of_candidate(made, ValidationResult()).evidence if "episode" in each]
+    assert "all of episode e1 of agent ada, 1 of 3 similar failures" in line
+
+
+def test_a_packages_examples_are_of_no_episode() -> None:
+    imported = replace(CANDIDATE, source_episode_id="")
+    assert "episode" not in " ".join(review_of_candidate(imported, ValidationResult()).evidence)
+
+
+def test_of_many_and_long_examples_the_first_are_shown_as_far_as_fits() -> None:
+    many = [ExampleResult(f"f({n})", "x" * n, "", "", passed=True, held_out=False) for n in range(199, 211)]
+    lines = examples_shown(many)
+    assert lines[1] == f"example: f(200) is to give {'x' * 200}"
+    assert lines[2] == f"example: f(201) is to give {'x' * 200}…"
+    assert lines[10:] == ("examples not shown here: 2",)
+    assert examples_shown(many[:10]) == lines[:10]
+
+
+@given(st.text())
+def test_no_text_of_an_agent_makes_a_line_of_evidence(text: str) -> None:
+    example = ExampleResult(text, text, "", "", passed=True, held_out=False)
+    named = replace(CANDIDATE, source_episode_id=f"e{text}", agent_id=text)
+    steps = replace(named, provenance=replace(named.provenance, steps=(text,)))
+    for line in review_of_candidate(steps, ValidationResult((example,))).evidence:
+        assert line.replace("\t", " ").isprintable()

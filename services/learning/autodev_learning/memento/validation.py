@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ MOST_LITERAL_CHARACTERS = 4096
 MOST_TITLE_CHARACTERS = 120
 MOST_GOOD_PROGRAMS = 5
 MOST_CASES = 40
+MOST_SHOWN = 10
+MOST_SHOWN_CHARACTERS = 200
 
 
 class Validation:
@@ -133,6 +135,31 @@ def evidence_of(result: ValidationResult) -> tuple[str, ...]:
     )
 
 
+def origin_of(candidate: Candidate) -> tuple[str, ...]:
+    """Where what the proposer was given comes from, a line; of a package, its provenance says it."""
+    if not candidate.source_episode_id:
+        return ()
+    return (
+        f"preamble, examples and failing code: all of episode {candidate.source_episode_id} "
+        f"of agent {candidate.agent_id}, 1 of {len(candidate.failure.episode_ids)} similar failures",
+    )
+
+
+def examples_shown(examples: Sequence[ExampleResult]) -> tuple[str, ...]:
+    """What code was held to, a line each, as far as it is shown."""
+    lines = [
+        f"{'held-out ' * each.held_out}example: {_cut(each.call)} is to give {_cut(each.expected)}"
+        for each in examples[:MOST_SHOWN]
+    ]
+    if len(examples) > MOST_SHOWN:
+        lines.append(f"examples not shown here: {len(examples) - MOST_SHOWN}")
+    return tuple(lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN_CHARACTERS else f"{text[:MOST_SHOWN_CHARACTERS]}…"
+
+
 def review_of_candidate(candidate: Candidate, result: ValidationResult) -> Review:
     """The review that a validated candidate waits for."""
     provenance = candidate.provenance
@@ -146,6 +173,8 @@ def review_of_candidate(candidate: Candidate, result: ValidationResult) -> Revie
         replaces=candidate.failing_code,
         evidence=(
             *evidence_of(result),
+            *origin_of(candidate),
+            *examples_shown(result.examples),
             f"written by {provenance.proposer} in {provenance.seconds:.1f} s, {provenance.programs_tried} tried",
             *provenance.steps,
         ),

@@ -94,7 +94,7 @@ def review_of(
     fitness_delta: float = 0.0,
     overfit: Overfit = Overfit.NONE,
 ) -> Review:
-    """A review that waits, with the diff from the code that is to be replaced."""
+    """A review that waits, with the diff from the code that is to be replaced. No text in the evidence makes a line."""
     return Review(
         subject_kind=kind,
         subject_id=subject_id,
@@ -102,7 +102,7 @@ def review_of(
         title=title,
         code=code,
         diff=unified_diff(replaces, code),
-        evidence=evidence,
+        evidence=tuple(map(_visible, evidence)),
         id=uuid7(),
         requested_at=now(),
         fitness_delta=fitness_delta,
