@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from autodev_sdk.literals import matches
 
-__all__ = ["Example", "call_key", "called_names", "calls_one_of", "matches", "split_held_out"]
+__all__ = [
+    "Example",
+    "call_key",
+    "called_names",
+    "calls_one_of",
+    "is_literal",
+    "is_plain_call",
+    "matches",
+    "split_held_out",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,23 @@ def calls_one_of(call: str, names: Collection[str]) -> bool:
             return node.func.id in names
         node = node.func.value if isinstance(node.func, ast.Attribute) else None
     return False
+
+
+def is_plain_call(call: str, names: Collection[str]) -> bool:
+    """Whether an expression is a call of one of the names with literals as arguments, and so does nothing else."""
+    node = _parsed(call)
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names):
+        return False
+    return all(map(is_literal, (*node.args, *(keyword.value for keyword in node.keywords))))
+
+
+def is_literal(node: ast.expr) -> bool:
+    """Whether an expression is a literal."""
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _parsed(call: str) -> ast.expr | None:

@@ -530,6 +530,8 @@ async def test_a_suite_begins_with_the_task_and_grows_by_good_calls_of_the_activ
     ):
         call = "total([1, 2])" if name in ("good", "again") else f"total([{output}])"
         await evolution.keep_run(run_of(skill.id, name, version, call, output, expected), skill, {}, "", "")
+    for call in ("__import__('os')._exit(0)", "total(globals().clear() or [3])"):
+        await evolution.keep_run(run_of(skill.id, call, "1.0.0", call, "3", "3"), skill, {}, "", "")
     members = await suites.members(skill.id)
     assert [(each.call, each.expected, each.source, each.source_id) for each in members[1:]] == [
         ("total([1, 2])", "3", Source.RUN, "good")
@@ -640,6 +642,7 @@ async def mutation_on_trial(stores: Stores) -> tuple[MutationStore, str, str]:
     await mutations.add(mutation, None, "")
     results = (
         ExampleResult("total([5])", "5", "5", "", passed=True, held_out=False),
+        ExampleResult("total(globals().clear() or [5])", "5", "5", "", passed=True, held_out=False),
         ExampleResult("total([6])", "", "", "gives something else every time", passed=True, held_out=False),
     )
     check = GeneratedCheck(3, 3, 2, 0, "version 1.0.0", "s", (Difference("total([])", Kind.EDGE, "0", "1"),))

@@ -141,7 +141,7 @@ def test_only_a_runtime_vouches_for_an_outcome(verification: pb.Verification.Val
 
 
 @pytest.mark.parametrize("vouched", [{"expected": "2"}, {"skill_version": "1.1.0"}])
-def test_only_a_runtime_vouches_for_a_run(vouched: dict[str, str]) -> None:
+def test_only_a_runtime_vouches_for_a_run(vouched: dict[str, Any]) -> None:
     run: dict[str, Any] = {"execution_id": "x", "agent_id": "ada", "skill_id": "s-1", "call": "fee(101)"}
     event = make_event(pb.SkillExecutionEvent(**run, **vouched))
     with pytest.raises(PermissionDenied) as refused:

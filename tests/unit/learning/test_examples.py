@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_learning.examples import Example, called_names, matches, split_held_out
+from autodev_learning.examples import Example, called_names, is_plain_call, matches, split_held_out
 from autodev_sdk.literals import MAX_LITERAL_CHARACTERS
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=20)
@@ -130,3 +130,39 @@ def test_hostile_text_matches_nothing_not_even_itself(hostile: str) -> None:
 def test_the_names_that_calls_ask_for_come_in_order_once() -> None:
     calls = ["f(", "unique_day('1', ())", "len(unique_month('May', ()))", "unique_day('2', ())", "obj.method()", "f("]
     assert called_names(calls) == ("unique_day", "len", "unique_month")
+
+
+@given(st.lists(literals, max_size=3), st.dictionaries(st.sampled_from(["n", "items"]), literals))
+def test_a_call_with_literals_is_plain(arguments: list[object], named: dict[str, object]) -> None:
+    given_ = [*map(written, arguments), *(f"{name}={written(value)}" for name, value in named.items())]
+    assert is_plain_call(f" f({', '.join(given_)})", ("g", "f"))
+    assert not is_plain_call(f"f({', '.join(given_)})", ("g",))
+
+
+def written(value: object) -> str:
+    """The value as a literal: numbers that are none have no such form, and some names stand for them."""
+    return repr(value).replace("inf", "1e999").replace("nan", "0.0")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "__import__('os').kill(__import__('os').getppid(), 9)",
+        "f(__import__('os').getppid())",
+        "f(globals().clear() or 1)",
+        "f(n := 1)",
+        "f(*[g()])",
+        "f(**{'n': g()})",
+        "f(f(1))",
+        "f(1).clear()",
+        "f.g(1)",
+        "(f)",
+        "f(1) or g()",
+        "f(f'{g()}')",
+        "f(",
+        "",
+        "(" * 1000,
+    ],
+)
+def test_a_call_that_asks_anything_else_is_not_plain(call: str) -> None:
+    assert not is_plain_call(call, ("f",))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from autodev_learning.examples import Example, called_names
+from autodev_learning.examples import Example, called_names, is_literal
 from autodev_learning.proposers.analysis.code import Code
 from autodev_learning.trial import CallOutcome
 
@@ -89,16 +89,8 @@ def _literal_arguments(node: ast.AST) -> Iterator[ast.expr]:
     for inner in ast.walk(node):
         if isinstance(inner, ast.Call):
             for argument in (*inner.args, *(keyword.value for keyword in inner.keywords)):
-                if _is_literal(argument):
+                if is_literal(argument):
                     yield argument
-
-
-def _is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, MemoryError, RecursionError):
-        return False
-    return True
 
 
 def _edges(argument: ast.expr) -> Iterator[ast.expr]:
@@ -137,7 +129,7 @@ def _constant(value: float | str) -> ast.expr:
 
 
 def _number(node: ast.expr) -> float | None:
-    value = ast.literal_eval(node) if isinstance(node, ast.Constant | ast.UnaryOp) and _is_literal(node) else None
+    value = ast.literal_eval(node) if isinstance(node, ast.Constant | ast.UnaryOp) and is_literal(node) else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -1,6 +1,6 @@
 """Runs of skills, the inputs they tell, and opportunities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import func, select, update
@@ -16,7 +16,7 @@ from autodev_learning.evolution.opportunities import (
     Trigger,
     no_longer_in_use,
 )
-from autodev_learning.examples import Example, call_key, matches, split_held_out
+from autodev_learning.examples import Example, call_key, is_plain_call, matches, split_held_out
 from autodev_learning.proof.suites import Source
 from autodev_learning.rows import OpportunityRow, SkillExecutionRow, SkillRow
 from autodev_learning.skills.registry import Skill, SkillVersion
@@ -59,7 +59,7 @@ class EvolutionStore:
             await _add_run(session, run, skill.id)
             if run.skill_version not in ("", skill.active.version):
                 return
-            await grow_suite(session, skill.id, _good_call(run))
+            await grow_suite(session, skill.id, _good_call(run, skill.active.entry_points))
             for trigger, start in starts.items():
                 await self._add_opportunity(session, run, skill, trigger, start, limit, caused_by)
 
@@ -195,9 +195,11 @@ async def _add_run(session: AsyncSession, run: SkillRun, skill_id: str) -> None:
         )
 
 
-def _good_call(run: SkillRun) -> list[Addition]:
+def _good_call(run: SkillRun, entry_points: Sequence[str]) -> list[Addition]:
     """The run as a member of its skill's suite, where it gave what its runtime knew to be right."""
-    if not (run.success and run.call and run.expected and matches(run.output, run.expected)):
+    if not (run.success and run.expected and matches(run.output, run.expected)):
+        return []
+    if not is_plain_call(run.call, entry_points):
         return []
     return [Addition(Example(run.call, run.expected), Source.RUN, run.execution_id)]
 

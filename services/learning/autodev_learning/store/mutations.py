@@ -14,7 +14,7 @@ from autodev_learning.evolution.mutations import (
     experiment_prefix,
     version_of,
 )
-from autodev_learning.examples import Example
+from autodev_learning.examples import Example, is_plain_call
 from autodev_learning.memento.announcements import (
     By,
     review_requested,
@@ -26,7 +26,7 @@ from autodev_learning.peers.fitness import Comparison
 from autodev_learning.proof.agreement import GeneratedCheck, Overfit
 from autodev_learning.proof.suites import Source
 from autodev_learning.rows import OpportunityRow, SkillRow, SkillVersionRow, ToolMutationRow
-from autodev_learning.skills.registry import NextVersion, Stage
+from autodev_learning.skills.registry import NextVersion, Stage, entry_points
 from autodev_learning.skills.reviews import Review
 from autodev_learning.store.candidates import PROVENANCE
 from autodev_learning.store.reviews import add_review
@@ -323,11 +323,15 @@ def _next_version(row: ToolMutationRow, approved_by: str) -> NextVersion:
 
 
 def _succession(row: ToolMutationRow) -> list[Addition]:
-    """Calls of runs on which a version and its successor gave the same: later ones are to give it too."""
+    """Calls of runs on which a version and its successor gave the same: later ones are to give it too.
+
+    Anybody may report a run: a call that does something else as well could change what the others of a suite give.
+    """
+    names = entry_points(row.mutated_code, ())
     return [
         Addition(Example(each.call, each.expected), Source.SUCCESSION, row.id, held_out=each.held_out)
         for each in RESULTS.load(row.examples)
-        if each.passed and each.expected
+        if each.passed and each.expected and is_plain_call(each.call, names)
     ]
 
 
