@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from autodev_cli.errors import CommandError, Told
 from autodev_cli.quiet import grpc_silent
 from autodev_cli.readers import print_nowhere
+from autodev_cli.visible import visible_lines
 
 COMMANDS = {
     "up": "Start the whole mesh on this machine.",
@@ -81,7 +82,7 @@ def main() -> None:
     try:
         app()
     except CommandError as error:
-        print(f"autodev: {error}", file=sys.stderr)
+        print(f"autodev: {visible_lines(str(error))}", file=sys.stderr)
         sys.exit(error.status)
     except Told as told:
         sys.exit(told.status)

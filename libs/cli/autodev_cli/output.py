@@ -10,8 +10,11 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from autodev_cli.visible import visible, visible_lines
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 WIDE = 200
 
@@ -22,7 +25,32 @@ def console() -> "Console":
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else WIDE
-    return Console(highlight=False, width=width, soft_wrap=not sys.stdout.isatty())
+    return Console(markup=False, emoji=False, highlight=False, width=width, soft_wrap=not sys.stdout.isatty())
+
+
+def say(text: str = "", *, head: str = "", style: str = "", soft_wrap: bool | None = None) -> None:
+    """One line, whoever wrote what is in it; `head` stands before it in bold."""
+    line = pieces((f"{head} ", "bold"), (text, "")) if head else pieces((text, ""))
+    say_text(line, style=style, soft_wrap=soft_wrap)
+
+
+def say_lines(text: str, *, style: str = "") -> None:
+    """Text of many lines, whoever wrote it."""
+    from rich.text import Text
+
+    say_text(Text(visible_lines(text)), style=style)
+
+
+def say_text(text: "Text", *, style: str = "", soft_wrap: bool | None = None) -> None:
+    """Text that `pieces` made."""
+    console().print(text, style=style or None, soft_wrap=soft_wrap)
+
+
+def pieces(*parts: tuple[str, str]) -> "Text":
+    """A line of parts, each with its style; what is in them may be from anyone."""
+    from rich.text import Text
+
+    return Text.assemble(*((visible(text), style) for text, style in parts))
 
 
 def as_dict(message: Message) -> dict[str, Any]:
@@ -51,14 +79,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
 
     cells = [list(row) for row in rows]
     if not cells:
-        console().print(empty)
+        say(empty)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     for index, name in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in cells)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(each if isinstance(each, Text) else Text(cell(each)) for each in row))
+        table.add_row(*(Text(visible(cell(each))) for each in row))
     console().print(table)
 
 
@@ -96,10 +124,11 @@ def one_line(text: str, most: int = 80) -> str:
 
 
 def print_code(code: str, language: str = "python") -> None:
-    """Code or a diff, in colour on a terminal, indented."""
+    """Code or a diff, whoever wrote it, in colour on a terminal, indented."""
     from rich.padding import Padding
     from rich.syntax import Syntax
 
+    code = visible_lines(code)
     if console().is_terminal:
         syntax = Syntax(code.rstrip("\n"), language, theme="ansi_dark", background_color="default")
         console().print(Padding(syntax, (0, 0, 0, 4)))

@@ -7,7 +7,7 @@ import typer
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, enum_word, print_json, print_table
+from autodev_cli.output import as_dict, enum_word, print_json, print_table, say
 from autodev_cli.paging import whole
 from autodev_cli.target import ask
 
@@ -71,7 +71,7 @@ def set_maturity(
     if connection.json:
         print_json(as_dict(changed))
     else:
-        console().print(f"{changed.id} is {level.name}" + (f" for {capability}" if capability else ""))
+        say(f"{changed.id} is {level.name}" + (f" for {capability}" if capability else ""))
 
 
 def level_word(level: "pb.MaturityLevel.ValueType") -> str:

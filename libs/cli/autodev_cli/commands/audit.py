@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from autodev.gateway.v1 import audit_service_pb2 as pb
 from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import console, moment, print_json, print_json_line, print_table
+from autodev_cli.output import moment, print_json, print_json_line, print_table, say
 from autodev_cli.paging import PAGE, pages
 from autodev_cli.target import ask
 from autodev_runtime.audit_chain import ChainBroken, Head, Verifier
@@ -84,7 +84,7 @@ def verify(
         print_json({"entries": head.number, "head": str(head), "tenant": verifier.tenant})
     else:
         whose = f" of {verifier.tenant}" if verifier.tenant is not None else ""
-        console().print(f"{head.number} entries{whose}, each as it was written. Keep the head for --expect-head:")
+        say(f"{head.number} entries{whose}, each as it was written. Keep the head for --expect-head:")
         print(head)
 
 

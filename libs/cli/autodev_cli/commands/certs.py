@@ -10,7 +10,7 @@ import typer
 from autodev_cli.certs.directory import AUTHORITY_LIFETIME, LIFETIME, PUBLIC, CertificateDirectory
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Output, OutputFormat, new_app
-from autodev_cli.output import console, print_json, print_table
+from autodev_cli.output import print_json, print_table, say
 from autodev_cli.told import until_told
 
 app = new_app("Make and renew the certificates that services know each other by.")
@@ -49,11 +49,10 @@ def create(
     certificates.create(host or (), timedelta(days=days), timedelta(days=authority_days))
     _show(certificates, output)
     if output is Output.TEXT:
-        console().print(
+        say(
             "Give each service its folder: AUTODEV_MESH_CA_FILE=.../ca.crt AUTODEV_MESH_CERT_FILE=.../tls.crt "
             f"AUTODEV_MESH_KEY_FILE=.../tls.key; the gateway {PUBLIC}/ besides: AUTODEV_GATEWAY_TLS_CERT_FILE, "
             "AUTODEV_GATEWAY_TLS_KEY_FILE",
-            markup=False,
         )
 
 

@@ -19,7 +19,7 @@ from autodev_cli.mesh.layout import DEFAULT_PORTS, MeshPlan, ports_named
 from autodev_cli.mesh.running import running
 from autodev_cli.mesh.view import showing
 from autodev_cli.options import AllowProcess, Connection, Ports, connected, new_app
-from autodev_cli.output import console, print_json
+from autodev_cli.output import print_json, say, say_lines
 from autodev_cli.sandbox import ADVICE, settled_status
 from autodev_cli.target import Target, find, telling_failures
 from autodev_cli.told import finished
@@ -92,8 +92,8 @@ async def _with_mesh(plan: MeshPlan, connection: Connection, *, stay: bool) -> b
                 await tell_ready(mesh, time.monotonic() - started)
             closed = await _on(mesh.target, connection)
             if stay:
-                console().print()
-                console().print(NEXT, markup=False)
+                say()
+                say_lines(NEXT)
                 # Asked to end after the demonstration, it ends with its status.
                 with contextlib.suppress(asyncio.CancelledError):
                     await for_ever()
@@ -144,14 +144,13 @@ async def _both_loops(mesh: AutoDevClient, story: Story) -> DemoOutcome:
 
 
 def _conclude(outcome: DemoOutcome) -> None:
-    say = console().print
     say()
     memento, evolver = outcome.memento, outcome.evolver
     say(f"Loop 1 {_word(memento.closed)}: {len(memento.skills)} of {memento.tasks} tasks became skills that run right")
     for task_id, reason in memento.unsolved.items():
-        say(f"  {task_id}: {reason}", markup=False)
+        say(f"  {task_id}: {reason}")
     if evolver is None:
-        say(f"Loop 2 {_word(False)}: {outcome.evolver_missing}", markup=False)
+        say(f"Loop 2 {_word(False)}: {outcome.evolver_missing}")
     else:
         say(
             f"Loop 2 {_word(True)}: {evolver.skill_name} {evolver.version} takes {evolver.after_s:.3f} s where it took "

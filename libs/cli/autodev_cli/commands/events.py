@@ -12,7 +12,7 @@ from autodev.gateway.v1 import event_service_pb2 as pb
 from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.narration import KINDS, kind_of, line
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
+from autodev_cli.output import as_dict, one_line, print_json, print_json_line, print_table, say
 from autodev_cli.paging import first_of, whole
 from autodev_cli.spans import span_of
 from autodev_cli.tailing import CAUGHT_UP_MS, start_of_last
@@ -141,7 +141,7 @@ def replay(
     if connection.json:
         print_json(as_dict(answer))
     else:
-        console().print(f"{answer.replayed} will be delivered again")
+        say(f"{answer.replayed} will be delivered again")
 
 
 @app.command()
@@ -162,7 +162,7 @@ def discard(
     if connection.json:
         print_json(as_dict(answer))
     else:
-        console().print(f"{answer.discarded} forgotten")
+        say(f"{answer.discarded} forgotten")
 
 
 @app.command()
@@ -190,7 +190,7 @@ def delete_group(connection: Connection, group: Group) -> None:
     """Delete a group for good, with its place in the log and its dead letters. Needs the role operator."""
     ask(connection, lambda mesh: mesh.events.DeleteConsumerGroup(pb.DeleteConsumerGroupRequest(group=group)))
     if not connection.json:
-        console().print(f"{group} is deleted")
+        say(f"{group} is deleted")
 
 
 def _filtered(taken: pb.EventFilter) -> str:
@@ -231,4 +231,4 @@ def _print(connection: Connection, event: event_pb2.Event) -> None:
     if connection.json:
         print_json_line(as_dict(event))
     else:
-        console().print(line(event), markup=False, soft_wrap=True)
+        say(line(event), soft_wrap=True)

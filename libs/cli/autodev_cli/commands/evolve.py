@@ -11,7 +11,7 @@ from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import evolver_service_pb2 as pb
 from autodev_cli.errors import UsageError
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_json, print_json_line, print_table
+from autodev_cli.output import as_dict, enum_word, moment, one_line, print_json, print_json_line, print_table, say
 from autodev_cli.paging import first_of
 from autodev_cli.spans import span_given
 from autodev_cli.target import ask
@@ -75,7 +75,7 @@ def start(
     if connection.json:
         print_json(as_dict(started))
     else:
-        console().print(f"{started.skill_name} is rewritten; see `autodev events tail --follow`, `autodev review list`")
+        say(f"{started.skill_name} is rewritten; see `autodev events tail --follow`, `autodev review list`")
 
 
 @app.command()
@@ -155,7 +155,7 @@ def cancel(connection: Connection, experiment: ExperimentId) -> None:
     if connection.json:
         print_json(as_dict(cancelled))
     else:
-        console().print(f"{cancelled.id} is {_state_of(cancelled)}: {cancelled.stop_reason}")
+        say(f"{cancelled.id} is {_state_of(cancelled)}: {cancelled.stop_reason}")
 
 
 async def _print_to_its_end(connection: Connection, call: Callable[[], Progress]) -> None:
@@ -166,12 +166,12 @@ async def _print_to_its_end(connection: Connection, call: Callable[[], Progress]
             print_json_line(as_dict(experiment))
             continue
         if printed < 0:
-            console().print(f"experiment {experiment.id}")
+            say(f"experiment {experiment.id}")
         for step in experiment.steps[max(printed, 0) :]:
-            console().print(f"{step.iteration}/{experiment.budget.max_iterations}  {step.fitness:.6g}  {step.summary}")
+            say(f"{step.iteration}/{experiment.budget.max_iterations}  {step.fitness:.6g}  {step.summary}")
         printed = len(experiment.steps)
         if experiment.HasField("ended_at"):
-            console().print(f"{_state_of(experiment)}: {experiment.stop_reason}; best {experiment.best_fitness:.6g}")
+            say(f"{_state_of(experiment)}: {experiment.stop_reason}; best {experiment.best_fitness:.6g}")
 
 
 async def _followed(call: Callable[[], Progress]) -> AsyncIterator[pb.Experiment]:

@@ -8,7 +8,7 @@ import typer
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.learning.v1 import evolver_service_pb2 as evolver
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, moment, print_json, print_table
+from autodev_cli.output import as_dict, moment, print_json, print_table, say, say_lines
 from autodev_cli.paging import whole
 from autodev_cli.target import ask
 from autodev_sdk import uuid7
@@ -55,7 +55,7 @@ def explain(connection: Connection, variant_id: VariantId) -> None:
         return
     print_table(("when", "what", "value", "adds", "score", ""), list(_rows(answer)), empty="")
     since = f", in use since {moment(answer.weights.since)}" if answer.weights.version else " (not recorded)"
-    console().print(f"score {answer.fitness_score!r}, by weights {answer.weights.version}{since}")
+    say(f"score {answer.fitness_score!r}, by weights {answer.weights.version}{since}")
 
 
 @app.command()
@@ -67,7 +67,7 @@ def compare(connection: Connection, variant_id: VariantId, other: VariantId) -> 
     if connection.json:
         print_json(as_dict(answer))
         return
-    console().print(answer.explanation, markup=False)
+    say_lines(answer.explanation)
     print_table(
         ("what", "the one", "the other"),
         [(each.what, f"{each.adjustment:+.3g}", f"{each.other_adjustment:+.3g}") for each in answer.differences],
@@ -97,7 +97,7 @@ def mutate(
     if connection.json:
         print_json(as_dict(answer))
         return
-    console().print(f"{answer.variant_id}: {answer.detail}", markup=False)
+    say(f"{answer.variant_id}: {answer.detail}")
 
 
 def _print_variants(variants: list[pb.WorkflowVariant], *, empty: str) -> None:

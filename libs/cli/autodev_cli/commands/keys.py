@@ -16,10 +16,11 @@ from autodev.gateway.v1 import key_service_pb2 as pb
 from autodev.options.v1 import access_pb2
 from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, enum_word, moment, print_json, print_table
+from autodev_cli.output import as_dict, enum_word, moment, print_json, print_table, say
 from autodev_cli.paging import PAGE, whole
 from autodev_cli.spans import span_given
 from autodev_cli.target import ask
+from autodev_cli.visible import visible
 from autodev_sdk import AutoDevClient, uuid7
 
 app = new_app("Make, list, rotate and revoke API keys. Needs the role operator.")
@@ -128,7 +129,7 @@ def revoke(connection: Connection, key_id: KeyId) -> None:
     if connection.json:
         print_json(as_dict(key))
     else:
-        console().print(f"{key.id} of {key.subject} is {_state(key)}", markup=False)
+        say(f"{key.id} of {key.subject} is {_state(key)}")
 
 
 def _create(connection: Connection, request: pb.CreateKeyRequest) -> pb.CreateKeyResponse:
@@ -186,14 +187,14 @@ def _print_made(connection: Connection, made: pb.CreateKeyResponse | pb.RotateKe
         return
     key = made.key
     until = f" until {moment(key.expires_at)}" if key.HasField("expires_at") else ""
-    console().print(f"{key.id} of {key.subject} may {_scope(key)}{until}", markup=False)
+    say(f"{key.id} of {key.subject} may {_scope(key)}{until}")
     if isinstance(made, pb.RotateKeyResponse):
-        console().print(f"{made.replaced.id} ends {moment(made.replaced.expires_at)}", markup=False)
+        say(f"{made.replaced.id} ends {moment(made.replaced.expires_at)}")
     if saved is not None:
-        console().print(f"its text is in {saved}", markup=False)
+        say(f"its text is in {saved}")
     else:
-        console().print("its text, which is shown only now:", markup=False)
-        print(made.text)
+        say("its text, which is shown only now:")
+        print(visible(made.text))
 
 
 def _scope(key: pb.ApiKey) -> str:

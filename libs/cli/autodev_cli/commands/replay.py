@@ -15,7 +15,7 @@ from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.mesh.layout import MeshPlan, ports_named
 from autodev_cli.mesh.running import running
 from autodev_cli.options import AllowProcess, Connection, connected, new_app
-from autodev_cli.output import console, one_line, print_json, print_table
+from autodev_cli.output import console, one_line, print_json, print_table, say
 from autodev_cli.replay.dealing import limited
 from autodev_cli.replay.progress import Ending
 from autodev_cli.replay.results import TaskResult
@@ -134,18 +134,18 @@ def print_result(result: ReplayResult) -> None:
     else:
         print_table(COUNTS, [counts for counts, _ in rows], empty="")
         print_table(TIMES, [times for _, times in rows], empty="")
-    console().print(
+    say(
         "held out: held-out examples passed by validated candidates. all tests: promoted skills that, run by "
         "ExecuteSkill, pass every test of the task. first s: publishing to the first validation. p50 s: failure to "
         "validation. proposing s, sandbox s: in all, proposing and validating.",
         style="dim",
     )
-    console().print(f"traces took {result.trace_s:.1f} s, everything {result.total_s:.1f} s", style="dim")
+    say(f"traces took {result.trace_s:.1f} s, everything {result.total_s:.1f} s", style="dim")
     if result.unexplained:
-        console().print(f"{result.unexplained} failures passed every test when they were run again")
+        say(f"{result.unexplained} failures passed every test when they were run again")
     for task in result.tasks:
         for reason in task.without_candidate:
-            console().print(f"{task.task_id}: without a candidate: {one_line(reason, 160)}", markup=False)
+            say(f"{task.task_id}: without a candidate: {one_line(reason, 160)}")
 
 
 def _counts(task: TaskResult) -> tuple[object, ...]:

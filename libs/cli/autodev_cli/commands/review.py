@@ -8,7 +8,7 @@ from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import memento_service_pb2 as memento
 from autodev.learning.v1 import review_service_pb2 as pb
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_code, print_json, print_table
+from autodev_cli.output import as_dict, enum_word, moment, one_line, print_code, print_json, print_table, say
 from autodev_cli.paging import whole
 from autodev_cli.target import ask
 
@@ -83,20 +83,20 @@ def reject(
 
 def print_review(review: pb.Review) -> None:
     """A review as a person reads it: what it is, what speaks for it, the code or the diff."""
-    console().print(f"[bold]{subject(review)}[/] {one_line(review.title, 120)}", highlight=False)
-    console().print(f"  review {review.id}  agent {review.agent_id}  {decision(review)}", style="dim")
+    say(one_line(review.title, 120), head=subject(review))
+    say(f"  review {review.id}  agent {review.agent_id}  {decision(review)}", style="dim")
     if warning := overfit_warning(review.overfit):
-        console().print(f"  ! {warning}", style="bold yellow", markup=False)
+        say(f"  ! {warning}", style="bold yellow")
     for line in review.evidence:
-        console().print(f"  • {line}", markup=False)
+        say(f"  • {line}")
     if review.preamble:
-        console().print("  run first, the preamble:", style="dim")
+        say("  run first, the preamble:", style="dim")
         print_code(review.preamble)
-        console().print("  and then:", style="dim")
+        say("  and then:", style="dim")
     is_mutation = review.subject_kind == event_pb2.SUBJECT_KIND_MUTATION
     if is_mutation and review.diff:
         print_code(review.diff, "diff")
-        console().print(f"  fitness {review.fitness_delta:+.3f} against its parent")
+        say(f"  fitness {review.fitness_delta:+.3f} against its parent")
     else:
         print_code(review.code)
 
@@ -126,4 +126,4 @@ def _print_decided(connection: Connection, review: pb.Review) -> None:
     if connection.json:
         print_json(as_dict(review))
     else:
-        console().print(f"{decision(review)}  {one_line(review.title)}", markup=False)
+        say(f"{decision(review)}  {one_line(review.title)}")

@@ -10,7 +10,7 @@ import typer
 from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev_cli.errors import CommandError
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, enum_word, moment, one_line, print_code, print_json, print_table
+from autodev_cli.output import as_dict, enum_word, moment, one_line, print_code, print_json, print_table, say, say_lines
 from autodev_cli.paging import whole
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient, uuid7
@@ -62,11 +62,11 @@ def show(connection: Connection, name: SkillName) -> None:
     if connection.json:
         print_json({"skill": as_dict(skill), "versions": [as_dict(each) for each in versions]})
         return
-    console().print(f"[bold]{skill.name}[/] {skill.active.version}")
-    console().print(skill.description, markup=False)
+    say(skill.active.version, head=skill.name)
+    say_lines(skill.description)
     print_code("\n".join(part for part in (skill.active.preamble, skill.active.code) if part))
     if skill.HasField("trial"):
-        console().print(f"{skill.canary.version} is on trial:", markup=False)
+        say(f"{skill.canary.version} is on trial:")
         print_trial(skill.trial)
     print_table(
         ("version", "from", "by", "approved by", "made"),
@@ -116,7 +116,7 @@ def print_trial(trial: pb.CanaryTrial) -> None:
         ],
         empty="",
     )
-    console().print(f"  {trial.standing}", style="dim", markup=False)
+    say(f"  {trial.standing}", style="dim")
 
 
 @app.command()
@@ -137,13 +137,13 @@ def run(
         print_json(as_dict(answer))
         raise typer.Exit(0 if answer.success else 1)
     if answer.stdout:
-        console().print(answer.stdout.rstrip("\n"), markup=False, style="dim")
+        say_lines(answer.stdout.rstrip("\n"), style="dim")
     if not answer.success:
         raise CommandError(
             f"{name} {answer.skill_version} failed [{answer.sandbox_status}]: {one_line(answer.error, 300)}"
         )
-    console().print(answer.result_literal, markup=False)
-    console().print(f"{name} {answer.skill_version}, {answer.execution_seconds:.3f} s", style="dim")
+    say(answer.result_literal)
+    say(f"{name} {answer.skill_version}, {answer.execution_seconds:.3f} s", style="dim")
 
 
 @app.command()
@@ -184,9 +184,7 @@ def export_skill(
         )
     else:
         signed = "signed" if answer.signed else "not signed"
-        console().print(
-            f"{path}: {answer.name} {answer.version}, {signed}, sha256:{answer.digest_sha256}", soft_wrap=True
-        )
+        say(f"{path}: {answer.name} {answer.version}, {signed}, sha256:{answer.digest_sha256}", soft_wrap=True)
 
 
 @app.command("import")
@@ -207,9 +205,7 @@ def import_skill(
     if connection.json:
         print_json(as_dict(candidate))
     else:
-        console().print(
-            f"{candidate.skill_name} is candidate {candidate.id}; see `autodev review list`", soft_wrap=True
-        )
+        say(f"{candidate.skill_name} is candidate {candidate.id}; see `autodev review list`", soft_wrap=True)
 
 
 def package_in(path: Path) -> bytes:
@@ -244,4 +240,4 @@ def rollback(
     if connection.json:
         print_json(as_dict(skill))
     else:
-        console().print(f"{skill.name} runs {skill.active.version} now")
+        say(f"{skill.name} runs {skill.active.version} now")

@@ -12,7 +12,7 @@ from autodev.learning.v1 import review_service_pb2, skill_service_pb2
 from autodev.sandbox.v1 import sandbox_service_pb2
 from autodev_cli.mesh import health
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import console, print_json, print_table
+from autodev_cli.output import print_json, print_table, say
 from autodev_cli.paging import Count, counted
 from autodev_cli.sandbox import level_lines_of, levels_of
 from autodev_cli.target import Target, find, run
@@ -112,12 +112,12 @@ def _gateway_asked_it(error: grpc.aio.AioRpcError) -> bool:
 
 def _print(target: Target, found: MeshStatus) -> None:
     print_table(("service", "state"), list(found.services.items()), empty="")
-    console().print(f"gateway {target.address}")
+    say(f"gateway {target.address}")
     sandbox = found.sandbox
     for line in [f"sandbox level {sandbox}"] if isinstance(sandbox, Unknown) else level_lines_of(sandbox):
-        console().print(line, markup=False)
-    console().print(f"skills {found.skills}")
-    console().print(f"reviews that wait {found.reviews_waiting} (`autodev review list`)")
+        say(line)
+    say(f"skills {found.skills}")
+    say(f"reviews that wait {found.reviews_waiting} (`autodev review list`)")
 
 
 def _shaped(target: Target, found: MeshStatus) -> dict[str, Any]:

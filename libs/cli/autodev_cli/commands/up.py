@@ -23,7 +23,7 @@ from autodev_cli.options import (
     Tenant,
     new_app,
 )
-from autodev_cli.output import console, print_json_line
+from autodev_cli.output import print_json_line, say
 from autodev_cli.readers import print_nowhere
 from autodev_cli.sandbox import levels_of, lines_of, settled_status
 from autodev_cli.told import until_told
@@ -59,7 +59,7 @@ async def serve(plan: MeshPlan, output: Output) -> None:
     with showing(plan.ports) as report:
         async with running(plan, report) as mesh:
             await tell_ready(mesh, time.monotonic() - started)
-            console().print(HINT, style="dim")
+            say(HINT, style="dim")
             await for_ever()
 
 
@@ -80,13 +80,13 @@ async def for_ever() -> None:
 async def tell_ready(mesh: RunningMesh, seconds: float) -> None:
     """Say what was set in vain, what the sandbox is, where the key is, and how long it took."""
     for line in ignored(os.environ):
-        console().print(line, style="yellow", markup=False)
+        say(line, style="yellow")
     async with mesh.target.client() as client:
         for line in lines_of(await settled_status(client)):
-            console().print(line, markup=False)
+            say(line)
     serving = sum(each.state is State.SERVING for each in mesh.supervisor.statuses.values())
     key = f"key in {mesh.key_file}" if mesh.key_file.exists() else "no development key"
-    console().print(
+    say(
         f"{serving} of {len(mesh.supervisor.statuses)} services SERVING after {seconds:.1f} s; "
         f"gateway {mesh.target.address}, {key}, logs in {mesh.plan.data_dir / 'logs'}"
     )

@@ -7,7 +7,7 @@ import typer
 from autodev.gateway.v1 import webhook_service_pb2 as pb
 from autodev_cli.errors import UsageError
 from autodev_cli.options import Connection, connected, new_app
-from autodev_cli.output import as_dict, console, one_line, print_json, print_json_line, print_table
+from autodev_cli.output import as_dict, one_line, print_json, print_json_line, print_table, say
 from autodev_cli.paging import first_of
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
@@ -72,7 +72,7 @@ def replay(
         print_json(as_dict(total))
         return
     more = f"; {total.remaining} are dead still" if total.remaining else ""
-    console().print(f"{total.replayed} will be passed on again{more}")
+    say(f"{total.replayed} will be passed on again{more}")
 
 
 async def _replay_each(mesh: AutoDevClient, source: str, parts: list[list[str]]) -> pb.ReplayDeadWebhooksResponse:

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Sequence
 
-from rich.text import Text
-
 from autodev.gateway.v1 import event_pb2
 from autodev_cli.narration import kind_of, tell
-from autodev_cli.output import console, print_code
+from autodev_cli.output import pieces, print_code, say, say_text
 
 _STYLES = {
     "failure": "red",
@@ -49,23 +47,25 @@ class Story:
     def heading(self, text: str) -> None:
         """What comes next."""
         if not self._silent:
-            console().print()
-            console().print(Text(text, style="bold"))
+            say()
+            say(text, style="bold")
 
     def note(self, text: str) -> None:
         """An aside."""
         if not self._silent:
-            console().print(Text(f"        {text}", style="dim"))
+            say(f"        {text}", style="dim")
 
     def step(self, word: str, who: str, text: str) -> None:
         """One thing that happened to someone."""
         if self._silent:
             return
-        line = Text(f"{time.monotonic() - self._begins:6.1f}s ", style="dim")
-        line.append(f"{word:11}", style=_STYLES.get(word, "default"))
-        line.append(f"{who:24} ", style="bold not dim")
-        line.append(text, style="not dim")
-        console().print(line)
+        line = pieces(
+            (f"{time.monotonic() - self._begins:6.1f}s ", "dim"),
+            (f"{word:11}", _STYLES.get(word, "default")),
+            (f"{who:24} ", "bold"),
+            (text, ""),
+        )
+        say_text(line)
 
     def event(self, event: event_pb2.Event) -> None:
         """One thing that happened, as its event tells."""

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from autodev_cli.mesh.layout import Ports
 from autodev_cli.mesh.supervisor import State, Status
-from autodev_cli.output import console
+from autodev_cli.output import console, say_text
+from autodev_cli.visible import visible
 
 _STYLES = {State.SERVING: "green", State.WAITING: "red", State.STOPPED: "dim"}
 
@@ -45,7 +46,7 @@ def text_of(status: Status, ports: Ports) -> Text:
     if status.restarts:
         line.append(f"  restarted {status.restarts}×", style="yellow")
     if status.note:
-        line.append(f"  {status.note}", style="red")
+        line.append(f"  {visible(status.note)}", style="red")
     return line
 
 
@@ -54,4 +55,4 @@ def _say(status: Status, ports: Ports, seconds: float) -> None:
         return
     line = text_of(status, ports)
     line.append(f"  {seconds:.1f} s")
-    console().print(line)
+    say_text(line)
