@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import os
 import time
@@ -33,6 +34,9 @@ Outgoing = asyncio.Queue[event_service_pb2.ConsumeRequest | None]
 MOST_ERROR_CHARACTERS = 4000
 JOIN_S = 30.0
 """How long a worker waits for the gateway before it asks anew, by what its channel is made of then."""
+
+UNHANDLED_RETRY_S = 300.0
+"""How long an event waits for a worker that handles its kind, each time that it came to one that does not."""
 
 _NEVER = (
     grpc.StatusCode.UNAUTHENTICATED,
@@ -111,6 +115,12 @@ class EventWorker:
 
     Handlers may be called again for the same event (after a crash, or when a lease passed), so they must be
     idempotent. One handler's exception stops no other. The lease of a slow handler is extended while it runs.
+
+    The worker that joined last decides which kinds the group takes. An event of a kind that this worker has no handler
+    for is another's, so it is not acknowledged: it is rejected, to come again after UNHANDLED_RETRY_S. Each time is one
+    of its five tries, since Consume has no other way to give it back.
+
+    Raises TypeError for a handler that is no `async def`.
     """
 
     def __init__(
@@ -122,6 +132,8 @@ class EventWorker:
         metadata: Metadata = (),
     ) -> None:
         self._stub = stub
+        for handler in handlers.values():
+            _require_async(handler)
         self._group = group
         self._handlers = handlers
         self._options = options
@@ -178,13 +190,22 @@ class EventWorker:
         settlement = event_service_pb2.ConsumeRequest()
         try:
             with processing(delivery.event, self._group):
-                await self._handlers[event_type(delivery.event)](delivery.event)
+                await self._handler_of(delivery.event)(delivery.event)
             settlement.acknowledge.delivery_ids.append(delivery.delivery_id)
         except Exception as error:
+            if isinstance(error, _Unhandled):
+                settlement.reject.retry_after.FromMilliseconds(int(UNHANDLED_RETRY_S * 1000))
             self._tell_failure(delivery, error)
             settlement.reject.delivery_id = delivery.delivery_id
             settlement.reject.error = _told(error)
         outgoing.put_nowait(settlement)
+
+    def _handler_of(self, event: event_pb2.Event) -> Handler:
+        handler = self._handlers.get(event_type(event))
+        if handler is None:
+            kind = event.WhichOneof("payload") or "a later version"
+            raise _Unhandled(f"a worker of the group has no handler for events of the kind {kind}")
+        return handler
 
     def _tell_failure(self, delivery: event_service_pb2.Delivery, error: Exception) -> None:
         event, trace_id = delivery.event, trace_id_of(delivery.event)
@@ -206,6 +227,17 @@ class EventWorker:
                 request = event_service_pb2.ConsumeRequest()
                 request.extend.delivery_ids.extend(running)
                 outgoing.put_nowait(request)
+
+
+class _Unhandled(LookupError):
+    """An event of a kind that another worker of the group asked for."""
+
+
+def _require_async(handler: Handler) -> None:
+    written = inspect.unwrap(handler)
+    if not inspect.iscoroutinefunction(written) and not inspect.iscoroutinefunction(type(written).__call__):
+        name = getattr(handler, "__qualname__", repr(handler))
+        raise TypeError(f"the event handler {name} is no coroutine function: define it by `async def`")
 
 
 def _told(error: Exception) -> str:
@@ -269,6 +301,9 @@ class EventBus:
 
         @bus.on_task_fail
         async def page(event: Event) -> None: ...
+
+    All programs of one group have handlers for the same kinds: see EventWorker. One that is to have others is another
+    group. Each way to register a handler raises TypeError for one that is no `async def`.
     """
 
     def __init__(self, group: str) -> None:
@@ -279,6 +314,7 @@ class EventBus:
         """Call the handler for events of these kinds."""
 
         def register(handler: Handler) -> Handler:
+            _require_async(handler)
             for each in types:
                 self._handlers.setdefault(each, []).append(handler)
             return handler

@@ -1,6 +1,7 @@
 """What a worker says of an event, to a server that delivers one and keeps what is said of it."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ from autodev.gateway.v1.event_service_pb2_grpc import (
 )
 from autodev_sdk import EventBus, make_event
 from autodev_sdk.ending import ended
-from autodev_sdk.events import Handler
+from autodev_sdk.events import UNHANDLED_RETRY_S, EventWorker, Handler
 
 if TYPE_CHECKING:
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
@@ -91,11 +92,12 @@ async def test_a_handler_whose_work_was_cancelled_did_not_handle_the_event(conne
 async def test_a_handler_that_fails_before_it_is_waited_for_stops_no_other(connected: Connected, bus: EventBus) -> None:
     ran: list[str] = []
 
-    def plain(event: event_pb2.Event) -> None:
-        raise ValueError("at once")
-
     async def other(event: event_pb2.Event) -> None:
         ran.append("other")
+
+    @functools.wraps(other)
+    def plain(event: event_pb2.Event) -> None:
+        raise ValueError("at once")
 
     bus.on_task_fail(cast(Handler, plain))
     bus.on_task_fail(other)
@@ -158,3 +160,50 @@ async def test_who_can_never_join_is_told(connected: Connected, bus: EventBus, r
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await connected.said_by(bus)
     assert caught.value.code() is refusal
+
+
+async def test_an_event_of_a_kind_that_others_handle_comes_again_much_later(
+    connected: Connected, bus: EventBus
+) -> None:
+    ran: list[str] = []
+
+    @bus.on_task_success
+    async def succeeded(event: event_pb2.Event) -> None:
+        ran.append(event.id)
+
+    said = await connected.said_by(bus)
+    assert said.reject.delivery_id == "d-1"
+    assert said.reject.retry_after.ToTimedelta().total_seconds() == UNHANDLED_RETRY_S
+    assert "no handler for events of the kind task_failed" in said.reject.error
+    assert not ran
+
+
+async def test_a_handler_that_is_no_coroutine_function_is_refused(connected: Connected, bus: EventBus) -> None:
+    def plain(event: event_pb2.Event) -> None: ...
+
+    refused = cast(Handler, plain)
+    for register in (bus.on(event_pb2.EVENT_TYPE_TASK_FAILED), bus.on_task_success, bus.on_skill_execution):
+        with pytest.raises(TypeError, match=r"plain is no coroutine function: define it by `async def`"):
+            register(refused)
+    with pytest.raises(TypeError, match="plain is no coroutine function"):
+        EventWorker(connected.stub, "pager", {event_pb2.EVENT_TYPE_TASK_FAILED: refused})
+
+
+async def test_what_is_called_like_a_coroutine_function_is_a_handler(connected: Connected, bus: EventBus) -> None:
+    ran: list[str] = []
+
+    async def note(by: str, event: event_pb2.Event) -> None:
+        ran.append(by)
+
+    class Noting:
+        async def __call__(self, event: event_pb2.Event) -> None:
+            ran.append("object")
+
+        async def method(self, event: event_pb2.Event) -> None:
+            ran.append("method")
+
+    for handler in (functools.partial(note, "partial"), Noting(), Noting().method):
+        bus.on_task_fail(handler)
+    said = await connected.said_by(bus)
+    assert list(said.acknowledge.delivery_ids) == ["d-1"]
+    assert sorted(ran) == ["method", "object", "partial"]
