@@ -1,6 +1,7 @@
 """Options that many commands share."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,9 @@ from typer.core import TyperGroup
 DEFAULT_DATA_DIR = Path(".autodev")
 DEFAULT_TENANT = "default"
 _WHOLE = 1000
+
+INT64 = {"min": -(2**63), "max": 2**63 - 1}
+"""The range of an option that the contracts have as int64."""
 
 
 class Output(StrEnum):
@@ -95,6 +99,13 @@ Ports = Annotated[
         help="default (50050 to 50055 and 9464), auto (free ones), or a number to count from.",
     ),
 ]
+
+
+def no_nan(value: float) -> float:
+    """An option's value, unless it is NaN, which is within every range. Raises typer.BadParameter."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
 
 
 class _Group(TyperGroup):

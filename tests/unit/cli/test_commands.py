@@ -6,9 +6,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, get_args
 
 import grpc
 import pytest
+import typer.main
 from grpc_status import rpc_status
 
 from autodev.gateway.v1 import event_pb2
@@ -157,17 +159,20 @@ def test_an_authoritys_file_must_hold_a_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("up", "--ports", "²"), "--ports ²: give default, auto, or a number to count from"),
         (("up", "--ports", "abc"), "--ports abc: give default, auto, or a number to count from"),
         (("demo", "--exit", "--ports", "abc"), "--exit, --ports: only with --up"),
         (("demo", "--allow-process-sandbox"), "--allow-process-sandbox: only with --up"),
         (("replay", "--allow-process-sandbox"), "--allow-process-sandbox: only with --up"),
         (("events", "tail", "--type", "nonsense"), "no event type 'nonsense'; there are: task_failed"),
         (("events", "tail", "--since", "yesterday"), "--since yesterday: give start, a span"),
+        (("events", "tail", "--since", "9999999d"), "--since 9999999d: give start, a span"),
         (("events", "discard", "group"), "name letters, or say --all"),
         (("evolve", "run", "--agent", "ada", "--skill", "a", "--within", "10x"), "--within 10x: give a span"),
         (("evolve", "run", "--agent", "ada"), "give one of --skill and --score"),
         (("settings", "set"), "nothing to set: see `autodev settings set --help`"),
         (("keys", "rotate", "k1", "--overlap", "soon"), "--overlap soon: give a span"),
+        (("keys", "create", "bob", "--expires-in", "999999999d"), "--expires-in 999999999d: give a span"),
         (("keys", "create", "nobody at all", "--offline"), "'nobody at all' is no name"),
         (("webhooks", "replay"), "name webhooks, or say --all"),
         (("audit", "verify", "--expect-head", "nonsense"), "--expect-head: "),
@@ -183,6 +188,52 @@ def test_a_call_that_can_never_do_is_one_line_with_the_status_of_wrong_usage(
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1), ended.stderr
     assert says in ended.stderr
     assert not any(tmp_path.iterdir())
+
+
+HUGE = "9" * 20
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("fitness mutate v --agent a", "--seed", HUGE),
+        ("fitness mutate v --agent a", "--seed", f"-{HUGE}"),
+        ("evolve run --agent a --score s", "--seed", HUGE),
+        ("events tail", "--last", HUGE),
+        ("certs create", "--days", "1e12"),
+        ("certs create", "--days", "nan"),
+        ("certs create", "--ca-days", "1e12"),
+        ("certs create", "--ca-days", "nan"),
+        ("certs renew", "--days", "nan"),
+        ("certs keep", "--every", "nan"),
+        ("certs keep", "--every", "inf"),
+        ("skills run s s()", "--timeout", "nan"),
+        ("replay", "--patience", "nan"),
+    ],
+)
+def test_a_number_out_of_range_is_wrong_usage(command: str, option: str, value: str, tmp_path: Path) -> None:
+    ended = autodev(*command.split(), option, value, cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert option in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_every_option_with_a_number_has_its_range() -> None:
+    unbounded = {"replay --limit", "replay --agents-per-task"}
+    found = set()
+    for name in COMMANDS:
+        command: Any = typer.main.get_command(app).get_command(None, name)  # type: ignore[attr-defined]
+        for each in getattr(command, "commands", {"": command}).values():
+            for option in each.params:
+                stated = option.type_descriptor.annotation
+                kinds = {stated, *get_args(stated)}
+                if kinds & {int, float} and None in (option.min, option.max):
+                    found.add(f"{name} {option.opts[0]}")
+                if float in kinds:
+                    assert option.callback is not None, f"{name} {option.opts[0]} takes nan"
+    # These are only compared with, or told.
+    assert found == unbounded
 
 
 def test_why_nothing_was_proposed_is_told_by_each_proposer() -> None:

@@ -14,7 +14,7 @@ from autodev_cli.narration import KINDS, kind_of, line
 from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, one_line, print_json, print_json_line, print_table, say
 from autodev_cli.paging import first_of, whole
-from autodev_cli.spans import span_of
+from autodev_cli.spans import MOST, span_of
 from autodev_cli.tailing import CAUGHT_UP_MS, start_of_last
 from autodev_cli.target import ask
 from autodev_sdk import AutoDevClient
@@ -43,7 +43,9 @@ def tail(
         str | None, typer.Option(help="start, a span (30s, 10m, 2h, 1d), or an ISO time. Default: the last ones.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones, until Ctrl-C.")] = False,
-    last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many, where --since is not given.")] = 20,
+    last: Annotated[
+        int, typer.Option("--last", "-n", min=1, max=100_000, help="How many, where --since is not given.")
+    ] = 20,
 ) -> None:
     """Print events, oldest first."""
     request = pb.SubscribeRequest(
@@ -224,7 +226,9 @@ def since_time(text: str, now: datetime) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise UsageError(f"--since {text}: give start, a span (30s, 10m, 2h, 1d), or an ISO time") from None
+        raise UsageError(
+            f"--since {text}: give start, a span (30s, 10m, 2h, 1d; {MOST.days}d at most), or an ISO time"
+        ) from None
 
 
 def _print(connection: Connection, event: event_pb2.Event) -> None:

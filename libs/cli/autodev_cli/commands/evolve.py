@@ -10,7 +10,7 @@ import typer
 from autodev.gateway.v1 import event_pb2
 from autodev.learning.v1 import evolver_service_pb2 as pb
 from autodev_cli.errors import UsageError
-from autodev_cli.options import Connection, connected, new_app
+from autodev_cli.options import INT64, Connection, connected, new_app
 from autodev_cli.output import as_dict, enum_word, moment, one_line, print_json, print_json_line, print_table, say
 from autodev_cli.paging import first_of
 from autodev_cli.spans import span_given
@@ -89,7 +89,7 @@ def run(
     ] = "",
     iterations: Annotated[int, typer.Option("--iterations", min=1, max=1000, help="Steps at the most.")] = 5,
     within: Annotated[str, typer.Option("--within", help="Time at the most: 90s, 10m, 2h.")] = "10m",
-    seed: Annotated[int, typer.Option("--seed", help="What is drawn by lot depends on it alone.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", **INT64, help="What is drawn by lot depends on it alone.")] = 0,
 ) -> None:
     """Run an experiment on a skill, or by a score function, and follow it to its end. Ctrl-C leaves it running."""
     if bool(skill) == bool(score):

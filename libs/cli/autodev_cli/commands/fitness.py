@@ -7,7 +7,7 @@ import typer
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.learning.v1 import evolver_service_pb2 as evolver
-from autodev_cli.options import Connection, connected, new_app
+from autodev_cli.options import INT64, Connection, connected, new_app
 from autodev_cli.output import as_dict, moment, print_json, print_table, say, say_lines
 from autodev_cli.paging import whole
 from autodev_cli.target import ask
@@ -87,7 +87,9 @@ def mutate(
     ] = "",
     seed: Annotated[
         int,
-        typer.Option("--seed", help="The same seed makes the same. Default: another each time.", show_default=False),
+        typer.Option(
+            "--seed", **INT64, help="The same seed makes the same. Default: another each time.", show_default=False
+        ),
     ] = 0,
 ) -> None:
     """Make another variant of a workflow by one structural change."""

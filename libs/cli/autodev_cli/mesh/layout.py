@@ -47,7 +47,7 @@ def ports_named(choice: str) -> Ports:
         return Ports()
     if choice == "auto":
         return Ports(*free_ports(len(fields(Ports))))
-    if choice.isdigit() and 0 < int(choice) <= 65535 - len(fields(Ports)):
+    if choice.isdecimal() and len(choice) <= 5 and 0 < int(choice) <= 65535 - len(fields(Ports)):
         return Ports(*(int(choice) + offset for offset in range(len(fields(Ports)))))
     raise UsageError(f"--ports {choice}: give default, auto, or a number to count from")
 
