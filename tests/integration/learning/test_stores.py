@@ -393,6 +393,21 @@ async def test_other_code_of_the_same_name_is_another_skill(stores: Stores) -> N
     assert [skill.name for skill in await stores.skills.page(10, "total")] == ["total_2"]
 
 
+async def test_what_is_approved_runs_though_an_earlier_version_was_the_same(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:one")).id, "")
+    skill = await stores.skills.get("total")
+    await next_version(stores, skill.id, "1.0.0", "m1")
+    again = await stores.skills.promote((await approved(stores, "request:two")).id, "")
+    assert again.skill_id is not None
+    promoted = await stores.skills.get(again.skill_id)
+    assert (promoted.name, promoted.active.version, promoted.active.code) == ("total_2", "1.0.0", TOTAL)
+    assert (promoted.active.source_id, promoted.active.approved_by) == (again.id, "ada")
+    assert (await stores.skills.get("total")).active.version == "1.1.0"
+    await stores.skills.roll_back(Rollback("r", skill.id, "", "ada", "wrong"))
+    third = await stores.skills.promote((await approved(stores, "request:three")).id, "")
+    assert third.skill_id == skill.id
+
+
 async def test_a_page_of_skills_is_asked_for_at_once(stores: Stores) -> None:
     for number in range(4):
         await stores.skills.promote((await approved(stores, f"request:{number}", f"{TOTAL}# {number}\n")).id, "")

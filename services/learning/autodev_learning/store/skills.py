@@ -87,7 +87,7 @@ class SkillStore:
 
     @repeatable
     async def promote(self, candidate_id: str, caused_by: str) -> Candidate:
-        """Make an approved candidate a skill, or part of one that has the same content; announce it; once.
+        """Make an approved candidate a skill, or part of one whose active version is the same; announce it; once.
 
         Raises NotFound, FailedPrecondition (NOT_APPROVED).
         """
@@ -285,11 +285,15 @@ async def _require_used(session: AsyncSession, version: SkillVersionRow) -> None
 
 
 async def _skill_with(session: AsyncSession, candidate: Candidate) -> SkillRow | None:
-    """The skill that has the candidate's content already, in any of its versions."""
+    """The skill whose active version is the candidate's content already: what was approved is what runs."""
     return await session.scalar(
         select(SkillRow)
-        .join(SkillVersionRow, SkillVersionRow.skill_id == SkillRow.id)
+        .join(
+            SkillVersionRow,
+            (SkillVersionRow.skill_id == SkillRow.id) & (SkillVersionRow.version == SkillRow.active_version),
+        )
         .where(SkillVersionRow.content_sha256 == content_sha256(candidate.preamble, candidate.code))
+        .order_by(SkillRow.id)
         .limit(1)
     )
 
