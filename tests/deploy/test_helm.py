@@ -144,7 +144,9 @@ def test_every_pod_tells_how_it_is(default: list[Manifest]) -> None:
         probe = ["python3", "-m", "autodev_runtime.probe", f"127.0.0.1:{door}", name]
         assert container["startupProbe"]["exec"]["command"] == probe
         assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
-        assert container["livenessProbe"]["tcpSocket"] == {"port": door}
+        assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
+        # One that is slow for a while is not restarted.
+        assert container["livenessProbe"]["periodSeconds"] * container["livenessProbe"]["failureThreshold"] >= 30
         stated = of_kind(default, "ConfigMap")[name]["data"]
         assert stated[f"AUTODEV_{name.upper()}_METRICS_HOST"] == "0.0.0.0"
         assert stated[f"AUTODEV_{name.upper()}_METRICS_PORT"] == str(ports["metrics"])

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,18 +170,20 @@ async def running(
     stop_http = None
     if settings.metrics_port:
         try:
-            stop_http = telemetry.serve_http(settings.metrics_host, settings.metrics_port, lambda: healthy.serving)
+            probes = {"/healthz": healthy.serves, "/livez": healthy.lives}
+            stop_http = telemetry.serve_http(settings.metrics_host, settings.metrics_port, probes)
         except OSError as error:
             where = host_port(settings.metrics_host, settings.metrics_port)
             raise CannotStart(f"cannot listen on {where} for metrics: {error.strerror}") from error
     for server in servers:
         await server.start()
-    tasks = [asyncio.ensure_future(task()) for task in (*background, healthy.watch)]
+    tasks = [asyncio.ensure_future(task()) for task in (*background, healthy.watch, healthy.beat)]
     failed = asyncio.ensure_future(_first_failure(tasks))
     log.info("listening on %s", ", ".join(endpoint.address for endpoint in endpoints))
     try:
         yield failed
     finally:
+        healthy.draining = True
         for endpoint in endpoints:
             await endpoint.health.enter_graceful_shutdown()
             if endpoint.on_drain is not None:
@@ -203,14 +206,35 @@ class _Readiness:
         self._endpoints = endpoints
         self._ready = ready
         self.serving = False
+        self.draining = False
+        self._looked_s = self._turned_s = time.monotonic()
+
+    def serves(self) -> bool:
+        """Whether calls should come here. Answered by a thread, so also where the event loop is stuck."""
+        return self.serving and not self.draining and _is_recent(self._looked_s)
+
+    def lives(self) -> bool:
+        """Whether the event loop turns, whatever the parts answer. Answered by a thread, too."""
+        return _is_recent(self._turned_s)
+
+    async def beat(self) -> None:
+        """Note that the event loop turns, while the watch may wait for a part that does not answer."""
+        while True:
+            self._turned_s = time.monotonic()
+            await asyncio.sleep(READINESS_PERIOD_S)
 
     async def watch(self) -> None:
         """Keep every service's health equal to what the parts answer."""
         while True:
-            answers = await results_of(*(self._ask(part) for part in self._ready))
+            answers = await self._answers(self._ready)
             forwarded = await self._set(all(answers))
             hurry = 1 if self.serving and forwarded else 4 if self.serving else 20
             await asyncio.sleep(READINESS_PERIOD_S / hurry)
+
+    async def _answers(self, parts: Iterable[Ready]) -> list[bool]:
+        answers = await results_of(*(self._ask(part) for part in parts))
+        self._looked_s = time.monotonic()
+        return answers
 
     async def _ask(self, part: Ready) -> bool:
         try:
@@ -228,11 +252,16 @@ class _Readiness:
             # The server as a whole comes last: who hears that it serves may ask for any of its services.
             for name in (*(served.name for served in endpoint.services), ""):
                 await endpoint.health.set(name, _state(serving))
-            answers = await results_of(*(self._ask(part) for part in endpoint.forwarded.values()))
+            answers = await self._answers(endpoint.forwarded.values())
             for name, answer in zip(endpoint.forwarded, answers, strict=True):
                 await endpoint.health.set(name, _state(answer))
             forwarded = forwarded and all(answers)
         return forwarded
+
+
+def _is_recent(moment_s: float) -> bool:
+    """Whether there is nothing odd about a look that was last taken then: one takes as long as a part may."""
+    return time.monotonic() - moment_s < 3 * READINESS_PERIOD_S + READINESS_TIMEOUT_S
 
 
 def _state(serving: bool) -> "health_pb2.HealthCheckResponse.ServingStatus":

@@ -56,7 +56,7 @@ class ServiceSettings(ExtensionSettings):
     port: int = Field(ge=0, le=65535)
     """Where to listen; 0: any free port."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
-    """HTTP port for /metrics and /healthz; 0: none."""
+    """HTTP port for /metrics, /healthz and /livez; 0: none."""
     metrics_host: str = "127.0.0.1"
     """Where that port listens. It answers anybody, in plain text: on another address only where a firewall or a network
     policy lets in whom it is for."""

@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from socketserver import ThreadingMixIn
@@ -136,20 +136,20 @@ class _QuietHandler(WSGIRequestHandler):
         """Say nothing: a scrape every few seconds is no news."""
 
 
-def serve_http(host: str, port: int, healthy: Callable[[], bool]) -> Callable[[], None]:
-    """Serve `/metrics` and `/healthz` from a thread. Returns what stops it."""
+def serve_http(host: str, port: int, probes: Mapping[str, Callable[[], bool]]) -> Callable[[], None]:
+    """Serve `/metrics`, and each probe at its path, from a thread. Returns what stops it."""
     metrics = make_wsgi_app()
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
             return metrics(environ, start_response)
-        if path == "/healthz":
-            status = "200 OK" if healthy() else "503 Service Unavailable"
+        if (probe := probes.get(path)) is not None:
+            status = "200 OK" if probe() else "503 Service Unavailable"
             start_response(status, [("Content-Type", "text/plain")])
             return [status.split(" ", 1)[1].encode() + b"\n"]
         start_response("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"try /metrics or /healthz\n"]
+        return [f"try {', '.join(('/metrics', *probes))}\n".encode()]
 
     server = make_server(host, port, app, server_class=_Server, handler_class=_QuietHandler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()

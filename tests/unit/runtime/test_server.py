@@ -1,6 +1,7 @@
 """The bootstrap: health by readiness, reflection, background work, drain."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -254,6 +255,74 @@ async def test_metrics_and_health_are_served_by_http_too(odd: Odd, unused_tcp_po
         assert status == 200
         assert 'autodev_rpc_calls_total{code="OK",method="/autodev.gateway.v1.EventService/ListDeadLetters"' in metrics
         assert (await asyncio.to_thread(get, "/secrets"))[0] == 404
+
+
+def status_of(port: int, path: str) -> int:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            status: int = answer.status
+            return status
+    except HTTPError as error:
+        return error.code
+
+
+def status_becomes(port: int, path: str, expected: int) -> None:
+    """Ask until it does, and let nothing else run meanwhile in this thread."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while (found := status_of(port, path)) != expected:
+        assert time.monotonic() < deadline_s, f"{path} is {found}, not {expected}"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez"])
+async def test_a_service_that_hangs_is_neither_ready_nor_alive_until_it_goes_on(
+    odd: Odd, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(server, "READINESS_TIMEOUT_S", 0.2)
+    async with started(odd, metrics_port=unused_tcp_port) as channel:
+        await health_becomes(channel, "SERVING")
+        status_becomes(unused_tcp_port, path, 503)
+        await asyncio.to_thread(status_becomes, unused_tcp_port, path, 200)
+
+
+async def test_a_part_that_never_answers_makes_a_service_unready_and_no_less_alive(
+    odd: Odd, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "READINESS_TIMEOUT_S", 0.2)
+    hangs, answered = asyncio.Event(), asyncio.Event()
+
+    async def part() -> bool:
+        while hangs.is_set() and not answered.is_set():
+            # As a driver does that first waits for a farewell.
+            with contextlib.suppress(asyncio.CancelledError):
+                await answered.wait()
+        return True
+
+    async with started(odd, part, metrics_port=unused_tcp_port) as channel:
+        await health_becomes(channel, "SERVING")
+        hangs.set()
+        await asyncio.to_thread(status_becomes, unused_tcp_port, "/healthz", 503)
+        assert await asyncio.to_thread(status_of, unused_tcp_port, "/livez") == 200
+        answered.set()
+        await asyncio.to_thread(status_becomes, unused_tcp_port, "/healthz", 200)
+
+
+async def test_a_service_that_drains_is_not_ready_and_still_alive(odd: Odd, unused_tcp_port: int) -> None:
+    one = endpoint(odd)
+    settings = ServiceSettings(port=0, drain_s=DEADLINE_S, metrics_port=unused_tcp_port)
+    serving = running("test", settings, [one])
+    await serving.__aenter__()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{one.port}") as channel:
+        await health_becomes(channel, "SERVING")
+        call = asyncio.ensure_future(_wait_for_answer(EventServiceStub(acting(channel, "acme"))))
+        async with asyncio.timeout(DEADLINE_S):
+            await odd.waiting.acquire()
+        ending = asyncio.ensure_future(serving.__aexit__(None, None, None))
+        await asyncio.to_thread(status_becomes, unused_tcp_port, "/healthz", 503)
+        assert await asyncio.to_thread(status_of, unused_tcp_port, "/livez") == 200
+        odd.go_on.set()
+        await call
+        async with asyncio.timeout(DEADLINE_S):
+            await ending
 
 
 @pytest.mark.parametrize(("stated", "expected"), [({}, "127.0.0.1"), ({"metrics_host": "127.0.0.3"}, "127.0.0.3")])
