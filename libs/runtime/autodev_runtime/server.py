@@ -190,9 +190,9 @@ async def running(
                 endpoint.on_drain()
         await asyncio.gather(*(server.stop(settings.drain_s) for server in servers))  # noqa: TID251 -- all must close
         await ended(*tasks, failed)
-        await asyncio.to_thread(stop_spans)
         if stop_http is not None:
             await asyncio.to_thread(stop_http)
+        await asyncio.to_thread(stop_spans)
 
 
 async def _first_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:

@@ -4,8 +4,10 @@ OpenTelemetry is imported only then: it takes as long, and as much memory, as ha
 look at one variable. Names and attributes of calls and events are those of OpenTelemetry's semantic conventions (0.66).
 """
 
+import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
@@ -23,7 +25,12 @@ if TYPE_CHECKING:
 
     from autodev.gateway.v1.event_pb2 import Event
 
+log = logging.getLogger(__name__)
+
 _tracer: "Tracer | None" = None
+
+FAREWELL_S = 2.0
+"""For the last spans: a collector that is away must not use up the time that a process has to end."""
 
 EVENTS = "events"
 """What the conventions call the destination of a message: the one log."""
@@ -101,7 +108,8 @@ def export_spans(service: str, endpoint: str, ratio: float = 1.0) -> Callable[[]
     """Send this process' spans to the collector at an endpoint (OTLP over gRPC: `http://127.0.0.1:4317`).
 
     A trace that begins elsewhere is recorded if its beginner says so; of those that begin here, the share `ratio`.
-    Without an endpoint nothing is recorded. Returns what sends the rest and stops; it blocks.
+    Without an endpoint nothing is recorded. Returns what sends the rest and stops; it blocks, for
+    little longer than FAREWELL_S.
     """
     global _tracer
     if not endpoint:
@@ -120,13 +128,23 @@ def export_spans(service: str, endpoint: str, ratio: float = 1.0) -> Callable[[]
     provider = TracerProvider(
         sampler=ParentBasedTraceIdRatio(ratio), resource=Resource.create(resource), shutdown_on_exit=False
     )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    exporter = OTLPSpanExporter(endpoint=endpoint)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = provider.get_tracer("autodev")
+
+    def give_up() -> None:
+        log.warning("the collector of traces does not answer; the last spans are lost")
+        exporter.shutdown()
 
     def stop() -> None:
         global _tracer
         _tracer = None
+        # By itself it waits for half a minute, until the exporter has tried everything.
+        patience = threading.Timer(FAREWELL_S, give_up)
+        patience.daemon = True
+        patience.start()
         provider.shutdown()
+        patience.cancel()
 
     return stop
 
