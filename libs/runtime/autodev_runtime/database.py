@@ -215,9 +215,15 @@ class Database:
 
     async def ready(self) -> bool:
         """Whether the database answers, to each of the service's roles."""
-        for engine in {self._engine, self._all_tenants_engine}:
-            async with engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
+        for engine in self._pools.values():
+            pool = engine.pool
+            assert isinstance(pool, pools.Pool)
+            if pool.full and not self.is_sqlite:
+                # In it calls may wait for each other, and for a lock: no reason to send all to another replica.
+                await postgresql.answers(engine.url, self.options)
+            else:
+                async with engine.connect() as connection:
+                    await connection.execute(text("SELECT 1"))
         return True
 
     async def run(self, change: Callable[[Connection], None]) -> None:

@@ -40,6 +40,11 @@ class Pool(AsyncAdaptedQueuePool):
         """How many wait for a connection."""
         return len(self._waiters)
 
+    @property
+    def full(self) -> bool:
+        """Whether who asks for a connection now has to wait until one is given back."""
+        return self.checkedout() >= self.limit
+
     def _do_get(self) -> ConnectionPoolEntry:
         # It calls itself where somebody else was faster: so it is noted who waits, and not how often.
         waiter = asyncio.current_task()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import event, exc, make_url
+from sqlalchemy import URL, event, exc, make_url
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -107,6 +107,21 @@ async def connect(url: str, options: DatabaseOptions) -> Any:
     import asyncpg
 
     return _attentive(await asyncpg.connect(**driver_arguments(url), **_bounds(options)))
+
+
+async def answers(url: URL, options: DatabaseOptions) -> None:
+    """Have the server answer, on a connection outside of the pools. Raises `driver_errors`."""
+    import asyncpg
+
+    try:
+        connection = await connect(url.render_as_string(hide_password=False), options)
+    except asyncpg.TooManyConnectionsError:
+        # An answer, too: it has no place for one more, which nobody needs.
+        return
+    try:
+        await connection.execute("SELECT 1")
+    finally:
+        await connection.close(timeout=1)
 
 
 def _attentive(connection: Any) -> Any:

@@ -185,6 +185,40 @@ async def add_one(database: Database, *ids: int) -> None:
             await asyncio.sleep(0.05)
 
 
+@contextlib.asynccontextmanager
+async def full(storage: Storage) -> AsyncIterator[Database]:
+    """A database whose every connection is in use."""
+    async with storage.things(pool_size=1) as database, database.session("acme") as session:
+        await session.execute(text("SELECT 1"))
+        async with database.across_tenants() as relay:
+            await relay.execute(text("SELECT 1"))
+            yield database
+
+
+async def test_calls_that_use_all_connections_leave_the_database_ready(counters: Storage) -> None:
+    async with full(counters) as database, asyncio.timeout(5):
+        assert await database.ready()
+
+
+async def test_a_server_that_takes_no_more_connections_is_ready(postgresql: Server, counters: Storage) -> None:
+    roles = ("autodev_fitness", "autodev_fitness_all")
+    async with full(counters) as database, asyncio.timeout(5):
+        await asyncio.to_thread(postgresql.execute, *(f"ALTER ROLE {role} CONNECTION LIMIT 1" for role in roles))
+        try:
+            assert await database.ready()
+        finally:
+            await asyncio.to_thread(postgresql.execute, *(f"ALTER ROLE {role} CONNECTION LIMIT -1" for role in roles))
+
+
+async def test_a_database_that_is_away_is_not_ready_whatever_uses_its_connections(
+    postgresql: Server, counters: Storage
+) -> None:
+    async with full(counters) as database:
+        with postgresql.paused(), pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await database.ready()
+
+
 async def test_transactions_that_deadlock_are_a_conflict_and_one_goes_on(counters: Storage) -> None:
     async with counters.things() as database:
         ended = await asyncio.gather(add_one(database, 1, 2), add_one(database, 2, 1), return_exceptions=True)

@@ -300,9 +300,11 @@ async def test_a_part_that_never_answers_makes_a_service_unready_and_no_less_ali
     async with started(odd, part, metrics_port=unused_tcp_port) as channel:
         await health_becomes(channel, "SERVING")
         hangs.set()
-        await asyncio.to_thread(status_becomes, unused_tcp_port, "/healthz", 503)
-        assert await asyncio.to_thread(status_of, unused_tcp_port, "/livez") == 200
-        answered.set()
+        try:
+            await asyncio.to_thread(status_becomes, unused_tcp_port, "/healthz", 503)
+            assert await asyncio.to_thread(status_of, unused_tcp_port, "/livez") == 200
+        finally:
+            answered.set()
         await asyncio.to_thread(status_becomes, unused_tcp_port, "/healthz", 200)
 
 
