@@ -48,7 +48,7 @@ class CertificateFiles:
 class ServiceSettings(ExtensionSettings):
     """Read from the environment (`AUTODEV_<NAME>_...`) and from files of secrets; see docs/settings.md."""
 
-    model_config = SettingsConfigDict(use_attribute_docstrings=True, populate_by_name=True)
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     host: str = "127.0.0.1"
     """Where to listen. Services believe the tenant that a peer states, so without a mesh certificate they refuse any

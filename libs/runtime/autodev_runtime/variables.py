@@ -50,6 +50,6 @@ def unknown_variables(settings: type[BaseSettings], stated: Iterable[str]) -> li
 
 def _guess(variable: str, known: Iterable[str], prefix: str) -> str:
     # Without what all of them begin with, which would make any two alike.
-    own = [each.removeprefix(prefix) for each in known]
+    own = {each.removeprefix(prefix).removeprefix("AUTODEV_"): each for each in known}
     near = difflib.get_close_matches(variable.removeprefix(prefix), own, n=1, cutoff=LIKENESS)
-    return "".join(f"; perhaps {prefix}{each}?" for each in near)
+    return "".join(f"; perhaps {own[each]}?" for each in near)

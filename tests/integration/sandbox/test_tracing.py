@@ -28,7 +28,9 @@ async def collector() -> AsyncIterator[Collector]:
 async def traced(collector: Collector, directory: Path, flags: str = "01") -> dict[str, Any]:
     """The spans of an execution and a batch, called within a trace."""
     await (await ready("namespace")).close()
-    settings = SandboxSettings(levels=frozenset({IsolationLevel.NAMESPACE}), otlp_endpoint=collector.address)
+    settings = SandboxSettings.model_validate(
+        {"levels": frozenset({IsolationLevel.NAMESPACE}), "AUTODEV_OTLP_ENDPOINT": collector.address}
+    )
     within_trace = (("traceparent", f"00-{TRACE_ID}-{SPAN_ID}-{flags}"),)
     async with serving(settings, directory) as service:
         code = f"def f(word): return word  # {SECRET}"

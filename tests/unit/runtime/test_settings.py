@@ -248,5 +248,13 @@ def test_what_is_set_in_vain_is_named_with_what_may_be_meant() -> None:
     ]
 
 
+def test_a_setting_of_the_whole_mesh_has_no_variable_of_one_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTODEV_LEARNING_TRACE_RATIO", "0.01")
+    assert LearningSettings().trace_ratio == 1
+    assert unknown_variables(LearningSettings, os.environ) == [
+        "AUTODEV_LEARNING_TRACE_RATIO: there is no such setting; perhaps AUTODEV_TRACE_RATIO?"
+    ]
+
+
 def test_a_part_of_a_setting_is_known() -> None:
     assert unknown_variables(FitnessSettings, ["AUTODEV_FITNESS_PROXY_WEIGHTS__APPROVED"]) == []
