@@ -20,10 +20,22 @@ def secrets_dir() -> Path | None:
     return Path(named)
 
 
+def secrets() -> dict[str, Path]:
+    """The folder's files, by the variables that they are named as. Raises ValueError as `secrets_dir` does."""
+    folder = secrets_dir()
+    return {} if folder is None else {file.name.upper(): file for file in folder.iterdir() if file.is_file()}
+
+
+def secret_in(file: Path) -> str:
+    """What a file says. Raises ValueError where that is nothing: it was to be a secret, and was not written."""
+    if said := file.read_text().strip():
+        return said
+    raise ValueError(f"{file.name.upper()}: {file} is empty; write the value into it, or take it away")
+
+
 def stated(variable: str) -> str:
-    """The variable's value, or its file's; "" where there is neither."""
+    """The variable's value, or its file's; "" where there is neither. Raises ValueError as the two above do."""
     if value := os.environ.get(variable):
         return value
-    folder = secrets_dir()
-    file = folder / variable.lower() if folder is not None else None
-    return file.read_text().strip() if file is not None and file.is_file() else ""
+    file = secrets().get(variable)
+    return secret_in(file) if file is not None else ""

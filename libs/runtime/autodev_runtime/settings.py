@@ -20,11 +20,11 @@ from autodev_runtime.database_urls import DatabaseUrl
 from autodev_runtime.extensions.settings import ExtensionSettings
 from autodev_runtime.in_flight import CallBounds
 from autodev_runtime.named import named
-from autodev_runtime.secret_files import secrets_dir
+from autodev_runtime.secret_files import SECRETS_DIR, secret_in, secrets, secrets_dir
 from autodev_runtime.starting import WRONG_SETTINGS
 from autodev_runtime.targets import Collector, Target
 from autodev_runtime.telemetry import LogFormat, LogLevel, configure_logging
-from autodev_runtime.variables import line_of, line_of_unread, unknown_variables
+from autodev_runtime.variables import line_of, line_of_unread, unknown_variables, variables_of
 from autodev_sdk.addresses import is_loopback
 
 MESH_FILES = ("mesh_ca_file", "mesh_cert_file", "mesh_key_file")
@@ -125,6 +125,8 @@ class ServiceSettings(ExtensionSettings):
         configure_logging(service, self.log_level, self.log_format)
         for line in unknown_variables(type(self), os.environ):
             log.warning(line)
+        for line in unknown_variables(type(self), secrets()):
+            log.warning("%s: %s", SECRETS_DIR, line)
 
     @classmethod
     def settings_customise_sources(
@@ -135,10 +137,17 @@ class ServiceSettings(ExtensionSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What a caller states, then the environment, then the files of AUTODEV_SECRETS_DIR."""
+        """What a caller states, then the environment, then the files of AUTODEV_SECRETS_DIR.
+
+        Raises ValueError for a file that is empty: it would be as good as none.
+        """
         folder = secrets_dir()
-        files = () if folder is None else (SecretsSettingsSource(settings_cls, folder),)
-        return init_settings, env_settings, *files
+        files = secrets()
+        for variable in variables_of(settings_cls):
+            if variable in files:
+                secret_in(files[variable])
+        read = () if folder is None else (SecretsSettingsSource(settings_cls, folder),)
+        return init_settings, env_settings, *read
 
     @model_validator(mode="before")
     @classmethod

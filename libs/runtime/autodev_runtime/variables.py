@@ -37,9 +37,14 @@ def line_of_unread(settings: type[BaseSettings], error: SettingsError) -> str:
     return f"{variable_of(settings, found[1])}: this is not JSON" if found else str(error)
 
 
+def variables_of(settings: type[BaseSettings]) -> list[str]:
+    """The variables of all settings."""
+    return [variable_of(settings, name) for name in settings.model_fields]
+
+
 def unknown_variables(settings: type[BaseSettings], stated: Iterable[str]) -> list[str]:
     """A line for each of the variables that begins as the service's settings do, and is none of them."""
-    known = [variable_of(settings, name) for name in settings.model_fields]
+    known = variables_of(settings)
     prefix = str(settings.model_config.get("env_prefix", ""))
     return [
         f"{variable}: there is no such setting{_guess(variable, known, prefix)}"
