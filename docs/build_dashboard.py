@@ -92,6 +92,16 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
         Panel(
+            "Certificates: changes of their files",
+            "ops",
+            (
+                Query(
+                    rate("autodev_certificate_renewals_total", "job, certificate, outcome"),
+                    "{{job}} {{certificate}}: {{outcome}}",
+                ),
+            ),
+        ),
+        Panel(
             "Transactions done again",
             "ops",
             (Query(rate("autodev_transactions_repeated_total", "job"), "{{job}}"),),

@@ -26,6 +26,11 @@ EXPIRES = Gauge(
     "When the certificate in use expires, in seconds since 1970; `mesh` or `public`",
     ["certificate"],
 )
+REFUSED = Gauge(
+    "autodev_certificate_refused",
+    "Whether the certificate's files cannot be used as they are: 1 while the one before stays in use",
+    ["certificate"],
+)
 RENEWALS = Counter(
     "autodev_certificate_renewals_total",
     "Changes of a certificate's files: `renewed`, or `refused` where they do not agree",
@@ -66,15 +71,15 @@ class Certificates:
         self._kind = kind
         self._files = files
         self._name = name
-        self._refused = ""
         self.material = self._use(_read(files))
+        self._note("")
 
     def refresh(self) -> None:
         """Look at the files, and use what they hold where it is new and agrees."""
         try:
             contents = _read(self._files)
             if contents == _contents(self.material):
-                self._refused = ""
+                self._note("")
                 return
             self.material = self._use(contents)
         except CertificateError as error:
@@ -82,9 +87,9 @@ class Certificates:
             if str(error) != self._refused:
                 log.warning("the %s certificate stays as it was: %s", self._kind, error)
                 RENEWALS.labels(self._kind, "refused").inc()
-            self._refused = str(error)
+            self._note(str(error))
             return
-        self._refused = ""
+        self._note("")
         RENEWALS.labels(self._kind, "renewed").inc()
         log.info("the %s certificate is renewed; it expires %s", self._kind, self.material.expires.isoformat())
 
@@ -93,6 +98,11 @@ class Certificates:
         while True:
             await asyncio.sleep(PERIOD_S)
             await asyncio.to_thread(self.refresh)
+
+    def _note(self, flaw: str) -> None:
+        """What is wrong with the files now; nothing, if empty."""
+        self._refused = flaw
+        REFUSED.labels(self._kind).set(bool(flaw))
 
     def _use(self, contents: tuple[bytes, bytes, bytes | None]) -> Material:
         material = agreed(*contents)

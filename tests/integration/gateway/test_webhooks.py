@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
+from autodev_gateway.metrics import WEBHOOK_DELIVERIES
 from autodev_gateway.settings import GatewaySettings, Mode
 from autodev_gateway.webhooks.delivery import LEASE_US
 from autodev_gateway.webhooks.store import LONGEST_WAIT_US, Kept, Key, Receipt, ReceiptStore, Settlement, State
@@ -255,6 +256,12 @@ async def test_what_cannot_be_right_is_refused_by_its_fields(
         told = await hooks.sender.send(body)
         assert (told.status, [each["field"] for each in told.body["error"]["fields"]]) == (status, fields)
         assert await hooks.storage.rows("gateway", RECEIPTS) == []
+
+
+async def test_the_webhooks_that_are_given_up_are_counted_from_0(files: Storage) -> None:
+    WEBHOOK_DELIVERIES.clear()
+    async with hooked(files):
+        assert REGISTRY.get_sample_value("autodev_webhook_deliveries_total", {"outcome": "dead"}) == 0
 
 
 async def test_a_variant_that_comes_later_is_waited_for_and_one_that_does_not_is_given_up(

@@ -41,6 +41,14 @@ def test_streams_that_end_while_all_is_well_count_neither_as_failed_nor_as_calls
         assert {method: bool(re.fullmatch(pattern, method)) for method in methods()} == methods()
 
 
+def test_the_first_answer_that_is_a_bug_rings() -> None:
+    # Its series is not there before, so that it is no increase: what was not there when the window began is asked for.
+    expr = alert("AutodevBug")["expr"]
+    (counter,) = set(re.findall(r"autodev_rpc_calls_total\{.+?\}", expr))
+    (window,) = re.findall(r"increase\(.+?\[(\w+)\]\)", expr)
+    assert f"{counter} unless {counter} offset {window})" in expr
+
+
 def test_certificates_are_renewed_before_their_end_is_told() -> None:
     (seconds,) = re.findall(r"time\(\)\) < (\d+)$", alert("AutodevCertificateExpires")["expr"])
     told = timedelta(seconds=int(seconds))

@@ -46,6 +46,10 @@ def expiry() -> float | None:
     return REGISTRY.get_sample_value("autodev_certificate_expires_timestamp_seconds", {"certificate": "test"})
 
 
+def refused() -> float | None:
+    return REGISTRY.get_sample_value("autodev_certificate_refused", {"certificate": "test"})
+
+
 def test_files_that_do_not_change_change_nothing(files: Files) -> None:
     certificates = Certificates("test", files.files, NAME)
     before = certificates.material
@@ -92,6 +96,24 @@ def test_a_file_that_is_gone_or_old_leaves_what_there_was(files: Files, caplog: 
         assert len(caplog.records) == 1
         assert "stays as it was" in caplog.text
         assert "PRIVATE" not in caplog.text
+
+
+def test_it_is_told_for_as_long_as_files_are_refused(files: Files) -> None:
+    certificates = Certificates("test", files.files, NAME)
+    assert refused() == 0
+    files.write(key=NEW.key)
+    for _ in range(3):
+        certificates.refresh()
+        assert refused() == 1
+    files.write(key=OLD.key)
+    certificates.refresh()
+    assert refused() == 0
+    files.write(certificate=b"")
+    certificates.refresh()
+    assert refused() == 1
+    files.write(authority=AFTER.pair.certificate, certificate=NEW.certificate, key=NEW.key)
+    certificates.refresh()
+    assert refused() == 0
 
 
 def test_it_does_not_start_with_files_that_cannot_be_used(files: Files) -> None:

@@ -71,6 +71,8 @@ class Delivery:
         self._patience = patience
         self._wake = asyncio.Event()
         self._standing = Standing({}, None, 0)
+        # From 0, so that the first is an increase.
+        metrics.WEBHOOK_DELIVERIES.labels("dead")
         self._since_looked: dict[tuple[str, str], int] = {}
 
     def kept(self, key: Key) -> None:
