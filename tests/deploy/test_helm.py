@@ -17,6 +17,7 @@ from autodev_learning.evolution import consumers as evolution
 from autodev_learning.memento import consumers as memento
 from autodev_runtime.peers import CALLERS, name_of
 from autodev_sdk.channel import RESOLUTION_OPTIONS
+from docs import build_dashboard as dashboard
 from docs.build_settings import SERVICES
 from tests.conftest import require
 
@@ -182,6 +183,13 @@ def test_services_scale_by_metrics_that_they_have(default: list[Manifest]) -> No
         assert f"`{series[source]}`" in page, name
     by_cpu = of_kind(rendered("autoscaling.by=cpu"), "HorizontalPodAutoscaler")
     assert {each["spec"]["metrics"][0]["resource"]["name"] for each in by_cpu.values()} == {"cpu"}
+
+
+def test_a_metrics_own_labels_stay_as_the_dashboard_and_the_alerts_ask_for_them() -> None:
+    # Prometheus has given targets a label `service` of its own, and would call the metric's `exported_service`.
+    assert 'service="gateway"' in dashboard.text().replace("\\", "")
+    (monitor,) = of_kind(rendered(*EVERYTHING), "ServiceMonitor").values()
+    assert [endpoint["honorLabels"] for endpoint in monitor["spec"]["endpoints"]] == [True]
 
 
 def test_learning_scales_by_the_lag_of_its_own_groups(default: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
