@@ -76,6 +76,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "reqps",
             (Query(rate("autodev_rpc_calls_total", "service, code"), "{{service}} {{code}}"),),
         ),
+        Panel("Replicas", "short", (Query("sum by (service) (autodev_service_replicas)", "{{service}}"),)),
         Panel(
             "Outbox: age of the oldest event that is not published",
             "s",

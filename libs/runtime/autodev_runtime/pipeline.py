@@ -62,6 +62,7 @@ class CallPipeline(grpc.aio.ServerInterceptor):
         recorder: Recorder | None = None,
     ) -> None:
         self._service = service
+        telemetry.REPLICAS.labels(service).set(1)
         self._bounds = bounds
         self._authenticate = authenticate
         self._callers = callers

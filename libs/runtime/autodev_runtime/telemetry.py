@@ -12,7 +12,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import Counter, Histogram, make_wsgi_app
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
 
 from autodev_runtime import identity, tracing
 
@@ -25,6 +25,9 @@ CALL_SECONDS = Histogram(
     "Time to serve an RPC",
     ["service", "method"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+REPLICAS = Gauge(
+    "autodev_service_replicas", "1 for a replica that serves; their sum is how many there are", ["service"]
 )
 
 

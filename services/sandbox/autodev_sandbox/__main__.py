@@ -87,7 +87,7 @@ async def main() -> None:
     async with extensions_of(settings) as extensions:
         dispatcher = dispatcher_for(settings, custom_sandboxes(settings, extensions))
         levels = dispatcher.levels
-        metrics.show(dispatcher.turns, levels.backends)
+        metrics.show(dispatcher.turns, levels)
         servicer = SandboxServicer(dispatcher, settings.ceiling)
         service = Served(
             "autodev.sandbox.v1.SandboxService",

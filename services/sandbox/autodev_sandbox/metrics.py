@@ -1,12 +1,12 @@
 """What the sandbox counts. Every label is bounded: no tenant is among them."""
 
-from collections.abc import Sequence
 from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.execution import IsolationLevel, Status
+from autodev_sandbox.levels import Levels
 from autodev_sandbox.turns import Turns
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -37,6 +37,10 @@ RUNNING = Gauge("autodev_sandbox_running", "Executions running now")
 WAITING = Gauge("autodev_sandbox_waiting", "Executions waiting for their turn now")
 POOL = Gauge("autodev_sandbox_pool_sandboxes", "Started sandboxes by what they are at", ["level", "state"])
 
+READY = Gauge(
+    "autodev_sandbox_ready", "Whether a level works that is strong enough for an execution that asks for none: 1, or 0"
+)
+
 # Looking a label up costs more than counting.
 ENDED = {
     (status, level): EXECUTIONS.labels(status.value, level.name.lower())
@@ -51,11 +55,12 @@ KILLED = {
 }
 
 
-def show(turns: Turns, backends: Sequence[Backend]) -> None:
+def show(turns: Turns, levels: Levels) -> None:
     """Let the gauges read the service."""
+    READY.set_function(lambda: levels.best(levels.minimum) is not None)
     RUNNING.set_function(lambda: turns.running)
     WAITING.set_function(lambda: turns.waiting)
-    for backend in backends:
+    for backend in levels.backends:
         for state in POOL_STATES:
             POOL.labels(backend.level.name.lower(), state).set_function(partial(_pool_count, backend, state))
 

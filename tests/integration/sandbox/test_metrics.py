@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from autodev.sandbox.v1 import sandbox_service_pb2 as pb
 from autodev_sandbox import metrics
-from autodev_sandbox.execution import IsolationLevel
+from autodev_sandbox.execution import BackendUnavailable, IsolationLevel
 from autodev_sandbox.settings import SandboxSettings
 from tests.integration.sandbox.conftest import eventually, ready
 from tests.integration.sandbox.service import Service, serving, within
@@ -79,11 +79,22 @@ async def test_what_is_cancelled_left_or_refused_is_counted(service: Service) ->
     await eventually(lambda: value("autodev_sandbox_kills_total", cause="caller_gone") == gone + 1, "it is counted")
 
 
+async def test_that_nothing_works_is_told_and_not_that_a_caller_asks_for_more_than_there_is(service: Service) -> None:
+    levels = service.dispatcher.levels
+    metrics.show(service.dispatcher.turns, levels)
+    asked = pb.ExecuteRequest(code="1", min_isolation=pb.ISOLATION_LEVEL_CONTAINER_GVISOR)
+    assert (await refusal(service.stub.Execute(asked))).reason == "ISOLATION_UNAVAILABLE"
+    assert value("autodev_sandbox_ready") == 1
+    (namespace,) = levels.backends
+    levels.lost(namespace, BackendUnavailable("it went away"))
+    assert value("autodev_sandbox_ready") == 0
+
+
 async def test_the_metrics_page_shows_the_pools_and_no_tenant(tmp_path: Path) -> None:
     await (await ready("namespace")).close()
     (port,) = free_ports(1)
     async with serving(SETTINGS.model_copy(update={"metrics_port": port}), tmp_path) as service:
-        metrics.show(service.dispatcher.turns, service.dispatcher.levels.backends)
+        metrics.show(service.dispatcher.turns, service.dispatcher.levels)
         await service.stub.Execute(pb.ExecuteRequest(code="1"))
         page = await asyncio.to_thread(
             lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()

@@ -274,6 +274,11 @@ async def test_every_call_is_counted_by_how_it_ended_and_timed(stub: "Stub") -> 
     assert count("autodev_rpc_seconds_count") - timed == len(codes)
 
 
+@pytest.mark.usefixtures("stub")
+def test_a_replica_is_counted_before_any_call() -> None:
+    assert REGISTRY.get_sample_value("autodev_service_replicas", {"service": "test"}) == 1
+
+
 async def test_a_call_that_was_given_up_is_no_success(stub: "Stub", odd: Odd) -> None:
     before = {code: count("autodev_rpc_calls_total", code=code) for code in ("OK", "CANCELLED")}
     call = stub.ListDeadLetters(ask("wait"))
