@@ -1,6 +1,7 @@
 """The Helm chart: valid by the tools and the schemas of Kubernetes, safe by default, and of one word with the code."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from autodev_gateway.settings import GatewaySettings
 from autodev_learning.evolution import consumers as evolution
 from autodev_learning.memento import consumers as memento
 from autodev_runtime.peers import CALLERS, name_of
+from autodev_sandbox.execution import MIB, Limits
+from autodev_sandbox.settings import SandboxSettings
 from autodev_sdk.channel import RESOLUTION_OPTIONS
 from docs import build_dashboard as dashboard
 from docs.build_settings import SERVICES
@@ -28,6 +31,9 @@ KUBERNETES = "1.34.0"
 VALIDATOR = "kubernetes-validate==1.37.0"
 RELEASE = "mesh"
 PREFIX = "mesh-autodev-"
+SERVICE_BYTES = 256 * MIB
+IDLE_SANDBOX_BYTES = 32 * MIB
+"""Ample: docs/performance.md has 41 MiB for the service, and 33 for what its sandboxes are forked from."""
 CLUSTER_DNS_TTL_S = 5
 """For how long an answer of CoreDNS' `kubernetes` plugin may be kept, by default."""
 # Kinds that others define, whose schemas Kubernetes does not have.
@@ -120,6 +126,33 @@ def test_no_pod_has_more_than_it_needs(default: list[Manifest]) -> None:
             }
             assert container["resources"]["requests"]
             assert container["resources"]["limits"]["memory"]
+
+
+def test_the_sandbox_has_room_for_all_the_executions_that_it_runs_at_a_time(
+    default: list[Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As many as the machine has cores would be for one that has few.
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    for variable, value in of_kind(default, "ConfigMap")["sandbox"]["data"].items():
+        monkeypatch.setenv(variable, value)
+    settings = SandboxSettings()
+    pod = of_kind(default, "Deployment")["sandbox"]["spec"]["template"]["spec"]
+    (tmp,) = [bytes_of(volume["emptyDir"]["sizeLimit"]) for volume in pod["volumes"] if volume["name"] == "tmp"]
+    executions = settings.slots + settings.spare_slots
+    waiting = max(settings.namespace_pool_floor, settings.namespace_ceiling - executions)
+    taken = (
+        executions * (settings.max_memory_bytes + Limits().tmp_bytes)
+        + waiting * IDLE_SANDBOX_BYTES
+        + tmp
+        + SERVICE_BYTES
+    )
+    assert taken <= bytes_of(pod["containers"][0]["resources"]["limits"]["memory"])
+
+
+def bytes_of(quantity: str) -> int:
+    """A quantity of Kubernetes."""
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", quantity).groups()  # type: ignore[union-attr]
+    return int(number) * {"Mi": 1024**2, "Gi": 1024**3}[unit]
 
 
 def test_a_service_is_given_its_own_secrets_alone(default: list[Manifest]) -> None:
