@@ -202,6 +202,15 @@ def test_a_rollout_takes_no_replica_before_callers_can_know_the_new_one(default:
         assert manifest["spec"]["minReadySeconds"] >= CLUSTER_DNS_TTL_S + looked_up_again_s, name
 
 
+def test_a_setting_restarts_its_own_service_alone(default: list[Manifest]) -> None:
+    changed = rendered("services.sandbox.settings.slots=3")
+    before, after = (
+        {name: each["spec"]["template"] for name, each in of_kind(manifests, "Deployment").items()}
+        for manifests in (default, changed)
+    )
+    assert {name for name in CALLERS if before[name] != after[name]} == {"sandbox"}
+
+
 def test_services_scale_by_metrics_that_they_have(default: list[Manifest]) -> None:
     page = (REPOSITORY / "docs/metrics.md").read_text()
     rules = yaml.safe_load((HELM_FOLDER / "prometheus-adapter.yaml").read_text())["rules"]

@@ -53,3 +53,68 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
+
+{{/* What a service is told by its environment. */}}
+{{- define "autodev.settings" -}}
+{{- $root := .root -}}
+{{- $service := .service -}}
+{{- $name := include "autodev.name" $root -}}
+{{- $ports := index (include "autodev.services" $root | fromYaml) $service -}}
+{{- $prefix := printf "AUTODEV_%s" (upper $service) -}}
+{{- $values := index $root.Values.services $service -}}
+{{ $prefix }}_HOST: 0.0.0.0
+{{ $prefix }}_PORT: {{ $ports.port | quote }}
+# For the kubelet's probes and for Prometheus; the network policy says who else gets there.
+{{ $prefix }}_METRICS_HOST: 0.0.0.0
+{{ $prefix }}_METRICS_PORT: "9464"
+{{ $prefix }}_DATA_DIR: /tmp
+AUTODEV_MESH_CA_FILE: /run/autodev/mesh/ca.crt
+AUTODEV_MESH_CERT_FILE: /run/autodev/mesh/tls.crt
+AUTODEV_MESH_KEY_FILE: /run/autodev/mesh/tls.key
+{{- with $root.Values.telemetry.otlpEndpoint }}
+AUTODEV_OTLP_ENDPOINT: {{ . | quote }}
+{{- end }}
+{{- if ne $service "sandbox" }}
+AUTODEV_SECRETS_DIR: /run/autodev/secrets
+{{- end }}
+{{- if eq $service "gateway" }}
+AUTODEV_GATEWAY_MODE: production
+AUTODEV_GATEWAY_INTERNAL_HOST: 0.0.0.0
+AUTODEV_GATEWAY_INTERNAL_PORT: {{ $ports.internalPort | quote }}
+AUTODEV_GATEWAY_API_KEYS_FILE: /run/autodev/keys/keys.json
+{{- if $root.Values.gateway.tlsSecret }}
+AUTODEV_GATEWAY_TLS_CERT_FILE: /run/autodev/public/tls.crt
+AUTODEV_GATEWAY_TLS_KEY_FILE: /run/autodev/public/tls.key
+{{- else if $root.Values.gateway.allowPlaintext }}
+AUTODEV_GATEWAY_ALLOW_PLAINTEXT: "true"
+{{- else }}
+{{- fail "gateway.tlsSecret is empty: name a secret with the public certificate, or set gateway.allowPlaintext" }}
+{{- end }}
+{{- if $root.Values.gateway.webhooks.secret }}
+AUTODEV_GATEWAY_WEBHOOK_HOST: 0.0.0.0
+AUTODEV_GATEWAY_WEBHOOK_PORT: "8080"
+AUTODEV_GATEWAY_WEBHOOK_SECRETS_FILE: /run/autodev/webhooks/webhooks.json
+{{- end }}
+{{- end }}
+{{- range $callee, $callers := include "autodev.callers" $root | fromYaml }}
+{{- if has $service $callers }}
+{{- $called := index (include "autodev.services" $root | fromYaml) $callee }}
+{{ $prefix }}_{{ upper $callee }}_ADDRESS: dns:///{{ $name }}-{{ $callee }}.{{ $root.Release.Namespace }}.svc:{{ $called.internalPort | default $called.port }}
+{{- end }}
+{{- end }}
+{{- if and (eq $service "gateway") (eq $root.Values.eventLog.engine "jetstream") }}
+AUTODEV_GATEWAY_EVENT_LOG: jetstream
+AUTODEV_GATEWAY_NATS_URL: {{ required "eventLog.natsUrl is needed for jetstream" $root.Values.eventLog.natsUrl | quote }}
+{{- with $root.Values.eventLog.natsMonitorUrls }}
+AUTODEV_GATEWAY_NATS_MONITOR_URLS: {{ . | quote }}
+{{- end }}
+AUTODEV_GATEWAY_JETSTREAM_REPLICAS: {{ $root.Values.eventLog.jetstreamReplicas | quote }}
+{{- if $root.Values.eventLog.natsCredentialsSecret }}
+AUTODEV_GATEWAY_NATS_CREDENTIALS_FILE: /run/autodev/nats/nats.creds
+{{- end }}
+{{- end }}
+{{- range $setting, $value := $values.settings }}
+{{- /* Numbers of a values file are floats, and Go would write great ones as 1e+06. */}}
+{{ $prefix }}_{{ upper $setting }}: {{ ternary (toJson $value) $value (kindIs "float64" $value) | quote }}
+{{- end }}
+{{- end }}
