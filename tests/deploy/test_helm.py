@@ -17,6 +17,7 @@ from autodev_gateway.settings import GatewaySettings
 from autodev_learning.evolution import consumers as evolution
 from autodev_learning.memento import consumers as memento
 from autodev_runtime.peers import CALLERS, name_of
+from autodev_runtime.settings import ServiceSettings
 from autodev_sandbox.execution import MIB, Limits
 from autodev_sandbox.settings import SandboxSettings
 from autodev_sdk.channel import RESOLUTION_OPTIONS
@@ -34,6 +35,8 @@ PREFIX = "mesh-autodev-"
 SERVICE_BYTES = 256 * MIB
 IDLE_SANDBOX_BYTES = 32 * MIB
 """Ample: docs/performance.md has 41 MiB for the service, and 33 for what its sandboxes are forked from."""
+ENDING_S = 20
+"""For what a service does after its last call: it publishes, and closes what it holds."""
 CLUSTER_DNS_TTL_S = 5
 """For how long an answer of CoreDNS' `kubernetes` plugin may be kept, by default."""
 # Kinds that others define, whose schemas Kubernetes does not have.
@@ -200,6 +203,17 @@ def test_a_rollout_takes_no_replica_before_callers_can_know_the_new_one(default:
     for name, manifest in of_kind(default, "Deployment").items():
         assert manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}, name
         assert manifest["spec"]["minReadySeconds"] >= CLUSTER_DNS_TTL_S + looked_up_again_s, name
+
+
+@pytest.mark.parametrize(
+    ("stated", "drain_s"), [("", ServiceSettings.model_fields["drain_s"].default), ("60", 60), ("90.5", 90.5)]
+)
+def test_a_replica_is_given_the_time_that_it_drains_for(stated: str, drain_s: float) -> None:
+    manifests = rendered(*([f"services.gateway.settings.drain_s={stated}"] if stated else []))
+    for name, manifest in of_kind(manifests, "Deployment").items():
+        grace_s = manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        own_s = drain_s if name == "gateway" else ServiceSettings.model_fields["drain_s"].default
+        assert grace_s >= own_s + ENDING_S, name
 
 
 def test_a_setting_restarts_its_own_service_alone(default: list[Manifest]) -> None:
