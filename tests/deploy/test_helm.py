@@ -194,6 +194,8 @@ def test_a_disruption_takes_one_replica_at_a_time_and_leaves_another(default: li
     assert set(budgets) == set(scalers) == set(CALLERS)
     for name, budget in budgets.items():
         assert budget["spec"]["maxUnavailable"] == 1
+        # One that is not ready serves nobody, and must not hold its node up.
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
         assert budget["spec"]["selector"] == of_kind(default, "Deployment")[name]["spec"]["selector"]
         assert scalers[name]["spec"]["minReplicas"] >= 2
 
