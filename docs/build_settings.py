@@ -51,6 +51,8 @@ OF_THE_GATEWAY_BY_THE_CHART = {
     "webhook_port",
     "webhook_secrets_file",
 }
+# They are installed when an image is made (docs/deployment.md, "Images"): a pod has neither an installer nor a way out.
+OF_THE_SANDBOX_BY_ITS_IMAGE = {"packages"}
 HEAD = """# Settings
 
 Each service reads its settings from the environment: `AUTODEV_<SERVICE>_<NAME>`, for instance
@@ -84,8 +86,9 @@ def schema() -> str:
 
 
 def chart_settings(service: str) -> list[str]:
-    """The settings that the chart's values may hold: not those that are secret, nor those that the chart states."""
-    stated = WITH_PASSWORDS | BY_THE_CHART | (OF_THE_GATEWAY_BY_THE_CHART if service == "gateway" else set())
+    """The settings that the chart's values may hold: none that is secret, or that the chart or the image states."""
+    own = {"gateway": OF_THE_GATEWAY_BY_THE_CHART, "sandbox": OF_THE_SANDBOX_BY_ITS_IMAGE}
+    stated = WITH_PASSWORDS | BY_THE_CHART | own.get(service, set())
     return sorted(
         name
         for name, field in SERVICES[service].model_fields.items()

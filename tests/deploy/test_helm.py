@@ -413,7 +413,8 @@ def test_values_hold_what_a_service_can_be_told_but_no_secret_and_nothing_twice(
         assert not allowed & (secret | own | {"database_url", "database_all_tenants_url"}), service
         addresses = {name for name in settings.model_fields if name.endswith("_address")}
         left_out = set(settings.model_fields) - allowed - secret - own - addresses
-        assert left_out <= {"database_url", "database_all_tenants_url"}, service
+        # Packages are the image's.
+        assert left_out <= {"database_url", "database_all_tenants_url", *({"packages"} if service == "sandbox" else ())}
     allowed = set(schema["learning"]["properties"]["settings"]["properties"])
     assert {"llm_api_key_file", "llm_base_url", "skill_signing_key_file", "extensions"} <= allowed
 
@@ -460,6 +461,7 @@ def test_migration_comes_before_the_pods_and_alone_knows_the_owner(default: list
         ("services.learning.settings.llm_api_key=x", "llm_api_key"),
         ("services.learning.settings.patern_threshold=3", "patern_threshold"),
         ("services.sandbox.settings.levels[0]=namespace", "levels"),
+        ("services.sandbox.settings.packages=six==1.17.0", "packages"),
         ("services.gateway.replicas.min=12", "services.gateway.replicas: min is greater than max"),
         ("gateway.tlsSecret=", "allowPlaintext"),
         ("services.sandbox.seccompProfile.type=None", "seccompProfile"),
