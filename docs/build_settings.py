@@ -61,9 +61,9 @@ folder, a file in it that is called as a variable, in lower case, is that variab
 none: so a `DATABASE_URL` with its password can be a file, too. A setting that has parts (weights, `COMPARISON`) is set
 part by part, as `AUTODEV_FITNESS_PROXY_WEIGHTS__APPROVED=0.4`; the rest of it stays.
 
-A wrong value ends the service with a line that names the variable, as an empty file does. A variable or a file that begins
-like a service's and is no setting changes nothing, and is named in that service's log, a variable by `autodev up`, too. This
-page is built from the code by `make settings-page`.
+A wrong value ends the service with a line that names the variable, as an empty file does. A variable or a file that
+begins like a service's and is no setting changes nothing, and is named in that service's log, a variable by
+`autodev up`, too. This page is built from the code by `make settings-page`.
 """
 
 

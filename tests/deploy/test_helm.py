@@ -427,6 +427,16 @@ def test_a_setting_of_a_values_file_comes_to_the_service_as_it_was_written(value
     assert config["data"]["AUTODEV_GATEWAY_RETENTION_BYTES"] == (value if value == "x" else json.dumps(value))
 
 
+def test_a_share_of_traces_comes_to_one_service_by_the_name_it_has_for_all(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps({"services": {"gateway": {"settings": {"trace_ratio": 0.25}}}}))
+    configs = of_kind(rendered(values_file=file), "ConfigMap")
+    assert {name: each["data"].get("AUTODEV_TRACE_RATIO") for name, each in configs.items()} == {
+        **dict.fromkeys(configs, None),
+        "gateway": "0.25",
+    }
+
+
 def test_webhooks_come_in_where_a_secret_names_their_sources_and_from_who_is_named(default: list[Manifest]) -> None:
     assert "8080" not in json.dumps(default)
     manifests = rendered(*EVERYTHING)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -124,6 +125,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _QuietHandler(WSGIRequestHandler):
     def setup(self) -> None:
         """Wait for the request, but not for ever."""
@@ -154,7 +159,10 @@ def serve_http(host: str, port: int, probes: Mapping[str, Callable[[], bool]]) -
         start_response("404 Not Found", [("Content-Type", "text/plain")])
         return [f"try {', '.join(('/metrics', *probes))}\n".encode()]
 
-    server = make_server(host, port, app, server_class=_Server, handler_class=_QuietHandler)
+    address = host.removeprefix("[").removesuffix("]")
+    family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+    server_class = _Server6 if family == socket.AF_INET6 else _Server
+    server = make_server(address, port, app, server_class=server_class, handler_class=_QuietHandler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
 
     def stop() -> None:

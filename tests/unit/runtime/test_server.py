@@ -344,6 +344,21 @@ async def test_metrics_are_where_their_own_host_says_whatever_the_service_listen
         assert [host for host in hosts if await answers(host)] == [expected]
 
 
+@pytest.mark.parametrize(
+    ("host", "asked"), [("::1", "[::1]"), ("[::1]", "[::1]"), ("::", "[::1]"), ("localhost", "localhost")]
+)
+async def test_metrics_are_served_at_an_ipv6_address_and_a_name_too(
+    odd: Odd, unused_tcp_port: int, host: str, asked: str
+) -> None:
+    def status() -> int:
+        with urlopen(f"http://{asked}:{unused_tcp_port}/metrics", timeout=5) as answer:
+            found: int = answer.status
+            return found
+
+    async with started(odd, metrics_host=host, metrics_port=unused_tcp_port):
+        assert await asyncio.to_thread(status) == 200
+
+
 async def test_who_says_nothing_to_the_metrics_port_holds_up_neither_probes_nor_the_end(
     odd: Odd, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ AUTODEV_GATEWAY_NATS_CREDENTIALS_FILE: /run/autodev/nats/nats.creds
 {{- end }}
 {{- range $setting, $value := $values.settings }}
 {{- /* Numbers of a values file are floats, and Go would write great ones as 1e+06. */}}
-{{ $prefix }}_{{ upper $setting }}: {{ ternary (toJson $value) $value (kindIs "float64" $value) | quote }}
+{{- /* The one of them that is named as the whole mesh's. */}}
+{{ ternary "AUTODEV" $prefix (eq $setting "trace_ratio") }}_{{ upper $setting }}: {{ ternary (toJson $value) $value (kindIs "float64" $value) | quote }}
 {{- end }}
 {{- end }}

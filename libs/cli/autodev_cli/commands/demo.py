@@ -92,8 +92,9 @@ async def _with_mesh(plan: MeshPlan, connection: Connection, *, stay: bool) -> b
                 await tell_ready(mesh, time.monotonic() - started)
             closed = await _on(mesh.target, connection)
             if stay:
-                say()
-                say_lines(NEXT)
+                if not connection.json:
+                    say()
+                    say_lines(NEXT)
                 # Asked to end after the demonstration, it ends with its status.
                 with contextlib.suppress(asyncio.CancelledError):
                     await for_ever()
