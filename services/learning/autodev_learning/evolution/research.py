@@ -189,7 +189,7 @@ class Research:
     async def put_away_late(self, mutation_id: str) -> None:
         """Discard a mutation that was finished after its experiment was over, and never run; told again, do nothing."""
         mutation = await self._mutations.get(mutation_id)
-        if mutation.outcome is not Outcome.OPEN or mutation.sandbox_status is not SandboxStatus.PENDING:
+        if mutation.outcome is not Outcome.OPEN or mutation.status is not SandboxStatus.PENDING:
             return
         if mutation.experiment_id and (await self._experiments.get(mutation.experiment_id)).ended_at is not None:
             await self._mutations.discard(mutation_id, "the experiment was over before it was run")
