@@ -21,6 +21,7 @@ ADVICE_BY_REASON = {
     "LOG_UNAVAILABLE": "bring the event log's database or NATS back, and repeat",
     "LOG_BUSY": "repeat in a moment; a faster disk takes more",
     "REQUEST_IN_PROGRESS": "repeat: the answer is then the first one's",
+    "REQUEST_ID_REUSED": "give each request an id of its own",
     "TOO_MANY_CALLS": "repeat, or run more replicas",
     "QUEUE_FULL": "repeat, or run more sandboxes, or SLOTS where there are cores",
     "ISOLATION_UNAVAILABLE": "`autodev status` says what each level needs",
