@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autodev_fitness.scoring import ExternalSignal, SignalWeights, adjustment, total_score
+from autodev_fitness.signal_ids import stated_id
 
 FIRST_RUN = "first run"
 
@@ -46,7 +47,9 @@ def compare_scores(ours: Told, theirs: Told, weights: SignalWeights) -> ScoreCom
     """Compare two variants by their first runs and the signals that both were told."""
     shared = sorted(ours.signals.keys() & theirs.signals.keys())
     pairs = [
-        ScoreDifference(each, adjustment(ours.signals[each], weights), adjustment(theirs.signals[each], weights))
+        ScoreDifference(
+            stated_id(each), adjustment(ours.signals[each], weights), adjustment(theirs.signals[each], weights)
+        )
         for each in shared
     ]
     scores = (

@@ -78,3 +78,22 @@ async def test_the_longest_id_of_a_caller_is_kept(fitness: "Stub") -> None:
     variant = await create(fitness)
     longest = pb.ExternalSignal(id="a:" + "b" * 126, invoice_created=True)
     assert list((await signal(fitness, variant.id, longest)).variant.external_signals) == [longest]
+
+
+async def test_a_comparison_names_a_callers_signal_as_it_was_stated(fitness: "Stub") -> None:
+    one, other = await create(fitness, "one"), await create(fitness, "other")
+    await signal(fitness, one.id, BOUNCE)
+    await signal(fitness, other.id, INVOICE)
+    answer = await fitness.CompareScores(pb.CompareScoresRequest(variant_id=one.id, other_variant_id=other.id))
+    assert [each.what for each in answer.differences] == ["crm:msg_1"]
+    assert "by crm:msg_1 (" in answer.explanation
+
+
+async def test_a_webhooks_signal_is_not_shared_with_a_callers_of_the_same_id(
+    channel: grpc.aio.Channel, fitness: "Stub"
+) -> None:
+    one, other = await create(fitness, "one"), await create(fitness, "other")
+    await signal(fitness, one.id, INVOICE)
+    await signal(caller(channel, Role.SERVICE), other.id, INVOICE)
+    answer = await fitness.CompareScores(pb.CompareScoresRequest(variant_id=one.id, other_variant_id=other.id))
+    assert (answer.shared_signals, list(answer.differences)) == (0, [])
