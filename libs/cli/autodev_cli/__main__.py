@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from autodev_cli.errors import CommandError, Told
 from autodev_cli.quiet import grpc_silent
 from autodev_cli.readers import print_nowhere
-from autodev_cli.visible import visible_lines
+from autodev_runtime.visible import visible_lines
 
 COMMANDS = {
     "up": "Start the whole mesh on this machine.",

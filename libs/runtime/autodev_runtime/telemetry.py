@@ -16,6 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
 
 from autodev_runtime import identity, tracing
+from autodev_runtime.visible import visible
 
 PATIENCE_S = 10.0
 """With a connection for metrics or health that says nothing."""
@@ -95,14 +96,7 @@ class _Formatter(logging.Formatter):
         exception = fields.pop("exception", "")
         tail = " ".join(f"{key}={value}" for key, value in fields.items())
         line = "  ".join(filter(None, (head, tail)))
-        return "\n  ".join(map(_printable, (line, *exception.splitlines())))
-
-
-def _printable(text: str) -> str:
-    """The text with what moves the cursor or ends a line spelled out: nobody's text may look like a line of its own."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+        return "\n  ".join(map(visible, (line, *exception.splitlines())))
 
 
 def log_formatter(service: str, log_format: LogFormat) -> logging.Formatter:

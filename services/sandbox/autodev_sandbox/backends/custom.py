@@ -32,8 +32,6 @@ NS = 1_000_000_000
 ANSWERS = (RawStatus.OK, RawStatus.ERROR)
 # How much of a batch's outcomes waits for its reader: the next input is run when there is less.
 AHEAD_BYTES = 64 * 1024
-# A character takes twelve bytes of JSON text at most, and there are three texts.
-MOST_ERROR_CHARACTERS = (host.ERROR_BYTES - 100) // 12 // 3
 
 
 class CustomBackend:
@@ -281,7 +279,7 @@ def _error(kind: str, words: str, frames: str) -> bytes:
     message = _json({"error": {"type": kind, "message": words, "traceback": frames}})
     if len(message) <= host.ERROR_BYTES:
         return message
-    most = MOST_ERROR_CHARACTERS
+    most = host.CUT_CHARACTERS
     return _json({"error": {"type": kind[:most], "message": words[:most], "traceback": frames[-most:]}})
 
 

@@ -12,7 +12,7 @@ import sys
 from _json import encode_basestring_ascii as quote
 
 from . import compiling, kernel
-from .host import ERROR, ERROR_BYTES, LENGTH_BYTES, VALUE
+from .host import CUT_CHARACTERS, ERROR, ERROR_BYTES, LENGTH_BYTES, VALUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ NONCE_BYTES = 16
 MAX_DESCRIPTORS = 256
 MAX_TEXT_CHARACTERS = 10_000
 MAX_FRAMES = 20
-# What each of an error's three parts may have where it is cut: as JSON text a character takes twelve bytes at most.
-CUT_CHARACTERS = (ERROR_BYTES - 100) // 12 // 3
 UNSPEAKABLE = "(its message cannot be made)"
 RESERVE_BYTES = 4 * 1024 * 1024
 reserve: list[bytes] = []

@@ -22,6 +22,8 @@ EXITED, TIMEOUT, OUTPUT_LIMIT, ANSWERED = 0, 1, 2, 3
 # A message of the code's process: one of these, JSON text, and a brace.
 VALUE, ERROR = '{"value": ', '{"error": '
 ERROR_BYTES = 256 * 1024
+# What each of an error's three parts may have where it is cut: as JSON text a character takes twelve bytes at most.
+CUT_CHARACTERS = (ERROR_BYTES - 100) // 12 // 3
 LENGTH_BYTES = 4
 CHUNK_BYTES = 65536
 FLUSH_BYTES = 32768

@@ -1,9 +1,9 @@
-"""Text that others wrote, made fit for a terminal: agents and their programs may have put into it what deceives."""
+"""Text that others wrote, made fit for a terminal or a log: who wrote it may have put into it what deceives."""
 
 
 def visible(text: str) -> str:
     """The text on one line: what does not print, moves the cursor or turns the writing's direction is spelled out."""
-    return "".join(map(_spelled, text))
+    return text if text.isprintable() else "".join(map(_spelled, text))
 
 
 def visible_lines(text: str) -> str:
