@@ -4,12 +4,14 @@ The gateway finds the identity from a credential; services behind it are told by
 believe because they listen on loopback, or because the caller's certificate entitles it to (peers.py).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
+from autodev_runtime.binding import Binding
 from autodev_runtime.errors import PermissionDenied, Unauthenticated
 from autodev_runtime.lease import Lease
 
@@ -19,6 +21,9 @@ ROLES_KEY = "autodev-roles"
 
 ALL_TENANTS = "*"
 """The tenant of a service that works for all of them. No credential can have it."""
+
+REMEMBERED = 1024
+"""How many identities are made once for all their calls."""
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -82,14 +87,9 @@ def current_tenant() -> str:
     return current_identity().tenant
 
 
-@contextmanager
-def acting_as(identity: Identity) -> Iterator[None]:
+def acting_as(identity: Identity) -> AbstractContextManager[None]:
     """Serve or call as this identity within the block."""
-    token = _current.set(identity)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return Binding(_current, identity)
 
 
 def require_role(role: Role) -> Identity:
@@ -113,5 +113,10 @@ async def identity_from_metadata(metadata: Metadata) -> Identity:
     tenant, subject = stated.get(TENANT_KEY), stated.get(SUBJECT_KEY, "")
     if not isinstance(tenant, str) or not tenant:
         raise Unauthenticated(f"the call's metadata has no {TENANT_KEY}; call the gateway, which adds it")
-    roles = str(stated.get(ROLES_KEY, "")).split(",")
-    return Identity(tenant, str(subject), frozenset(Role(role) for role in roles if role in Role._value2member_map_))
+    return _identity(tenant, str(subject), str(stated.get(ROLES_KEY, "")))
+
+
+@lru_cache(REMEMBERED)
+def _identity(tenant: str, subject: str, roles: str) -> Identity:
+    stated = roles.split(",")
+    return Identity(tenant, subject, frozenset(Role(role) for role in stated if role in Role._value2member_map_))

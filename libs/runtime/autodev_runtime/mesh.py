@@ -1,7 +1,6 @@
 """How a service reaches the event log, which the gateway keeps: relaying its outbox there, working through events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import grpc
 
@@ -21,7 +20,7 @@ def publisher(gateway: grpc.aio.Channel, service: str) -> Publish:
 
     async def publish(events: Sequence[event_pb2.Event]) -> None:
         # Each event is part of a trace of its own; the call that carries many is part of none.
-        with acting_as(service_identity(service)), tracing_as(replace(new_trace(), sampled=False)):
+        with acting_as(service_identity(service)), tracing_as(new_trace()._replace(sampled=False)):
             await ask(stub.Publish, event_service_pb2.PublishRequest(events=events))
 
     return publish

@@ -1,12 +1,12 @@
 """The W3C trace context of the call being served, passed on to every call and event that it leads to."""
 
-import os
+import random
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from autodev_runtime.binding import Binding
 from autodev_runtime.identity import Metadata
 
 TRACEPARENT_KEY = "traceparent"
@@ -14,8 +14,7 @@ SAMPLED = 1
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(NamedTuple):
     """A trace and the span within it, as https://www.w3.org/TR/trace-context/ writes them.
 
     `sampled`: whether who began the trace records it.
@@ -36,7 +35,7 @@ _current: ContextVar[TraceContext | None] = ContextVar("autodev_trace", default=
 
 def new_trace() -> TraceContext:
     """A trace that starts here."""
-    return TraceContext(os.urandom(16).hex(), os.urandom(8).hex())
+    return TraceContext(f"{random.getrandbits(128):032x}", _new_span_id())
 
 
 def current_trace() -> TraceContext | None:
@@ -71,14 +70,13 @@ def trace_from_metadata(metadata: Metadata) -> TraceContext:
 
 
 def _within(parent: TraceContext | None) -> TraceContext:
-    return TraceContext(parent.trace_id, os.urandom(8).hex(), parent.sampled) if parent is not None else new_trace()
+    return TraceContext(parent.trace_id, _new_span_id(), parent.sampled) if parent is not None else new_trace()
 
 
-@contextmanager
-def tracing_as(trace: TraceContext) -> Iterator[None]:
+def _new_span_id() -> str:
+    return f"{random.getrandbits(64):016x}"
+
+
+def tracing_as(trace: TraceContext) -> AbstractContextManager[None]:
     """Serve or call within this trace."""
-    token = _current.set(trace)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return Binding(_current, trace)
