@@ -128,9 +128,9 @@ class Database:
 
     async def script(self, tenant: str, script: Callable[[], Script[Result]]) -> Result:
         """Do a script in one transaction of a tenant that may write; see scripts.py. Raises Unavailable."""
-        if self.is_sqlite:
-            return (await self.scripts_on_sqlite({tenant: script}))[tenant]
         _require_one(tenant)
+        if self.is_sqlite:
+            return await self.write_on_sqlite(lambda connection: scripts.done_on_sqlite(connection, script()))
         async with self._driver_of(self._engine) as driver:
             await driver.execute("BEGIN")
             await driver.fetchval(f"SELECT set_config('{postgresql.TENANT_SETTING}', $1, true)", tenant)
@@ -139,14 +139,18 @@ class Database:
             return result
 
     async def scripts_on_sqlite(self, by_tenant: Mapping[str, Callable[[], Script[Result]]]) -> dict[str, Result]:
-        """Do tenants' scripts in one transaction: one commit for all. Raises Unavailable."""
+        """Do tenants' scripts, short ones, in one transaction: one commit for all. Raises Unavailable."""
         for tenant in by_tenant:
             _require_one(tenant)
-        return await self.write_on_sqlite(
-            lambda connection: {
-                tenant: scripts.done_on_sqlite(connection, script()) for tenant, script in by_tenant.items()
-            }
-        )
+        assert self._writing is not None
+        assert self._writer is not None
+        async with self._writer:
+            with _sqlite_answers():
+                return await self._writing.short_transaction(
+                    lambda connection: {
+                        tenant: scripts.done_on_sqlite(connection, script()) for tenant, script in by_tenant.items()
+                    }
+                )
 
     def driver(self) -> contextlib.AbstractAsyncContextManager[Any]:
         """A connection of asyncpg's own kind, for literal SQL of all tenants that is too frequent for anything between.

@@ -1,11 +1,11 @@
-"""SQLite transactions that are one hop to a thread, for work so frequent that more hops would cost the most."""
+"""SQLite transactions in few hops to a thread, for work so frequent that more hops would cost the most."""
 
 import asyncio
-import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -30,7 +30,26 @@ class SqliteThreads:
         It is not broken off: a caller that is cancelled goes on being cancelled once the transaction is over.
         Raises sqlite3.Error.
         """
-        running = asyncio.get_running_loop().run_in_executor(self._threads, self._transaction, work)
+        return await self._hop(partial(self._transaction, work))
+
+    async def short_transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """The same of work that is many short statements, which is done here, between two hops to a single thread.
+
+        There, each statement would let Python's lock go, and win it back from a busy event loop, which takes several
+        times as long as the statement. What may take long is left to the thread: to wait for another writer, and for
+        the disk.
+        """
+        try:
+            connection = await self._hop(self._begun)
+            result = work(connection)
+            await self._hop(partial(connection.execute, "COMMIT"))
+            return result
+        except BaseException:
+            await self._hop(self._undone)
+            raise
+
+    async def _hop(self, step: Callable[[], Result]) -> Result:
+        running = asyncio.get_running_loop().run_in_executor(self._threads, step)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -38,9 +57,24 @@ class SqliteThreads:
             raise
 
     def _transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        try:
+            result = work(self._begun())
+            self._connection().execute("COMMIT")
+            return result
+        except BaseException:
+            self._undone()
+            raise
+
+    def _begun(self) -> sqlite3.Connection:
         connection = self._connection()
-        with _committed(connection, self._begin):
-            return work(connection)
+        connection.execute(self._begin)
+        return connection
+
+    def _undone(self) -> None:
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        # SQLite has rolled back by itself after some errors, a full disk for one.
+        if connection is not None and connection.in_transaction:
+            connection.execute("ROLLBACK")
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
@@ -57,16 +91,3 @@ class SqliteThreads:
         await asyncio.to_thread(self._threads.shutdown)
         for connection in self._connections:
             connection.close()
-
-
-@contextlib.contextmanager
-def _committed(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
-    connection.execute(begin)
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite has rolled back by itself after some errors, a full disk for one.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
