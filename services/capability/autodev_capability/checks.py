@@ -41,7 +41,10 @@ class Checks:
         return await self._custom_checked(tenant, agent_id, capability, decision) if decision.allowed else decision
 
     async def require_gate(self, tenant: str, agent_id: str, capability: str) -> None:
-        """Raise PermissionDenied (GATE_REFUSED) where the check of a gate of the user's own says no."""
+        """Raise PermissionDenied (GATE_REFUSED) where the check of a gate of the user's own says no.
+
+        Raises Unavailable (GATE_AWAY) where it cannot be asked.
+        """
         if not self._custom.has(capability):
             return
         async with self._store.reading(tenant) as transaction:
@@ -51,6 +54,8 @@ class Checks:
         required = gate.required if gate is not None else None
         asked = Decision(None, "", required, agent.level_for(capability))
         decision = await self._custom_checked(tenant, agent_id, capability, asked)
+        if decision.denial is Denial.CHECK_AWAY:
+            raise Unavailable(decision.message, reason=decision.denial.value)
         if decision.denial is not None:
             raise PermissionDenied(decision.message, reason=decision.denial.value)
 
@@ -59,8 +64,10 @@ class Checks:
         if not self._custom.has(capability):
             return decision
         required, current = decision.required or Maturity.AUTONOMOUS, decision.current or Maturity.STUDENT
-        why = await self._custom.refusal(tenant, agent_id, capability, required, current)
-        return replace(decision, denial=Denial.CHECK, message=why) if why else decision
+        refusal = await self._custom.refusal(tenant, agent_id, capability, required, current)
+        if refusal is None:
+            return decision
+        return replace(decision, denial=refusal.denial, message=refusal.message)
 
     async def _read(self, tenant: str, agent_id: str, capability: str) -> Answer:
         now = self._clock()

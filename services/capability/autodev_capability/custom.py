@@ -1,6 +1,7 @@
 """Gates of the user's own: what they need, and their checks, in Python or as gRPC services.
 
-A check is asked last and can only refuse. What cannot be asked, or answers badly, is a no.
+A check is asked last and can only refuse. One that fails or answers badly is a no; one that is away allows nothing
+meanwhile.
 """
 
 import asyncio
@@ -8,14 +9,14 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from autodev.capability.v1 import capability_service_pb2
 from autodev.extension.v1 import capability_gate_service_pb2 as pb
 from autodev.extension.v1.capability_gate_service_pb2_grpc import CapabilityGateServiceStub
-from autodev_capability.gates import Gate, built_in_gate
+from autodev_capability.gates import Denial, Gate, built_in_gate
 from autodev_capability.maturity import Maturity
-from autodev_runtime.errors import AutoDevError
+from autodev_runtime.errors import AutoDevError, ResourceExhausted, Unavailable
 from autodev_runtime.extensions.remote import Extension
 from autodev_sdk.extensions import CapabilityGate, GateAnswer, GateQuestion, Group, installed
 from autodev_sdk.extensions import Maturity as Level
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 MOST_REASON_CHARACTERS = 1024
 CANNOT_BE_ASKED = "its check cannot be asked at the moment, so the answer is no"
+TOO_SLOW = "DEADLINE_EXCEEDED"
+"""The status of an extension that did not answer in time."""
 
 Check = Callable[[GateQuestion], GateAnswer | Awaitable[GateAnswer]]
 
@@ -34,6 +37,13 @@ class CustomGate:
 
     gate: Gate
     check: Check
+
+
+class Refusal(NamedTuple):
+    """Why a check does not say yes."""
+
+    denial: Denial
+    message: str
 
 
 class CustomGates:
@@ -58,25 +68,37 @@ class CustomGates:
         """Whether a check must be asked."""
         return capability in self._gates
 
-    async def refusal(self, tenant: str, agent_id: str, capability: str, required: Maturity, current: Maturity) -> str:
-        """Why the check says no; empty where it says yes, or there is none."""
+    async def refusal(
+        self, tenant: str, agent_id: str, capability: str, required: Maturity, current: Maturity
+    ) -> Refusal | None:
+        """Why the check does not say yes; None where it does, or there is none."""
         custom = self._gates.get(capability)
         if custom is None:
-            return ""
+            return None
         question = GateQuestion(tenant, agent_id, capability, Level(required), Level(current))
         try:
             async with asyncio.timeout(self._seconds):
                 answer = await _asked(custom.check, question)
         except AutoDevError as error:
             log.warning("the gate of %s: %s", capability, error.message)
-            return f"{capability}: {CANNOT_BE_ASKED}"
+            denial = Denial.CHECK_AWAY if _is_away(error) else Denial.CHECK
+            return Refusal(denial, f"{capability}: {CANNOT_BE_ASKED}")
+        except TimeoutError:
+            log.warning("the gate of %s did not answer in time", capability)
+            return Refusal(Denial.CHECK_AWAY, f"{capability}: {CANNOT_BE_ASKED}")
         except Exception:
-            # A user's check may raise anything, and run out of time.
+            # A user's check may raise anything.
             log.exception("the gate of %s failed", capability)
-            return f"{capability}: {CANNOT_BE_ASKED}"
+            return Refusal(Denial.CHECK, f"{capability}: {CANNOT_BE_ASKED}")
         if answer.allowed is True:
-            return ""
-        return f"{capability}: {answer.reason or 'its check says no'}"[:MOST_REASON_CHARACTERS]
+            return None
+        said = f"{capability}: {answer.reason or 'its check says no'}"
+        return Refusal(Denial.CHECK, said[:MOST_REASON_CHARACTERS])
+
+
+def _is_away(error: AutoDevError) -> bool:
+    """Whether it may well answer later; others failed, or answered badly."""
+    return isinstance(error, Unavailable | ResourceExhausted) or error.metadata.get("code") == TOO_SLOW
 
 
 async def _asked(check: Check, question: GateQuestion) -> GateAnswer:

@@ -120,6 +120,8 @@ class Denial(Enum):
     MATURITY = "MATURITY_TOO_LOW"
     LIMIT = "QUOTA_EXCEEDED"
     CHECK = "GATE_REFUSED"
+    CHECK_AWAY = "GATE_AWAY"
+    """Nobody said no: whoever would cannot be asked at the moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ _DENIALS = {
     Denial.LIMIT: pb.DENIAL_REASON_LIMIT,
     Denial.UNKNOWN: pb.DENIAL_REASON_UNKNOWN_CAPABILITY,
     Denial.CHECK: pb.DENIAL_REASON_CHECK,
+    Denial.CHECK_AWAY: pb.DENIAL_REASON_CHECK,
 }
 _STATES = {
     ReservationState.RESERVED: pb.RESERVATION_STATE_RESERVED,
@@ -134,6 +135,7 @@ def _check_response(decision: Decision) -> pb.CheckCapabilityResponse:
         used=decision.used,
         limit=decision.limit.per_day if decision.limit is not None else 0,
         message=decision.message,
+        check_away=decision.denial is Denial.CHECK_AWAY,
     )
     if decision.resets_at is not None:
         response.resets_at.FromDatetime(decision.resets_at)

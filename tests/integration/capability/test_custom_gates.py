@@ -9,9 +9,11 @@ import pytest_asyncio
 
 from autodev.capability.v1 import capability_service_pb2 as pb
 from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceStub
-from autodev_capability.custom import CustomGate, CustomGates
+from autodev_capability.custom import CustomGate, CustomGates, remote_gates
 from autodev_capability.gates import Gate
 from autodev_capability.maturity import Maturity
+from autodev_runtime.extensions.remote import extensions_of
+from autodev_runtime.extensions.settings import ExtensionSettings
 from autodev_runtime.identity import Role
 from autodev_sdk.extensions import GateAnswer, GateQuestion
 from autodev_sdk.extensions import Maturity as Level
@@ -23,7 +25,8 @@ from tests.storage import Storage
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub
 
-DEPLOY, MEMENTO, BROKEN, HANGING = "acme.deploy", "auto_dev.memento_skills", "acme.broken", "acme.hanging"
+DEPLOY, MEMENTO = "acme.deploy", "auto_dev.memento_skills"
+BROKEN, HANGING, UNREACHABLE = "acme.broken", "acme.hanging", "acme.unreachable"
 
 
 class Asked:
@@ -61,8 +64,14 @@ async def operator(storage: Storage, clock: Clock, asked: Asked) -> AsyncIterato
         CustomGate(Gate(BROKEN, Maturity.STUDENT), raises),
         CustomGate(Gate(HANGING, Maturity.STUDENT), hangs),
     ]
+    nobody = ExtensionSettings(extensions={UNREACHABLE: "127.0.0.1:1"})
     async with (
-        replica(storage, clock, CustomGates(gates, seconds=0.1)) as parts,
+        extensions_of(nobody) as extensions,
+        replica(
+            storage,
+            clock,
+            CustomGates([*gates, *remote_gates(extensions, {UNREACHABLE: Maturity.STUDENT})], seconds=0.1),
+        ) as parts,
         serving([parts.served]) as channel,
     ):
         stub = CapabilityServiceStub(acting(channel, "acme", Role.OPERATOR))
@@ -97,7 +106,7 @@ async def test_the_check_can_refuse_and_says_why(operator: "CapabilityServiceAsy
     assert (await check(operator)).allowed
     asked.answer = GateAnswer(False, "the freeze is on")
     answer = await check(operator)
-    assert (answer.allowed, answer.reason) == (False, pb.DENIAL_REASON_CHECK)
+    assert (answer.allowed, answer.reason, answer.check_away) == (False, pb.DENIAL_REASON_CHECK, False)
     assert answer.message == "acme.deploy: the freeze is on"
     question = asked.questions[-1]
     assert (question.tenant_id, question.agent_id, question.required.name, question.current.name) == (
@@ -134,12 +143,23 @@ async def test_a_check_on_a_built_in_capability_adds_to_its_rules(
     assert (await refusal(reserve(operator, "r", MEMENTO))).reason == "GATE_REFUSED"
 
 
-@pytest.mark.parametrize("capability", [BROKEN, HANGING])
-async def test_a_check_that_cannot_be_asked_is_a_no(operator: "CapabilityServiceAsyncStub", capability: str) -> None:
+@pytest.mark.parametrize(
+    ("capability", "code", "reason"),
+    [
+        (BROKEN, "PERMISSION_DENIED", "GATE_REFUSED"),
+        (HANGING, "UNAVAILABLE", "GATE_AWAY"),
+        (UNREACHABLE, "UNAVAILABLE", "GATE_AWAY"),
+    ],
+)
+async def test_a_check_that_cannot_be_asked_allows_nothing_and_says_whether_it_may_be_later(
+    operator: "CapabilityServiceAsyncStub", capability: str, code: str, reason: str
+) -> None:
     answer = await check(operator, capability)
     assert (answer.allowed, answer.reason) == (False, pb.DENIAL_REASON_CHECK)
+    assert answer.check_away is (reason == "GATE_AWAY")
     assert "cannot be asked" in answer.message
-    assert (await refusal(reserve(operator, "r", capability))).reason == "GATE_REFUSED"
+    refused = await refusal(reserve(operator, "r", capability))
+    assert (refused.code, refused.reason) == (code, reason)
 
 
 async def test_an_answer_that_is_no_answer_is_a_no(operator: "CapabilityServiceAsyncStub", asked: Asked) -> None:
@@ -152,7 +172,7 @@ async def test_an_answer_that_is_no_answer_is_a_no(operator: "CapabilityServiceA
 
 async def test_an_extensions_gate_is_listed_and_no_workspace_changes_it(operator: "CapabilityServiceAsyncStub") -> None:
     gates = (await operator.ListGates(pb.ListGatesRequest())).gates
-    assert [each.capability for each in gates if not each.built_in] == [BROKEN, DEPLOY, HANGING]
+    assert [each.capability for each in gates if not each.built_in] == [BROKEN, DEPLOY, HANGING, UNREACHABLE]
     first = await operator.ListGates(pb.ListGatesRequest(page_size=4))
     rest = await operator.ListGates(pb.ListGatesRequest(page_size=4, page_token=first.next_page_token))
     assert [*first.gates, *rest.gates] == list(gates)

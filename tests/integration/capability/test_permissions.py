@@ -1,5 +1,6 @@
 """What learning makes of the answer to whether an agent may, by the module that asks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -17,7 +18,8 @@ from autodev_capability.custom import CustomGate, CustomGates
 from autodev_capability.gates import Gate
 from autodev_capability.maturity import Maturity
 from autodev_learning.peers.capabilities import Capabilities, Capability, Denial
-from autodev_runtime.errors import PermissionDenied
+from autodev_learning.peers.patience import is_outage
+from autodev_runtime.errors import PermissionDenied, Unavailable
 from autodev_runtime.identity import Role, acting_as, service_identity
 from autodev_runtime.server import Served
 from autodev_sdk.extensions import GateAnswer, GateQuestion
@@ -36,14 +38,20 @@ def raises(question: GateQuestion) -> GateAnswer:
     raise RuntimeError("as the test says")
 
 
+async def hangs(question: GateQuestion) -> GateAnswer:
+    await asyncio.Event().wait()
+    return GateAnswer(True)
+
+
 @pytest_asyncio.fixture
 async def capabilities(storage: Storage, clock: Clock) -> AsyncIterator[Capabilities]:
-    """Of a workspace with checks of its own under two built-in names: one says no, one cannot be asked."""
+    """Of a workspace with checks of its own under two built-in names: one says no, one fails, one is away."""
     gates = [
         CustomGate(Gate(Capability.MEMENTO_SKILLS, Maturity.STUDENT), lambda _: GateAnswer(False, "not on a Friday")),
         CustomGate(Gate(Capability.ALPHA_EVOLVER, Maturity.STUDENT), raises),
+        CustomGate(Gate(Capability.BACKGROUND_EVOLUTION, Maturity.STUDENT), hangs),
     ]
-    async with replica(storage, clock, CustomGates(gates)) as parts, serving([parts.served]) as channel:
+    async with replica(storage, clock, CustomGates(gates, seconds=0.1)) as parts, serving([parts.served]) as channel:
         operator: Stub = CapabilityServiceStub(acting(channel, "acme", Role.OPERATOR))
         await operator.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings_on()))
         await operator.SetMaturity(pb.SetMaturityRequest(agent_id="ada", maturity=pb.MATURITY_LEVEL_AUTONOMOUS))
@@ -63,6 +71,17 @@ async def test_a_check_of_the_users_own_under_a_built_in_name_is_a_no(
     with pytest.raises(PermissionDenied, match=message) as refused:
         await capabilities.demand("ada", capability)
     assert refused.value.reason == "GATE_REFUSED"
+
+
+async def test_a_check_that_is_away_is_no_answer_but_an_outage_which_is_waited_out(capabilities: Capabilities) -> None:
+    for asked in (
+        capabilities.check("ada", Capability.BACKGROUND_EVOLUTION),
+        capabilities.demand("ada", Capability.BACKGROUND_EVOLUTION),
+        capabilities.reserve("r", "ada", Capability.BACKGROUND_EVOLUTION),
+    ):
+        with pytest.raises(Unavailable, match="cannot be asked") as away:
+            await asked
+        assert is_outage(away.value)
 
 
 class Later(CapabilityServiceServicer):

@@ -193,6 +193,7 @@ async def test_when_the_extensions_are_away_nothing_is_allowed_or_scored_and_no_
     samples.kill()
     refused = await client.capability.CheckCapability(request)
     assert (refused.allowed, refused.reason) == (False, capability.DENIAL_REASON_CHECK)
+    assert refused.check_away
     assert "cannot be asked" in refused.message
     evaluate = fitness.EvaluateInitialProxyRequest(variant_id=variant.id, signals=fitness.ProxySignals())
     assert (await refusal(client.fitness.EvaluateInitialProxy(evaluate))).code == "UNAVAILABLE"

@@ -42,7 +42,7 @@ class Denial(Enum):
     LIMIT = "QUOTA_EXCEEDED"
     UNKNOWN_CAPABILITY = "UNKNOWN_CAPABILITY"
     CHECK = "GATE_REFUSED"
-    """The check of a gate of the user's own says no, or cannot be asked; or a later release has another reason."""
+    """The check of a gate of the user's own says no; or a later release has another reason."""
 
 
 _DENIALS = {
@@ -106,16 +106,22 @@ class Capabilities:
         self._hold = hold
 
     async def check(self, agent_id: str, capability: Capability) -> Permission:
-        """Whether the agent may use the capability now. Takes nothing."""
+        """Whether the agent may use the capability now. Takes nothing.
+
+        Raises Unavailable (GATE_AWAY) where the check of a gate of the user's own cannot be asked: what is given up by
+        a no would be lost for good.
+        """
         answer = await ask(
             self._stub.CheckCapability, pb.CheckCapabilityRequest(agent_id=agent_id, capability=capability)
         )
         if answer.allowed:
             return Permission(None, answer.message)
+        if answer.check_away:
+            raise Unavailable(answer.message, reason="GATE_AWAY")
         return Permission(_DENIALS.get(answer.reason, Denial.CHECK), answer.message)
 
     async def demand(self, agent_id: str, capability: Capability) -> None:
-        """Raise PermissionDenied (reasons of `Denial`) unless the agent may.
+        """Raise PermissionDenied (reasons of `Denial`) unless the agent may. Raises Unavailable as `check` does.
 
         The day's limit is no matter here: it stops what is reserved.
         """
