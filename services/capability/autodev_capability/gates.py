@@ -96,10 +96,14 @@ def limit_of(gate: Gate, settings: WorkspaceSettings) -> Limit | None:
     return Limit(gate.limit_per_agent_per_day) if gate.limit_per_agent_per_day else None
 
 
-def is_on(gate: Gate, settings: WorkspaceSettings) -> bool:
-    """Whether an enabled workspace has the capability turned on; a custom one is on where Auto-Dev is."""
+def why_off(gate: Gate, settings: WorkspaceSettings) -> str:
+    """Why the workspace has the capability turned off, empty where it is on; a custom one is on where Auto-Dev is."""
+    if not settings.enabled:
+        return "Auto-Dev is off in this workspace: turn on `enabled` in its settings"
     built_in = _BUILT_IN.get(gate.capability)
-    return built_in is None or built_in.is_on(settings)
+    if built_in is not None and not built_in.is_on(settings):
+        return f"{gate.capability} is off in this workspace's settings"
+    return ""
 
 
 def day_of(moment: datetime) -> str:
@@ -156,10 +160,8 @@ def decide(gate: Gate, settings: WorkspaceSettings, agent: Agent, used: int, now
     def answer(denial: Denial | None, message: str) -> Decision:
         return Decision(denial, message, gate.required, current, used, limit, resets_at)
 
-    if not settings.enabled:
-        return answer(Denial.DISABLED, "Auto-Dev is off in this workspace: turn on `enabled` in its settings")
-    if not is_on(gate, settings):
-        return answer(Denial.DISABLED, f"{gate.capability} is off in this workspace's settings")
+    if off := why_off(gate, settings):
+        return answer(Denial.DISABLED, off)
     if current < gate.required:
         message = f"{gate.capability} needs {gate.required.name}; agent {agent.id} is {current.name}"
         return answer(Denial.MATURITY, message)
@@ -177,9 +179,11 @@ def unlocked(before: Agent, after: Agent, gates: tuple[Gate, ...]) -> list[Gate]
     ]
 
 
-def unlock_message(agent: Agent, gate: Gate) -> str:
-    """What to tell the user about a gate that an agent just passed."""
-    level = agent.level_for(gate.capability).name
+def unlock_message(agent: Agent, gate: Gate, settings: WorkspaceSettings) -> str:
+    """What to tell the user about a gate whose level an agent just reached."""
+    news = f"Good news: agent {agent.id} is {agent.level_for(gate.capability).name} now."
     built_in = _BUILT_IN.get(gate.capability)
-    may = f"Auto-Dev may now {built_in.purpose}" if built_in is not None else f"It may now use {gate.capability}"
-    return f"Good news: agent {agent.id} is {level} now. {may}."
+    who, may = ("Auto-Dev", built_in.purpose) if built_in is not None else ("It", f"use {gate.capability}")
+    if off := why_off(gate, settings):
+        return f"{news} {who} could now {may}, but {off}."
+    return f"{news} {who} may now {may}."

@@ -16,7 +16,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
-    """An agent may use a capability it could not use before."""
+    """An agent reached the level that a capability needs; `message` says whether the workspace has it on."""
 
     agent_id: str
     capability: str

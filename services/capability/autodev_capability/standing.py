@@ -6,7 +6,14 @@ from datetime import datetime
 from enum import Enum
 from functools import partial
 
-from autodev_capability.gates import ALPHA_EVOLVER, BUILT_IN_GATES, MEMENTO_SKILLS, unlock_message, unlocked
+from autodev_capability.gates import (
+    ALPHA_EVOLVER,
+    BUILT_IN_GATES,
+    MEMENTO_SKILLS,
+    WorkspaceSettings,
+    unlock_message,
+    unlocked,
+)
 from autodev_capability.maturity import (
     Agent,
     GraduationRules,
@@ -119,7 +126,9 @@ class Standing:
     async def _save(self, transaction: Transaction, before: Agent, after: Agent, cause: Cause) -> Agent:
         await transaction.standings.save_agent(before, after)
         gates = (*BUILT_IN_GATES, *await transaction.standings.custom_gates())
-        for gate in unlocked(before, after, gates):
-            level = after.level_for(gate.capability)
-            transaction.announce(Unlocked(after.id, gate.capability, level, unlock_message(after, gate), cause))
+        passed = unlocked(before, after, gates)
+        settings = await transaction.standings.settings() if passed else WorkspaceSettings()
+        for gate in passed:
+            level, message = after.level_for(gate.capability), unlock_message(after, gate, settings)
+            transaction.announce(Unlocked(after.id, gate.capability, level, message, cause))
         return after

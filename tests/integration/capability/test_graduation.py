@@ -13,7 +13,7 @@ from autodev_capability.store.past_days import PastDays
 from autodev_runtime.identity import Role
 from autodev_sdk.events import event_type, make_event, uuid7
 from tests.clock import Clock
-from tests.integration.capability.parts import KEEP_DAYS, Parts
+from tests.integration.capability.parts import KEEP_DAYS, Parts, settings_on
 from tests.serving import refusal
 
 if TYPE_CHECKING:
@@ -102,6 +102,15 @@ async def test_an_unlock_is_about_its_agent_and_names_its_cause(operator: "Stub"
     assert (unlock.tenant_id, unlock.agent_id) == ("acme", "ada")
     assert (unlock.causation_id, unlock.correlation_id) == (events[-1].id, events[-1].correlation_id)
     assert unlock.capability_unlocked.message.startswith("Good news: agent ada is INTERN now.")
+
+
+async def test_an_unlock_says_whether_the_workspace_has_the_capability_on(operator: "Stub", parts: Parts) -> None:
+    await set_level(operator, INTERN)
+    await operator.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings_on()))
+    await set_level(operator, SUPERVISED)
+    off, on = (event.capability_unlocked.message for event in await parts.events())
+    assert off.endswith("Auto-Dev is off in this workspace: turn on `enabled` in its settings.")
+    assert on == "Good news: agent ada is SUPERVISED now. Auto-Dev may now improve its skills when you start it."
 
 
 async def test_an_event_counts_once_however_often_it_is_delivered(operator: "Stub", parts: Parts) -> None:

@@ -141,5 +141,19 @@ def test_a_step_up_unlocks_each_gate_between_the_levels() -> None:
 
 
 def test_the_message_for_the_user_says_who_what_and_why() -> None:
-    message = unlock_message(agent_at(Maturity.INTERN), gate_of(MEMENTO_SKILLS))
+    message = unlock_message(agent_at(Maturity.INTERN), gate_of(MEMENTO_SKILLS), ENABLED)
     assert message == "Good news: agent ada is INTERN now. Auto-Dev may now write skills for what it keeps failing at."
+
+
+@pytest.mark.parametrize(
+    ("settings", "off"),
+    [
+        (WorkspaceSettings(), "Auto-Dev is off in this workspace: turn on `enabled` in its settings"),
+        (replace(ENABLED, memento_skills=False), f"{MEMENTO_SKILLS} is off in this workspace's settings"),
+    ],
+)
+def test_the_message_for_the_user_says_that_a_capability_is_turned_off(settings: WorkspaceSettings, off: str) -> None:
+    message = unlock_message(agent_at(Maturity.INTERN), gate_of(MEMENTO_SKILLS), settings)
+    assert message == (
+        f"Good news: agent ada is INTERN now. Auto-Dev could now write skills for what it keeps failing at, but {off}."
+    )
