@@ -271,6 +271,10 @@ def test_settings_and_levels_are_set(mesh: OwnMesh) -> None:
     mesh.json("agents", "set-maturity", "ann", "supervised", "--reason", "she is good")
     agents = {agent["id"]: agent["maturity"] for agent in mesh.json("agents", "list")["agents"]}
     assert agents["ann"] == "MATURITY_LEVEL_SUPERVISED"
+    of_one = ("ann", "--capability", "auto_dev.alpha_evolver")
+    (own,) = mesh.json("agents", "set-maturity", *of_one, "student")["capabilities"]
+    assert own["maturity"] == "MATURITY_LEVEL_STUDENT"
+    assert mesh.json("agents", "unset-maturity", *of_one)["capabilities"] == []
 
 
 def test_a_proposer_that_there_is_not_is_refused_by_name(mesh: OwnMesh) -> None:

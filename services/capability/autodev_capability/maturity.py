@@ -144,5 +144,14 @@ def level_set(agent: Agent, capability: str, level: Maturity, rules: GraduationR
     return _with(agent, capability, replace(own, progress=own.progress.set_to(level, rules), set_by_operator=True))
 
 
+def level_taken_back(agent: Agent, capability: str, rules: GraduationRules) -> Agent:
+    """An operator's level for a capability holds no more: what approvals earned for it counts as if it never had."""
+    own = agent.capabilities.get(capability)
+    if own is None or not own.set_by_operator:
+        return agent
+    earned = Progress(rules.level_for(own.verified_successes), own.verified_successes)
+    return _with(agent, capability, replace(own, progress=earned, set_by_operator=False))
+
+
 def _with(agent: Agent, capability: str, standing: CapabilityStanding) -> Agent:
     return replace(agent, capabilities=MappingProxyType({**agent.capabilities, capability: standing}))

@@ -12,6 +12,7 @@ from autodev_capability.quota import DEFAULT_HOLD, Reservation, ReservationState
 from autodev_capability.reservations import Reservations
 from autodev_capability.standing import Standing
 from autodev_capability.workspaces import Workspaces
+from autodev_runtime.errors import InvalidArgument
 from autodev_runtime.identity import Role, current_tenant, require_role
 from autodev_runtime.paging import key_from, page_of, page_size
 from autodev_runtime.request_ids import request_id
@@ -91,10 +92,13 @@ class CapabilityServicer(CapabilityServiceServicer):
 
     async def SetMaturity(self, request: pb.SetMaturityRequest, context: Any) -> pb.SetMaturityResponse:
         caller = require_role(Role.OPERATOR)
-        level = Maturity(request.maturity)
-        agent = await self.standing.set_level(
-            caller.tenant, request.agent_id, request.capability, level, caller.subject, request.reason
-        )
+        whose, decided = (caller.tenant, request.agent_id, request.capability), (caller.subject, request.reason)
+        if request.maturity:
+            agent = await self.standing.set_level(*whose, Maturity(request.maturity), *decided)
+        elif request.capability:
+            agent = await self.standing.take_back_level(*whose, *decided)
+        else:
+            raise InvalidArgument.field("maturity", "is required, unless a capability's level is taken back")
         return pb.SetMaturityResponse(agent=_agent_to_proto(agent))
 
     async def ListMaturityChanges(
@@ -196,6 +200,7 @@ def _agent_to_proto(agent: Agent) -> pb.Agent:
                 verified_successes=standing.verified_successes,
             )
             for capability, standing in agent.capabilities.items()
+            if standing.set_by_operator or standing.verified_successes
         ],
     )
 

@@ -21,6 +21,7 @@ from autodev_capability.maturity import (
     MaturityChange,
     approved_work,
     level_set,
+    level_taken_back,
     refuted_success,
     self_reported_success,
     verified_success,
@@ -79,12 +80,24 @@ class Standing:
         self, tenant: str, agent_id: str, capability: str, level: Maturity, by: str, reason: str
     ) -> Agent:
         """Set a level, agent-wide when `capability` is empty. Raises NotFound for an unknown capability."""
+        step = partial(level_set, capability=capability, level=level, rules=self._rules)
+        return await self._decided(tenant, agent_id, capability, step, _Author(by, reason))
+
+    @repeatable
+    async def take_back_level(self, tenant: str, agent_id: str, capability: str, by: str, reason: str) -> Agent:
+        """Have the agent's own level hold for a capability, whatever was set for it. Raises NotFound as `set_level`."""
+        step = partial(level_taken_back, capability=capability, rules=self._rules)
+        return await self._decided(tenant, agent_id, capability, step, _Author(by, reason))
+
+    async def _decided(
+        self, tenant: str, agent_id: str, capability: str, step: Callable[[Agent], Agent], author: _Author
+    ) -> Agent:
         async with self._store.writing(tenant) as transaction:
             if capability and await transaction.standings.gate(capability) is None:
                 raise NotFound("capability", capability)
             before = await transaction.standings.agent_to_change(agent_id)
-            after = level_set(before, capability, level, self._rules)
-            await self._record(transaction, before, after, capability, _Author(by, reason))
+            after = step(before)
+            await self._record(transaction, before, after, capability, author)
             return await self._save(transaction, before, after, Cause())
 
     @repeatable

@@ -19,6 +19,7 @@ from tests.serving import refusal
 if TYPE_CHECKING:
     from autodev.capability.v1.capability_service_pb2_grpc import CapabilityServiceAsyncStub as Stub
 
+UNSPECIFIED = pb.MATURITY_LEVEL_UNSPECIFIED
 STUDENT, INTERN = pb.MATURITY_LEVEL_STUDENT, pb.MATURITY_LEVEL_INTERN
 SUPERVISED, AUTONOMOUS = pb.MATURITY_LEVEL_SUPERVISED, pb.MATURITY_LEVEL_AUTONOMOUS
 VERIFIED, SELF_REPORTED, REFUTED = (
@@ -198,6 +199,28 @@ async def test_an_operators_level_for_a_capability_is_not_the_agents(operator: "
     assert [(each.capability, each.maturity) for each in known.capabilities] == [(ALPHA_EVOLVER, STUDENT)]
     changes = (await operator.ListMaturityChanges(pb.ListMaturityChangesRequest())).changes
     assert [change.capability for change in changes] == [ALPHA_EVOLVER, ""]
+
+
+async def test_an_operators_level_for_a_capability_is_taken_back_and_that_is_recorded(
+    operator: "Stub", parts: Parts
+) -> None:
+    await set_level(operator, SUPERVISED)
+    await set_level(operator, STUDENT, ALPHA_EVOLVER)
+    known = await set_level(operator, UNSPECIFIED, ALPHA_EVOLVER, reason="it was a mistake")
+    assert known == await agent(operator) == pb.Agent(id="ada", maturity=SUPERVISED)
+    request = pb.CheckCapabilityRequest(agent_id="ada", capability=ALPHA_EVOLVER)
+    assert (await operator.CheckCapability(request)).current == SUPERVISED
+    change = (await operator.ListMaturityChanges(pb.ListMaturityChangesRequest())).changes[0]
+    assert (getattr(change, "from"), change.to, change.capability) == (STUDENT, SUPERVISED, ALPHA_EVOLVER)
+    assert (change.changed_by, change.reason) == ("olga", "it was a mistake")
+    assert (await unlocked(parts))[-1] == (ALPHA_EVOLVER, "SUPERVISED")
+
+
+async def test_only_a_level_for_a_known_capability_is_taken_back(operator: "Stub", caller: Any) -> None:
+    assert (await refusal(set_level(operator, UNSPECIFIED, "auto_dev.telepathy"))).code == "NOT_FOUND"
+    nothing = await refusal(set_level(operator, UNSPECIFIED))
+    assert (nothing.code, nothing.fields) == ("INVALID_ARGUMENT", ["maturity"])
+    assert (await refusal(set_level(caller("acme"), UNSPECIFIED, ALPHA_EVOLVER))).reason == "ROLE_REQUIRED"
 
 
 async def test_setting_the_level_it_has_is_recorded_too(operator: "Stub") -> None:

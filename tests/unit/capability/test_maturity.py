@@ -12,6 +12,7 @@ from autodev_capability.maturity import (
     Progress,
     approved_work,
     level_set,
+    level_taken_back,
     refuted_success,
     self_reported_success,
     verified_success,
@@ -103,6 +104,25 @@ def test_a_level_that_an_operator_set_for_a_capability_holds_whatever_the_agent_
     assert agent.level_for(ALPHA_EVOLVER) is STUDENT
     assert agent.level_for(MEMENTO_SKILLS) is AUTONOMOUS
     assert after_successes(1, agent).level_for(ALPHA_EVOLVER) is STUDENT
+
+
+def test_a_level_for_a_capability_that_is_taken_back_leaves_what_the_agent_and_approvals_earned() -> None:
+    agent = after_successes(20)
+    for _ in range(5):
+        agent = approved_work(agent, MEMENTO_SKILLS, RULES)
+    for level in Maturity:
+        agent = level_set(level_set(agent, ALPHA_EVOLVER, level, RULES), MEMENTO_SKILLS, level, RULES)
+        assert agent.level_for(ALPHA_EVOLVER) is agent.level_for(MEMENTO_SKILLS) is level
+        agent = level_taken_back(level_taken_back(agent, ALPHA_EVOLVER, RULES), MEMENTO_SKILLS, RULES)
+        assert agent.level_for(ALPHA_EVOLVER) is agent.level_for(MEMENTO_SKILLS) is SUPERVISED
+    student = level_set(agent, "", STUDENT, RULES)
+    assert (student.level_for(ALPHA_EVOLVER), student.level_for(MEMENTO_SKILLS)) == (STUDENT, INTERN)
+
+
+def test_what_was_not_set_is_not_taken_back() -> None:
+    agent = approved_work(Agent("ada"), MEMENTO_SKILLS, GraduationRules(intern=1))
+    for capability in ("", MEMENTO_SKILLS, ALPHA_EVOLVER):
+        assert level_taken_back(agent, capability, RULES) == agent
 
 
 def test_raised_thresholds_take_no_level_back() -> None:

@@ -33,8 +33,8 @@ SHOWN = (
     "evolve experiments", "evolve cancel e",
     "fitness top", "fitness lineage v", "fitness explain v", "fitness compare v w", "fitness mutate v --agent a",
     "keys list", "keys create s", "keys rotate k --save {directory}/k", "keys revoke k",
-    "webhooks list", "agents list", "agents set-maturity a intern", "settings show", "settings set --enabled",
-    "status",
+    "webhooks list", "agents list", "agents set-maturity a intern", "agents unset-maturity a --capability c",
+    "settings show", "settings set --enabled", "status",
 )  # fmt: skip
 NOTHING_OF_OTHERS = {"events replay", "events discard", "events delete-group", "events handle", "webhooks replay"} | {
     *("up", "demo", "replay", "migrate", "certs create", "certs renew", "certs keep", "certs list"),

@@ -113,7 +113,8 @@ def test_a_number_that_must_be_above_zero_must_be_there() -> None:
 def test_an_enum_holds_a_defined_value() -> None:
     request = capability.SetMaturityRequest(agent_id="a", maturity=77)  # type: ignore[arg-type]
     assert flaws(request) == {"maturity": "77 is not a value of the enum"}
-    assert flaws(capability.SetMaturityRequest(agent_id="a")) == {"maturity": "is required"}
+    gate = capability.Gate(capability="c")
+    assert flaws(capability.RegisterGateRequest(gate=gate)) == {"gate.required": "is required"}
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(1, True), (86400, True), (0, False), (-5, False), (86401, False)])

@@ -74,6 +74,23 @@ def set_maturity(
         say(f"{changed.id} is {level.name}" + (f" for {capability}" if capability else ""))
 
 
+@app.command("unset-maturity")
+@connected
+def unset_maturity(
+    connection: Connection,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent.")],
+    capability: Annotated[str, typer.Option("--capability", help="For which one.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the record of changes.")] = "",
+) -> None:
+    """Take back the level that was set for one capability: the agent's own holds for it again."""
+    request = pb.SetMaturityRequest(agent_id=agent, capability=capability, reason=reason)
+    changed = ask(connection, lambda mesh: mesh.capability.SetMaturity(request)).agent
+    if connection.json:
+        print_json(as_dict(changed))
+    else:
+        say(f"{changed.id} has its own level for {capability} again")
+
+
 def level_word(level: "pb.MaturityLevel.ValueType") -> str:
     """A level as a word."""
     return enum_word(pb.MaturityLevel.Name(level), "MATURITY_LEVEL_")
