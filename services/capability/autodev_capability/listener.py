@@ -51,7 +51,7 @@ class Listener:
         else:
             work = _OF_VERIFICATION.get(event.task_succeeded.verification, Work.SELF_REPORTED)
         task = event.task_failed if event.HasField("task_failed") else event.task_succeeded
-        await self._count(event, event.agent_id or task.agent_id, work)
+        await self._count(event, event.agent_id or task.agent_id, work, task.episode_id)
 
     async def on_review(self, event: event_pb2.Event) -> None:
         """An approval counts for the capability that made what was approved."""
@@ -59,11 +59,12 @@ class Listener:
         approved = decided.decision == event_pb2.DECISION_APPROVED
         await self._count(event, event.agent_id, _OF_SUBJECT.get(decided.subject_kind) if approved else None)
 
-    async def _count(self, event: event_pb2.Event, agent_id: str, work: Work | None) -> None:
+    async def _count(self, event: event_pb2.Event, agent_id: str, work: Work | None, episode_id: str = "") -> None:
         if work is None or not agent_id:
             return
         day = day_of(event.recorded_at.ToDatetime(UTC))
         if day < oldest_kept(self._clock(), self._keep_days):
             log.warning("event %s of %s came too late to count", event.id, day)
             return
-        await self._standing.count(event.tenant_id, agent_id, work, Cause(event.id, event.correlation_id), day)
+        cause = Cause(event.id, event.correlation_id)
+        await self._standing.count(event.tenant_id, agent_id, work, cause, day, episode_id)

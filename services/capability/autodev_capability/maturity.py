@@ -62,6 +62,10 @@ class Progress:
         lower = Maturity(max(self.level - 1, Maturity.STUDENT))
         return Progress(lower, rules.credit_for(lower))
 
+    def uncredited(self, rules: GraduationRules) -> "Progress":
+        """After one verified success turned out to be none. What the level takes stays: refutations cost levels."""
+        return replace(self, credit=self.credit - 1) if self.credit > rules.credit_for(self.level) else self
+
     def set_to(self, level: Maturity, rules: GraduationRules) -> "Progress":
         """After someone set the level; setting the level it has keeps the credit within it."""
         return self if level is self.level else Progress(level, rules.credit_for(level))
@@ -127,6 +131,14 @@ def refuted_success(agent: Agent, rules: GraduationRules) -> Agent:
     Levels of a single capability stay: people's approvals earned them, not the agent's reports.
     """
     return replace(agent, progress=agent.progress.refuted(rules))
+
+
+def refuted_verified_success(agent: Agent, rules: GraduationRules) -> Agent:
+    """A runtime found that a success which it had verified was none: it is not counted any more, and refuted."""
+    uncounted = replace(
+        agent, progress=agent.progress.uncredited(rules), verified_successes=agent.verified_successes - 1
+    )
+    return refuted_success(uncounted, rules)
 
 
 def approved_work(agent: Agent, capability: str, rules: GraduationRules) -> Agent:

@@ -1,6 +1,6 @@
 """How agents stand: what operators set, what verified work earns, what refuted work costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -23,6 +23,7 @@ from autodev_capability.maturity import (
     level_set,
     level_taken_back,
     refuted_success,
+    refuted_verified_success,
     self_reported_success,
     verified_success,
 )
@@ -42,6 +43,14 @@ class Work(Enum):
     REFUTED = "a runtime refuted a success that the agent reported"
     CANDIDATE_APPROVED = "a person approved a skill candidate"
     MUTATION_APPROVED = "a person approved a mutation"
+
+
+def counts(work: Work, counted: Set[Work]) -> bool:
+    """Whether what is said of an episode counts, after what was counted of it.
+
+    Each counts once, and a success that was refuted is none, so it does not matter which is heard of first.
+    """
+    return work not in counted and not (work is Work.VERIFIED and Work.REFUTED in counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +110,26 @@ class Standing:
             return await self._save(transaction, before, after, Cause())
 
     @repeatable
-    async def count(self, tenant: str, agent_id: str, work: Work, cause: Cause, day: str) -> None:
-        """Count what an event of that day says. The same event again changes nothing."""
-        capability, step, author = self._counting(work)
+    async def count(self, tenant: str, agent_id: str, work: Work, cause: Cause, day: str, episode_id: str = "") -> None:
+        """Count what an event of that day says. The same again, by this event or another of the episode, is nothing."""
         async with self._store.writing(tenant) as transaction:
+            # First, so that what another replica counts of the episode is seen.
+            before = await transaction.standings.agent_to_change(agent_id)
             if not await transaction.standings.count_once(cause.event_id, day):
                 return
-            before = await transaction.standings.agent_to_change(agent_id)
+            counted: set[Work] = set()
+            if episode_id:
+                counted = {Work[name] for name in await transaction.standings.counted(agent_id, episode_id)}
+                if not counts(work, counted):
+                    return
+                await transaction.standings.keep_counted(agent_id, episode_id, work.name, day)
+            capability, step, author = self._counting(work, counted)
             after = step(before)
             if before.level_for(capability) is not after.level_for(capability):
                 await self._record(transaction, before, after, capability, author)
             await self._save(transaction, before, after, cause)
 
-    def _counting(self, work: Work) -> tuple[str, Callable[[Agent], Agent], _Author]:
+    def _counting(self, work: Work, counted: Set[Work]) -> tuple[str, Callable[[Agent], Agent], _Author]:
         graduation, demotion = _Author("graduation", work.value), _Author("demotion", work.value)
         match work:
             case Work.VERIFIED:
@@ -121,7 +137,8 @@ class Standing:
             case Work.SELF_REPORTED:
                 return AGENT_WIDE, self_reported_success, graduation
             case Work.REFUTED:
-                return AGENT_WIDE, partial(refuted_success, rules=self._rules), demotion
+                refuted = refuted_verified_success if Work.VERIFIED in counted else refuted_success
+                return AGENT_WIDE, partial(refuted, rules=self._rules), demotion
             case Work.CANDIDATE_APPROVED:
                 return MEMENTO_SKILLS, partial(approved_work, capability=MEMENTO_SKILLS, rules=self._rules), graduation
             case Work.MUTATION_APPROVED:

@@ -93,8 +93,9 @@ async def test_every_tenants_days_pass(enabled: "Stub", parts: Parts, clock: Clo
     await parts.reservations.reserve("globex", "theirs", "ada", ALPHA_EVOLVER)
     await reserve(enabled, "mine")
     for tenant in ("acme", "globex"):
-        await parts.standing.count(tenant, "ada", Work.VERIFIED, Cause("event"), day_of(clock()))
+        await parts.standing.count(tenant, "ada", Work.VERIFIED, Cause("event"), day_of(clock()), "episode")
     clock.advance(days=KEEP_DAYS + 1)
     await forget_old(PastDays(parts.database), KEEP_DAYS, clock())
     assert await left(storage) == ([], [])
     assert await storage.rows("capability", "SELECT * FROM counted_events") == []
+    assert await storage.rows("capability", "SELECT * FROM counted_episodes") == []

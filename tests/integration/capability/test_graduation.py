@@ -1,6 +1,7 @@
 """Trust that is earned and lost by events, and set by operators."""
 
 import asyncio
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,11 +34,17 @@ def task(
     verification: "event_pb2.Verification.ValueType" = VERIFIED,
     outcome: "event_pb2.Outcome.ValueType" = event_pb2.OUTCOME_SUCCESS,
     tenant: str = "acme",
+    episode_id: str = "",
+    agent_id: str = "ada",
 ) -> event_pb2.Event:
     payload = event_pb2.TaskEvent(
-        episode_id=uuid7(), agent_id="ada", task_description="add", outcome=outcome, verification=verification
+        episode_id=episode_id or uuid7(),
+        agent_id=agent_id,
+        task_description="add",
+        outcome=outcome,
+        verification=verification,
     )
-    event = make_event(payload, agent_id="ada", correlation_id=payload.episode_id)
+    event = make_event(payload, agent_id=agent_id, correlation_id=payload.episode_id)
     event.tenant_id = tenant
     return event
 
@@ -118,6 +125,45 @@ async def test_an_event_counts_once_however_often_it_is_delivered(operator: "Stu
     event = task()
     await asyncio.gather(*(deliver(parts, event) for _ in range(6)))
     assert (await agent(operator)).verified_successes == 1
+
+
+async def test_an_episode_counts_once_however_many_events_say_so(operator: "Stub", parts: Parts) -> None:
+    said = [SELF_REPORTED, VERIFIED] * 5
+    await asyncio.gather(*(deliver(parts, task(each, episode_id="e")) for each in said))
+    await deliver(parts, task(VERIFIED, episode_id="e"))
+    assert await agent(operator) == pb.Agent(
+        id="ada", maturity=STUDENT, verified_successes=1, self_reported_successes=1
+    )
+
+
+async def test_an_episode_is_its_agents(operator: "Stub", parts: Parts) -> None:
+    await deliver(parts, task(episode_id="e"), task(REFUTED, episode_id="e", agent_id="bob"))
+    assert (await agent(operator)).verified_successes == 1
+
+
+@pytest.mark.parametrize("outcome", [event_pb2.OUTCOME_SUCCESS, event_pb2.OUTCOME_FAILURE])
+@pytest.mark.parametrize("said", sorted(set(permutations([VERIFIED, VERIFIED, REFUTED, REFUTED]))))
+async def test_a_refutation_has_the_last_word_of_an_episode_and_demotes_once(
+    operator: "Stub",
+    parts: Parts,
+    said: tuple["event_pb2.Verification.ValueType", ...],
+    outcome: "event_pb2.Outcome.ValueType",
+) -> None:
+    await deliver(parts, *(task() for _ in range(20)))
+    for each in said:
+        await deliver(parts, task(each, outcome if each == REFUTED else event_pb2.OUTCOME_SUCCESS, episode_id="e"))
+    known = await agent(operator)
+    assert (known.verified_successes, known.maturity) == (20, INTERN)
+    changes = (await operator.ListMaturityChanges(pb.ListMaturityChangesRequest())).changes
+    assert [change.changed_by for change in changes].count("demotion") == 1
+
+
+async def test_two_replicas_that_hear_at_once_of_a_success_and_its_refutation_count_none(
+    operator: "Stub", parts: Parts
+) -> None:
+    for number in range(5):
+        await asyncio.gather(*(deliver(parts, task(each, episode_id=f"e{number}")) for each in (VERIFIED, REFUTED)))
+    assert (await agent(operator)).verified_successes == 0
 
 
 async def test_concurrent_events_all_count(operator: "Stub", parts: Parts) -> None:

@@ -1,5 +1,7 @@
 """How trust is earned and lost."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from autodev_capability.maturity import (
     level_set,
     level_taken_back,
     refuted_success,
+    refuted_verified_success,
     self_reported_success,
     verified_success,
 )
@@ -65,6 +68,19 @@ def test_a_level_is_lost_only_at_the_number_of_refutations_that_is_set() -> None
     thrice = refuted_success(twice, rules)
     assert thrice.progress == Progress(STUDENT)
     assert refuted_success(after_successes(5, thrice), rules).progress.level is INTERN
+
+
+def test_a_verified_success_that_is_refuted_counts_no_more() -> None:
+    rules = GraduationRules(refutations_to_demote=2)
+    refuted = refuted_verified_success(after_successes(7), rules)
+    assert (refuted.verified_successes, refuted.progress) == (6, Progress(INTERN, credit=6, refutations=1))
+    assert refuted_verified_success(refuted, rules).progress == Progress(STUDENT)
+
+
+def test_what_a_level_takes_is_lost_with_the_level_alone() -> None:
+    rules = GraduationRules(intern=100, supervised=200, autonomous=300, refutations_to_demote=2)
+    for agent in (level_set(after_successes(9), "", SUPERVISED, RULES), after_successes(5)):
+        assert refuted_verified_success(agent, rules).progress == replace(agent.progress, refutations=1)
 
 
 def test_an_agent_that_was_put_back_does_not_spring_up_at_its_next_success() -> None:
@@ -130,17 +146,21 @@ def test_raised_thresholds_take_no_level_back() -> None:
     assert agent.progress.level is INTERN
 
 
-STEPS = st.lists(st.sampled_from(["success", "refute", *Maturity]), max_size=120)
+STEPS = st.lists(st.sampled_from(["success", "refute", "refute verified", *Maturity]), max_size=120)
+
+
+def after_step(agent: Agent, step: str | Maturity, rules: GraduationRules = RULES) -> Agent:
+    if isinstance(step, Maturity):
+        return level_set(agent, "", step, rules)
+    steps = {"success": verified_success, "refute": refuted_success, "refute verified": refuted_verified_success}
+    return steps[step](agent, rules)
 
 
 @given(STEPS)
 def test_the_level_is_always_the_one_its_credit_earns(steps: list[str | Maturity]) -> None:
     agent = Agent("ada")
     for step in steps:
-        if isinstance(step, Maturity):
-            agent = level_set(agent, "", step, RULES)
-        else:
-            agent = verified_success(agent, RULES) if step == "success" else refuted_success(agent, RULES)
+        agent = after_step(agent, step)
         assert agent.progress.level is RULES.level_for(agent.progress.credit)
 
 
@@ -149,9 +169,8 @@ def test_one_step_raises_a_level_by_one_at_most_unless_an_operator_does(steps: l
     agent = Agent("ada")
     for step in steps:
         before = agent.progress.level
+        agent = after_step(agent, step)
         if isinstance(step, Maturity):
-            agent = level_set(agent, "", step, RULES)
             assert agent.progress.level is step
         else:
-            agent = verified_success(agent, RULES) if step == "success" else refuted_success(agent, RULES)
             assert abs(agent.progress.level - before) <= 1

@@ -1,8 +1,8 @@
-"""What is left of days that are over: reservations, the counts of uses, and which events were counted."""
+"""What is left of days that are over: reservations, the counts of uses, and which events and episodes were counted."""
 
 from sqlalchemy import Delete, Table, and_, delete, select, tuple_
 
-from autodev_capability.store.rows import CountedEventRow, CounterRow, ReservationRow
+from autodev_capability.store.rows import CountedEpisodeRow, CountedEventRow, CounterRow, ReservationRow
 from autodev_runtime.database import Database
 from autodev_runtime.repeating import repeatable
 
@@ -11,6 +11,7 @@ FORGOTTEN_AT_ONCE = 1000
 _reservations: Table = ReservationRow.__table__  # type: ignore[assignment]
 _counters: Table = CounterRow.__table__  # type: ignore[assignment]
 _counted: Table = CountedEventRow.__table__  # type: ignore[assignment]
+_episodes: Table = CountedEpisodeRow.__table__  # type: ignore[assignment]
 _COUNTER = ("tenant_id", "capability", "holder", "day")
 
 
@@ -26,7 +27,8 @@ class PastDays:
         async with self._database.across_tenants() as session:
             connection = await session.connection()
             # Counts go last: reservations are found by them.
-            for old in (_old_reservations(before), _old(_counters, before), _old(_counted, before)):
+            days = (_old(each, before) for each in (_counters, _counted, _episodes))
+            for old in (_old_reservations(before), *days):
                 if forgotten := (await connection.execute(old)).rowcount:
                     return forgotten
             return 0

@@ -103,6 +103,18 @@ class CountedEventRow(TenantScoped, Base):
     day: Mapped[str] = mapped_column(String(10))
 
 
+class CountedEpisodeRow(TenantScoped, Base):
+    """What was counted of an agent's episode (`standing.Work`), so that each counts once, whichever events say it."""
+
+    __tablename__ = "counted_episodes"
+    __table_args__ = (Index("ix_counted_episodes_day", "day"),)
+    tenant_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    agent_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    episode_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    work: Mapped[str] = mapped_column(String(32), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10))
+
+
 class CounterRow(TenantScoped, Base):
     """Uses granted on one day, to one agent or (with an empty holder) to the tenant."""
 

@@ -11,6 +11,7 @@ from autodev_capability.gates import Gate, WorkspaceSettings, built_in_gate
 from autodev_capability.maturity import Agent, CapabilityStanding, Maturity, MaturityChange, Progress
 from autodev_capability.store.rows import (
     AgentRow,
+    CountedEpisodeRow,
     CountedEventRow,
     GateRow,
     MaturityChangeRow,
@@ -91,6 +92,15 @@ class Standings:
     async def count_once(self, event_id: str, day: str) -> bool:
         """Whether an event of that day is counted for the first time."""
         return await insert_if_absent(self._session, CountedEventRow, event_id=event_id, day=day)
+
+    async def counted(self, agent_id: str, episode_id: str) -> set[str]:
+        """What was counted of an agent's episode."""
+        its = and_(CountedEpisodeRow.agent_id == agent_id, CountedEpisodeRow.episode_id == episode_id)
+        return set(await self._session.scalars(select(CountedEpisodeRow.work).where(its)))
+
+    async def keep_counted(self, agent_id: str, episode_id: str, work: str, day: str) -> None:
+        """Keep that something is counted of an agent's episode."""
+        self._session.add(CountedEpisodeRow(agent_id=agent_id, episode_id=episode_id, work=work, day=day))
 
     async def agent_to_change(self, agent_id: str) -> Agent:
         """The agent, which no other transaction changes until this one ends."""
