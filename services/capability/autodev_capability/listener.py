@@ -45,13 +45,13 @@ class Listener:
 
     async def on_task(self, event: event_pb2.Event) -> None:
         """A success counts by who vouches for it; of failures, only a refuted success says something of trust."""
-        if event.HasField("task_failed"):
-            refuted = event.task_failed.verification == event_pb2.VERIFICATION_REFUTED
-            work = Work.REFUTED if refuted else None
-        else:
-            work = _OF_VERIFICATION.get(event.task_succeeded.verification, Work.SELF_REPORTED)
         task = event.task_failed if event.HasField("task_failed") else event.task_succeeded
-        await self._count(event, event.agent_id or task.agent_id, work, task.episode_id)
+        agent_id = event.agent_id or task.agent_id
+        if task.verification == event_pb2.VERIFICATION_REFUTED or event.HasField("task_succeeded"):
+            work = _OF_VERIFICATION.get(task.verification, Work.SELF_REPORTED)
+            await self._count(event, agent_id, work, task.episode_id)
+        elif agent_id:
+            await self._standing.hear_of(event.tenant_id, agent_id)
 
     async def on_review(self, event: event_pb2.Event) -> None:
         """An approval counts for the capability that made what was approved."""

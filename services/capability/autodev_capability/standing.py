@@ -110,6 +110,15 @@ class Standing:
             return await self._save(transaction, before, after, Cause())
 
     @repeatable
+    async def hear_of(self, tenant: str, agent_id: str) -> None:
+        """Have an agent among those that were heard of."""
+        async with self._store.reading(tenant) as transaction:
+            if await transaction.standings.is_known(agent_id):
+                return
+        async with self._store.writing(tenant) as transaction:
+            await transaction.standings.agent_to_change(agent_id)
+
+    @repeatable
     async def count(self, tenant: str, agent_id: str, work: Work, cause: Cause, day: str, episode_id: str = "") -> None:
         """Count what an event of that day says. The same again, by this event or another of the episode, is nothing."""
         async with self._store.writing(tenant) as transaction:

@@ -181,9 +181,16 @@ async def test_self_reported_successes_are_kept_and_count_for_nothing(
     assert await parts.events() == []
 
 
-async def test_a_plain_failure_says_nothing_of_trust(operator: "Stub", parts: Parts) -> None:
-    await deliver(parts, task(SELF_REPORTED, event_pb2.OUTCOME_FAILURE), task(VERIFIED, event_pb2.OUTCOME_PARTIAL))
-    assert not (await operator.ListAgents(pb.ListAgentsRequest())).agents
+async def test_a_plain_failure_says_nothing_of_trust_but_that_there_is_the_agent(
+    operator: "Stub", parts: Parts
+) -> None:
+    for _ in range(2):
+        await deliver(parts, task(SELF_REPORTED, event_pb2.OUTCOME_FAILURE), task(VERIFIED, event_pb2.OUTCOME_PARTIAL))
+    listed = (await operator.ListAgents(pb.ListAgentsRequest())).agents
+    assert list(listed) == [pb.Agent(id="ada", maturity=STUDENT)]
+    await set_level(operator, INTERN)
+    await deliver(parts, task(SELF_REPORTED, event_pb2.OUTCOME_FAILURE))
+    assert (await agent(operator)).maturity == INTERN
 
 
 @pytest.mark.parametrize("outcome", [event_pb2.OUTCOME_SUCCESS, event_pb2.OUTCOME_FAILURE])

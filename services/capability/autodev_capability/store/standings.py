@@ -56,6 +56,11 @@ class Standings:
         row = await self._session.scalar(select(AgentRow).where(AgentRow.agent_id == agent_id))
         return (await self._agents_from([row]))[0] if row is not None else Agent(agent_id)
 
+    async def is_known(self, agent_id: str) -> bool:
+        """Whether the agent was heard of."""
+        query = select(AgentRow.agent_id).where(AgentRow.agent_id == agent_id)
+        return await self._session.scalar(query) is not None
+
     async def agents(self, after: str, limit: int) -> list[Agent]:
         """Agents by id."""
         query = select(AgentRow).where(AgentRow.agent_id > after).order_by(AgentRow.agent_id).limit(limit)
