@@ -247,6 +247,13 @@ async def test_background_evolution_has_no_limit_of_its_own(enabled: "Stub") -> 
     assert not checked.HasField("resets_at")
 
 
+async def test_a_limit_of_zero_is_told_from_none(enabled: "Stub") -> None:
+    await enabled.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings_on(candidates=0)))
+    checked = await check(enabled)
+    assert (checked.reason, checked.limit, checked.HasField("resets_at")) == (pb.DENIAL_REASON_LIMIT, 0, True)
+    assert (await refusal(reserve(enabled, "r"))).metadata["limit"] == "0"
+
+
 async def test_a_raised_limit_holds_at_once(enabled: "Stub") -> None:
     for index in range(5):
         await reserve(enabled, f"r{index}")
