@@ -58,10 +58,10 @@ Admission = Admitted | PermissionDenied
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A day's uses that stand, and whether it was announced that they are all taken."""
+    """A day's uses that stand, and of which limit it was announced that they are all taken."""
 
     granted: int = 0
-    announced: bool = False
+    announced: int | None = None
 
 
 def admission(use: Use, gate: Gate | None, settings: WorkspaceSettings, agent: Agent, now: datetime) -> Admission:
@@ -118,8 +118,8 @@ class Granting:
 
     def _limit_met(self, wish: Wish, counter: CounterKey, limit: Limit) -> ResourceExhausted:
         count, resets_at = self.counts[counter], next_day(self._now)
-        if not count.announced:
-            self.counts[counter] = replace(count, announced=True)
+        if count.announced != limit.per_day:
+            self.counts[counter] = replace(count, announced=limit.per_day)
             self.notices[wish] = QuotaMet(
                 wish.use.agent_id, wish.use.capability, count.granted, limit.per_day, resets_at
             )

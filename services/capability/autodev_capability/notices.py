@@ -27,7 +27,7 @@ class Unlocked:
 
 @dataclass(frozen=True, slots=True)
 class QuotaMet:
-    """A day's limit was met, for the first time that day."""
+    """A day's limit was met, for the first time that day: one that was changed since is another."""
 
     agent_id: str
     capability: str

@@ -307,6 +307,30 @@ async def test_the_first_refusal_of_a_day_is_announced_and_no_other(
     assert len(exceeded(await parts.events())) == 2
 
 
+async def test_a_limit_that_was_raised_is_announced_again_when_it_is_met(operator: "Stub", parts: Parts) -> None:
+    async def limit(count: int) -> None:
+        settings = settings_on()
+        settings.max_skill_candidates_per_day = count
+        await operator.UpdateWorkspaceSettings(pb.UpdateWorkspaceSettingsRequest(settings=settings))
+
+    async def told() -> list[int]:
+        events = await parts.events()
+        return [event.quota_exceeded.limit for event in events if event.HasField("quota_exceeded")]
+
+    await operator.SetMaturity(pb.SetMaturityRequest(agent_id="ada", maturity=pb.MATURITY_LEVEL_AUTONOMOUS))
+    await limit(1)
+    held = await reserve(operator, "r0")
+    await refusal(reserve(operator, "r1"))
+    await limit(2)
+    await reserve(operator, "r2")
+    assert await told() == [1]
+    await refusal(reserve(operator, "r3"))
+    await release(operator, held.reservation.id)
+    await reserve(operator, "r4")
+    await refusal(reserve(operator, "r5"))
+    assert await told() == [1, 2]
+
+
 async def test_another_tenants_reservation_is_not_there(enabled: "Stub", caller: Any) -> None:
     reservation = (await reserve(enabled, "shared-request-id")).reservation
     other = caller("globex", Role.OPERATOR)

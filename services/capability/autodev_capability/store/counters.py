@@ -24,16 +24,17 @@ WHERE tenant_id = $1 AND capability = $2 AND day = $3 AND holder IN (SELECT valu
 RETURNING holder
 """
 COUNTS = """
-SELECT holder, granted, announced FROM quota_counters
+SELECT holder, granted, announced_limit FROM quota_counters
 WHERE tenant_id = $1 AND capability = $2 AND day = $3 AND holder IN (SELECT value ->> 0 FROM EACH($4))
 ORDER BY holder FOR UPDATE
 """
 SET_COUNTERS = """
-INSERT INTO quota_counters (tenant_id, capability, holder, day, granted, announced)
-SELECT $1, value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS integer), CAST(value ->> 4 AS boolean)
+INSERT INTO quota_counters (tenant_id, capability, holder, day, granted, announced, announced_limit)
+SELECT $1, value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS integer), value ->> 4 IS NOT NULL,
+    CAST(value ->> 4 AS integer)
 FROM EACH($2) WHERE TRUE
 ON CONFLICT (tenant_id, capability, holder, day)
-DO UPDATE SET granted = excluded.granted, announced = excluded.announced
+DO UPDATE SET granted = excluded.granted, announced = excluded.announced, announced_limit = excluded.announced_limit
 """
 
 
@@ -59,7 +60,7 @@ class Counters:
             lapsed = yield Statement(LAPSE, (*which, self.dialect.written(self.now)))
             given_back.update(kept[holder] for (holder,) in lapsed)
             for holder, granted, announced in (yield Statement(COUNTS, which)):
-                counts[kept[holder]] = Count(granted - given_back[kept[holder]], bool(announced))
+                counts[kept[holder]] = Count(granted - given_back[kept[holder]], announced)
         if given_back:
             yield from self.write(counts, given_back)
         return counts

@@ -126,6 +126,8 @@ class CounterRow(TenantScoped, Base):
     day: Mapped[str] = mapped_column(String(10), primary_key=True)
     granted: Mapped[int] = mapped_column(default=0)
     announced: Mapped[bool] = mapped_column(default=False)
+    """For the release before, which told of the first limit that was met, and of no other."""
+    announced_limit: Mapped[int | None] = mapped_column(default=None)
 
 
 class ReservationRow(TenantScoped, Base):
