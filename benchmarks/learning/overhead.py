@@ -154,7 +154,7 @@ async def _experiment(sandbox: Sandbox, size: Size, effort: Effort, *, shared: b
     with tempfile.TemporaryDirectory(prefix="autodev-bench-") as folder:
         async with Database(f"sqlite+aiosqlite:///{Path(folder) / 'learning.sqlite3'}") as database:
             await upgrade(database, "autodev_learning")
-            store = ExperimentStore(database, Outbox(database, OutboxRow))
+            store = ExperimentStore(database, Outbox(database, OutboxRow), most=1)
             await store.add(experiment)
             search = _search(sandbox, plan)
             first = await search.breeding.begin(search.code)

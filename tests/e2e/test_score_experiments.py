@@ -4,15 +4,18 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 
 import grpc
 import pytest
 import pytest_asyncio
 
 from autodev.learning.v1 import evolver_service_pb2 as evolver
+from autodev_sdk.ending import results_of
 from tests.evolving import AUTONOMOUS, INTERN, QUICK, Workspace
 from tests.loop import events_of, status_of
-from tests.mesh import Mesh, eventually
+from tests.mesh import OTHER_TENANT, Mesh, eventually
+from tests.serving import refusal_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -116,6 +119,34 @@ async def _kill_and_start(workspace: Workspace) -> None:
         return True
 
     await eventually(serves, "the gateway finds the service again")
+
+
+async def test_no_more_experiments_are_at_work_than_may_be_however_many_are_started_at_once(mesh: Mesh) -> None:
+    async with mesh.client() as client, mesh.client(OTHER_TENANT) as other:
+        workspaces = [Workspace(mesh, client), Workspace(mesh, other)]
+        calls = []
+        for workspace in workspaces:
+            await workspace.configure()
+            agent = await workspace.agent(AUTONOMOUS)
+            for _ in range(12):
+                request = _request(agent)
+                request.budget.max_iterations, request.plan.patience = 1000, 1000
+                calls.append((workspace, request))
+        answers = await results_of(*(_started(*call) for call in calls))
+        assert [answer for answer in answers if isinstance(answer, str)] == ["EXPERIMENTS_FULL"] * 22
+        for workspace in workspaces:
+            listed = await workspace.client.evolver.ListExperiments(evolver.ListExperimentsRequest(page_size=500))
+            for each in listed.experiments:
+                await workspace.client.evolver.CancelExperiment(evolver.CancelExperimentRequest(experiment_id=each.id))
+                await eventually(partial(_result, workspace, each.id), "it is over")
+
+
+async def _started(workspace: Workspace, request: evolver.RunResearchExperimentRequest) -> evolver.Experiment | str:
+    """The experiment that is started, or the reason why there is none."""
+    try:
+        return (await anext(aiter(workspace.client.evolver.RunResearchExperiment(request, timeout=120)))).experiment
+    except grpc.aio.AioRpcError as error:
+        return refusal_of(error).reason
 
 
 async def test_who_watches_sees_each_step_and_the_end(workspace: Workspace) -> None:

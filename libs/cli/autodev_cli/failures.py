@@ -26,7 +26,7 @@ ADVICE_BY_REASON = {
     "QUEUE_FULL": "repeat, or run more sandboxes, or SLOTS where there are cores",
     "ISOLATION_UNAVAILABLE": "`autodev status` says what each level needs",
     "PROPOSALS_FULL": "repeat, or run more replicas of learning",
-    "EXPERIMENTS_FULL": "repeat, or run more replicas of learning",
+    "EXPERIMENTS_FULL": "repeat once one is over, or cancel one (`autodev evolve cancel`)",
     "EXPERIMENT_TOO_LARGE": "ask for fewer steps or a smaller batch, or begin with a shorter program",
     "KEYS_STALE": "bring the gateway's database back",
     "JWKS_UNAVAILABLE": "mend the identity provider, or the way to it",

@@ -98,7 +98,7 @@ class Stores:
         self.recorded = EvolutionStore(database, outbox, settings.recorded_inputs)
         self.mutations = MutationStore(database, outbox)
         self.trials = TrialStore(database)
-        self.experiments = ExperimentStore(database, outbox)
+        self.experiments = ExperimentStore(database, outbox, settings.max_experiments_per_tenant)
         self.advised = AdvisorStore(database)
         self.spending = SpendingStore(database, settings.llm_limit)
 

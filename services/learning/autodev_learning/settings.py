@@ -79,7 +79,10 @@ class LearningSettings(LlmSettings):
     experiment_code_bytes: int = Field(default=100_000_000, ge=1)
     """Bytes of code in all of these together, each as long as the program that it starts from."""
     max_experiments: int = Field(default=4, ge=1)
-    """Experiments at work at a time, of all tenants."""
+    """Experiments at work at a time in a replica, of all tenants."""
+    max_experiments_per_tenant: int = Field(default=2, ge=1)
+    """Experiments of one tenant that are not over, in all replicas. Less than `max_experiments`: then one tenant never
+    has every place of a replica."""
     canary_good_runs: int = Field(default=20, ge=1)
     """Good runs after which a version on trial becomes the one that agents run, if it fails as seldom."""
     canary_most_runs: int = Field(default=100, ge=1, le=1000)

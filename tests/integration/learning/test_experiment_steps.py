@@ -72,7 +72,7 @@ async def test_what_a_step_made_is_taken_in_beside_the_loop_that_serves(storage:
     laboratory = Laboratory()
     async with storage.open("learning") as database:
         await upgrade(database, "autodev_learning")
-        store = ExperimentStore(database, Outbox(database, OutboxRow))
+        store = ExperimentStore(database, Outbox(database, OutboxRow), most=1)
         steps = Steps(store, *cast(Any, (None, laboratory, None, None, None)))
         with acting_as(service_identity("learning", "acme")):
             plan = Plan(islands=1, batch=2)

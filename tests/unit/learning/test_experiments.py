@@ -1,5 +1,7 @@
 """An experiment's bounds and states, and its store: each step once, whatever crashes."""
 
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ from autodev_learning.evolution.experiments import (
     Step,
     StopReason,
     ended,
+    in_turn,
     reason_to_stop,
     with_step,
 )
@@ -26,10 +29,11 @@ from autodev_learning.evolution.islands import Plan
 from autodev_learning.rows import OutboxRow
 from autodev_learning.store.experiments import ExperimentStore
 from autodev_runtime.database import Database
-from autodev_runtime.errors import NotFound
+from autodev_runtime.errors import NotFound, ResourceExhausted
 from autodev_runtime.identity import acting_as, service_identity
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from autodev_sdk.ending import results_of
 from tests.storage import Storage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,6 +41,7 @@ BUDGET = ExperimentBudget(max_iterations=3, max_wall_time=timedelta(minutes=1), 
 LONG = ExperimentBudget(max_iterations=100)
 DEFAULT_PLAN = Plan()
 GUIDANCE = guidance_for(Figures())
+MOST = 4
 
 
 def experiment(*steps: Step, budget: ExperimentBudget = BUDGET, plan: Plan = DEFAULT_PLAN) -> Experiment:
@@ -101,6 +106,24 @@ def test_any_steps_add_up(kept: list[bool]) -> None:
     assert state.best_mutation_id == next((f"m-{n}" for n in range(len(kept), 0, -1) if kept[n - 1]), "")
 
 
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12), st.randoms())
+def test_tenants_experiments_are_taken_up_in_turns(made: list[tuple[str, bool]], chance: random.Random) -> None:
+    ids = [f"{number:02}" for number in range(len(made))]
+    unfinished = [(tenant, each) for each, (tenant, _) in zip(ids, made, strict=True)]
+    at_work = {each for each, (_, works) in zip(ids, made, strict=True) if works}
+    waiting = {each for each in unfinished if each[1] not in at_work}
+    have = Counter(tenant for tenant, each in unfinished if each in at_work)
+    chance.shuffle(unfinished)
+    taken = in_turn(unfinished, at_work)
+    assert sorted(taken) == sorted(waiting)
+    for tenant, each in taken:
+        fewest = min(have[other] for other, _ in waiting)
+        assert have[tenant] == fewest
+        assert each == min(other for name, other in waiting if have[name] == fewest)
+        waiting.remove((tenant, each))
+        have[tenant] += 1
+
+
 @pytest_asyncio.fixture
 async def database(storage: Storage) -> AsyncIterator[Database]:
     async with storage.open("learning") as opened:
@@ -117,7 +140,7 @@ async def progress(database: Database) -> list[tuple[int, bool]]:
 
 
 async def test_a_step_is_stored_and_announced_once(database: Database) -> None:
-    store = ExperimentStore(database, Outbox(database, OutboxRow))
+    store = ExperimentStore(database, Outbox(database, OutboxRow), MOST)
     stored = await store.add(experiment())
     await store.add_step(stored.id, step(1, kept=True))
     again = await store.add_step(stored.id, step(1, kept=True))
@@ -126,13 +149,39 @@ async def test_a_step_is_stored_and_announced_once(database: Database) -> None:
 
 
 async def test_a_request_makes_one_experiment(database: Database) -> None:
-    store = ExperimentStore(database, Outbox(database, OutboxRow))
+    store = ExperimentStore(database, Outbox(database, OutboxRow), MOST)
     first = await store.add(experiment())
     assert await store.add(replace(experiment(), id="e-2")) == first == await store.find("r-1")
 
 
+async def test_a_workspace_has_so_many_experiments_however_many_replicas_start_at_once(
+    database: Database, storage: Storage
+) -> None:
+    async with storage.open("learning") as other:
+        stores = [ExperimentStore(each, Outbox(each, OutboxRow), MOST) for each in (database, other)]
+
+        async def start(number: int) -> str:
+            wanted = replace(experiment(), id=f"e-{number}", request_id=f"r-{number}")
+            try:
+                return (await stores[number % 2].add(wanted)).id
+            except ResourceExhausted:
+                return ""
+
+        started = list(filter(None, await results_of(*map(start, range(50)))))
+        assert len(started) == len(await stores[0].unfinished()) == MOST
+        with pytest.raises(ResourceExhausted, match="its most"):
+            await stores[1].refuse_if_full("r-new")
+        # What was started is not refused, and what is over makes room.
+        again = await stores[1].add(replace(experiment(), id="e-again", request_id=f"r-{started[0][2:]}"))
+        assert again.id == started[0]
+        await stores[0].end(started[0], START, None)
+        await stores[1].refuse_if_full("r-new")
+        with acting_as(service_identity("learning", "globex")):
+            await stores[0].add(replace(experiment(), id="e-globex"))
+
+
 async def test_a_cancelled_experiment_keeps_the_step_it_was_at_and_ends_once(database: Database) -> None:
-    store = ExperimentStore(database, Outbox(database, OutboxRow))
+    store = ExperimentStore(database, Outbox(database, OutboxRow), MOST)
     await store.add(experiment())
     cancelled = await store.stop("e-1", "cancelled by ann", ExperimentState.CANCELLED)
     assert (cancelled.state, cancelled.ended_at) == (ExperimentState.CANCELLED, None)
@@ -147,7 +196,7 @@ async def test_a_cancelled_experiment_keeps_the_step_it_was_at_and_ends_once(dat
 
 
 async def test_another_tenants_experiment_is_not_found(database: Database) -> None:
-    store = ExperimentStore(database, Outbox(database, OutboxRow))
+    store = ExperimentStore(database, Outbox(database, OutboxRow), MOST)
     await store.add(experiment())
     with acting_as(service_identity("learning", "globex")), pytest.raises(NotFound):
         await store.get("e-1")

@@ -28,7 +28,7 @@ async def experiments(storage: Storage) -> AsyncIterator[ExperimentStore]:
     async with storage.open("learning") as database:
         await upgrade(database, "autodev_learning")
         with acting_as(service_identity("learning", "acme")):
-            store = ExperimentStore(database, Outbox(database, OutboxRow))
+            store = ExperimentStore(database, Outbox(database, OutboxRow), most=1)
             await store.add(EXPERIMENT)
             yield store
 

@@ -3,14 +3,18 @@
 An experiment belongs to nobody's call: it goes on when the caller is gone, and after a crash from the last step stored.
 """
 
+from collections import Counter
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.objectives import Objective
+from autodev_runtime.errors import ResourceExhausted
 
 DEFAULT_WALL_TIME = timedelta(minutes=10)
+RETRY_AFTER = timedelta(seconds=10)
 BARREN_STEPS = 3
 """Steps that make nothing to run, after which there are no more ideas: operators draw by lot, one may be bad luck."""
 
@@ -155,3 +159,33 @@ def ended(experiment: Experiment, at: datetime) -> Experiment:
     """The experiment, over: cancelled or failed where that is what stopped it, else succeeded."""
     state = ExperimentState.SUCCEEDED if experiment.state is ExperimentState.RUNNING else experiment.state
     return replace(experiment, state=state, ended_at=at)
+
+
+def in_turn(unfinished: Iterable[tuple[str, str]], at_work: Container[str]) -> list[tuple[str, str]]:
+    """Tenant and id of those that nobody works at here, in the order in which they are to be taken up.
+
+    First those of the tenants that have the fewest at work or before them, of these the oldest. They come, and are
+    known, by their ids, which are made in order of time.
+    """
+    ordered = sorted(unfinished, key=lambda each: each[1])
+    before = Counter(tenant for tenant, experiment_id in ordered if experiment_id in at_work)
+    turns: list[tuple[int, str, str]] = []
+    for tenant, experiment_id in ordered:
+        if experiment_id not in at_work:
+            turns.append((before[tenant], experiment_id, tenant))
+            before[tenant] += 1
+    return [(tenant, experiment_id) for _, experiment_id, tenant in sorted(turns)]
+
+
+def too_many_at_work(most: int) -> ResourceExhausted:
+    """The refusal of an experiment by a replica that has no place for it."""
+    return _full(f"{most} experiments are at work in this replica: repeat the call")
+
+
+def too_many_of_tenant(most: int) -> ResourceExhausted:
+    """The refusal of one more experiment of a workspace."""
+    return _full(f"{most} experiments of the workspace are not over, its most: wait for one to end, or cancel one")
+
+
+def _full(message: str) -> ResourceExhausted:
+    return ResourceExhausted(message, reason="EXPERIMENTS_FULL", retry_after=RETRY_AFTER)

@@ -3,9 +3,10 @@
 import ast
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from autodev_learning.evolution.experiments import (
     ExperimentBudget,
     ExperimentState,
     StopReason,
+    in_turn,
     reason_to_stop,
+    too_many_at_work,
 )
 from autodev_learning.evolution.following import Followers
 from autodev_learning.evolution.individuals import Individual
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JUDGING_PATIENCE_S = 300.0
-RETRY_AFTER = timedelta(seconds=10)
 TAKE_UP_S = 5.0
 """How soon an experiment goes on whose replica is gone."""
 
@@ -98,6 +100,8 @@ class Research:
         self._claims = experiments.claims(self._lost)
         self._claiming = asyncio.Lock()
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._beginning = 0
+        self._freed = asyncio.Event()
         self._followers = Followers(experiments)
 
     async def start(self, request_id: str, wanted: Wanted) -> Experiment:
@@ -108,13 +112,18 @@ class Research:
         """
         experiment = await self._experiments.find(request_id)
         if experiment is None:
-            experiment = await self._experiments.add(await self._begun(request_id, wanted))
-        if experiment.ended_at is None:
+            self._refuse_too_much(wanted)
+            with self._place():
+                experiment = await self._experiments.add(await self._begun(request_id, wanted))
+                if experiment.ended_at is None:
+                    await self._work_at(current_tenant(), experiment.id)
+        elif experiment.ended_at is None:
             await self._ensure(current_tenant(), experiment.id)
         return experiment
 
     async def _begun(self, request_id: str, wanted: Wanted) -> Experiment:
-        self._refuse_too_much(wanted)
+        # Before a use of the day's limit is taken, which is not given back.
+        await self._experiments.refuse_if_full(request_id)
         skill_id = version = ""
         if wanted.objective is not None:
             self._refuse_too_long(wanted, wanted.objective.initial_code)
@@ -136,12 +145,6 @@ class Research:
             raise ResourceExhausted(
                 f"an experiment may make {self._limits.programs} programs, and this one asks for {wanted.programs}",
                 reason="EXPERIMENT_TOO_LARGE",
-            )
-        if len(self._under_way) >= self._limits.at_a_time:
-            raise ResourceExhausted(
-                f"{self._limits.at_a_time} experiments are at work",
-                reason="EXPERIMENTS_FULL",
-                retry_after=RETRY_AFTER,
             )
 
     def _refuse_too_long(self, wanted: Wanted, code: str) -> None:
@@ -202,21 +205,45 @@ class Research:
                     await self._take_up()
                 except AutoDevError as error:
                     log.warning("experiments that nobody works at could not be looked for, and will be: %s", error)
-                await asyncio.sleep(TAKE_UP_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TAKE_UP_S):
+                        await self._freed.wait()
+                self._freed.clear()
         finally:
             await ended(*self._under_way.values())
             await self._claims.close()
 
     async def _take_up(self) -> None:
-        for tenant, experiment_id in await self._experiments.unfinished():
+        for tenant, experiment_id in in_turn(await self._experiments.unfinished(), self._under_way):
             with acting_as(service_identity("learning", tenant)):
                 await self._ensure(tenant, experiment_id)
 
     async def _ensure(self, tenant: str, experiment_id: str) -> None:
-        """Work at the experiment, unless another replica does. One that has no room leaves it to who has some first."""
+        """Work at the experiment, where there is a place: else it is left to the replica that has one first."""
+        if not self._is_full:
+            with self._place():
+                await self._work_at(tenant, experiment_id)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._under_way) + self._beginning >= self._limits.at_a_time
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold a place for an experiment that is to be worked at. Raises ResourceExhausted (EXPERIMENTS_FULL)."""
+        if self._is_full:
+            raise too_many_at_work(self._limits.at_a_time)
+        self._beginning += 1
+        try:
+            yield
+        finally:
+            self._beginning -= 1
+
+    async def _work_at(self, tenant: str, experiment_id: str) -> None:
+        """Work at the experiment, unless this replica or another one does."""
         # A claim that this replica has would be given to it twice.
         async with self._claiming:
-            if experiment_id in self._under_way or len(self._under_way) >= self._limits.at_a_time:
+            if experiment_id in self._under_way:
                 return
             if not await self._claims.claim(_claim(experiment_id)):
                 return
@@ -228,7 +255,13 @@ class Research:
                 raise
             task = asyncio.ensure_future(self._as_service(tenant, experiment))
             self._under_way[experiment_id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(experiment_id, None))
+            task.add_done_callback(partial(self._left, experiment_id))
+
+    def _left(self, experiment_id: str, task: asyncio.Task[None]) -> None:
+        del self._under_way[experiment_id]
+        # One that could not even be ended is looked at again in time, and not at once.
+        if not task.cancelled() and task.exception() is None:
+            self._freed.set()
 
     def _lost(self) -> None:
         """Other replicas may work at the experiments now; who claims them next goes on after their last steps."""

@@ -4,17 +4,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.advisor import Guidance
 from autodev_learning.evolution.announcements import experiment_progressed, guidance_issued
-from autodev_learning.evolution.experiments import Experiment, ExperimentBudget, ExperimentState, Step, ended, with_step
+from autodev_learning.evolution.experiments import (
+    Experiment,
+    ExperimentBudget,
+    ExperimentState,
+    Step,
+    ended,
+    too_many_of_tenant,
+    with_step,
+)
 from autodev_learning.evolution.individuals import Evaluation, Individual, Offer
 from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.rows import ExperimentRow, IndividualRow
 from autodev_learning.store.shapes import Json
+from autodev_learning.store.turns import take_turn
 from autodev_runtime.claims import Claims
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
@@ -23,6 +32,7 @@ from autodev_runtime.identity import ALL_TENANTS, current_tenant
 from autodev_runtime.outbox import Outbox
 from autodev_runtime.repeating import repeatable
 
+TURN = "experiments"
 BUDGET: Json[ExperimentBudget] = Json(ExperimentBudget)
 STEPS: Json[tuple[Step, ...]] = Json(tuple[Step, ...])
 PLAN: Json[Plan] = Json(Plan)
@@ -32,17 +42,23 @@ EVALUATION: Json[Evaluation] = Json(Evaluation)
 
 
 class ExperimentStore:
-    """Every method but `unfinished` is about the current tenant."""
+    """Every method but `unfinished` is about the current tenant. It may have `most` experiments that are not over."""
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(self, database: Database, outbox: Outbox, most: int) -> None:
         self._database = database
         self._outbox = outbox
+        self._most = most
 
     @repeatable
     async def add(self, experiment: Experiment) -> Experiment:
-        """Write an experiment; the first one of its request wins, and is given back."""
+        """Write an experiment; the first one of its request wins, and is given back.
+
+        Raises ResourceExhausted (EXPERIMENTS_FULL).
+        """
         async with self._database.session(current_tenant()) as session:
-            await insert_if_absent(
+            # Replicas that counted at the same time would each write one more.
+            await take_turn(session, TURN)
+            added = await insert_if_absent(
                 session,
                 ExperimentRow,
                 id=experiment.id,
@@ -55,8 +71,22 @@ class ExperimentStore:
                 objective=OBJECTIVE.dump(experiment.objective) if experiment.objective else None,
                 created_at=experiment.created_at,
             )
+            if added:
+                await self._refuse_if_full(session, experiment.request_id)
             query = select(ExperimentRow).where(ExperimentRow.request_id == experiment.request_id)
             return experiment_from_row((await session.scalars(query)).one())
+
+    async def refuse_if_full(self, request_id: str) -> None:
+        """Raise ResourceExhausted (EXPERIMENTS_FULL) where there is no room now for what a request starts."""
+        async with self._database.reading(current_tenant()) as session:
+            await self._refuse_if_full(session, request_id)
+
+    async def _refuse_if_full(self, session: AsyncSession, request_id: str) -> None:
+        others = select(func.count(ExperimentRow.id)).where(
+            ExperimentRow.ended_at.is_(None), ExperimentRow.request_id != request_id
+        )
+        if (await session.scalar(others) or 0) >= self._most:
+            raise too_many_of_tenant(self._most)
 
     async def find(self, request_id: str) -> Experiment | None:
         """The experiment that a request started."""
@@ -81,11 +111,10 @@ class ExperimentStore:
             return [experiment_from_row(row) for row in await session.scalars(query)]
 
     async def unfinished(self) -> list[tuple[str, str]]:
-        """Tenant and id of every experiment that is not over, the oldest of each tenant first."""
+        """Tenant and id of every experiment that is not over."""
         query = select(ExperimentRow.tenant_id, ExperimentRow.id).where(ExperimentRow.ended_at.is_(None))
         async with self._database.connection(ALL_TENANTS) as connection:
-            rows = await connection.execute(query.order_by(ExperimentRow.tenant_id, ExperimentRow.id))
-            return [(tenant, experiment_id) for tenant, experiment_id in rows]
+            return [(tenant, experiment_id) for tenant, experiment_id in await connection.execute(query)]
 
     def claims(self, lost: Callable[[], None]) -> Claims:
         """What this replica alone works at, where several share the database."""
