@@ -1,26 +1,38 @@
 """An experiment's steps on a real database."""
 
+import asyncio
+import contextlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from autodev_learning.evolution.breeding import Breeding
-from autodev_learning.evolution.experiments import Experiment, ExperimentBudget
+from autodev_learning.evolution.experiments import Experiment, ExperimentBudget, Step
 from autodev_learning.evolution.individuals import Evaluation, Individual, Offer, Stage
 from autodev_learning.evolution.islands import Islands, Plan
 from autodev_learning.evolution.laboratory import Search
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.evolution.operators import Aim, Brief, Operator, Order
-from autodev_learning.evolution.steps import Steps
+from autodev_learning.evolution.research import Research, ResearchLimits
+from autodev_learning.evolution.steps import Steps, allowance_of
+from autodev_learning.proposers.allowance import Held
 from autodev_learning.rows import OutboxRow
 from autodev_learning.store.experiments import ExperimentStore
+from autodev_learning.store.mutations import MutationStore
 from autodev_runtime.columns import now
+from autodev_runtime.database import Database
+from autodev_runtime.errors import ResourceExhausted
 from autodev_runtime.identity import acting_as, service_identity
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from autodev_sdk.ending import ended
+from tests.mesh import eventually
 from tests.storage import Storage
 
 START = "def f():\n    return 1.0\n"
+PRICE = 60
+FULL = ResourceExhausted("4 executions are waiting", reason="QUEUE_FULL")
 OBJECTIVE = Objective("", "f()", "def score(value):\n    return value\n", START)
 
 
@@ -55,16 +67,113 @@ class Watched(Islands):
         super().admit(individuals)
 
 
+class Paid(Grow):
+    """Is paid 60 tokens a time, as models are, and then finds the sandbox full, or waits for ever."""
+
+    def __init__(self, full: int = 0) -> None:
+        self.asked = self.paid = 0
+        self.never: asyncio.Event | None = None
+        self._full = full
+
+    async def offers(self, orders: Sequence[Order], brief: Brief) -> Sequence[Offer | None]:
+        self.asked += 1
+        assert brief.allowance is not None
+        tokens = 0
+        if brief.allowance.hold(PRICE, 0) is Held.YES:
+            tokens = PRICE
+            self.paid += PRICE
+        if self.never is not None:
+            self.never.set()
+            await asyncio.Event().wait()
+        if self.asked <= self._full:
+            raise FULL
+        made = await super().offers(orders, brief)
+        return [replace(each, tokens=tokens if not place else 0) for place, each in enumerate(filter(None, made))]
+
+
+class Crowded(Size):
+    """Finds the sandbox full a few times."""
+
+    def __init__(self, full: int) -> None:
+        self._full = full
+
+    async def evaluate(self, codes: Sequence[str], best: float) -> Sequence[Evaluation]:
+        if codes != [START] and self._full:
+            self._full -= 1
+            raise FULL
+        return await super().evaluate(codes, best)
+
+
 class Laboratory:
     """Sets up a search whose islands are watched."""
 
-    def __init__(self) -> None:
+    def __init__(self, operator: Grow | None = None, evaluator: Size | None = None) -> None:
         self.islands: list[Watched] = []
+        self._operator = operator or Grow()
+        self._evaluator = evaluator or Size()
 
     async def search_for(self, experiment: Experiment) -> Search:
-        operator = cast(Operator, Grow())
+        operator = cast(Operator, self._operator)
         self.islands.append(Watched(experiment.plan, [operator.name]))
-        return Search(Breeding(self.islands[-1], [operator], Brief(Aim.SCORE, "", ("f",), (), ""), Size()), START)
+        brief = Brief(Aim.SCORE, "", ("f",), (), "")
+        return Search(Breeding(self.islands[-1], [operator], brief, self._evaluator), START)
+
+
+@contextlib.asynccontextmanager
+async def at_work(database: Database, laboratory: Laboratory, iterations: int) -> AsyncIterator[ExperimentStore]:
+    """A replica that works at an experiment which may use 100 tokens."""
+    outbox = Outbox(database, OutboxRow)
+    store = ExperimentStore(database, outbox, most=1)
+    steps = Steps(store, *cast(Any, (None, laboratory, None, None, None)))
+    # The other parts are for a skill's search, or for starting one.
+    parts = (MutationStore(database, outbox), None, None, None, steps, None, ResearchLimits())
+    research = Research(store, *cast(Any, parts))
+    with acting_as(service_identity("learning", "acme")):
+        budget = ExperimentBudget(iterations, max_tokens=100)
+        await store.add(Experiment("e", "r", "", "", "agent", budget, now(), Plan(islands=1, batch=2), OBJECTIVE))
+        running = asyncio.ensure_future(research.run())
+        try:
+            yield store
+        finally:
+            await ended(running)
+
+
+async def over(store: ExperimentStore) -> Experiment:
+    async def look() -> Experiment | None:
+        found = await store.get("e")
+        return found if found.ended_at is not None else None
+
+    return await eventually(look, "the experiment is over")
+
+
+async def test_tries_at_a_step_that_find_the_sandbox_full_use_no_more_than_the_budget(database: Database) -> None:
+    paid = Paid(full=3)
+    async with at_work(database, Laboratory(paid), iterations=1) as store:
+        found = await over(store)
+    assert (paid.asked, paid.paid) == (4, PRICE)
+    assert [step.tokens for step in found.steps] == [PRICE]
+    assert found.tokens_used == PRICE
+
+
+async def test_what_proposers_were_paid_for_is_kept_while_the_sandbox_is_full(database: Database) -> None:
+    paid = Paid()
+    async with at_work(database, Laboratory(paid, Crowded(full=3)), iterations=1) as store:
+        found = await over(store)
+    assert (paid.asked, found.tokens_used, found.evaluated) == (1, PRICE, 1)
+
+
+async def test_what_a_step_used_that_ends_with_its_replica_is_counted(database: Database) -> None:
+    paid = Paid()
+    paid.never = asyncio.Event()
+    async with at_work(database, Laboratory(paid), iterations=1) as store:
+        await paid.never.wait()
+    with acting_as(service_identity("learning", "acme")):
+        left = await store.get("e")
+        assert (left.tokens_used, left.steps) == (PRICE, ())
+        assert allowance_of(left).hold(100 - PRICE + 1, 0) is Held.NO
+        after = await store.add_step("e", Step(1, "", "", kept=False, tokens=1))
+        assert (after.steps[0].tokens, after.tokens_used) == (PRICE + 1, PRICE + 1)
+        assert await store.get("e") == after
 
 
 async def test_what_a_step_made_is_taken_in_beside_the_loop_that_serves(storage: Storage) -> None:

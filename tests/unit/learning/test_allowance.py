@@ -45,6 +45,7 @@ def test_what_is_held_and_used_never_passes_it(tokens: int, nanousd: int, calls:
         at_worst = [used[kind] + sum(held[kind] for held, _ in in_flight) for kind in (0, 1)]
         assert at_worst[0] <= tokens
         assert at_worst[1] <= nanousd
+        assert allowance.used == (at_worst[0], at_worst[1] / NANO)
 
 
 def test_who_could_be_paid_once_others_are_settled_is_told_so() -> None:

@@ -4,15 +4,18 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from autodev_learning.evolution.cascade import Evaluator
 from autodev_learning.evolution.individuals import Individual, Offer, Stage
 from autodev_learning.evolution.islands import Islands, Ordered
 from autodev_learning.evolution.operators import Brief, Operator
+from autodev_learning.peers.patience import patiently
 from autodev_learning.proposers.allowance import Allowance
 from autodev_sdk.ending import results_of
 
 MOST_CHARACTERS = 2000
+EVALUATION_PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ class Breeding:
         # Only what is no program has no digest; only what was there before is KNOWN already.
         fresh = [each for each in individuals if each.digest and each.evaluation.stage is not Stage.KNOWN]
         best = self.islands.best.fitness if self.islands.best else 0.0
-        found = await self.evaluator.evaluate([each.code for each in fresh], best) if fresh else ()
+        # Not by taking the whole step again, for which proposers would be asked, and paid, again.
+        evaluate = partial(self.evaluator.evaluate, [each.code for each in fresh], best)
+        found = await patiently(evaluate, EVALUATION_PATIENCE_S) if fresh else ()
         evaluations = {each.number: evaluation for each, evaluation in zip(fresh, found, strict=True)}
         return [kept(replace(each, evaluation=evaluations.get(each.number, each.evaluation))) for each in individuals]
 

@@ -77,7 +77,8 @@ class Step:
 class Experiment:
     """A search, as it is stored: for a better version of a skill, or by an objective; then `skill_id` is empty.
 
-    `stop_reason` is set once no further step begins.
+    `stop_reason` is set once no further step begins. `lost_tokens` and `lost_cost_usd` are what proposers used in tries
+    at the next step that were broken off: they are counted with that step.
     """
 
     id: str
@@ -94,6 +95,8 @@ class Experiment:
     steps: tuple[Step, ...] = ()
     best_mutation_id: str = ""
     ended_at: datetime | None = None
+    lost_tokens: int = 0
+    lost_cost_usd: float = 0.0
 
     @property
     def evaluated(self) -> int:
@@ -102,11 +105,11 @@ class Experiment:
 
     @property
     def tokens_used(self) -> int:
-        return sum(step.tokens for step in self.steps)
+        return sum(step.tokens for step in self.steps) + self.lost_tokens
 
     @property
     def cost_usd(self) -> float:
-        return sum(step.cost_usd for step in self.steps)
+        return sum(step.cost_usd for step in self.steps) + self.lost_cost_usd
 
     @property
     def best_fitness(self) -> float:
@@ -152,7 +155,9 @@ def with_step(experiment: Experiment, step: Step) -> Experiment:
     if step.iteration != len(experiment.steps) + 1:
         raise ValueError(f"step {step.iteration} cannot follow {len(experiment.steps)} steps")
     best = step.mutation_id if step.kept and step.mutation_id else experiment.best_mutation_id
-    return replace(experiment, steps=(*experiment.steps, step), best_mutation_id=best)
+    step = replace(step, tokens=step.tokens + experiment.lost_tokens, cost_usd=step.cost_usd + experiment.lost_cost_usd)
+    steps = (*experiment.steps, step)
+    return replace(experiment, steps=steps, best_mutation_id=best, lost_tokens=0, lost_cost_usd=0.0)
 
 
 def ended(experiment: Experiment, at: datetime) -> Experiment:

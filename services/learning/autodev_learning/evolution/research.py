@@ -304,11 +304,14 @@ class Research:
 
         async def take() -> str | None:
             current = left.pop() if left else None
+            stored = experiment
             if current is None or not current.has_taken(len(experiment.steps)):
-                current = await self._steps.resume(experiment)
+                # Read now: a try before this one may have used some of the budget.
+                stored = await self._experiments.get(experiment.id)
+                current = await self._steps.resume(stored)
             if current is None:
                 return StopReason.NO_MORE_IDEAS
-            reason = await self._steps.take(experiment, current)
+            reason = await self._steps.take(stored, current)
             left.append(current)
             return reason
 

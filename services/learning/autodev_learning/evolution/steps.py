@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from autodev_learning import metrics
@@ -18,6 +19,7 @@ from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Mutation, Order, SandboxStatus, experiment_key
 from autodev_learning.evolution.operators import Aim, local_operators
 from autodev_learning.evolution.rewriting import PERFORMANCE, Rewrite
+from autodev_learning.peers.patience import patiently
 from autodev_learning.proposers.allowance import Allowance
 from autodev_learning.skills.provenance import Provenance
 from autodev_runtime.errors import FailedPrecondition, ResourceExhausted
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 LEAST_BETTER = 0.04
 """How much fitter a rewrite has to be, to be worth the runs in turns: 0.04 is 3 % less time."""
+COUNTING_PATIENCE_S = 60.0
 RUN = (Stage.QUICK, Stage.ALL, Stage.TIMING, Stage.DONE)
 
 
@@ -88,10 +91,20 @@ class Steps:
         """What the step made: what is kept of it where it was made before."""
         made = await self.experiments.made_in_step(experiment.id, iteration)
         if not made:
-            bred = await search.breeding.breed(iteration, allowance_of(experiment))
-            await self.experiments.add_individuals(experiment.id, bred)
+            allowance = allowance_of(experiment)
+            try:
+                await self.experiments.add_individuals(experiment.id, await search.breeding.breed(iteration, allowance))
+            except BaseException:
+                # The next try, here or at another replica, asks anew: it may use so much less.
+                await self._lose(experiment.id, allowance)
+                raise
             made = await self.experiments.made_in_step(experiment.id, iteration)
         return made
+
+    async def _lose(self, experiment_id: str, allowance: Allowance) -> None:
+        tokens, cost_usd = allowance.used
+        if tokens or cost_usd:
+            await patiently(partial(self.experiments.lose, experiment_id, tokens, cost_usd), COUNTING_PATIENCE_S)
 
     async def _compared(self, experiment: Experiment, search: Search, step: Step) -> Step:
         """The step with its best rewrite compared with the best before it, where there is one that is fitter."""

@@ -22,7 +22,7 @@ class Allowance:
     """So many tokens and US dollars. Who can only say afterwards what it used, is not asked once nothing is left."""
 
     def __init__(self, tokens: int, usd: float) -> None:
-        self._left = (tokens, round(usd * NANO))
+        self._all = self._left = (tokens, round(usd * NANO))
         self._in_flight = (0, 0)
         self._lock = threading.Lock()
 
@@ -45,6 +45,13 @@ class Allowance:
     def use(self, tokens: int, usd: float) -> None:
         """Count what was used, even where it is more than was left."""
         self.settle((0, 0), (tokens, round(usd * NANO)))
+
+    @property
+    def used(self) -> tuple[int, float]:
+        """Tokens and dollars that were used, calls in flight at their most."""
+        with self._lock:
+            tokens, nanousd = _sum(self._all, self._left, -1)
+            return tokens, nanousd / NANO
 
     @property
     def is_spent(self) -> bool:

@@ -156,6 +156,18 @@ class ExperimentStore:
 
         return await self._change(experiment_id, change)
 
+    async def lose(self, experiment_id: str, tokens: int, cost_usd: float) -> Experiment:
+        """Count what proposers used in a try at a step that was broken off."""
+
+        def change(experiment: Experiment) -> Experiment:
+            return replace(
+                experiment,
+                lost_tokens=experiment.lost_tokens + tokens,
+                lost_cost_usd=experiment.lost_cost_usd + cost_usd,
+            )
+
+        return await self._change(experiment_id, change)
+
     async def stop(self, experiment_id: str, reason: str, state: ExperimentState) -> Experiment:
         """Keep that no further round begins, and why; of one that stops already, the first reason holds."""
 
@@ -201,7 +213,8 @@ async def _row(session: AsyncSession, experiment_id: str) -> ExperimentRow:
 
 
 def experiment_from_row(row: ExperimentRow) -> Experiment:
-    """The experiment that a row holds."""
+    """The experiment that a row holds. What it used beyond its steps is lost."""
+    steps = STEPS.load(row.steps)
     return Experiment(
         id=row.id,
         request_id=row.request_id,
@@ -214,9 +227,11 @@ def experiment_from_row(row: ExperimentRow) -> Experiment:
         objective=OBJECTIVE.load(row.objective) if row.objective else None,
         state=ExperimentState(row.state),
         stop_reason=row.stop_reason,
-        steps=STEPS.load(row.steps),
+        steps=steps,
         best_mutation_id=row.best_mutation_id,
         ended_at=row.ended_at,
+        lost_tokens=max(0, row.tokens_used - sum(step.tokens for step in steps)),
+        lost_cost_usd=max(0.0, row.cost_usd - sum(step.cost_usd for step in steps)),
     )
 
 
