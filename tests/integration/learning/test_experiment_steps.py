@@ -2,22 +2,31 @@
 
 import asyncio
 import contextlib
+import random
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
+from autodev.learning.v1 import evolver_service_pb2 as evolver
+from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceStub, add_EvolverServiceServicer_to_server
+from autodev_learning.evolution.archive import fittest
 from autodev_learning.evolution.breeding import Breeding
 from autodev_learning.evolution.experiments import Experiment, ExperimentBudget, Step
 from autodev_learning.evolution.individuals import Evaluation, Individual, Offer, Stage
-from autodev_learning.evolution.islands import Islands, Plan
+from autodev_learning.evolution.islands import Islands, Plan, payoffs
 from autodev_learning.evolution.laboratory import Search
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.evolution.operators import Aim, Brief, Operator, Order
+from autodev_learning.evolution.pareto import front_of
 from autodev_learning.evolution.research import Research, ResearchLimits
 from autodev_learning.evolution.steps import Steps, allowance_of
 from autodev_learning.proposers.allowance import Held
 from autodev_learning.rows import OutboxRow
+from autodev_learning.servicers.evolver import EvolverServicer
+from autodev_learning.servicers.experiments import program_to_proto
 from autodev_learning.store.experiments import ExperimentStore
 from autodev_learning.store.mutations import MutationStore
 from autodev_runtime.columns import now
@@ -26,8 +35,10 @@ from autodev_runtime.errors import ResourceExhausted
 from autodev_runtime.identity import acting_as, service_identity
 from autodev_runtime.migrations import upgrade
 from autodev_runtime.outbox import Outbox
+from autodev_runtime.server import Served
 from autodev_sdk.ending import ended
 from tests.mesh import eventually
+from tests.serving import acting, serving
 from tests.storage import Storage
 
 START = "def f():\n    return 1.0\n"
@@ -174,6 +185,38 @@ async def test_what_a_step_used_that_ends_with_its_replica_is_counted(database: 
         after = await store.add_step("e", Step(1, "", "", kept=False, tokens=1))
         assert (after.steps[0].tokens, after.tokens_used) == (PRICE + 1, PRICE + 1)
         assert await store.get("e") == after
+
+
+async def test_of_an_experiments_programs_no_more_code_is_read_than_is_told(database: Database) -> None:
+    store = ExperimentStore(database, Outbox(database, OutboxRow), most=1)
+    research = Research(store, *cast(Any, [None] * 6 + [ResearchLimits()]))
+    servicer = EvolverServicer(*cast(Any, [None] * 4 + [research] + [None] * 5))
+    chance = random.Random(5)
+    made = [_drawn(number, chance) for number in range(200)]
+    with acting_as(service_identity("learning", "acme")):
+        await store.add(Experiment("e", "r", "", "", "agent", ExperimentBudget(), now(), Plan(), OBJECTIVE))
+        await store.add_individuals("e", made)
+        wanted = await store.get("e")
+    service = Served("autodev.learning.v1.EvolverService", partial(add_EvolverServiceServicer_to_server, servicer))
+    async with serving([service]) as channel:
+        stub = EvolverServiceStub(acting(channel, "acme"))
+        tracemalloc.start()
+        answer = await stub.GetExperiment(evolver.GetExperimentRequest(experiment_id="e"))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert list(answer.front) == [program_to_proto(each, wanted) for each in front_of(made)]
+    assert answer.best == program_to_proto(fittest(each for each in made if each.alive)[0], wanted)
+    assert {each.name: (each.tried, each.evaluated) for each in answer.operators} == payoffs(made)
+    assert len(answer.front) < 20
+    assert peak < sum(len(each.code) for each in made) / 2
+
+
+def _drawn(number: int, chance: random.Random) -> Individual:
+    """A program that is good by lot, and whose code is long."""
+    quality, stage = chance.random(), chance.choice([Stage.NONE, Stage.QUICK, Stage.ALL, Stage.DONE, Stage.DONE])
+    found = Evaluation(stage, quality, quality, chance.random(), chance.randrange(3), "told")
+    offer = Offer(f"{number}" * 50_000, "made", tokens=chance.randrange(3))
+    return Individual(number, 1, 0, 0, chance.choice("ab"), offer, found, "d", chance.randrange(3), 0.5)
 
 
 async def test_what_a_step_made_is_taken_in_beside_the_loop_that_serves(storage: Storage) -> None:

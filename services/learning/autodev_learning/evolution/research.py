@@ -3,7 +3,7 @@
 import ast
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from autodev_learning.advisor import Guidance, guidance_for
+from autodev_learning.evolution.archive import rank
 from autodev_learning.evolution.experiments import (
     Experiment,
     ExperimentBudget,
@@ -22,12 +23,13 @@ from autodev_learning.evolution.experiments import (
 )
 from autodev_learning.evolution.following import Followers
 from autodev_learning.evolution.individuals import Individual
-from autodev_learning.evolution.islands import Plan
+from autodev_learning.evolution.islands import Plan, payoffs
 from autodev_learning.evolution.judging import Judge
 from autodev_learning.evolution.laboratory import Search
 from autodev_learning.evolution.mutations import Outcome, SandboxStatus
 from autodev_learning.evolution.novelty import NotPython, profile_of
 from autodev_learning.evolution.objectives import Objective
+from autodev_learning.evolution.pareto import front_of
 from autodev_learning.evolution.steps import Steps
 from autodev_learning.peers.capabilities import Capabilities, Capability, reservation_key
 from autodev_learning.peers.patience import patiently
@@ -73,6 +75,15 @@ class Wanted:
     def programs(self) -> int:
         """Programs that it may make."""
         return self.budget.max_iterations * self.plan.batch
+
+
+@dataclass(frozen=True)
+class Made:
+    """Of what an experiment made: the best, those that no other beats, and what became of each operator's."""
+
+    best: Individual | None
+    front: Sequence[Individual]
+    operators: Mapping[str, tuple[int, int]]
 
 
 class Research:
@@ -157,9 +168,14 @@ class Research:
                 reason="EXPERIMENT_TOO_LARGE",
             )
 
-    async def made(self, experiment_id: str) -> list[Individual]:
+    async def made(self, experiment_id: str) -> Made:
         """What an experiment made."""
-        return await self._experiments.individuals(experiment_id)
+        figures = await self._experiments.figures(experiment_id)
+        best = min((each for each in figures if each.alive), key=rank, default=None)
+        front = [each.number for each in front_of(figures)]
+        wanted = front if best is None else [best.number, *front]
+        told = {each.number: each for each in await self._experiments.numbered(experiment_id, wanted)}
+        return Made(told[best.number] if best else None, [told[number] for number in front], payoffs(figures))
 
     def follow(self, experiment_id: str) -> AsyncIterator[Experiment]:
         """The experiment as it is, and again after each change, until it is over.

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Any
 from autodev.learning.v1 import evolver_service_pb2 as pb
 from autodev.learning.v1.evolver_service_pb2_grpc import EvolverServiceServicer
 from autodev_learning.evolution.announcements import TRIGGERS
-from autodev_learning.evolution.archive import fittest
 from autodev_learning.evolution.generation import Generation
-from autodev_learning.evolution.islands import payoffs
 from autodev_learning.evolution.judging import Judge
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Mutation, Outcome, SandboxStatus
 from autodev_learning.evolution.opportunities import Evolution, Opportunity
-from autodev_learning.evolution.pareto import front_of
 from autodev_learning.evolution.research import Research
 from autodev_learning.peers.fitness import FitnessClient, Variant
 from autodev_learning.servicers.experiments import experiment_to_proto, program_to_proto, wanted_from
@@ -146,14 +143,14 @@ class EvolverServicer(EvolverServiceServicer):
         made = await self._research.made(experiment.id)
         response = pb.GetExperimentResponse(
             experiment=experiment_to_proto(experiment),
-            front=fitting([program_to_proto(each, experiment) for each in front_of(made)]),
+            front=fitting([program_to_proto(each, experiment) for each in made.front]),
             operators=[
                 pb.OperatorRecord(name=name, tried=tried, evaluated=ran)
-                for name, (tried, ran) in sorted(payoffs(made).items())
+                for name, (tried, ran) in sorted(made.operators.items())
             ],
         )
-        if alive := [each for each in made if each.alive]:
-            response.best.CopyFrom(program_to_proto(fittest(alive)[0], experiment))
+        if made.best is not None:
+            response.best.CopyFrom(program_to_proto(made.best, experiment))
         return response
 
     async def ListExperiments(self, request: pb.ListExperimentsRequest, context: Any) -> pb.ListExperimentsResponse:

@@ -1,8 +1,9 @@
 """Research experiments: what a step made is one transaction, the step itself with its event the next."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +19,7 @@ from autodev_learning.evolution.experiments import (
     too_many_of_tenant,
     with_step,
 )
-from autodev_learning.evolution.individuals import Evaluation, Individual, Offer
+from autodev_learning.evolution.individuals import Evaluation, Individual, Offer, Stage
 from autodev_learning.evolution.islands import Plan
 from autodev_learning.evolution.objectives import Objective
 from autodev_learning.rows import ExperimentRow, IndividualRow
@@ -39,6 +40,21 @@ PLAN: Json[Plan] = Json(Plan)
 OBJECTIVE: Json[Objective] = Json(Objective)
 OFFER: Json[Offer] = Json(Offer)
 EVALUATION: Json[Evaluation] = Json(Evaluation)
+
+FIGURES = (
+    IndividualRow.number,
+    IndividualRow.step,
+    IndividualRow.island,
+    IndividualRow.parent,
+    IndividualRow.operator,
+    IndividualRow.size,
+    IndividualRow.offer["tokens"].as_integer(),
+    IndividualRow.evaluation["stage"].as_string(),
+    IndividualRow.evaluation["fitness"].as_float(),
+    IndividualRow.evaluation["quality"].as_float(),
+    IndividualRow.evaluation["latency_s"].as_float(),
+    IndividualRow.evaluation["memory_bytes"].as_integer(),
+)
 
 
 class ExperimentStore:
@@ -138,6 +154,16 @@ class ExperimentStore:
     async def individuals(self, experiment_id: str) -> list[Individual]:
         """What an experiment made, in the order of number."""
         return await self._individuals(IndividualRow.experiment_id == experiment_id)
+
+    async def numbered(self, experiment_id: str, numbers: Collection[int]) -> list[Individual]:
+        """Its programs that have these numbers, in their order."""
+        return await self._individuals(IndividualRow.experiment_id == experiment_id, IndividualRow.number.in_(numbers))
+
+    async def figures(self, experiment_id: str) -> list[Individual]:
+        """What an experiment made, in the order of number, without any text: of code alone there may be 100 MB."""
+        query = select(*FIGURES).where(IndividualRow.experiment_id == experiment_id).order_by(IndividualRow.number)
+        async with self._database.reading(current_tenant()) as session:
+            return [individual_from_figures(*row) for row in await session.execute(query)]
 
     async def made_in_step(self, experiment_id: str, step: int) -> list[Individual]:
         """What one step of it made, in the order of number."""
@@ -266,3 +292,11 @@ def individual_from_row(row: IndividualRow) -> Individual:
         size=row.size,
         novelty=row.novelty,
     )
+
+
+def individual_from_figures(
+    number: int, step: int, island: int, parent: int, operator: str, size: int, tokens: int, stage: str, *found: Any
+) -> Individual:
+    """The program that has these FIGURES, without its texts."""
+    evaluation = Evaluation(Stage(stage), *found)
+    return Individual(number, step, island, parent, operator, Offer("", tokens=tokens), evaluation, size=size)
