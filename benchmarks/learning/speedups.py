@@ -19,6 +19,7 @@ from autodev_learning.evolution.rewriting import Program, RewriteLimits, Rewrite
 from autodev_learning.evolution.timing import RunBounds, Timer
 from autodev_learning.memento.proposing import ProposalLimits, Workshop
 from autodev_learning.trial import Execute, SandboxTester
+from autodev_runtime.identity import acting_as, service_identity
 from benchmarks.figures import Bar, Row, Side, judged
 from benchmarks.learning.effort import Effort
 from benchmarks.learning.slow_functions import slow_function
@@ -105,7 +106,8 @@ async def speed_of(case: Case, execute: Execute) -> Speed:
     rewriter = Rewriter(timer, Workshop(execute, ProposalLimits()), RewriteLimits(seconds_per_call=5.0))
     program = Program(code, "", case.name, (case.entry,), inputs)
     started = time.monotonic()
-    rewrite = await rewriter.rewrite(program, None, ())
+    with acting_as(service_identity("learning", "benchmark")):
+        rewrite = await rewriter.rewrite(program, None, ())
     seconds = time.monotonic() - started
     if not rewrite.code:
         return Speed(case, None, (0.0, 0.0), (), 0, (), seconds)

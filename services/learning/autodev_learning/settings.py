@@ -33,7 +33,7 @@ class LearningSettings(LlmSettings):
     """For how many days episodes and runs are kept that nothing is made of; unset: for ever. See docs/operations.md."""
 
     max_proposals: int = Field(default=2, ge=1)
-    """Proposals at work at a time, of all tenants."""
+    """Proposals at work at a time, of all tenants, which get the places in turns."""
     proposal_seconds: float = Field(default=20.0, gt=0)
     """Wall time of one proposer on one problem."""
     proposal_programs: int = Field(default=20_000, ge=1)

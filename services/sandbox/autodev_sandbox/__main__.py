@@ -9,6 +9,7 @@ from autodev_runtime.extensions.remote import Extension, extensions_of
 from autodev_runtime.mesh_tls import mesh_tls
 from autodev_runtime.server import Endpoint, Served, serve
 from autodev_runtime.starting import run
+from autodev_runtime.turns import Turns
 from autodev_sandbox import metrics
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.backends.container import ContainerBackend
@@ -21,7 +22,6 @@ from autodev_sandbox.execution import IsolationLevel
 from autodev_sandbox.levels import Levels
 from autodev_sandbox.servicer import SandboxServicer
 from autodev_sandbox.settings import SandboxSettings
-from autodev_sandbox.turns import Turns
 from autodev_sdk.extensions import Group, SandboxProtocol, installed
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from autodev_runtime.errors import DeadlineExceeded
+from autodev_runtime.turns import Place, Turns
 from autodev_sandbox.backends import Sandbox
 from autodev_sandbox.cancelling import EndedByName, Names
 from autodev_sandbox.execution import (
@@ -24,7 +25,6 @@ from autodev_sandbox.execution import (
 from autodev_sandbox.levels import Levels
 from autodev_sandbox.observing import Observation, observed
 from autodev_sandbox.running import LOST_EXIT_CODE, Heard, run, run_calls
-from autodev_sandbox.turns import Place, Turns
 
 CANCELLED = "cancelled"
 Answered = Callable[[CallOutcome], Awaitable[None]]

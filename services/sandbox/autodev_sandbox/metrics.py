@@ -4,10 +4,10 @@ from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from autodev_runtime.turns import Turns
 from autodev_sandbox.backends import Backend
 from autodev_sandbox.execution import IsolationLevel, Status
 from autodev_sandbox.levels import Levels
-from autodev_sandbox.turns import Turns
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 POOL_STATES = ("ready", "starting", "in_use", "ending")

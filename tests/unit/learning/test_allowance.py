@@ -86,8 +86,9 @@ async def bred(workshop: Workshop, allowance: Allowance) -> list[tuple[int, str]
     """The tokens and notes of a step of 8 programs that a model is asked for, two at once."""
 
     async def propose(problem: Problem, left: Allowance | None) -> Proposal | NoProposal:
-        async with workshop.slot():
-            return await workshop.propose(problem, ["llm"], left)
+        with acting_as(service_identity("learning", "acme")):
+            async with workshop.slot():
+                return await workshop.propose(problem, ["llm"], left)
 
     islands = Islands(Plan(batch=8), ("llm",))
     breeding = Breeding(islands, [Asked("llm", propose, 8)], Brief(Aim.SCORE, "find f", ("f",)), Scores())

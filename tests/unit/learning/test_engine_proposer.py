@@ -15,6 +15,7 @@ from autodev_learning.proposers import Budget, FailedProgram, NoProposal, Proble
 from autodev_learning.proposers.engines import EngineProposer, Overdue
 from autodev_learning.trial import Execution
 from autodev_runtime.identity import acting_as, service_identity
+from autodev_sdk.ending import results_of
 from autodev_sdk.extensions import Attempt, BaseLearningEngine, CodeChange, LearningProblem
 from tests.mesh import eventually
 
@@ -92,6 +93,30 @@ async def test_its_place_is_free_for_the_next_problem() -> None:
         answers = await asyncio.gather(*(proposed(shop) for _ in range(3)))
     assert [LATE in reason(answers[0]), *(BUSY in reason(each) for each in answers[1:])] == [True] * 3
     engine.may_go_on.set()
+
+
+async def test_a_workspace_that_asks_much_holds_up_another_for_no_more_than_its_turn() -> None:
+    shop, order = workshop(Blocks(), at_a_time=1), []
+
+    async def work(tenant: str) -> None:
+        with acting_as(service_identity("learning", tenant)):
+            async with shop.slot():
+                order.append(tenant)
+
+    held = asyncio.Event()
+
+    async def hold() -> None:
+        with acting_as(service_identity("learning", "acme")):
+            async with shop.slot():
+                await held.wait()
+
+    works = [asyncio.ensure_future(each) for each in (hold(), *(work("acme") for _ in range(16)), work("globex"))]
+    # Each comes to where it waits.
+    for _ in range(8):
+        await asyncio.sleep(0)
+    held.set()
+    await results_of(*works)
+    assert order.index("globex") <= 1
 
 
 async def test_a_service_that_stops_does_not_wait_for_it() -> None:

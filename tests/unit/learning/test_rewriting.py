@@ -12,6 +12,7 @@ from autodev_learning.memento.proposing import ProposalLimits, Workshop
 from autodev_learning.proposers.llm import llm_makers
 from autodev_learning.proposers.llm.choice import Choice, Provider
 from autodev_learning.trial import SandboxTester
+from autodev_runtime.identity import acting_as, service_identity
 from tests.llm import INPUT_TOKENS, OUTPUT_TOKENS, Book, LlmServer, code
 
 SLOW = """def distinct(items):
@@ -23,6 +24,12 @@ SLOW = """def distinct(items):
 """
 BIG = KnownInput("distinct(list(range(1500)))")
 SMALL = KnownInput("distinct([2, 1, 2])", "[2, 1]")
+
+
+@pytest.fixture(autouse=True)
+def acting() -> Iterator[None]:
+    with acting_as(service_identity("learning", "acme")):
+        yield
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodev_runtime.errors import AlreadyExists, DeadlineExceeded, NotFound, ResourceExhausted
+from autodev_runtime.turns import Turns
 from autodev_sandbox.dispatcher import Dispatcher, Sharing
 from autodev_sandbox.execution import CallOutcome, Calls, Execution, IsolationLevel, Outcome, Status
 from autodev_sandbox.levels import Levels
-from autodev_sandbox.turns import Turns
 from tests.unit.sandbox.machines import Machine
 
 NAMESPACE, CONTAINER = IsolationLevel.NAMESPACE, IsolationLevel.CONTAINER

@@ -1,9 +1,9 @@
 """Asking the proposers that a workspace has switched on, a bounded number of problems at a time."""
 
 import ast
-import asyncio
 import builtins
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,10 +21,14 @@ from autodev_learning.proposers.llm.choice import NAME as LLM
 from autodev_learning.proposers.llm.choice import asks_a_model
 from autodev_learning.trial import Execute, SandboxTester, Tester
 from autodev_runtime.errors import AutoDevError, ResourceExhausted
+from autodev_runtime.identity import current_tenant
+from autodev_runtime.turns import Turns
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = timedelta(seconds=5)
+ANY_NUMBER = sys.maxsize
+"""Who may wait is bounded where it comes from: calls, events' workers, an experiment's step."""
 
 Maker = Callable[[Tester], Proposer]
 
@@ -57,7 +61,7 @@ class Workshop:
         self._execute = execute
         self._makers: dict[str, Maker] = {**(makers or {}), **BUILTIN}
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.at_a_time)
+        self._turns = Turns(limits.at_a_time, spare=0, max_waiting=ANY_NUMBER)
 
     def proposers(self) -> list[Known]:
         """Those that a workspace may name, in the order in which they are asked where it names none."""
@@ -70,13 +74,13 @@ class Workshop:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one of the places at work, waiting for it."""
-        async with self._slots:
+        """Hold one of the places at work, waiting for it: tenants that wait get them in turns."""
+        async with self._turns.turn(current_tenant()):
             yield
 
     def refuse_if_full(self) -> None:
         """Raise ResourceExhausted (PROPOSALS_FULL) unless a place is free: for a caller that should not wait."""
-        if self._slots.locked():
+        if self._turns.running >= self._limits.at_a_time:
             raise ResourceExhausted(
                 f"{self._limits.at_a_time} proposals are at work", reason="PROPOSALS_FULL", retry_after=RETRY_AFTER
             )

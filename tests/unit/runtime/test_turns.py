@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodev_sandbox.turns import Place, QueueFull, Turns
+from autodev_runtime.turns import Place, QueueFull, Turns
 
 TENANTS = ("a", "b", "c", "d")
 SETTLING_STEPS = 8
