@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from autodev.fitness.v1 import fitness_service_pb2 as fitness
 from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev.gateway.v1.event_service_pb2_grpc import EventServiceStub
 from autodev.learning.v1 import advisor_service_pb2 as advisor
@@ -15,7 +16,7 @@ from autodev.learning.v1 import review_service_pb2 as review
 from autodev_runtime.identity import service_identity
 from autodev_sdk import uuid7
 from tests.evolving import AUTONOMOUS, INTERN, QUICK, Workspace
-from tests.loop import events_of, kinds
+from tests.loop import events_of, kinds, status_of
 from tests.mesh import TENANT, Mesh, eventually
 from tests.storage import Storages
 
@@ -122,6 +123,28 @@ async def test_a_version_and_trigger_make_one_opportunity(workspace: Workspace) 
     listed = await workspace.client.evolver.ListOpportunities(evolver.ListOpportunitiesRequest(page_size=500))
     assert [each.agent_id for each in listed.opportunities].count(agent) == 1
     assert len(await workspace.mutations(skill.id)) == 1
+
+
+async def test_no_caller_chooses_what_a_rewrite_was_made_from(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    evolve = workspace.client.evolver
+    generate = evolver.GenerateToolMutationRequest(request_id=uuid.uuid4().hex, skill_id=skill.id, agent_id=agent)
+    made = (await evolve.GenerateToolMutation(generate)).mutation
+    unrelated = evolver.SpawnWorkflowVariantRequest(request_id=uuid.uuid4().hex, agent_id=agent)
+    unrelated.workflow_definition.update({"steps": ["fetch"]})
+    other = (await evolve.SpawnWorkflowVariant(unrelated)).variant_id
+    spawn = evolver.SpawnWorkflowVariantRequest(
+        request_id=uuid.uuid4().hex, agent_id=agent, mutation_id=made.id, parent_variant_id=other
+    )
+    assert await status_of(evolve.SpawnWorkflowVariant(spawn)) == "INVALID_ARGUMENT"
+    spawn.parent_variant_id = ""
+    spawned = await evolve.SpawnWorkflowVariant(spawn)
+    parent = fitness.GetVariantRequest(variant_id=spawned.parent_variant_id)
+    definition = (await workspace.client.fitness.GetVariant(parent)).variant.workflow_definition
+    assert dict(definition) == {"skill_id": skill.id, "version": "1.0.0"}
+    spawn.parent_variant_id = spawned.parent_variant_id
+    assert await evolve.SpawnWorkflowVariant(spawn) == spawned
 
 
 async def test_lists_come_in_pages(workspace: Workspace) -> None:

@@ -80,26 +80,26 @@ class Judge:
     async def compare(self, mutation: Mutation, measured: Measurements) -> Judged:
         """Score a mutation and its parent in the fitness service, and compare them. Again: the same answer."""
         parent = await self._parent_variant(mutation, measured.parent)
-        variant_id = await self.spawn(mutation, parent.id)
+        variant_id = await self.spawn(mutation)
         score = await self._fitness.evaluate(variant_id, FirstRun(parses=True, succeeded=True))
         comparison = await self._fitness.compare(mutation.id, variant_id, parent.id, measured.mutation, measured.parent)
         await self._mutations.record_comparison(mutation.id, comparison)
         return Judged(comparison, (score.fitness, parent.fitness))
 
-    async def spawn(self, mutation: Mutation, parent_variant_id: str) -> str:
+    async def spawn(self, mutation: Mutation) -> str:
         """The mutation's variant in the fitness service, made on first use."""
         if mutation.variant_id:
             return mutation.variant_id
+        parent_id = await self.parent_variant_id(mutation)
         definition = {"skill_id": mutation.skill_id, "mutation_id": mutation.id, "version": mutation.parent_version}
-        made = await self._fitness.create(f"mutation:{mutation.id}", mutation.agent_id, definition, parent_variant_id)
+        made = await self._fitness.create(f"mutation:{mutation.id}", mutation.agent_id, definition, parent_id)
         await self._mutations.set_variant(mutation.id, made.id)
         return made.id
 
     async def parent_variant_id(self, mutation: Mutation) -> str:
         """The variant of what the mutation was made from, made on first use."""
         if mutation.parent_mutation_id:
-            parent = await self._mutations.get(mutation.parent_mutation_id)
-            return await self.spawn(parent, parent.variant_id or await self.parent_variant_id(parent))
+            return await self.spawn(await self._mutations.get(mutation.parent_mutation_id))
         version = await self._skills.version(mutation.skill_id, mutation.parent_version)
         if version.variant_id:
             return version.variant_id

@@ -101,8 +101,12 @@ class EvolverServicer(EvolverServiceServicer):
         match request.WhichOneof("source"):
             case "mutation_id":
                 mutation = await self._mutations.get(request.mutation_id)
-                parent_id = request.parent_variant_id or await self._judge.parent_variant_id(mutation)
-                made = await self._fitness.get(await self._judge.spawn(mutation, parent_id))
+                parent_id = await self._judge.parent_variant_id(mutation)
+                if request.parent_variant_id not in ("", parent_id):
+                    raise InvalidArgument.field(
+                        "parent_variant_id", f"is not the variant that the mutation was made from, {parent_id}"
+                    )
+                made = await self._fitness.get(await self._judge.spawn(mutation))
             case "workflow_definition":
                 definition = struct_from(request.workflow_definition)
                 made = await self._spawning.workflow(
