@@ -1,23 +1,26 @@
 """The events that the service publishes."""
 
 from autodev.gateway.v1 import event_pb2
-from autodev_fitness.variants import Notice, Scored
+from autodev_fitness.variants import Cause, Notice, Scored
 from autodev_sdk.events import make_event
 
 
-def event_of(notice: Notice) -> event_pb2.Event:
+def event_of(notice: Notice, cause: Cause) -> event_pb2.Event:
     """The event that announces a notice."""
+    return make_event(
+        _payload(notice),
+        agent_id=notice.agent_id,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.event_id,
+    )
+
+
+def _payload(notice: Notice) -> event_pb2.VariantScored | event_pb2.VariantsCompared:
     if isinstance(notice, Scored):
-        scored = event_pb2.VariantScored(
+        return event_pb2.VariantScored(
             variant_id=notice.variant_id, fitness_score=notice.score, previous_score=notice.previous_score
         )
-        return make_event(
-            scored,
-            agent_id=notice.agent_id,
-            correlation_id=notice.cause.correlation_id,
-            causation_id=notice.cause.event_id,
-        )
-    compared = event_pb2.VariantsCompared(
+    return event_pb2.VariantsCompared(
         variant_id=notice.variant_id,
         mutation_id=notice.mutation_id,
         time_ratio=notice.time_ratio,
@@ -26,4 +29,3 @@ def event_of(notice: Notice) -> event_pb2.Event:
         fitness_delta=notice.fitness_delta,
         wins=notice.wins,
     )
-    return make_event(compared, agent_id=notice.agent_id)

@@ -118,7 +118,12 @@ class Fitness:
 
     @repeatable
     async def evaluate_initial_proxy(
-        self, tenant: str, variant_id: str, signals: ProxySignals, approval: Approval = Approval.AS_STATED
+        self,
+        tenant: str,
+        variant_id: str,
+        signals: ProxySignals,
+        approval: Approval = Approval.AS_STATED,
+        cause: Cause = NO_CAUSE,
     ) -> Variant:
         """Score a first run; again: replace that score and keep the signals.
 
@@ -135,7 +140,7 @@ class Fitness:
             if approval is Approval.AS_IT_IS and variant.is_approved != seen.is_approved:
                 raise _scored_anew()
             run = replace(variant, proxy_signals=signals, proxy_score=score, function_version=self._version_of(name))
-            return await self._score(transaction, variant, run, NO_CAUSE)
+            return await self._score(transaction, variant, run, cause)
 
     @repeatable
     async def approve(self, tenant: str, variant_id: str, cause: Cause) -> Variant:
@@ -191,6 +196,7 @@ class Fitness:
         baseline_id: str,
         runs: tuple[Runs, Runs],
         mutation_id: str,
+        cause: Cause = NO_CAUSE,
     ) -> Compared:
         """Compare a variant with the original by `runs` (the variant's, the original's) and their scores.
 
@@ -217,7 +223,7 @@ class Fitness:
             )
             if not await transaction.add_comparison(compared, request_id.kept):
                 raise _in_progress()
-            transaction.announce(compared)
+            transaction.announce(compared, cause)
             return compared
 
     @repeatable
@@ -303,7 +309,7 @@ class Fitness:
         await transaction.save_score(scored)
         previous = before.fitness_score if before.last_evaluated_at is not None else None
         if score != previous:
-            transaction.announce(Scored(after.id, after.agent_id, score, previous, cause))
+            transaction.announce(Scored(after.id, after.agent_id, score, previous), cause)
         return scored
 
 

@@ -14,7 +14,7 @@ from autodev_fitness.explained import comparison_to_proto, explanation_to_proto,
 from autodev_fitness.fitness import Approval, Fitness
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalKind
 from autodev_fitness.signal_ids import callers_id
-from autodev_fitness.variants import Origin, Variant
+from autodev_fitness.variants import Cause, Origin, Variant
 from autodev_runtime.errors import FieldViolation, InvalidArgument
 from autodev_runtime.identity import Role, current_identity, current_tenant
 from autodev_runtime.paging import fitting, key_from, page_size, token_after
@@ -59,7 +59,9 @@ class FitnessServicer(FitnessServiceServicer):
     ) -> pb.EvaluateInitialProxyResponse:
         signals, identity = _proxy_from_proto(request.signals), current_identity()
         approval = Approval.AS_STATED if identity.roles & {Role.REVIEWER, Role.SERVICE} else Approval.AS_IT_IS
-        variant = await self._fitness.evaluate_initial_proxy(identity.tenant, request.variant_id, signals, approval)
+        variant = await self._fitness.evaluate_initial_proxy(
+            identity.tenant, request.variant_id, signals, approval, _cause_of(request)
+        )
         return pb.EvaluateInitialProxyResponse(variant=_variant_to_proto(variant))
 
     async def EvaluateDelayedWebhook(
@@ -88,6 +90,7 @@ class FitnessServicer(FitnessServiceServicer):
             request.baseline_variant_id,
             (_runs_from_proto(request.variant_runs), _runs_from_proto(request.baseline_runs)),
             request.mutation_id,
+            _cause_of(request),
         )
         return pb.CompareVariantsResponse(
             time_ratio=compared.time_ratio,
@@ -125,6 +128,10 @@ class FitnessServicer(FitnessServiceServicer):
             ],
             next_page_token=token_after([start + size]) if start + size < len(functions) else "",
         )
+
+
+def _cause_of(request: pb.EvaluateInitialProxyRequest | pb.CompareVariantsRequest) -> Cause:
+    return Cause(request.causation_id, request.correlation_id)
 
 
 def _proxy_from_proto(message: pb.ProxySignals) -> ProxySignals:

@@ -14,7 +14,7 @@ from autodev_fitness.events import event_of
 from autodev_fitness.explanation import Heard
 from autodev_fitness.rows import ComparisonRow, Json, SignalRow, VariantRow, WeightsRow
 from autodev_fitness.scoring import ExternalSignal, ProxySignals, SignalKind
-from autodev_fitness.variants import Compared, Notice, Origin, Variant
+from autodev_fitness.variants import Cause, Compared, Notice, Origin, Variant
 from autodev_fitness.weights import NumberedWeights, weights_from
 from autodev_runtime.columns import insert_if_absent
 from autodev_runtime.database import Database
@@ -64,9 +64,9 @@ class Transaction:
         self._session = session
         self._outbox = outbox
 
-    def announce(self, notice: Notice) -> None:
+    def announce(self, notice: Notice, cause: Cause) -> None:
         """Publish an event once this is committed."""
-        self._outbox.add(self._session, event_of(notice))
+        self._outbox.add(self._session, event_of(notice, cause))
 
     async def variant(self, variant_id: str) -> Variant:
         """The variant. Raises NotFound."""

@@ -52,7 +52,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The event that led to something; empty for a call."""
+    """The event that led to something, and what that belongs to; empty where a caller states neither."""
 
     event_id: str = ""
     correlation_id: str = ""
@@ -66,7 +66,6 @@ class Scored:
     agent_id: str
     score: float
     previous_score: float | None
-    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,20 @@ async def test_a_faster_variant_wins_and_the_world_is_told(fitness: "Stub", part
     assert compared.wins
 
 
+async def test_events_tell_what_a_call_belongs_to_and_was_caused_by(fitness: "Stub", parts: Parts) -> None:
+    request = await request_for(fitness, runs(0.5), runs())
+    request.correlation_id, request.causation_id = "experiment-1", "event-1"
+    await fitness.CompareVariants(request)
+    run = pb.EvaluateInitialProxyRequest(
+        variant_id=request.variant_id, correlation_id="episode-1", causation_id="event-2"
+    )
+    run.signals.execution_success = True
+    await fitness.EvaluateInitialProxy(run)
+    await evaluate(fitness, request.baseline_variant_id)
+    told = [(event.correlation_id, event.causation_id) for event in await parts.events()]
+    assert told == [("experiment-1", "event-1"), ("episode-1", "event-2"), ("", "")]
+
+
 async def test_the_same_request_is_compared_once(fitness: "Stub", parts: Parts) -> None:
     request = await request_for(fitness, runs(0.5), runs())
     first = await fitness.CompareVariants(request)

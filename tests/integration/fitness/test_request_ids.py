@@ -7,7 +7,7 @@ import pytest
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.fitness.v1.fitness_service_pb2_grpc import FitnessServiceStub
-from autodev_learning.peers.fitness import FitnessClient, Runs
+from autodev_learning.peers.fitness import Cause, FitnessClient, Runs
 from autodev_runtime.identity import Identity, Role, acting_as
 from tests.integration.fitness.parts import create, workflow
 from tests.serving import acting, refusal
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FAST = pb.RunMeasurements(run_seconds=[0.001] * 5, correct=5, total=5)
 SLOW = pb.RunMeasurements(run_seconds=[1] * 5, correct=5, total=5)
+RUNS = Runs((1,) * 5, 5, 5)
 CALLER = Identity("acme", "caller", frozenset())
 
 
@@ -73,7 +74,7 @@ async def test_a_caller_cannot_make_the_comparison_that_decides(fitness: "Stub",
         baseline = await learning.create("version:s@1", "ada", {"skill_id": "s"})
         variant = await learning.create("mutation:m", "ada", {"skill_id": "s"}, baseline.id)
         await fitness.CompareVariants(comparison(variant.id, baseline.id, "m", f"m:{baseline.id}"))
-        slower = await learning.compare("m", variant.id, baseline.id, Runs((1,) * 5, 5, 5), Runs((1,) * 5, 5, 5))
+        slower = await learning.compare("m", variant.id, baseline.id, (RUNS, RUNS), Cause("m", ""))
         assert not slower.wins
         # Two mutations of a version may be for different agents; its variant is the first one's.
         assert await learning.create("version:s@1", "bob", {"skill_id": "s"}) == baseline

@@ -29,6 +29,7 @@ STEPS = (
     "variants_compared",
     "review_requested",
 )
+COMPARING = ("variant_scored", "variants_compared")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -88,6 +89,26 @@ async def test_events_that_come_again_change_nothing(workspace: Workspace) -> No
     assert happened["skill_promoted"] == 2
 
 
+async def _comparing(workspace: Workspace, agent: str) -> list[event_pb2.Event]:
+    """The events of the fitness service, once it has scored and compared."""
+
+    async def told() -> list[event_pb2.Event]:
+        scored = [each for each in await events_of(workspace.client, agent) if each.WhichOneof("payload") in COMPARING]
+        return scored if {*kinds(scored)} == {*COMPARING} else []
+
+    return await eventually(told, "scores and comparisons are told")
+
+
+async def test_scores_and_comparisons_belong_to_the_rewrite_and_were_caused_by_its_run(workspace: Workspace) -> None:
+    agent = await workspace.agent(AUTONOMOUS)
+    skill = await workspace.skill(agent)
+    await workspace.slow_run(skill, agent)
+    waiting = await eventually(lambda: workspace.waiting_review(agent), "a mutation waits for review")
+    (executed,) = [each for each in await events_of(workspace.client, agent) if each.HasField("mutation_executed")]
+    belong = {(each.correlation_id, each.causation_id) for each in await _comparing(workspace, agent)}
+    assert belong == {(waiting.subject_id, executed.id)}
+
+
 async def test_the_best_of_an_experiment_stays_it_whatever_comes_again(workspace: Workspace) -> None:
     agent = await workspace.agent(AUTONOMOUS)
     skill = await workspace.skill(agent)
@@ -103,6 +124,7 @@ async def test_the_best_of_an_experiment_stays_it_whatever_comes_again(workspace
     seen = [each.experiment async for each in workspace.client.evolver.RunResearchExperiment(request, timeout=120)]
     waiting = await eventually(lambda: workspace.waiting_review(agent), "the best waits for review")
     assert waiting.subject_id == seen[-1].best_mutation_id
+    assert {each.correlation_id for each in await _comparing(workspace, agent)} == {seen[-1].id}
     before = await workspace.mutations(skill.id)
     generated = [each for each in await events_of(workspace.client, agent) if each.HasField("mutation_generated")]
     assert waiting.subject_id in [each.mutation_generated.mutation_id for each in generated]

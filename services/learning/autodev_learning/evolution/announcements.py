@@ -39,13 +39,13 @@ def mutation_generated(mutation: Mutation, caused_by: str) -> event_pb2.Event:
         proposer=mutation.provenance.proposer,
         failure_reason=event_text(mutation.execution_error),
     )
-    return _event(payload, mutation.agent_id, _thread(mutation), caused_by)
+    return _event(payload, mutation.agent_id, mutation.thread, caused_by)
 
 
 def mutation_executed(mutation: Mutation, fault: str, caused_by: str) -> event_pb2.Event:
     """MutationExecuted."""
     payload = event_pb2.MutationExecuted(mutation_id=mutation.id, passed=not fault, execution_error=event_text(fault))
-    return _event(payload, mutation.agent_id, _thread(mutation), caused_by)
+    return _event(payload, mutation.agent_id, mutation.thread, caused_by)
 
 
 def experiment_progressed(experiment: Experiment) -> event_pb2.Event:
@@ -67,11 +67,6 @@ def guidance_issued(subject: str, guidance: Guidance, agent_id: str, correlation
         subject=subject, guidance=event_text(guidance.text), readiness=guidance.readiness
     )
     return _event(payload, agent_id, correlation_id, "")
-
-
-def _thread(mutation: Mutation) -> str:
-    """What a mutation's events belong to: its experiment, or the mutation."""
-    return mutation.experiment_id or mutation.id
 
 
 def _event(payload: Message, agent_id: str, correlation_id: str, caused_by: str) -> event_pb2.Event:

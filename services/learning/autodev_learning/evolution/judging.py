@@ -9,7 +9,7 @@ from autodev_learning.evolution.canary import may_promote_itself, trial_share
 from autodev_learning.evolution.mutation_runs import MutationRuns
 from autodev_learning.evolution.mutations import Measurements, Mutation, Outcome, SandboxStatus, review_for, tool_id
 from autodev_learning.peers.capabilities import Capabilities
-from autodev_learning.peers.fitness import Comparison, FirstRun, FitnessClient, Runs, Variant
+from autodev_learning.peers.fitness import Cause, Comparison, FirstRun, FitnessClient, Runs, Variant
 
 if TYPE_CHECKING:
     from autodev_learning.store.mutations import MutationStore
@@ -57,7 +57,7 @@ class Judge:
         if mutation.status is not SandboxStatus.PASSED or mutation.outcome is not Outcome.OPEN:
             return mutation
         assert mutation.measurements is not None, "a mutation that passed was measured"
-        judged = await self.compare(mutation, mutation.measurements)
+        judged = await self.compare(mutation, mutation.measurements, caused_by)
         return await self._decide(mutation, mutation.measurements, judged, caused_by)
 
     async def judge_against_version(self, mutation: Mutation) -> Mutation:
@@ -77,12 +77,14 @@ class Judge:
         judged = await self.compare(own, result.measurements)
         return await self._decide(own, result.measurements, judged, "")
 
-    async def compare(self, mutation: Mutation, measured: Measurements) -> Judged:
+    async def compare(self, mutation: Mutation, measured: Measurements, caused_by: str = "") -> Judged:
         """Score a mutation and its parent in the fitness service, and compare them. Again: the same answer."""
-        parent = await self._parent_variant(mutation, measured.parent)
+        cause = Cause(mutation.thread, caused_by)
+        parent = await self._parent_variant(mutation, measured.parent, cause)
         variant_id = await self.spawn(mutation)
-        score = await self._fitness.evaluate(variant_id, FirstRun(parses=True, succeeded=True))
-        comparison = await self._fitness.compare(mutation.id, variant_id, parent.id, measured.mutation, measured.parent)
+        score = await self._fitness.evaluate(variant_id, FirstRun(parses=True, succeeded=True), cause)
+        runs = measured.mutation, measured.parent
+        comparison = await self._fitness.compare(mutation.id, variant_id, parent.id, runs, cause)
         await self._mutations.record_comparison(mutation.id, comparison)
         return Judged(comparison, (score.fitness, parent.fitness))
 
@@ -109,12 +111,13 @@ class Judge:
         await self._mutations.set_version_variant(mutation.skill_id, version.version, made.id)
         return made.id
 
-    async def _parent_variant(self, mutation: Mutation, runs: Runs) -> Variant:
+    async def _parent_variant(self, mutation: Mutation, runs: Runs, cause: Cause) -> Variant:
         parent = await self._fitness.get(await self.parent_variant_id(mutation))
         if parent.evaluated:
             return parent
         # The score of a first run: what a person thought of the version says nothing about how it runs.
-        return await self._fitness.evaluate(parent.id, FirstRun(parses=True, succeeded=runs.correct == runs.total))
+        run = FirstRun(parses=True, succeeded=runs.correct == runs.total)
+        return await self._fitness.evaluate(parent.id, run, cause)
 
     async def _decide(self, mutation: Mutation, measured: Measurements, judged: Judged, caused_by: str) -> Mutation:
         comparison = judged.comparison

@@ -107,6 +107,11 @@ class Mutation:
         """The experiment that takes care of it; empty for one that events take care of."""
         return experiment_of(self.request_id)
 
+    @property
+    def thread(self) -> str:
+        """What its events belong to: its experiment, or the mutation."""
+        return self.experiment_id or self.id
+
 
 def tool_id(skill_id: str, version: str) -> str:
     """A version of a skill, as `parent_tool_id` names it."""

@@ -59,6 +59,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """What the fitness service's events belong to, and the event that led to them: empty for a caller's wish."""
+
+    correlation_id: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """A version's or a workflow's score, in [0, 1], whether it has been scored at all, and what it is."""
 
@@ -118,25 +126,29 @@ class FitnessClient:
         best = await ask(self._stub.ListTopVariants, pb.ListTopVariantsRequest(limit=MOST_TOP))
         return [_variant(each) for each in (*line.variants, *best.variants)]
 
-    async def evaluate(self, variant_id: str, run: FirstRun) -> Variant:
+    async def evaluate(self, variant_id: str, run: FirstRun, cause: Cause) -> Variant:
         """Score a variant by its first run. Again: the score is replaced."""
         signals = pb.ProxySignals(
             syntax_error=not run.parses, execution_success=run.succeeded, user_approved=run.approved
         )
-        request = pb.EvaluateInitialProxyRequest(variant_id=variant_id, signals=signals)
+        request = pb.EvaluateInitialProxyRequest(
+            variant_id=variant_id, signals=signals, correlation_id=cause.correlation_id, causation_id=cause.event_id
+        )
         return _variant((await ask(self._stub.EvaluateInitialProxy, request)).variant)
 
     async def compare(
-        self, mutation_id: str, variant_id: str, baseline_variant_id: str, runs: Runs, baseline: Runs
+        self, mutation_id: str, variant_id: str, baseline_variant_id: str, runs: tuple[Runs, Runs], cause: Cause
     ) -> Comparison:
-        """Compare a mutation's variant with its parent's by their runs. Again: the first answer."""
+        """Compare a mutation's variant with its parent's by their `runs`, in this order. Again: the first answer."""
         request = pb.CompareVariantsRequest(
             request_id=f"{mutation_id}:{baseline_variant_id}",
             variant_id=variant_id,
             baseline_variant_id=baseline_variant_id,
-            variant_runs=_measurements(runs),
-            baseline_runs=_measurements(baseline),
+            variant_runs=_measurements(runs[0]),
+            baseline_runs=_measurements(runs[1]),
             mutation_id=mutation_id,
+            correlation_id=cause.correlation_id,
+            causation_id=cause.event_id,
         )
         answer = await _ask_as_learning(self._stub.CompareVariants, request)
         return Comparison(
