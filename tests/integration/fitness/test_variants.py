@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
+from autodev_cli.lineage import whole_lineage
 from autodev_fitness import store
 from tests.clock import Clock
 from tests.integration.fitness.parts import create, evaluate, signal, workflow
@@ -116,6 +117,20 @@ async def test_a_long_lineage_is_cut_where_it_is_oldest(fitness: "Stub", monkeyp
     for length in range(1, 6):
         found = (await fitness.GetLineage(pb.GetLineageRequest(variant_id=line[length - 1]))).variants
         assert [variant.id for variant in found] == line[:length][::-1][:3]
+
+
+async def test_a_lineage_is_followed_to_its_root_or_as_far_as_is_asked(
+    fitness: "Stub", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LINEAGE_DEPTH", 2)
+    monkeypatch.setattr("autodev_cli.lineage.MOST_ANSWERS", 3)
+    line = [(await create(fitness, "root")).id]
+    for generation in range(7):
+        line.append((await create(fitness, f"generation-{generation}", parent=line[-1])).id)
+    for length in range(1, 9):
+        found = (await whole_lineage(fitness.GetLineage, line[length - 1])).variants
+        assert [variant.id for variant in found] == line[:length][::-1][:6]
+        assert bool(found[-1].parent_variant_id) is (length > 6)
 
 
 async def test_top_variants_are_the_fittest_first_ties_by_age_and_none_without_a_score(fitness: "Stub") -> None:

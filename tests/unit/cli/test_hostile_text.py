@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from autodev_cli import output
 from autodev_cli.__main__ import COMMANDS, app
+from autodev_cli.lineage import MOST_ANSWERS
 from autodev_runtime.visible import visible, visible_lines
 
 HOSTILE = "[/b] list[int] :bomb: \x1b[1A\x1b[2K \x9b2K \u202e evil \u2066 \r\x08 \x1b]0;title\x07"
@@ -135,6 +136,12 @@ def test_no_command_prints_what_moves_the_cursor(
     shown = capsys.readouterr().out
     assert shown
     assert harmless(shown), repr(shown)
+
+
+def test_a_lineage_without_end_is_cut_and_says_so(hostile: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app(["fitness", "lineage", "v", "--address", hostile, "--api-key", "k"])
+    assert f"more than these {MOST_ANSWERS}: go on with autodev fitness lineage {ESCAPED}" in capsys.readouterr().out
 
 
 def test_every_command_is_among_them_or_prints_nothing_of_others() -> None:

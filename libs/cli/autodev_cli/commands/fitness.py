@@ -7,6 +7,7 @@ import typer
 
 from autodev.fitness.v1 import fitness_service_pb2 as pb
 from autodev.learning.v1 import evolver_service_pb2 as evolver
+from autodev_cli.lineage import whole_lineage
 from autodev_cli.options import INT64, Connection, connected, new_app
 from autodev_cli.output import as_dict, moment, print_json, print_table, say, say_lines
 from autodev_cli.paging import whole
@@ -36,12 +37,13 @@ def top(
 @connected
 def lineage(connection: Connection, variant_id: VariantId) -> None:
     """List a variant and what it was made of, the root last."""
-    request = pb.GetLineageRequest(variant_id=variant_id)
-    answer = ask(connection, lambda mesh: mesh.fitness.GetLineage(request))
+    answer = ask(connection, lambda mesh: whole_lineage(mesh.fitness.GetLineage, variant_id))
     if connection.json:
         print_json(as_dict(answer))
         return
     _print_variants(list(answer.variants), empty="")
+    if older := answer.variants[-1].parent_variant_id:
+        say(f"There are more than these {len(answer.variants)}: go on with autodev fitness lineage {older}")
 
 
 @app.command()
