@@ -1,6 +1,9 @@
 """Generated inputs: of the types that examples show, the same for a seed, and never one of the examples."""
 
 import ast
+import asyncio
+import time
+from typing import Never
 
 import pytest
 from hypothesis import assume, given, settings
@@ -9,7 +12,9 @@ from hypothesis import strategies as st
 from autodev_learning.examples import Example, call_key, split_held_out
 from autodev_learning.proof.domains import SORTED_PAIRS, Kind, Sequences, domain_of
 from autodev_learning.proof.generating import generated_calls
+from autodev_learning.proof.prover import Prover
 from autodev_learning.proof.templates import written
+from autodev_sdk.ending import ended
 from tests.unit.learning.test_examples import literals
 
 SCALARS = {
@@ -140,6 +145,33 @@ def test_what_is_in_order_by_its_first_part_stays_so_whatever_stands_behind_it(
 def test_what_cannot_be_compared_is_left_as_it_was_drawn(calls: list[str]) -> None:
     for seed in map(str, range(20)):
         assert generated_calls(calls, seed, 24)
+
+
+def test_of_calls_that_no_values_make_short_none_is_tried_for_long() -> None:
+    """None is short enough to be given, and each would take a tenth of a second to be written."""
+    calls = [f"f({number}, x{', g()' * 2400})" for number in range(200)]
+    started = time.thread_time()
+    assert generated_calls(calls, "s", 24) == ()
+    assert time.thread_time() - started < 6
+
+
+async def test_calls_are_made_beside_what_else_there_is_to_do() -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def never(*_: object) -> Never:
+        raise AssertionError("nothing is made of these calls")
+
+    calls = [f"f({number}, x{', g()' * 2400})" for number in range(5)]
+    turning = asyncio.ensure_future(take_turns())
+    assert await Prover(never).generated("", [], "", calls, "s", "") is None
+    assert turns > 10
+    await ended(turning)
 
 
 def test_another_seed_makes_other_calls() -> None:

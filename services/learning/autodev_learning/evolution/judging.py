@@ -1,5 +1,6 @@
 """What becomes of a mutation that passed: scored, compared with its parent, and then to a person, on trial, or away."""
 
+import asyncio
 import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -133,7 +134,7 @@ class Judge:
             metrics.MUTATIONS.labels(tried.outcome).inc()
             return tried
         version = await self._skills.version(mutation.skill_id, mutation.parent_version)
-        review = review_for(mutation, version.code, measured, comparison, judged.scores)
+        review = await asyncio.to_thread(review_for, mutation, version.code, measured, comparison, judged.scores)
         log.info("mutation %s waits for a person: %s", mutation.id, comparison.explanation)
         metrics.MUTATIONS.labels(Outcome.IN_REVIEW).inc()
         return await self._mutations.ask_for_review(mutation.id, review, comparison.explanation, caused_by)

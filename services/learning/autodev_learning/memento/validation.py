@@ -1,5 +1,6 @@
 """Whether a candidate is right: a run on every example, held-out ones included, and on inputs that nobody gave."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ class Validation:
         started = time.perf_counter()
         result = await self._run(candidate)
         metrics.VALIDATION_SECONDS.observe(time.perf_counter() - started)
-        review = review_of_candidate(candidate, result) if result.passes_all else None
+        review = await asyncio.to_thread(review_of_candidate, candidate, result) if result.passes_all else None
         written = await self._candidates.record_validation(candidate, result, review, caused_by)
         metrics.CANDIDATES.labels(written.status).inc()
         if result.overfit is not Overfit.NONE:

@@ -5,15 +5,18 @@ The same seed and calls make the same inputs, whatever process, machine or repli
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import cached_property
+from itertools import accumulate, chain
 from random import Random
 
 from autodev_learning.examples import call_key
 from autodev_learning.proof.domains import Domain, Kind, domain_of
-from autodev_learning.proof.templates import MOST_CALL_CHARACTERS, Template, templates
+from autodev_learning.proof.templates import MOST_CALL_CHARACTERS, Template, templates, written
 
 MOST_SAMPLES = 200
 MOST_INPUT_CHARACTERS = MOST_CALL_CHARACTERS // 4
+MOST_SAMPLE_CHARACTERS = 256 * 1024
+"""Of all the calls together that inputs are made from: reading and writing one takes some microseconds a character."""
 TRIES_PER_INPUT = 6
 SHARES = ((Kind.WITHIN, 0.5), (Kind.EDGE, 0.3), (Kind.BEYOND, 0.2))
 
@@ -31,6 +34,15 @@ class _Source:
     template: Template
     domains: tuple[Domain, ...]
 
+    def filled(self, values: Sequence[object]) -> str:
+        """The call with these values; empty where it is too long with any."""
+        return "" if self._is_too_long else self.template.filled(values)
+
+    @cached_property
+    def _is_too_long(self) -> bool:
+        sample = self.template.samples[0]
+        return len(self.template.filled(sample)) - sum(len(written(each)) for each in sample) > MOST_INPUT_CHARACTERS
+
 
 def generated_calls(calls: Sequence[str], seed: str, count: int) -> tuple[GeneratedCall, ...]:
     """Make at most `count` calls like the given ones, none of which is given, those within the examples' ranges first.
@@ -38,16 +50,23 @@ def generated_calls(calls: Sequence[str], seed: str, count: int) -> tuple[Genera
     The wildest come last, because a program that does not end on two of them is tried on no other.
     """
     random = Random(f"generated:{seed}")
+    samples = _samples(calls)
     sources = [
         _Source(each, tuple(domain_of(column) for column in zip(*each.samples, strict=True)))
-        for each in templates(calls[:MOST_SAMPLES])
+        for each in templates(samples[:MOST_SAMPLES])
     ]
-    taken = {call_key(call) for call in calls}
+    taken = {*map(call_key, samples), *calls}
     made: list[GeneratedCall] = []
     for kind, share in SHARES:
         wanted = round(share * count) if kind is not Kind.BEYOND else count - len(made)
         made += _calls_of_kind(sources, random, kind, wanted, taken) if sources else []
     return tuple(made)
+
+
+def _samples(calls: Sequence[str]) -> Sequence[str]:
+    """The first of the calls, as many as have so many characters in all."""
+    lengths = accumulate(map(len, calls))
+    return calls[: sum(1 for length in lengths if length <= MOST_SAMPLE_CHARACTERS)]
 
 
 def _calls_of_kind(
@@ -58,7 +77,7 @@ def _calls_of_kind(
     for call in chain(_least_calls(sources) if kind is Kind.EDGE else (), drawn):
         if len(made) == wanted:
             break
-        if len(call) <= MOST_INPUT_CHARACTERS and (key := call_key(call)) not in taken:
+        if 0 < len(call) <= MOST_INPUT_CHARACTERS and (key := call_key(call)) not in taken:
             taken.add(key)
             made.append(GeneratedCall(call, kind))
     return made
@@ -70,7 +89,7 @@ def _least_calls(sources: Sequence[_Source]) -> Iterator[str]:
         for hole, domain in enumerate(source.domains):
             values = list(source.template.samples[0])
             values[hole] = domain.least()
-            yield source.template.filled(values)
+            yield source.filled(values)
 
 
 def _call(source: _Source, random: Random, kind: Kind) -> str:
@@ -83,4 +102,4 @@ def _call(source: _Source, random: Random, kind: Kind) -> str:
         else sample[hole]
         for hole, domain in enumerate(source.domains)
     ]
-    return source.template.filled(values)
+    return source.filled(values)

@@ -1,5 +1,6 @@
 """Runs code on what no proposer saw, in the sandbox: generated inputs beside a reference, and a skill's suite."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Prover:
     ) -> GeneratedCheck | None:
         """Hold code to its references on inputs made from the calls; None where the calls have nothing to vary."""
         try:
-            made = generated_calls(calls, seed, self.limits.inputs)
+            # In a thread: long examples take seconds to be read and written.
+            made = await asyncio.to_thread(generated_calls, calls, seed, self.limits.inputs)
         except Exception as error:
             # Examples may be anything. What breaks on them breaks each time, and the other parts of the proof stand.
             log.exception("no inputs are made by seed %s", seed)

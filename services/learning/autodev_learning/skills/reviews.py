@@ -1,6 +1,5 @@
 """What waits for a person, and what people decided."""
 
-import difflib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from autodev_learning.lines import lines_of
 from autodev_learning.proof.agreement import Overfit
+from autodev_learning.skills.diff import diff_lines
 from autodev_runtime.columns import now
 from autodev_runtime.errors import FailedPrecondition
 from autodev_sdk.events import uuid7
@@ -94,7 +94,10 @@ def review_of(
     fitness_delta: float = 0.0,
     overfit: Overfit = Overfit.NONE,
 ) -> Review:
-    """A review that waits, with the diff from the code that is to be replaced. No text in the evidence makes a line."""
+    """A review that waits, with the diff from the code that is to be replaced. No text in the evidence makes a line.
+
+    The diff of two long programs takes up to a second: call it in a thread.
+    """
     return Review(
         subject_kind=kind,
         subject_id=subject_id,
@@ -116,8 +119,7 @@ def unified_diff(before: str, after: str) -> str:
     What would not be seen, or seen as the end of a line or in another order, is written as `<U+2028>`.
     """
     was, now_is = ([line.removesuffix("\n") for line in lines_of(code)] for code in (before, after))
-    lines = difflib.unified_diff(was, now_is, "before", "after", lineterm="")
-    return "\n".join(map(_visible, lines))[:MOST_DIFF_CHARACTERS]
+    return "\n".join(map(_visible, diff_lines(was, now_is)))[:MOST_DIFF_CHARACTERS]
 
 
 def _visible(line: str) -> str:
