@@ -147,6 +147,12 @@ def test_what_cannot_be_compared_is_left_as_it_was_drawn(calls: list[str]) -> No
         assert generated_calls(calls, seed, 24)
 
 
+@pytest.mark.parametrize("call", ["f([{}])".format(", ".join(map(str, range(60)))), f"f('{'ab' * 150}')"])
+def test_of_values_each_longer_than_what_is_made_shorter_ones_are_made(call: str) -> None:
+    for seed in "abcdefgh":
+        assert generated_calls([call], seed, 24)
+
+
 def test_of_calls_that_no_values_make_short_none_is_tried_for_long() -> None:
     """None is short enough to be given, and each would take a tenth of a second to be written."""
     calls = [f"f({number}, x{', g()' * 2400})" for number in range(200)]

@@ -120,7 +120,7 @@ class Texts(Domain):
         if random.random() < 0.6:
             return "".join(_varied(random, list(base), lambda: random.choice(letters)))
         longest = min(MOST_LETTERS, max(map(len, self.seen)))
-        return "".join(random.choices(letters, k=random.randint(min(map(len, self.seen)), longest)))
+        return "".join(random.choices(letters, k=random.randint(min(longest, *map(len, self.seen)), longest)))
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Sequences(Domain):
         if base and not self.even and random.random() < 0.5:
             return _varied(random, base, lambda: self.element.draw(random, Kind.WITHIN))
         longest = min(MOST_ELEMENTS, max(lengths))
-        return self._drawn(random, Kind.WITHIN, random.randint(min(lengths), longest))
+        return self._drawn(random, Kind.WITHIN, random.randint(min(longest, *lengths), longest))
 
     def _drawn(self, random: Random, kind: Kind, count: int) -> list[object]:
         if self.even and isinstance(self.element, Sequences):
