@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 
 SIMILAR_OVERLAP = 0.5
+COMPARED_CHARACTERS = 4_000
 
 _MASKS = (
     (re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"), "<text>"),
@@ -71,9 +72,12 @@ def masked(message: str) -> str:
 
 
 def task_words(description: str) -> frozenset[str]:
-    """The words that tell a task, in lower case; those that every task has are left out unless there are no others."""
+    """The words that tell a task, in lower case, of its first COMPARED_CHARACTERS.
+
+    Those that every task has are left out unless there are no others.
+    """
     # A name in snake_case or camelCase is the words it is made of.
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", description)
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", description[:COMPARED_CHARACTERS])
     words = frozenset(word.lower() for word in _WORD.findall(apart))
     return words - _COMMON or words
 

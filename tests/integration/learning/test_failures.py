@@ -3,11 +3,13 @@
 import asyncio
 import importlib
 import re
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from alembic.migration import MigrationContext
@@ -19,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev.gateway.v1.event_pb2 import Event
 from autodev_learning.examples import Example
+from autodev_learning.memento.memento import Memento
 from autodev_learning.memento.reflection import (
     NO_EXAMPLES,
     Episode,
@@ -34,6 +37,7 @@ from autodev_learning.memento.reflection import (
     place,
 )
 from autodev_learning.rows import OutboxRow
+from autodev_learning.similarity import COMPARED_CHARACTERS, similar_tasks
 from autodev_learning.store import failures
 from autodev_learning.store.episodes import EpisodeStore
 from autodev_learning.store.reindexing import Reindexing
@@ -274,6 +278,41 @@ async def test_failures_of_one_error_at_tasks_that_are_all_different_are_one_pat
         assert source is not None
         assert [each.episode_id for each in await store.failures_of(pattern.id)] == ["e0", "e4"]
         assert [each.episode_id for each in await store.failures_beside(source)] == ["e1", "e2", "e3"]
+
+
+async def test_failures_at_a_task_are_those_that_are_told_apart_by_all_of_them(store: EpisodeStore) -> None:
+    long = SUM.ljust(COMPARED_CHARACTERS) + " ".join(f"word{number}" for number in range(100))
+    with acting_as(service_identity("learning", "acme")):
+        await kept_of(
+            store, [SUM, REVERSE, VOWELS, REVERSE, SUM, "draw a house", long, VOWELS, "...", long], agent="ada"
+        )
+        await store.add_failure(failed("alone", "paint it"), PatternRule(), None)
+        await store.add_failure(failed("no-words", ""), PatternRule(), None)
+        for name in [*(f"e{number}" for number in range(10)), "alone", "no-words"]:
+            source = await store.find_failure(name)
+            assert source is not None
+            beside = await store.failures_beside(source) if source.pattern_id else [source]
+            like = [each.episode_id for each in beside if similar_tasks(each.task_description, source.task_description)]
+            assert await store.failures_at_task(source) == like
+        source = await store.find_failure("e6")
+        assert source is not None
+        assert await store.failures_at_task(source) == ["e0", "e4", "e6", "e9"]
+
+
+async def test_an_analysis_holds_no_programs_of_other_failures(store: EpisodeStore) -> None:
+    programs = [replace(failed(f"e{number}"), code=f"x = {number}\n" * 15_000) for number in range(40)]
+    memento = Memento(store, *cast(Any, [None] * 5))
+    with acting_as(service_identity("learning", "acme")):
+        for each in programs:
+            await store.add_failure(each, PatternRule(), None)
+        tracemalloc.start()
+        try:
+            failure = await memento.analyze("e39")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert failure.episode_ids == tuple(each.episode_id for each in programs)
+    assert peak < 10 * len(programs[0].code) < len(programs) * len(programs[0].code)
 
 
 async def test_what_an_earlier_release_placed_stays_and_what_fails_from_then_on_is_learnt(

@@ -32,7 +32,7 @@ RIGHT = "def double(n):\n    return n + n\n"
 
 
 def test_a_proposer_is_told_two_of_three_examples_and_how_many_are_held_out() -> None:
-    failure = analyzed(FAILED, [FAILED])
+    failure = analyzed(FAILED, [FAILED.episode_id])
     assert [example.call for example in failure.visible] == ["double(0)", "double(1)", "double(3)", "double(4)"]
     assert failure.held_out_examples == 2
 
@@ -43,7 +43,7 @@ def test_what_a_failure_tells_is_bounded() -> None:
         segments=tuple(Segment("plan", "x" * 10_000) for _ in range(100)),
         tool_calls=tuple(ToolCall("shell", {}, "y" * 10_000) for _ in range(100)),
     )
-    failure = analyzed(long, [long] * 1000)
+    failure = analyzed(long, [long.episode_id] * 1000)
     assert len(failure.segments) == len(failure.tool_calls) == TOLD_PARTS
     assert max(len(part.text) for part in failure.segments) == 4000
     assert len(failure.episode_ids) == 256

@@ -1,5 +1,6 @@
 """Memento: a skill candidate for what keeps failing."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -64,7 +65,9 @@ class Memento:
     async def analyze(self, episode_id: str) -> AnalyzedFailure:
         """The failure of an episode and of the pattern that it belongs to. Raises NotFound."""
         source = await self._failing_episode(episode_id)
-        return analyzed(source, await self._similar_failures(source))
+        episode_ids = await self._episodes.failures_at_task(source)
+        # In a thread: many long examples take seconds to be told apart.
+        return await asyncio.to_thread(analyzed, source, episode_ids)
 
     async def propose_for_episode(self, request_id: str, episode_id: str) -> Candidate:
         """Write a candidate for an episode; the same request again gives the first one.
@@ -197,7 +200,7 @@ def telling_failure(failures: Sequence[Episode]) -> Episode:
     return max(failures, key=lambda each: (len(each.examples), each.occurred_at, each.episode_id))
 
 
-def analyzed(source: Episode, failures: Sequence[Episode]) -> AnalyzedFailure:
+def analyzed(source: Episode, episode_ids: Sequence[str]) -> AnalyzedFailure:
     """What a proposer gets to know of a failure, its parts bounded in number and length."""
     visible, held_out = split_held_out(source.examples)
     return AnalyzedFailure(
@@ -210,7 +213,7 @@ def analyzed(source: Episode, failures: Sequence[Episode]) -> AnalyzedFailure:
         segments=tuple(Segment(part.kind, part.text[:TOLD_CHARACTERS]) for part in source.segments[-TOLD_PARTS:]),
         visible=visible,
         held_out_examples=len(held_out),
-        episode_ids=tuple(each.episode_id for each in failures[-TOLD_EPISODES:]),
+        episode_ids=tuple(episode_ids[-TOLD_EPISODES:]),
     )
 
 
@@ -231,7 +234,7 @@ def candidate_from(source: Episode, failures: Sequence[Episode], answer: Proposa
         preamble=source.preamble,
         failing_code=source.code,
         examples=source.examples,
-        failure=analyzed(source, failures),
+        failure=analyzed(source, [each.episode_id for each in failures]),
         provenance=Provenance(
             proposer=answer.proposer,
             steps=proposal.edits if proposal else (),

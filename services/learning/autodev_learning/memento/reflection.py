@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COMPARED_CHARACTERS = 4_000
 MOST_PEERS = 64
 """Agents that are asked about for one failure."""
 NO_EXAMPLES = "no examples: nothing can tell whether code is right, so none is written"
@@ -159,7 +158,7 @@ def failure_of(episode: Episode) -> Failure:
     return Failure(
         episode.episode_id,
         episode.agent_id,
-        task_words(episode.task_description[:COMPARED_CHARACTERS]),
+        task_words(episode.task_description),
         signature_key(episode.error_signature),
         episode.occurred_at,
         episode.pattern_id,

@@ -1,8 +1,9 @@
 """Episodes and failure patterns."""
 
 from collections.abc import Sequence
+from typing import TypeVarTuple
 
-from sqlalchemy import ColumnElement, delete, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_learning.examples import Example
@@ -26,7 +27,7 @@ from autodev_learning.memento.reflection import (
     task_key,
 )
 from autodev_learning.rows import EpisodeRow, FailurePatternRow
-from autodev_learning.similarity import similar_tasks
+from autodev_learning.similarity import COMPARED_CHARACTERS, similar_tasks
 from autodev_learning.store.failures import FAILURES_TURN, find_similar
 from autodev_learning.store.shapes import Json
 from autodev_learning.store.turns import take_turn
@@ -44,6 +45,8 @@ PATTERN_FAILURES = 500
 EXAMPLES: Json[tuple[Example, ...]] = Json(tuple[Example, ...])
 TOOL_CALLS: Json[tuple[ToolCall, ...]] = Json(tuple[ToolCall, ...])
 SEGMENTS: Json[tuple[Segment, ...]] = Json(tuple[Segment, ...])
+
+Chosen = TypeVarTuple("Chosen")
 
 _FAILED = EpisodeRow.outcome != Outcome.SUCCESS
 
@@ -125,17 +128,22 @@ class EpisodeStore:
 
     async def failures_beside(self, episode: Episode) -> list[Episode]:
         """The failures of an episode's pattern that are astray in it as it is, or not, as `failures_of` gives them."""
-        astray = EpisodeRow.astray.is_(True) if episode.astray else EpisodeRow.astray.is_not(True)
-        return await self._failures(EpisodeRow.pattern_id == episode.pattern_id, astray)
+        return await self._failures(*_beside(episode))
+
+    async def failures_at_task(self, episode: Episode) -> list[str]:
+        """The ids of those of `failures_beside` at a task like the episode's; in no pattern, it stands alone.
+
+        Nothing else of them is read: together they may be gigabytes.
+        """
+        compared = func.substr(EpisodeRow.task_description, 1, COMPARED_CHARACTERS)
+        which = _beside(episode) if episode.pattern_id else [EpisodeRow.episode_id == episode.episode_id]
+        async with self._database.reading(current_tenant()) as session:
+            rows = await session.execute(_latest(select(EpisodeRow.episode_id, compared), which))
+            return [each for each, task in rows if similar_tasks(task, episode.task_description)][::-1]
 
     async def _failures(self, *which: ColumnElement[bool]) -> list[Episode]:
         async with self._database.reading(current_tenant()) as session:
-            rows = await session.scalars(
-                select(EpisodeRow)
-                .where(*which)
-                .order_by(EpisodeRow.occurred_at.desc(), EpisodeRow.id.desc())
-                .limit(PATTERN_FAILURES)
-            )
+            rows = await session.scalars(_latest(select(EpisodeRow), which))
             return [_episode(row) for row in rows][::-1]
 
     async def failing_programs(self, key: str, limit: int) -> list[Episode]:
@@ -183,6 +191,16 @@ class EpisodeStore:
         unanswered = FailurePatternRow.id == pattern_id, FailurePatternRow.candidate_id.is_(None)
         async with self._database.session(current_tenant()) as session:
             await session.execute(update(FailurePatternRow).where(*unanswered).values(skipped_reason=reason))
+
+
+def _beside(episode: Episode) -> Sequence[ColumnElement[bool]]:
+    astray = EpisodeRow.astray.is_(True) if episode.astray else EpisodeRow.astray.is_not(True)
+    return EpisodeRow.pattern_id == episode.pattern_id, astray
+
+
+def _latest(query: Select[*Chosen], which: Sequence[ColumnElement[bool]]) -> Select[*Chosen]:
+    in_time = EpisodeRow.occurred_at.desc(), EpisodeRow.id.desc()
+    return query.where(*which).order_by(*in_time).limit(PATTERN_FAILURES)
 
 
 def _ended(examples: Sequence[Example], answering: Answering) -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from autodev_learning.memento.reflection import COMPARED_CHARACTERS, Failure, Peers, same_task
+from autodev_learning.memento.reflection import Failure, Peers, same_task
 from autodev_learning.similarity import SIMILAR_OVERLAP, task_words, word_overlap
 from autodev_learning.store.task_index import add_entries, marks, numbers, rows_of
 from autodev_learning.word_index import bits_of, looked_up, needed, places_of, prefix, sizes
@@ -255,7 +255,7 @@ class _Rows:
                 occurred_at=self._dialect.read(moment),
                 pattern_id=pattern,
                 astray=None if astray is None else bool(astray),
-                answered_words=None if answered is None else task_words(answered[:COMPARED_CHARACTERS]),
+                answered_words=None if answered is None else task_words(answered),
                 has_examples=bool(examples),
             )
             for episode, agent, signature, moment, pattern, astray, words, answered, examples in rows
