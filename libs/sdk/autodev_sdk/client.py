@@ -175,8 +175,8 @@ class _KeyedChannel:
         return self._keyed(self._channel.stream_stream(*args, **options))
 
     def _keyed(self, call: Any) -> Any:
-        def with_key(request: Any = None, *, metadata: Any = (), **options: Any) -> Any:
+        def with_key(*request: Any, metadata: Any = (), **options: Any) -> Any:
             # What the caller states itself comes first, and so is what counts.
-            return call(request, metadata=(*self._metadata, *(metadata or ()), *trace_metadata()), **options)
+            return call(*request, metadata=(*self._metadata, *(metadata or ()), *trace_metadata()), **options)
 
         return with_key

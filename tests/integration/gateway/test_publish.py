@@ -142,6 +142,25 @@ async def test_a_stream_of_batches_is_answered_in_order(acme: AutoDevClient) -> 
     assert cursors == sorted(set(cursors))
 
 
+async def test_requests_are_taken_by_keyword_as_stubs_have_it(acme: AutoDevClient) -> None:
+    event, enough = failed(1), asyncio.Event()
+
+    async def spoken() -> AsyncIterator[pb.PublishStreamRequest]:
+        yield pb.PublishStreamRequest(events=[event])
+
+    async def joined() -> AsyncIterator[pb.ConsumeRequest]:
+        yield pb.ConsumeRequest(start=pb.ConsumeStart(group="group", at=pb.START_AT_EARLIEST))
+        await enough.wait()
+
+    answers = [answer async for answer in acme.events.PublishStream(request_iterator=spoken(), timeout=PATIENCE_S)]
+    assert [list(answer.event_ids) for answer in answers] == [[event.id]]
+    deliveries = acme.events.Consume(request_iterator=joined(), timeout=PATIENCE_S)
+    assert [each.event.id for each in (await anext(aiter(deliveries))).deliveries] == [event.id]
+    enough.set()
+    listed = await acme.events.ListConsumerGroups(request=pb.ListConsumerGroupsRequest(), timeout=PATIENCE_S)
+    assert [each.name for each in listed.groups] == ["group"]
+
+
 async def test_a_stream_of_more_than_may_wait_is_slowed_down_and_not_refused(storage: Storage) -> None:
     async def spoken() -> AsyncIterator[pb.PublishStreamRequest]:
         for batch in range(50):
