@@ -11,7 +11,6 @@ from typer.core import TyperGroup
 from autodev_cli.errors import CommandError, Told
 from autodev_cli.quiet import grpc_silent
 from autodev_cli.readers import print_nowhere
-from autodev_runtime.visible import visible_lines
 
 COMMANDS = {
     "up": "Start the whole mesh on this machine.",
@@ -82,6 +81,9 @@ def main() -> None:
     try:
         app()
     except CommandError as error:
+        # With it comes gRPC, which the command that failed has imported by now.
+        from autodev_sdk.visible import visible_lines
+
         print(f"autodev: {visible_lines(str(error))}", file=sys.stderr)
         sys.exit(error.status)
     except Told as told:

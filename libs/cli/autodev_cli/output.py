@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from autodev_runtime.visible import visible, visible_lines
+from autodev_sdk.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console

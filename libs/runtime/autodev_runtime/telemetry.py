@@ -16,7 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
 
 from autodev_runtime import identity, tracing
-from autodev_runtime.visible import visible
+from autodev_sdk.visible import visible
 
 PATIENCE_S = 10.0
 """With a connection for metrics or health that says nothing."""

@@ -19,6 +19,7 @@ from autodev.gateway.v1 import event_pb2, event_service_pb2
 from autodev_sdk.ending import ended
 from autodev_sdk.pauses import pauses_s
 from autodev_sdk.tracing import processing, trace_id_of
+from autodev_sdk.visible import visible
 
 if TYPE_CHECKING:
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
@@ -215,7 +216,8 @@ class EventWorker:
             event.id,
             f" of trace {trace_id}" if trace_id else "",
             delivery.attempt,
-            _told(error),
+            # It may quote what agents wrote.
+            visible(_told(error)),
             # For formatters that have fields, as the services' own. What is current here is not the event's trace.
             extra={"trace_id": trace_id, "tenant": event.tenant_id},
         )

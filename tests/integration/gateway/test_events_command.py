@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +88,49 @@ async def test_dead_letters_are_discarded_and_groups_listed_and_deleted(storage:
         assert (listed["name"], listed["dead_letters"]) == ("group", "0")
         assert await events(gateway, "delete-group", "group") == "group is deleted\n"
         assert "has no groups" in await events(gateway, "groups")
+
+
+HANDLERS = """
+from autodev_sdk import EventBus, payload_of
+
+bus = EventBus("quoting")
+
+
+@bus.on_task_fail
+async def quotes(event):
+    raise ValueError("no such task: " + payload_of(event).task_description)
+"""
+
+
+async def test_a_handlers_error_that_quotes_an_agent_is_one_line_on_the_terminal(
+    storage: Storage, tmp_path: Path
+) -> None:
+    installed = tmp_path / "quoting-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: quoting\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[autodev.event_handlers]\nquoting = quoting:bus\n")
+    (tmp_path / "quoting.py").write_text(HANDLERS)
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    async with started(storage) as gateway, gateway.client() as acme:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "autodev_cli", "events", "handle", "--only", "quoting"),
+            *("--address", gateway.public_address, "--api-key", gateway.key(ACME)),
+            env={**os.environ, "PYTHONPATH": paths},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(RUN_S):
+                assert await process.stderr.readline() == b"Events are handled by quoting; Ctrl-C ends.\n"
+                event = failed(1)
+                event.task_failed.task_description = "\r\nall is well\x1b[1A\x1b[2K"
+                await publish(acme, [event])
+                told = (await process.stderr.readline()).decode()
+            assert event.id in told
+            assert told.endswith("ValueError: no such task: \\r\\nall is well\\x1b[1A\\x1b[2K\n")
+        finally:
+            process.terminate()
+            await process.wait()
 
 
 async def test_the_last_events_are_found_from_the_end(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

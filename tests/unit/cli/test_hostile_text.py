@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from autodev_cli import output
 from autodev_cli.__main__ import COMMANDS, app
 from autodev_cli.lineage import MOST_ANSWERS
-from autodev_runtime.visible import visible, visible_lines
+from autodev_sdk.visible import visible, visible_lines
 
 HOSTILE = "[/b] list[int] :bomb: \x1b[1A\x1b[2K \x9b2K \u202e evil \u2066 \r\x08 \x1b]0;title\x07"
 ESCAPED = "[/b] list[int] :bomb: \\x1b[1A\\x1b[2K"

@@ -122,6 +122,19 @@ async def test_each_handlers_error_is_told(
     assert "failed at try 1: ValueError: boom; KeyError: 'gone'" in caplog.text
 
 
+async def test_an_error_that_quotes_what_an_agent_wrote_is_one_line_of_the_log(
+    connected: Connected, bus: EventBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    @bus.on_task_fail
+    async def quotes(event: event_pb2.Event) -> None:
+        raise ValueError("no such task: \r\nall is well\x1b[1A\x1b[2K")
+
+    said = await connected.said_by(bus)
+    assert said.reject.error == "ValueError: no such task: \r\nall is well\x1b[1A\x1b[2K"
+    (told,) = [record.getMessage() for record in caplog.records if "failed at try 1" in record.getMessage()]
+    assert told.endswith(r"ValueError: no such task: \r\nall is well\x1b[1A\x1b[2K")
+
+
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")

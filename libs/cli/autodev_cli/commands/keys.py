@@ -20,8 +20,8 @@ from autodev_cli.output import as_dict, enum_word, moment, print_json, print_tab
 from autodev_cli.paging import PAGE, whole
 from autodev_cli.spans import span_given
 from autodev_cli.target import ask
-from autodev_runtime.visible import visible
 from autodev_sdk import AutoDevClient, uuid7
+from autodev_sdk.visible import visible
 
 app = new_app("Make, list, rotate and revoke API keys. Needs the role operator.")
 

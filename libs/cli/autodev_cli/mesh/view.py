@@ -10,7 +10,7 @@ from rich.text import Text
 from autodev_cli.mesh.layout import Ports
 from autodev_cli.mesh.supervisor import State, Status
 from autodev_cli.output import console, say_text
-from autodev_runtime.visible import visible
+from autodev_sdk.visible import visible
 
 _STYLES = {State.SERVING: "green", State.WAITING: "red", State.STOPPED: "dim"}
 

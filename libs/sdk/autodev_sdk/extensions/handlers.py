@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from autodev_sdk.ending import ended
 from autodev_sdk.events import DEFAULT_OPTIONS, EventBus, WorkerOptions
 from autodev_sdk.extensions.installed import Group, installed
+from autodev_sdk.visible import visible
 
 if TYPE_CHECKING:
     from autodev.gateway.v1.event_service_pb2_grpc import EventServiceAsyncStub
@@ -43,7 +44,7 @@ async def run_handlers(
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 name = tasks.pop(task)
-                log.error("the event handlers of %r ended: %s", name, task.exception())
+                log.error("the event handlers of %r ended: %s", name, visible(str(task.exception())))
                 if not tasks:
                     task.result()
     finally:
