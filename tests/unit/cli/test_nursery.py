@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -19,8 +20,13 @@ SLEEPER = "import time\nprint('up', flush=True)\ntime.sleep(60)\n"
 
 
 @pytest.fixture
-async def nursery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Nursery]:
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nursery finds the test's modules."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+
+@pytest.fixture
+async def nursery(found: None, tmp_path: Path) -> AsyncIterator[Nursery]:
     async with Nursery((), tmp_path / "nursery.log") as opened:
         yield opened
 
@@ -46,6 +52,18 @@ async def test_a_module_runs_as_main_with_its_environment_and_its_log(nursery: N
     assert log.splitlines()[0].startswith("__main__ [")
     assert "{'COLOUR': 'blue'}" in log
     assert "oops" in log
+
+
+@pytest.mark.usefixtures("found")
+async def test_nobody_else_may_read_logs_also_those_that_were_there_already(tmp_path: Path) -> None:
+    logs = [tmp_path / "says.log", tmp_path / "nursery.log"]
+    for log in logs:
+        log.write_text("before\n")
+        log.chmod(0o644)
+    async with Nursery((), tmp_path / "nursery.log") as nursery:
+        _, said = await run(nursery, tmp_path, module(tmp_path, "says", "print('after')"))
+    assert said == "before\nafter\n"
+    assert [stat.S_IMODE(log.stat().st_mode) for log in logs] == [0o600, 0o600]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ JSON for each process to start and writes one when a process has started or ende
 thread, and no gRPC object ever made. Nothing here may import what starts a thread.
 """
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -90,7 +91,7 @@ def _become(request: dict[str, Any], nursery: int) -> None:
     os.setsid()
     end_with_parent(nursery)
     nowhere = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = open_log(request["log"])
     for source, target in ((nowhere, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.closerange(3, 64)
@@ -110,6 +111,15 @@ def _become(request: dict[str, Any], nursery: int) -> None:
         sys.stderr.flush()
         # Past the interpreter's own ending, which would run the nursery's.
         os._exit(code)
+
+
+def open_log(path: str) -> int:
+    """A descriptor that appends to a log, which nobody else on the machine may read, also one that is there."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # Another's file keeps its mode.
+    with contextlib.suppress(PermissionError):
+        os.fchmod(log, 0o600)
+    return log
 
 
 def _report_ended(names: dict[int, str]) -> None:

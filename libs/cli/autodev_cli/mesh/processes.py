@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from autodev_cli.mesh.nursery import open_log
+
 GONE = -signal.SIGKILL
 """What is said of a process whose nursery ended and took it along."""
 
@@ -100,8 +102,7 @@ class Nursery:
 
     async def _open(self) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._log.touch(0o600)
-        with self._log.open("ab") as log:
+        with os.fdopen(open_log(str(self._log)), "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*self._within, sys.executable, "-m", "autodev_cli.mesh.nursery", str(os.getpid()), *self._preload),
                 stdin=asyncio.subprocess.PIPE,
