@@ -1,6 +1,7 @@
 """The sandbox service: settings, backends, dispatcher, server."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -31,8 +32,11 @@ NO_SANDBOXES: Mapping[str, SandboxProtocol] = MappingProxyType({})
 
 def backends_for(settings: SandboxSettings, sandboxes: Mapping[str, SandboxProtocol] = NO_SANDBOXES) -> list[Backend]:
     """The backends of the levels that the operator offers. `sandboxes`: the user's own, by name."""
+    most_at_once = dict.fromkeys(settings.extensions, settings.extension_max_in_flight)
     own = {
-        level: CustomBackend(name, level, sandboxes[name], settings.extension_failures)
+        level: CustomBackend(
+            name, level, sandboxes[name], settings.extension_failures, most_at_once.get(name, sys.maxsize)
+        )
         for name, level in settings.extension_levels.items()
         if name in sandboxes
     }

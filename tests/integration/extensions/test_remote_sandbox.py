@@ -27,6 +27,7 @@ CONTAINER, PROCESS = IsolationLevel.CONTAINER, IsolationLevel.PROCESS
 SECRET = "TOKEN = 'of alice alone'"
 FAILURES = 3
 MESSAGE_BYTES = 64 * 1024
+SEATS = 2
 
 
 class Box(SandboxBackendServiceServicer):
@@ -35,6 +36,8 @@ class Box(SandboxBackendServiceServicer):
     def __init__(self, port: int) -> None:
         self.port = port
         self.ran: list[str] = []
+        self.held = self.most_held = 0
+        self.full = asyncio.Event()
         self.server = grpc.aio.server()
         add_SandboxBackendServiceServicer_to_server(self, self.server)
         self.server.add_insecure_port(f"127.0.0.1:{port}")
@@ -57,6 +60,13 @@ class Box(SandboxBackendServiceServicer):
         elif how == "go":
             self.stop()
             await asyncio.Event().wait()
+        elif how == "hold":
+            self.held += 1
+            self.most_held = max(self.most_held, self.held)
+            if self.held == SEATS:
+                self.full.set()
+            await self.full.wait()
+            self.held -= 1
         elif how == "print":
             answer.stdout = b"x" * int(of)
         elif how == "twice" and len(self.ran) == 2:
@@ -65,7 +75,7 @@ class Box(SandboxBackendServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def dispatching() -> AsyncIterator[tuple[Box, Dispatcher]]:
+async def dispatching(**stated: Any) -> AsyncIterator[tuple[Box, Dispatcher]]:
     """The extension serves CONTAINER; beside it there is PROCESS."""
     (port,) = free_ports(1)
     box = Box(port)
@@ -77,6 +87,7 @@ async def dispatching() -> AsyncIterator[tuple[Box, Dispatcher]]:
         extension_levels={"acme.box": CONTAINER},
         extension_failures=FAILURES,
         extension_max_message_bytes=MESSAGE_BYTES,
+        **stated,
     )
     try:
         async with extensions_of(settings) as extensions:
@@ -111,6 +122,15 @@ async def test_what_never_reached_it_runs_elsewhere() -> None:
         outcomes = [await dispatcher.execute(Execution("pass"), "alice") for _ in range(2)]
         # The connection's end may be heard of only with the first.
         assert (outcomes[-1].status, outcomes[-1].level, box.ran) == (Status.OK, PROCESS, [])
+
+
+async def test_more_executions_than_it_may_have_wait_for_it() -> None:
+    async with dispatching(slots=3 * SEATS, extension_max_in_flight=SEATS) as (box, dispatcher):
+        running = [dispatcher.execute(Execution("hold"), "alice") for _ in range(3 * SEATS)]
+        outcomes = await asyncio.gather(*running)
+        assert [(each.status, each.level) for each in outcomes] == [(Status.OK, CONTAINER)] * len(outcomes)
+        assert (len(box.ran), box.most_held) == (len(outcomes), SEATS)
+        assert dispatcher.levels.best(CONTAINER) is CONTAINER
 
 
 async def test_an_answer_that_is_too_large_is_its_own_executions_fault() -> None:

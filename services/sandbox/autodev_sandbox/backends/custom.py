@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import marshal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,8 +38,18 @@ AHEAD_BYTES = 64 * 1024
 class CustomBackend:
     """Serves a level with the user's own sandbox. The level is what the operator declares: nobody else is asked."""
 
-    def __init__(self, name: str, level: IsolationLevel, sandbox: SandboxProtocol, most_failures: int = 5) -> None:
-        """`most_failures`: so many in a row take it out of use. One may be the doing of the code that ran there."""
+    def __init__(
+        self,
+        name: str,
+        level: IsolationLevel,
+        sandbox: SandboxProtocol,
+        most_failures: int = 5,
+        most_at_once: int = sys.maxsize,
+    ) -> None:
+        """`most_failures`: so many in a row take it out of use. One may be the doing of the code that ran there.
+
+        `most_at_once`: what is more waits, since a sandbox that has much to do is not one that does not work.
+        """
         self.name = name
         self.level = level
         self._sandbox = sandbox
@@ -47,6 +58,7 @@ class CustomBackend:
         self._fault = "not tried yet"
         self._in_use: set[CustomSandbox] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(most_at_once)
 
     async def probe(self) -> str:
         self._fault = ""
@@ -59,7 +71,9 @@ class CustomBackend:
         return f"the extension {self.name!r}, which the operator declares to be {self.level.name}"
 
     async def take(self, limits: Limits) -> Sandbox:
+        await self._places.acquire()
         if self._fault:
+            self._places.release()
             raise BackendUnavailable(f"the extension {self.name!r}: {self._fault}")
         sandbox = CustomSandbox(self, self._sandbox, limits)
         self._in_use.add(sandbox)
@@ -83,7 +97,11 @@ class CustomBackend:
         self._in_use.discard(sandbox)
         task = asyncio.create_task(sandbox.end())
         self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        self._places.release()
 
     def facilities(self) -> list[Facility]:
         return [Facility(f"extension {self.name}", not self._fault, self._fault or "a trial run came back right")]
