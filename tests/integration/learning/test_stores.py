@@ -627,6 +627,31 @@ async def test_a_trials_figures_are_counted_in_the_order_of_the_runs_and_each_ru
     assert figures.canary_seconds == figures.stable_seconds == 0.5
 
 
+def executed_run(skill_id: str, execution_id: str, call: str) -> Run:
+    return Run(
+        execution_id, skill_id, "total", "1.1.0", "a1", call, success=True, has_result=True, result=1,
+        result_literal="1", error="", stdout="", sandbox_status="OK", execution_seconds=0.5,
+    )  # fmt: skip
+
+
+async def test_a_report_keeps_no_run_of_the_services_own_from_its_id(stores: Stores) -> None:
+    await stores.skills.promote((await approved(stores, "request:r")).id, "")
+    skill = await stores.skills.get("total")
+    evolution, trials = EvolutionStore(stores.database, stores.outbox, 24), TrialStore(stores.database)
+    executed = RunStore(stores.database, stores.outbox)
+    guessed = replace(run_of(skill.id, "run-1", "", "total([9])", "9"), success=False)
+    await evolution.keep_run(guessed, skill, {}, "", "")
+    await next_version(stores, skill.id, "1.0.0", "m1", Stage.CANARY)
+    ran = executed_run(skill.id, "run-1", "total([1])")
+    for _ in range(2):
+        assert await executed.add(ran, "r", "1.1.0") == ran
+    assert await executed.find("run-1") == ran
+    await evolution.keep_run(guessed, skill, {}, "", "")
+    assert (await trials.figures(skill.id, "1.1.0", "1.0.0", ())).now == Look(Arm(1, 0), Arm(0, 0))
+    assert (await stores.events()).count("skill_executed") == 1
+    assert "total([9])" not in {each.call for each in await evolution.known_inputs(skill.id, skill.active)}
+
+
 async def test_a_run_that_names_no_version_or_calls_no_entry_point_counts_in_no_trial(stores: Stores) -> None:
     await stores.skills.promote((await approved(stores, "request:r")).id, "")
     skill = await stores.skills.get("total")
@@ -637,10 +662,7 @@ async def test_a_run_that_names_no_version_or_calls_no_entry_point_counts_in_no_
         await evolution.keep_run(run_of(skill.id, f"reported-{number}", "", "total([1])", "1"), skill, {}, "", "")
         for call in ("1", "total([1])"):
             name = f"{call}-{number}"
-            ran = Run(
-                name, skill.id, "total", "1.1.0", "a1", call, success=True, has_result=True, result=1,
-                result_literal="1", error="", stdout="", sandbox_status="OK", execution_seconds=0.5,
-            )  # fmt: skip
+            ran = executed_run(skill.id, name, call)
             await executed.add(ran, name, version_shown(call, await stores.skills.version(skill.id, "1.1.0")))
             assert await executed.find(name) == ran
             # Its event, which the service reads as it reads those of runtimes.
