@@ -1,7 +1,6 @@
 """Options that many commands share."""
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,13 +98,6 @@ Ports = Annotated[
         help="default (50050 to 50055 and 9464), auto (free ones), or a number to count from.",
     ),
 ]
-
-
-def no_nan(value: float) -> float:
-    """An option's value, unless it is NaN, which is within every range. Raises typer.BadParameter."""
-    if math.isnan(value):
-        raise typer.BadParameter("nan is no number")
-    return value
 
 
 class _Group(TyperGroup):

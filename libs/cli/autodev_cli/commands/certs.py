@@ -9,7 +9,7 @@ import typer
 
 from autodev_cli.certs.directory import AUTHORITY_LIFETIME, LIFETIME, PUBLIC, CertificateDirectory
 from autodev_cli.errors import CommandError
-from autodev_cli.options import Output, OutputFormat, new_app, no_nan
+from autodev_cli.options import Output, OutputFormat, new_app
 from autodev_cli.output import print_json, print_table, say
 from autodev_cli.told import until_told
 
@@ -19,7 +19,7 @@ Directory = Annotated[Path, typer.Option("--dir", envvar="AUTODEV_CERTS_DIR", he
 MOST_DAYS = 36_500.0
 Days = Annotated[
     float,
-    typer.Option("--days", min=0.01, max=MOST_DAYS, callback=no_nan, help="How long a certificate is valid."),
+    typer.Option("--days", min=0.01, max=MOST_DAYS, help="How long a certificate is valid."),
 ]
 
 DEFAULT_DIRECTORY = Path("certs")
@@ -35,7 +35,7 @@ def create(
     days: Days = LIFETIME / timedelta(days=1),
     authority_days: Annotated[
         float,
-        typer.Option("--ca-days", min=0.01, max=MOST_DAYS, callback=no_nan, help="How long the authority is valid."),
+        typer.Option("--ca-days", min=0.01, max=MOST_DAYS, help="How long the authority is valid."),
     ] = AUTHORITY_LIFETIME / timedelta(days=1),
     force: Annotated[
         bool, typer.Option("--force", help="Replace an authority that is there; services must all be given the new.")
@@ -76,9 +76,7 @@ def renew(
 @app.command()
 def keep(
     directory: Directory = DEFAULT_DIRECTORY,
-    every_s: Annotated[
-        float, typer.Option("--every", min=1.0, max=604_800.0, callback=no_nan, help="Seconds between looks.")
-    ] = 3600.0,
+    every_s: Annotated[float, typer.Option("--every", min=1.0, max=604_800.0, help="Seconds between looks.")] = 3600.0,
 ) -> None:
     """Make what is missing, and renew what is past the middle of its time, until told to end."""
     until_told(_keeping(CertificateDirectory(directory), every_s))

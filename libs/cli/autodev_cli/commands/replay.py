@@ -14,7 +14,7 @@ from autodev_cli.episodes import Attempt, Task, read_attempts, read_tasks, sampl
 from autodev_cli.errors import CommandError, UsageError
 from autodev_cli.mesh.layout import MeshPlan, ports_named
 from autodev_cli.mesh.running import running
-from autodev_cli.options import AllowProcess, Connection, connected, new_app, no_nan
+from autodev_cli.options import AllowProcess, Connection, connected, new_app
 from autodev_cli.output import console, one_line, print_json, print_table, say
 from autodev_cli.replay.dealing import limited
 from autodev_cli.replay.progress import Ending
@@ -44,7 +44,7 @@ def replay_command(
     approve: Annotated[bool, typer.Option(help="Approve what was validated, as a reviewer would.")] = True,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Failures, and successes, of each task.")] = None,
     patience_s: Annotated[
-        float, typer.Option("--patience", min=1, max=604_800, callback=no_nan, help="Seconds without any news.")
+        float, typer.Option("--patience", min=1, max=604_800, help="Seconds without any news.")
     ] = 120.0,
     up: Annotated[bool, typer.Option("--up", help="Start a mesh for it in a temporary directory.")] = False,
     allow_process_sandbox: AllowProcess = False,

@@ -9,7 +9,7 @@ import typer
 
 from autodev.learning.v1 import skill_service_pb2 as pb
 from autodev_cli.errors import CommandError
-from autodev_cli.options import Connection, connected, new_app, no_nan
+from autodev_cli.options import Connection, connected, new_app
 from autodev_cli.output import as_dict, enum_word, moment, one_line, print_code, print_json, print_table, say, say_lines
 from autodev_cli.paging import whole
 from autodev_cli.target import ask
@@ -127,9 +127,7 @@ def run(
     call: Annotated[str, typer.Argument(metavar="EXPRESSION", help="What to run: 'unique([3, 1, 3])'.")],
     agent: Annotated[str, typer.Option("--agent", help="The agent that runs it.")] = "command-line",
     version: Annotated[str, typer.Option("--version", help="Another version than the active one.")] = "",
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", help="Seconds it may take.", min=0.01, max=300, callback=no_nan)
-    ] = 30.0,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds it may take.", min=0.01, max=300)] = 30.0,
 ) -> None:
     """Run a skill in the sandbox. Exit status 1 when it fails."""
     request = pb.ExecuteSkillRequest(request_id=uuid7(), skill_id=name, agent_id=agent, call=call, version=version)
