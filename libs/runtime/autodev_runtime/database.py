@@ -222,12 +222,14 @@ class Database:
         for engine in self._pools.values():
             pool = engine.pool
             assert isinstance(pool, pools.Pool)
-            if pool.full and not self.is_sqlite:
-                # In it calls may wait for each other, and for a lock: no reason to send all to another replica.
-                await postgresql.answers(engine.url, self.options)
-            else:
+            if not pool.full:
                 async with engine.connect() as connection:
                     await connection.execute(text("SELECT 1"))
+            # In it calls may wait for each other, and for a lock: no reason to send all to another replica.
+            elif self.is_sqlite:
+                await sqlite.answers(engine.url)
+            else:
+                await postgresql.answers(engine.url, self.options)
         return True
 
     async def run(self, change: Callable[[Connection], None]) -> None:

@@ -1,13 +1,15 @@
 """SQLite as a service's database: one writer, a log written ahead, on disk when a commit returns."""
 
+import asyncio
 import contextlib
 import os
 import sqlite3
 import stat
 import time
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, exc, make_url
+from sqlalchemy import URL, event, exc, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -40,6 +42,17 @@ def threads(url: str) -> tuple[SqliteThreads, SqliteThreads]:
         SqliteThreads(path, configure, 1, "BEGIN IMMEDIATE"),
         SqliteThreads(path, configure, READING_THREADS, "BEGIN"),
     )
+
+
+async def answers(url: URL) -> None:
+    """Have the file answer, on a connection outside of the pool. Raises sqlite3.Error."""
+    await asyncio.to_thread(_read, Path(url.database or "").absolute())
+
+
+def _read(path: Path) -> None:
+    # One that is gone must not be made anew.
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def configure(connection: Any, _: object) -> None:

@@ -2,21 +2,25 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from autodev_runtime.database import Database
 from autodev_runtime.errors import Unavailable
 from autodev_runtime.pools import ALL_TENANTS, SHARED, TENANT
 from tests.mesh import eventually
-from tests.storage import POSTGRESQL, Storage
+from tests.storage import POSTGRESQL, SQLITE, Storage
+
+READY_S = 5.0
 
 
 @pytest.fixture
@@ -86,6 +90,26 @@ async def test_connections_in_use_and_those_who_wait_for_one_are_told(database: 
         await is_shown(pool, in_use=storage_size, idle=0, limit=storage_size, waiting=1)
     # What SQLite's pool has besides its four is closed again.
     await is_shown(pool, in_use=0, idle=min(storage_size, 4), limit=storage_size, waiting=0)
+
+
+async def test_transactions_that_use_all_connections_leave_the_database_ready(
+    database: Database, storage_size: int
+) -> None:
+    async with held(database, storage_size + 1):
+        await is_shown(SHARED if database.is_sqlite else TENANT, in_use=storage_size, waiting=1)
+        async with asyncio.timeout(READY_S):
+            assert await database.ready()
+
+
+@pytest.mark.parametrize("storages", [SQLITE], indirect=True)
+async def test_a_file_that_is_gone_is_not_ready_and_not_made_anew(database: Database, storage_size: int) -> None:
+    file = Path(make_url(database.url).database or "")
+    async with held(database, storage_size):
+        await is_shown(SHARED, in_use=storage_size)
+        file.unlink()
+        with pytest.raises(sqlite3.OperationalError):
+            await database.ready()
+    assert not file.exists()
 
 
 # Nobody's setting makes SQLite's pool small, or impatient.
