@@ -174,6 +174,8 @@ async def test_the_log_says_why_one_is_not_reached_and_not_what_one_says(caplog:
         served.scorer.code = grpc.StatusCode.INTERNAL
         assert "as the test says" in (await refusal(extension)).message
         await served.stop()
+        # A question on a connection that is just being closed fails as one that was begun.
+        await extension.channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
 
         async def heard() -> bool:
             return "refused" not in (await refusal(extension)).message and "Connection refused" in caplog.text
