@@ -20,6 +20,7 @@ class SqliteThreads:
         self._path = path
         self._configure = configure
         self._begin = begin
+        self._single = threads == 1
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sqlite")
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
@@ -39,6 +40,8 @@ class SqliteThreads:
         times as long as the statement. What may take long is left to the thread: to wait for another writer, and for
         the disk.
         """
+        # With several, each hop could be to another one, which has another connection.
+        assert self._single
         try:
             connection = await self._hop(self._begun)
             result = work(connection)

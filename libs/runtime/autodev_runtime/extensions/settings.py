@@ -31,8 +31,7 @@ class ExtensionSettings(BaseSettings):
     """The greatest message to or from an extension. A greater answer is none, and of a sandbox an execution that ends
     as OUTPUT_LIMIT."""
     extension_max_in_flight: int = Field(default=32, ge=1)
-    """Questions to one extension at a time; more are refused with EXTENSION_BUSY. Executions of a
-    sandbox wait."""
+    """Questions to one extension at a time; more are refused with EXTENSION_BUSY. Executions of a sandbox wait."""
     extension_failures: int = Field(default=5, ge=1)
     """Failures in a row after which an extension is not asked for a while."""
     extension_rest_s: float = Field(default=10.0, gt=0)
